@@ -1,0 +1,149 @@
+"""Runs on disk: atomic writes, manifests, GroupCounts as parquet or JSON lines.
+
+Everything is written beside its place and renamed into it, so that a reader sees a whole file or
+none, and a run that was killed can be started again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts, Provenance
+
+MANIFEST = "manifest.json"
+_COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary file beside ``target`` that is renamed to it when the block ends well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(handle)
+    scratch = Path(name)
+    try:
+        yield scratch
+        scratch.chmod(0o644)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_dir(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``target`` when the block ends well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        scratch.replace(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON types: arrays to lists, numpy scalars to numbers, NaN and infinities to null.
+
+    >>> jsonable({"a": np.float64("nan"), "b": np.arange(2)})
+    {'a': None, 'b': [0, 1]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic_path(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, keys in the order given, two spaces of indent."""
+    write_text(path, json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; UserError names the file when it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as err:
+        raise UserError(f"{path}: not valid JSON ({err})") from None
+
+
+def write_counts(path: Path, counts: GroupCounts) -> None:
+    """Write a table as parquet (``.parquet``) or JSON lines (any other ending)."""
+    meta = {
+        "provenance": counts.provenance.as_dict(),
+        "prompt_names": {str(k): v for k, v in counts.prompt_names.items()},
+    }
+    columns = {name: getattr(counts, name) for name in _COLUMNS}
+    with atomic_path(path) as scratch:
+        if path.suffix == ".parquet":
+            write_parquet(scratch, columns, meta)
+        else:
+            rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+            lines = [json.dumps({"grpolab": jsonable(meta)})]
+            lines += [json.dumps(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+            scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
+    """Write columns of equal length with JSON metadata under the key ``grpolab``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(dict(columns))
+    table = table.replace_schema_metadata({"grpolab": json.dumps(jsonable(meta))})
+    pq.write_table(table, path)
+
+
+def read_counts(path: Path) -> GroupCounts:
+    """Read what `write_counts` wrote; UserError where it is anything else."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            table = pq.read_table(path)
+            meta = json.loads((table.schema.metadata or {})[b"grpolab"])
+            columns = {name: table[name].to_numpy() for name in _COLUMNS}
+        else:
+            head, *lines = path.read_text(encoding="utf-8").splitlines()
+            meta = json.loads(head)["grpolab"]
+            rows = [json.loads(line) for line in lines]
+            columns = {name: np.array([row[name] for row in rows], np.int64) for name in _COLUMNS}
+        return GroupCounts(
+            **columns,
+            prompt_names={int(k): v for k, v in meta["prompt_names"].items()},
+            provenance=Provenance(**meta["provenance"]),
+        )
+    except (KeyError, ValueError, TypeError, OSError) as err:
+        raise UserError(f"{path}: not a grpolab table ({err})") from None

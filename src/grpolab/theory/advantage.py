@@ -1,0 +1,130 @@
+"""AdvantageRule: the conventions by which trainers turn a group's rewards into advantages.
+
+With binary rewards all members of a group that share a reward share an advantage, so a rule is a
+function of (num_correct, group_size) with two values, one per reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.theory.groups import FloatArray
+
+Baseline = Literal["mean", "leave-one-out", "none", "half"]
+Scale = Literal["none", "std", "leave-one-out-std", "mean", "half"]
+
+
+class Advantages(NamedTuple):
+    """Advantage of a correct and of a wrong rollout; the shape of (num_correct, group_size)."""
+
+    correct: FloatArray
+    wrong: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class AdvantageRule:
+    """A_i = (R_i - baseline) / (scale + eps), and 0 where that is 0/0.
+
+    baseline: ``mean`` of the group, ``leave-one-out`` mean of the other members, ``none`` or
+    ``half`` (the constant 1/2). scale: ``none`` (1), ``std`` of the group with ``ddof``,
+    ``leave-one-out-std`` of the other members (1 where it is 0), ``mean`` reward, ``half``.
+
+    >>> GRPO.advantages(2, 8).correct.round(6).item()
+    1.732051
+    """
+
+    name: str
+    baseline: Baseline = "mean"
+    scale: Scale = "std"
+    ddof: int = 0
+    eps: float = 0.0
+
+    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
+        """Advantage of a correct and of a wrong rollout in a group with K of g correct.
+
+        Where no such rollout exists (K = 0 or K = g) the value is what it would be by the formula;
+        nothing in such a group is weighed by it. Raises ValueError unless 0 <= K <= g, g >= 1.
+        """
+        k, g = np.broadcast_arrays(
+            np.asarray(num_correct, dtype=np.float64), np.asarray(group_size, dtype=np.float64)
+        )
+        if np.any(g < 1) or np.any(k < 0) or np.any(k > g):
+            raise ValueError("num_correct must lie in 0..group_size and group_size be >= 1")
+        return Advantages(self._one(k, g, 1.0), self._one(k, g, 0.0))
+
+    def _one(self, k: FloatArray, g: FloatArray, reward: float) -> FloatArray:
+        centred = reward - self._baseline(k, g, reward)
+        scale = self._scale(k, g, reward) + self.eps
+        out = np.zeros_like(centred)
+        return np.divide(centred, scale, out=out, where=scale > 0)
+
+    def _baseline(self, k: FloatArray, g: FloatArray, reward: float) -> FloatArray:
+        match self.baseline:
+            case "mean":
+                return k / g
+            case "leave-one-out":
+                return np.where(g > 1, (k - reward) / np.maximum(g - 1, 1), 0.0)
+            case "half":
+                return np.full_like(k, 0.5)
+            case "none":
+                return np.zeros_like(k)
+
+    def _scale(self, k: FloatArray, g: FloatArray, reward: float) -> FloatArray:
+        match self.scale:
+            case "std":
+                return _binary_std(k, g, self.ddof)
+            case "leave-one-out-std":
+                # inside the domain only: a reward that the group does not hold has no others
+                rest = np.clip(k - reward, 0.0, np.maximum(g - 1, 0.0))
+                std = _binary_std(rest, g - 1, self.ddof)
+                return np.where(std > 0, std, 1.0 - self.eps)
+            case "mean":
+                return k / g
+            case "half":
+                return np.full_like(k, 0.5)
+            case "none":
+                return np.ones_like(k)
+
+
+def _binary_std(k: FloatArray, g: FloatArray, ddof: int) -> FloatArray:
+    """Standard deviation of k ones among g; 1 for a single observation with ddof 1, as verl does."""
+    spread = k * (g - k) / np.maximum(g * (g - ddof), 1.0)
+    return np.where(g > ddof, np.sqrt(np.maximum(spread, 0.0)), 1.0)
+
+
+GRPO = AdvantageRule("grpo")
+"""Group mean, ddof-0 standard deviation, no eps (arXiv 2402.03300, section 4.1)."""
+DR_GRPO = AdvantageRule("dr-grpo", scale="none")
+"""Group mean only (arXiv 2503.20783)."""
+RLOO = AdvantageRule("rloo", baseline="leave-one-out", scale="none")
+"""Leave-one-out mean (arXiv 2402.14740)."""
+MAXRL = AdvantageRule("maxrl", baseline="none", scale="mean")
+"""R_i / mean(R), 0 in an all-wrong group (arXiv 2602.02710)."""
+SIGN = AdvantageRule("sign", baseline="half", scale="half")
+"""2 R_i - 1: no group statistic at all (arXiv 2605.07689)."""
+TRL = AdvantageRule("trl", ddof=1, eps=1e-4)
+VERL = AdvantageRule("verl", ddof=1, eps=1e-6)
+SKYRL = AdvantageRule("skyrl", ddof=1, eps=1e-6)
+OPENRLHF = AdvantageRule("openrlhf", ddof=1, eps=1e-9)
+OPEN_INSTRUCT = AdvantageRule("open-instruct", ddof=0, eps=1e-8)
+NEMO_RL = AdvantageRule(
+    "nemo-rl", baseline="leave-one-out", scale="leave-one-out-std", ddof=1, eps=1e-6
+)
+PRIME_RL = AdvantageRule("prime-rl", scale="none")
+
+PRESETS: Mapping[str, AdvantageRule] = MappingProxyType(
+    {
+        rule.name: rule
+        for rule in (
+            GRPO, DR_GRPO, RLOO, MAXRL, SIGN, TRL, VERL, SKYRL, OPENRLHF, OPEN_INSTRUCT,
+            NEMO_RL, PRIME_RL,
+        )
+    }
+)  # fmt: skip
+"""Presets by name, as trainers have them (read in their sources, August 2026)."""
