@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except OSError as err:
+        raise UserError(f"{path}: cannot be read ({err.strerror})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as err:
         raise UserError(f"{path}: not valid JSON ({err})") from None
 
@@ -124,26 +126,44 @@ def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
     pq.write_table(table, path)
 
 
-def read_counts(path: Path) -> GroupCounts:
-    """Read what `write_counts` wrote; UserError where it is anything else."""
+def read_parquet(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """Named columns as arrays, and the JSON metadata that `write_parquet` put beside them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as pq
+        table = pq.read_table(path)
+        meta = json.loads((table.schema.metadata or {})[b"grpolab"])
+        return {name: table[name].to_numpy() for name in names}, meta
+    except (KeyError, ValueError, OSError, pa.ArrowException) as err:
+        raise UserError(f"{path}: not a grpolab table ({err})") from None
 
-            table = pq.read_table(path)
-            meta = json.loads((table.schema.metadata or {})[b"grpolab"])
-            columns = {name: table[name].to_numpy() for name in _COLUMNS}
-        else:
-            head, *lines = path.read_text(encoding="utf-8").splitlines()
-            meta = json.loads(head)["grpolab"]
-            rows = [json.loads(line) for line in lines]
-            columns = {name: np.array([row[name] for row in rows], np.int64) for name in _COLUMNS}
+
+def read_counts(path: Path) -> GroupCounts:
+    """Read what `write_counts` wrote; UserError where it is anything else."""
+    if path.suffix == ".parquet":
+        columns, meta = read_parquet(path, _COLUMNS)
+    else:
+        columns, meta = _read_lines(path)
+    try:
         return GroupCounts(
             **columns,
             prompt_names={int(k): v for k, v in meta["prompt_names"].items()},
             provenance=Provenance(**meta["provenance"]),
         )
-    except (KeyError, ValueError, TypeError, OSError) as err:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as err:
+        raise UserError(f"{path}: not a grpolab table ({err})") from None
+
+
+def _read_lines(path: Path) -> tuple[dict[str, Any], Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        meta = json.loads(head)["grpolab"]
+        return {name: np.array([row[name] for row in rows]) for name in _COLUMNS}, meta
+    except (KeyError, OSError, TypeError, ValueError) as err:
         raise UserError(f"{path}: not a grpolab table ({err})") from None

@@ -34,6 +34,15 @@ def _root(
     """When does GRPO on binary rewards have a signal to learn from?"""
 
 
+def _register() -> None:
+    from grpolab.cli.study import study
+
+    app.command()(study)
+
+
+_register()
+
+
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     try:

@@ -1,1 +1,1 @@
-"""The room figures."""
+"""Figures: one module per claim, each with ``draw(ax, data)``; the data are plain numbers."""

@@ -34,6 +34,9 @@ class AdvantageRule:
     baseline: ``mean`` of the group, ``leave-one-out`` mean of the other members, ``none`` or
     ``half`` (the constant 1/2). scale: ``none`` (1), ``std`` of the group with ``ddof``,
     ``leave-one-out-std`` of the other members (1 where it is 0), ``mean`` reward, ``half``.
+    A spread without a degree of freedom counts as 0. A group of one has no others: its
+    leave-one-out mean is 0, so that its advantage is the reward, while under ``mean`` it is 0
+    (trainers do not agree there).
 
     >>> GRPO.advantages(2, 8).correct.round(6).item()
     1.732051
@@ -93,9 +96,8 @@ class AdvantageRule:
 
 
 def _binary_std(k: FloatArray, g: FloatArray, ddof: int) -> FloatArray:
-    """Standard deviation of k ones among g; 1 for a single observation with ddof 1, as verl does."""
-    spread = k * (g - k) / np.maximum(g * (g - ddof), 1.0)
-    return np.where(g > ddof, np.sqrt(np.maximum(spread, 0.0)), 1.0)
+    """Standard deviation of k ones among g; 0 where there is no degree of freedom (g <= ddof)."""
+    return np.asarray(np.sqrt(k * (g - k) / np.maximum(g * (g - ddof), 1.0)))
 
 
 GRPO = AdvantageRule("grpo")

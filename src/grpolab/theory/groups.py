@@ -67,7 +67,8 @@ def _int_column(name: str, values: npt.ArrayLike, length: int | None) -> IntArra
         raw = np.broadcast_to(raw, (length,))
     if raw.ndim != 1 or (length is not None and raw.shape != (length,)):
         raise ValueError(f"{name} must have shape [{length}], got {list(raw.shape)}")
-    column = raw.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN becomes some number, which then differs
+        column = raw.astype(np.int64)
     if not np.array_equal(column, raw):
         raise ValueError(f"{name} must hold whole numbers")
     column.setflags(write=False)
@@ -135,7 +136,7 @@ class GroupCounts:
         step: npt.ArrayLike = 0,
         provenance: Provenance | None = None,
     ) -> GroupCounts:
-        """Count a matrix of 0/1 rewards [M, g]; NaN is a missing verdict, all-NaN rows are left out.
+        """Count 0/1 rewards [M, g]; NaN is a missing verdict, rows of NaN alone are left out.
 
         >>> GroupCounts.from_rewards([[1, 0, float("nan")], [1, 1, 1]]).group_size.tolist()
         [2, 3]

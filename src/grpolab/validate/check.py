@@ -31,9 +31,12 @@ class Check:
     ) -> Check:
         """Two-sided z-test; a zero standard error demands equality to 1e-12.
 
-        >>> round(Check.from_z("x", observed=1.0, predicted=0.0, stderr=0.5, reference="").p_value, 4)
+        >>> check = Check.from_z("x", observed=1.0, predicted=0.0, stderr=0.5, reference="")
+        >>> round(check.p_value, 4)
         0.0455
         """
+        if not stderr >= 0:
+            raise ValueError(f"stderr must be >= 0, got {stderr}")
         diff = observed - predicted
         if stderr > 0:
             z = diff / stderr
@@ -48,11 +51,14 @@ class Check:
     ) -> Check:
         """Exact two-sided binomial test of a share.
 
-        >>> round(Check.from_count("x", successes=8, trials=10, predicted=0.5, reference="").p_value, 6)
+        >>> check = Check.from_count("x", successes=8, trials=10, predicted=0.5, reference="")
+        >>> round(check.p_value, 6)
         0.109375
         """
         if not 0.0 <= predicted <= 1.0:
             raise ValueError(f"predicted must lie in [0, 1], got {predicted}")
+        if not 0 <= successes <= trials or trials < 1:
+            raise ValueError(f"successes must lie in 0..trials, got {successes} of {trials}")
         observed = successes / trials
         stderr = math.sqrt(predicted * (1 - predicted) / trials)
         p_value = float(stats.binomtest(successes, trials, predicted).pvalue)

@@ -1,0 +1,135 @@
+"""``grpolab pstar``: the mean at which a wanted share of the groups carries no signal."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.errors import UserError, input_errors
+
+
+class Model(StrEnum):
+    """Joint laws of a group's rewards."""
+
+    BETA_BINOMIAL = "beta-binomial"
+    COPY = "copy"
+    COMMON_SOURCE = "common-source"
+    PROBIT = "probit"
+    SHOCK = "shock"
+
+
+class Event(StrEnum):
+    """What a group without a signal is."""
+
+    IDENTICAL = "identical"
+    ALL_WRONG = "all-wrong"
+
+
+def pstar(
+    group_size: Annotated[int, typer.Option("-g", "--group-size", help="Rollouts per prompt.")],
+    rho: Annotated[
+        float, typer.Option(help="Correlation of two rewards of a group; 0 for one prompt.")
+    ] = 0.0,
+    model: Annotated[Model, typer.Option(help="How rewards depend on each other.")] = (
+        Model.BETA_BINOMIAL
+    ),
+    event: Annotated[
+        Event, typer.Option(help="Count groups with equal rewards, or all-wrong ones only.")
+    ] = Event.IDENTICAL,
+    frac: Annotated[float, typer.Option(help="Share of such groups at the threshold.")] = 0.5,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the share of such groups against the mean.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Mean success rate p* below which more than a share FRAC of the groups has no signal.
+
+    With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts.
+    """
+    with input_errors():
+        answer = _answer(group_size, rho, model.value, event.value, frac)
+    if plot is not None:
+        _draw(plot, answer)
+    if json:
+        print_json(answer)
+    else:
+        _show(answer)
+
+
+def _answer(group_size: int, rho: float, model: Any, event: Any, frac: float) -> dict[str, Any]:
+    from grpolab.theory import critical_p, critical_p_band, critical_p_upper, critical_rho
+
+    number = critical_p(group_size, rho=rho, model=model, event=event, frac=frac)
+    answer = {
+        "p_star": _number(number),
+        "p_star_upper": None,
+        "group_size": group_size,
+        "rho": rho,
+        "model": model,
+        "event": event,
+        "frac": frac,
+        "critical_rho": None,
+        "band": None,
+    }
+    if event == "identical":
+        upper = critical_p_upper(group_size, rho=rho, model=model, frac=frac)
+        answer["p_star_upper"] = _number(upper)
+        answer["critical_rho"] = _number(critical_rho(group_size, model=model, frac=frac))
+        band = critical_p_band(group_size, rho=rho, frac=frac)
+        answer["band"] = [_number(band.low), _number(band.high)]
+    return answer
+
+
+def _number(value: Any) -> float | None:
+    number = float(value)
+    return None if math.isnan(number) else number
+
+
+def _show(answer: dict[str, Any]) -> None:
+    what = "equal rewards" if answer["event"] == "identical" else "no correct rollout"
+    title = (
+        f"Means at which {answer['frac']:g} of the groups of {answer['group_size']} have {what}"
+        f" ({answer['model']}, rho {answer['rho']:g})"
+    )
+    rows: list[tuple[str, object]] = [("p*: more of them below", answer["p_star"])]
+    if answer["event"] == "identical":
+        low, high = answer["band"]
+        rows += [
+            ("more of them above", answer["p_star_upper"]),
+            ("p* at least, whatever the model", low),
+            ("p* at most, whatever the model", high),
+            ("rho from which every mean has more", answer["critical_rho"]),
+        ]
+    print_table(title, ("", "value"), rows)
+
+
+def _draw(path: Path, answer: dict[str, Any]) -> None:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from grpolab.theory import MODELS
+
+    mean = np.linspace(0.0, 1.0, 401)
+    law = MODELS[answer["model"]](mean=mean, rho=answer["rho"])
+    size = answer["group_size"]
+    wrong_only = answer["event"] == "all-wrong"
+    share = law.prob_all_wrong(size) if wrong_only else law.prob_zero_std(size)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(mean, share, label=f"{answer['model']}, rho = {answer['rho']:g}")
+    axes.axhline(answer["frac"], linestyle=":", color="grey")
+    for key in ("p_star", "p_star_upper"):
+        if answer[key] is not None:
+            axes.axvline(answer[key], linestyle="--", color="grey")
+    axes.set_xlabel("mean success rate")
+    axes.set_ylabel(f"share of groups of {size}: {answer['event']}")
+    axes.legend()
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as err:
+        raise UserError(f"cannot draw to {path}: {err}") from err

@@ -1,0 +1,39 @@
+"""`grpolab study`: the whole argument on this machine, from theory to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grpolab.cli._output import JsonFlag, print_json
+
+
+def study(
+    preset: Annotated[
+        str, typer.Option(help="smoke (2 min), default (8 min), full (30 min), gpu, tune.")
+    ] = "default",
+    task: Annotated[str, typer.Option(help="countdown or coins.")] = "countdown",
+    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped run goes on.")] = Path(
+        "runs/study"
+    ),
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes; 0: one per core. Numbers do not depend on it.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="Override the preset's device: cpu or cuda.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a small transformer over an SFT ladder and by GRPO; put predictions to the test.
+
+    Example: grpolab study --preset smoke --out runs/smoke
+    """
+    from grpolab.validate.study import run_study
+
+    summary = run_study(preset, task=task, out=out, workers=workers, device=device)
+    if as_json:
+        print_json(summary)
+        return
+    for finding in summary["findings"]:
+        typer.echo(f"* {finding}")
+    typer.echo(f"\nreport:  {out / 'report.html'}\nresults: {out / 'results.json'}")

@@ -1,0 +1,91 @@
+"""`grpolab verify`: theory against simulation, each check with a formula it must reject."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.errors import input_errors
+
+
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Checks to run; all if none.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the checks and stop.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="About 1e9 groups; minutes.")] = False,
+    level: Annotated[
+        float, typer.Option(min=1e-9, max=0.5, help="Chance that any right formula is rejected.")
+    ] = 1e-3,
+    as_json: JsonFlag = False,
+) -> None:
+    """Play the formulas: every claim must stand and every wrong formula must fall.
+
+    Exit status 1 if a claim is rejected or a wrong formula is not. Example: grpolab verify zero-std
+    """
+    from grpolab.validate import suite
+
+    chosen = names or []
+    with input_errors():
+        entries = suite.entries(chosen)
+    if show:
+        _list(entries, as_json)
+        return
+    size = suite.FULL if full else suite.SMALL
+
+    def progress(name: str) -> None:
+        if sys.stderr.isatty() and not as_json:
+            sys.stderr.write(f"\r\x1b[K{name} ...")
+            sys.stderr.flush()
+
+    outcomes = suite.run_suite(chosen, size=size, level=level, progress=progress)
+    progress("done")
+    passed = all(outcome.passed for outcome in outcomes)
+    if as_json:
+        print_json(
+            {
+                "passed": passed,
+                "level": level,
+                "size": size._asdict(),
+                "results": [outcome.as_dict() for outcome in outcomes],
+            }
+        )
+    else:
+        _report(outcomes, passed)
+    raise typer.Exit(0 if passed else 1)
+
+
+def _list(entries: list[Any], as_json: bool) -> None:
+    if as_json:
+        checks = [{"name": e.name, "claim": e.claim, "wrong": e.wrong} for e in entries]
+        print_json({"checks": checks})
+        return
+    rows = [(e.name, e.claim, e.wrong) for e in entries]
+    print_table("Checks of theory against simulation", ("name", "claim", "must reject"), rows)
+
+
+def _report(outcomes: list[Any], passed: bool) -> None:
+    rows = [
+        (
+            outcome.name,
+            outcome.claim,
+            f"{len(outcome.checks) - len(outcome.failed)}/{len(outcome.checks)}",
+            max(abs(check.z) for check in outcome.checks),
+            f"{len(outcome.rejected)}/{len(outcome.controls)}",
+            f"{outcome.seconds:.2f}",
+            "ok" if outcome.passed else "FAILED",
+        )
+        for outcome in outcomes
+    ]
+    columns = ("check", "claim", "kept", "max |z|", "wrong rejected", "s", "")
+    print_table("Theory against simulation", columns, rows)
+    for outcome in outcomes:
+        for check in outcome.failed:
+            typer.echo(
+                f"{outcome.name}: {check.name}: observed {check.observed:.6g}, "
+                f"predicted {check.predicted:.6g}, p = {check.p_value:.2g}"
+            )
+        if not outcome.rejected:
+            typer.echo(f"{outcome.name}: the wrong formula was not rejected: {outcome.wrong}")
+    typer.echo("every check stands" if passed else "some checks failed")

@@ -1,0 +1,133 @@
+"""Self-contained HTML pages: one visual language for every report, no network, printable."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpolab.store import write_text
+
+_STYLE = """
+:root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa; }
+* { box-sizing: border-box; }
+body { color: var(--ink); background: #fff; margin: 0 auto; max-width: 60rem; padding: 2rem 1.2rem;
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .3rem; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .9rem;
+  border-top: 1px solid var(--line); }
+p, li { max-width: 46rem; }
+.lead { color: var(--soft); margin: 0 0 1.4rem; }
+.findings { background: var(--wash); border-left: 4px solid var(--accent); margin: 1rem 0;
+  padding: .9rem 1.2rem .9rem 2.4rem; }
+.findings li { margin: .45rem 0; }
+.note { color: var(--soft); font-size: .9rem; }
+figure { margin: 1rem 0 1.4rem; }
+figure svg { width: 100%; height: auto; }
+figcaption { color: var(--soft); font-size: .9rem; max-width: 46rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums;
+  margin: .6rem 0 .3rem; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
+th:first-child, td:first-child { text-align: left; }
+tr.rule td { border-top: 2px solid var(--line); }
+code { background: var(--wash); padding: .05rem .3rem; font-size: .9em; }
+details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
+@media print { body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; }
+  figure, table { break-inside: avoid; } details { display: block; } }
+"""
+
+
+def text(value: str) -> str:
+    """Escape text; `code` in backquotes becomes <code>.
+
+    >>> text("p < `p*`")
+    'p &lt; <code>p*</code>'
+    """
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(value, quote=False))
+
+
+def paragraph(value: str, *, note: bool = False) -> str:
+    """One paragraph; a note is smaller and paler."""
+    return f'<p class="note">{text(value)}</p>' if note else f"<p>{text(value)}</p>"
+
+
+def findings(items: Iterable[str]) -> str:
+    """Lead the page with what was found, one sentence or two each."""
+    return '<ul class="findings">' + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
+
+
+def number(value: object, *, digits: int = 3) -> str:
+    """Format a cell: fixed digits for a float, a dash for nothing.
+
+    >>> number(0.0829959), number(None), number(8), number(float("nan"))
+    ('0.083', '–', '8', '–')
+    """
+    if value is None or (isinstance(value, float) and value != value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.{digits}f}"
+    return str(value)
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", digits: int = 3
+) -> str:
+    """A table that can be selected and copied into a spreadsheet."""
+    head = "".join(f"<th>{text(c)}</th>" for c in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{text(number(v, digits=digits))}</td>" for v in row) + "</tr>"
+        for row in rows
+    )
+    note = paragraph(caption, note=True) if caption else ""
+    inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{inner}</div>{note}'
+
+
+def figure(
+    draw: Callable[[Any], None],
+    *,
+    caption: str,
+    alt: str,
+    size: tuple[float, float] = (8.0, 3.6),
+    panels: int = 1,
+) -> str:
+    """Draw on fresh axes (a list of them if ``panels`` > 1) and inline the picture as SVG."""
+    from matplotlib.figure import Figure
+
+    from grpolab.figures.style import styled
+
+    with styled():
+        page = Figure(figsize=size, layout="constrained")
+        axes = page.subplots(1, panels)
+        draw(list(axes) if panels > 1 else axes)
+        buffer = io.StringIO()
+        page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+    return f"<figure>{svg}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def section(title: str, *parts: str) -> str:
+    """A heading and what stands under it."""
+    return f"<section><h2>{text(title)}</h2>{''.join(parts)}</section>"
+
+
+def details(summary: str, *parts: str) -> str:
+    """Parts that open on a click."""
+    return f"<details><summary>{text(summary)}</summary>{''.join(parts)}</details>"
+
+
+def write_page(path: Path, *, title: str, lead: str, parts: Iterable[str]) -> None:
+    """Write one HTML file that needs nothing else."""
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
+    )
+    write_text(path, page)

@@ -1,0 +1,154 @@
+"""Rollouts, one row per completion, and the law that they were sampled under."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingLaw:
+    """How tokens are drawn: ``temperature`` 0 is greedy, ``top_k`` 0, ``top_p`` 1 cut nothing."""
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be >= 1, got {self.max_new_tokens}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be >= 0, got {self.temperature}")
+        if self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise ValueError("top_k must be >= 0 and top_p lie in (0, 1]")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def text_hash(text: str) -> int:
+    """A 63-bit hash of a completion, the same in every process.
+
+    >>> text_hash("a") == text_hash("a"), text_hash("a") == text_hash("b")
+    (True, False)
+    """
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rollouts:
+    """One row per completion, shape [R]; group g of prompt x holds consecutive rows.
+
+    ``reward`` is 0, 1 or NaN (no verdict). ``entropy`` is the mean token entropy in nats of the
+    sampling law along the completion; ``logprob`` the sum of the log-probabilities of its tokens
+    under that law, so ``-logprob`` is an unbiased estimate of the sequence entropy.
+    """
+
+    prompt_id: IntArray  # [R]
+    group: IntArray  # [R]
+    reward: FloatArray  # [R]
+    num_tokens: IntArray  # [R]
+    truncated: npt.NDArray[np.bool_]  # [R]
+    entropy: FloatArray  # [R]
+    logprob: FloatArray  # [R]
+    text_hash: IntArray  # [R]
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @property
+    def columns(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The arrays by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "provenance"}
+
+    def select(self, mask: npt.ArrayLike) -> Rollouts:
+        """Keep the rows that a boolean mask or an index array names."""
+        rows = np.asarray(mask)
+        picked = {name: column[rows] for name, column in self.columns.items()}
+        return Rollouts(**picked, provenance=self.provenance)
+
+    def counts(self, group_size: int | None = None) -> GroupCounts:
+        """Successes per group; ``group_size`` cuts each prompt's rows anew into such groups.
+
+        Rows without a verdict are no observations; a rest that fills no group is left out.
+        """
+        seen = ~np.isnan(self.reward)
+        prompt, reward = self.prompt_id[seen], self.reward[seen].astype(np.int64)
+        if group_size is None:
+            group = self.group[seen]
+        else:
+            order = np.argsort(prompt, kind="stable")
+            prompt, reward = prompt[order], reward[order]
+            start = np.searchsorted(prompt, prompt)
+            group = (np.arange(len(prompt)) - start) // group_size
+        keys, row = np.unique(np.stack([prompt, group]), axis=1, return_inverse=True)
+        size = np.bincount(row, minlength=keys.shape[1])
+        correct = np.bincount(row, weights=reward, minlength=keys.shape[1])
+        keep = size > 0 if group_size is None else size == group_size
+        info = {**self.provenance.as_dict(), "num_missing": int((~seen).sum())}
+        return GroupCounts(
+            correct[keep], size[keep], prompt_id=keys[0][keep], provenance=Provenance(**info)
+        )
+
+    def distinct(self, group_size: int) -> float:
+        """Mean number of distinct completions among ``group_size`` rollouts of one prompt.
+
+        Unbiased over subsets of each prompt's n >= group_size samples: sum over texts of
+        1 - C(n - m, g) / C(n, g), m the multiplicity of the text.
+        """
+        from scipy.special import gammaln
+
+        def log_choose(n: IntArray) -> FloatArray:
+            safe = np.maximum(n, group_size)
+            value = gammaln(safe + 1) - gammaln(group_size + 1) - gammaln(safe - group_size + 1)
+            return np.where(n >= group_size, value, -np.inf)
+
+        keys, times = np.unique(
+            np.stack([self.prompt_id, self.text_hash]), axis=1, return_counts=True
+        )
+        prompts, row = np.unique(keys[0], return_inverse=True)
+        samples = np.bincount(row, weights=times, minlength=len(prompts)).astype(np.int64)
+        if samples.min() < group_size:
+            raise ValueError(f"group_size {group_size} exceeds {samples.min()} samples of a prompt")
+        n = samples[row]
+        seen = 1 - np.exp(log_choose(n - times) - log_choose(n))
+        return float(np.bincount(row, weights=seen, minlength=len(prompts)).mean())
+
+    def collision_rate(self) -> float:
+        """Share of pairs of a prompt's rollouts with equal texts, unbiased for E[sum_y pi(y)^2]."""
+        keys, times = np.unique(
+            np.stack([self.prompt_id, self.text_hash]), axis=1, return_counts=True
+        )
+        prompts, row = np.unique(keys[0], return_inverse=True)
+        samples = np.bincount(row, weights=times, minlength=len(prompts))
+        same = np.bincount(row, weights=times * (times - 1.0), minlength=len(prompts))
+        pairs = samples * (samples - 1)
+        return float((same[pairs > 0] / pairs[pairs > 0]).mean())
+
+    def write(self, path: Path) -> None:
+        """Write as parquet, whole or not at all."""
+        from grpolab.store import atomic_path, write_parquet
+
+        with atomic_path(path) as scratch:
+            write_parquet(scratch, self.columns, {"provenance": self.provenance.as_dict()})
+
+    @classmethod
+    def read(cls, path: Path) -> Rollouts:
+        """Read what `write` wrote; UserError where it is anything else."""
+        from grpolab.store import read_parquet
+
+        names = [f.name for f in fields(cls) if f.name != "provenance"]
+        columns, meta = read_parquet(path, names)
+        return cls(**columns, provenance=Provenance(**meta["provenance"]))

@@ -1,0 +1,6 @@
+"""The main job: theory predicts, simulation plays, a real transformer is trained and measured."""
+
+from grpolab.validate.study.config import PRESETS, REGIMES, Regime, StudyConfig, preset
+from grpolab.validate.study.main import run_study
+
+__all__ = ["PRESETS", "REGIMES", "Regime", "StudyConfig", "preset", "run_study"]

@@ -1,0 +1,92 @@
+"""run_study: plan the jobs, run what is missing, put the numbers together, write the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from grpolab import __version__
+from grpolab.errors import UserError, require
+from grpolab.store import read_json, write_json
+from grpolab.validate.study.config import StudyConfig, preset
+from grpolab.validate.study.jobs import RESULT, plan
+from grpolab.validate.study.runner import open_run, run_jobs
+from grpolab.validate.tasks import make_task
+
+
+def run_study(
+    name: str, *, task: str, out: Path, workers: int = 0, device: str = ""
+) -> dict[str, Any]:
+    """Run a preset in a folder, or go on with it; returns what ``results.json`` holds.
+
+    Raises UserError for an unknown preset or task, a folder that holds something else, a missing
+    torch, or a device that is not there.
+    """
+    config = preset(name, task=task)
+    make_task(task, seed=config.seeds[0])  # an unknown task is refused before anything is written
+    require("torch", extra="train")
+    require("transformers", extra="train")
+    config = _on_device(config, device)
+    start = time.monotonic()
+    with open_run(config, out):
+        jobs = plan(config)
+        run_jobs(config, jobs, root=out, workers=workers or len(os.sched_getaffinity(0)))
+        return finish(config, out=out, seconds=time.monotonic() - start)
+
+
+def _on_device(config: StudyConfig, device: str) -> StudyConfig:
+    import torch
+
+    if device:
+        config = dataclasses.replace(config, device=device)
+    if config.device not in ("cpu", "cuda"):
+        raise UserError(f"unknown device {config.device!r}; choose cpu or cuda")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            f"preset {config.preset} needs a CUDA device and torch sees none; --device cpu runs it"
+            " on the processor, which takes hours"
+        )
+    return config
+
+
+def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
+    """Read the finished jobs and write ``results.json``, the tables and the report."""
+    from grpolab.validate.study.findings import findings
+    from grpolab.validate.study.measure import collect
+    from grpolab.validate.study.report import write_report
+    from grpolab.validate.study.summary import summarise
+
+    rows = collect(config, root=out)
+    thresholds = read_json(out / "simulate" / RESULT)
+    results: dict[str, Any] = {
+        "config": config.as_dict(),
+        "version": __version__,
+        "thresholds": thresholds,
+        **summarise(config, rows, root=out),
+        "rows": rows,
+    }
+    results["findings"] = findings(config, results)
+    write_json(out / "results.json", results)
+    _note_time(out, seconds)
+    write_report(config, read_json(out / "results.json"), out=out)
+    return {"findings": results["findings"], "out": str(out), "report": str(out / "report.html")}
+
+
+def _note_time(out: Path, seconds: float) -> None:
+    """Wall time and machine go beside the results, not into them: results are reproducible."""
+    path = out / "timing.json"
+    sessions = read_json(path)["sessions"] if path.exists() else []
+    sessions.append({"seconds": round(seconds, 1)})
+    write_json(
+        path,
+        {
+            "sessions": sessions,
+            "total_seconds": round(sum(s["seconds"] for s in sessions), 1),
+            "machine": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+    )

@@ -1,0 +1,258 @@
+"""What is measured on each checkpoint, before RL, during its first steps and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.store import read_counts, read_json
+from grpolab.theory import (
+    BetaBinomial,
+    GroupCounts,
+    expected_variance,
+    pass_at_k,
+    prob_zero_std,
+    thin_all_right,
+    thin_all_wrong,
+    thin_pq,
+)
+from grpolab.validate.icc import icc
+from grpolab.validate.independence import pair_contrast
+from grpolab.validate.rollouts.table import Rollouts
+from grpolab.validate.study.config import REGIMES, StudyConfig
+from grpolab.validate.study.jobs import RESULT, eval_prompts
+from grpolab.validate.tasks import Task, make_task
+
+EARLY_STEPS = 100
+WINDOWS = ((0, 10), (10, 50), (50, 100))
+
+
+def predict(counts: GroupCounts, group_size: int) -> dict[str, Any]:
+    """Forecasts for groups of ``group_size`` from counts of other samples of the same prompts.
+
+    (a) the formulas at the mean p, (b) a beta-binomial with the measured ICC, (c) thinning.
+    """
+    totals = counts.by_prompt()
+    mean = float(totals.rate.mean())
+    n, c = totals.num_samples, totals.num_correct
+    rho = float(np.clip(icc(counts), 0.0, 1.0)) if 0 < mean < 1 else 0.0
+    beta = BetaBinomial(mean=mean, rho=rho)
+    wrong = float(np.mean(thin_all_wrong(n, c, group_size)))
+    right = float(np.mean(thin_all_right(n, c, group_size)))
+    shrink = (group_size - 1) / group_size
+    return {
+        "mean_p": mean,
+        "icc": rho,
+        "mean-p": {
+            "zero_std": float(prob_zero_std(mean, group_size)),
+            "variance": float(expected_variance(mean, group_size)),
+        },
+        "beta-binomial": {
+            "zero_std": float(beta.prob_zero_std(group_size)),
+            "variance": float(expected_variance(mean, group_size, rho=rho)),
+        },
+        "thinning": {
+            "zero_std": wrong + right,
+            "all_wrong": wrong,
+            "all_right": right,
+            "variance": float(np.mean(thin_pq(n, c))) * shrink,
+        },
+    }
+
+
+def observe(counts: GroupCounts) -> dict[str, float]:
+    """Shares of zero-std groups and the within-group variance, as counted."""
+    return {
+        "zero_std": counts.frac_zero_std,
+        "all_wrong": counts.frac_all_wrong,
+        "all_right": counts.frac_all_right,
+        "variance": float(counts.variance().mean()),
+    }
+
+
+def halves(table: Rollouts) -> tuple[GroupCounts, GroupCounts]:
+    """Groups of the first and of the second half of each prompt's samples: independent draws."""
+    counts = table.counts()
+    groups = int(np.bincount(np.unique(counts.prompt_id, return_inverse=True)[1]).max())
+    first = np.tile(np.arange(groups) < (groups + 1) // 2, len(counts) // groups)
+    return counts.select(first), counts.select(~first)
+
+
+def _rates(table: Rollouts) -> dict[str, float]:
+    totals = table.counts().by_prompt()
+    n, c = totals.num_samples, totals.num_correct
+    rates = {"pass_at_1": float(totals.rate.mean())}
+    for k in (10, 64):
+        if k <= n.min():
+            rates[f"pass_at_{k}"] = float(np.mean(pass_at_k(n, c, k)))
+    return rates
+
+
+def _labels(task: Task, table: Rollouts) -> np.ndarray[Any, Any]:
+    label = {p.id: p.label for split in ("eval", "rl") for p in task.prompts(split)}
+    return np.array([label[i] for i in table.prompt_id.tolist()])
+
+
+def checkpoint(
+    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int
+) -> dict[str, Any]:
+    """One checkpoint before RL, on the prompts of a regime."""
+    kind = REGIMES[regime].data
+    folder = root / f"pre/{kind}/seed{seed}/depth{depth}"
+    asked = task.classes[: REGIMES[regime].rl_classes]
+    table = _of_classes(task, Rollouts.read(folder / "eval.parquet"), asked)
+    greedy = _of_classes(task, Rollouts.read(folder / "greedy.parquet"), asked)
+    g = config.grpo.group_size
+    first, second = halves(table)
+    contrast = pair_contrast(table.counts(), rng=seed)
+    nll = read_json(root / f"ladder/{kind}/seed{seed}" / RESULT)["held_out_nll"][str(depth)]
+    labels = _labels(task, table)
+    by_class = {}
+    for label in asked:
+        part = table.select(labels == label)
+        before, after = halves(part)
+        by_class[label] = {
+            **_rates(part), "observed": observe(after), "predicted": predict(before, g),
+            "held_out_nll": nll[label], "token_entropy": float(part.entropy.mean()),
+        }  # fmt: skip
+    return {
+        **_rates(table),
+        "greedy": float(greedy.reward.mean()),
+        "token_entropy": float(table.entropy.mean()),
+        "sequence_entropy": float(-table.logprob.mean()),
+        "distinct": table.distinct(g),
+        "collision_rate": table.collision_rate(),
+        "frac_truncated": float(table.truncated.mean()),
+        "icc": icc(table.counts()),
+        "held_out_nll": float(np.mean([nll[label] for label in asked])),
+        "held_out_nll_sft_class": nll[task.classes[0]],
+        "observed": observe(second),
+        "predicted": predict(first, g),
+        "independence": {
+            "identifiable": contrast.identifiable, "rho": contrast.rho,
+            "stderr": contrast.stderr, "p_value": contrast.p_value,
+        },
+        "by_class": by_class,
+    }  # fmt: skip
+
+
+def _of_classes(task: Task, table: Rollouts, classes: Sequence[str]) -> Rollouts:
+    return table.select(np.isin(_labels(task, table), classes))
+
+
+def outcome(
+    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int, lr: float
+) -> dict[str, Any]:
+    """What RL made of a checkpoint: peak over the schedule, and the end in full.
+
+    The peak is over evaluations of ``quick_samples`` per prompt and includes step 0; ``peak_after``
+    leaves step 0 out. Both carry the noise of a maximum; ``final`` does not.
+    """
+    folder = root / f"rl/{regime}/seed{seed}/depth{depth}/lr{lr:g}"
+    result = read_json(folder / RESULT)
+    table = Rollouts.read(folder / "eval.parquet")
+    evals = result["evals"]
+    peaks = {}
+    for name in ("pass_at_1", "pass_at_10"):
+        series = [row[name] for row in evals]
+        peaks[name] = {
+            "start": series[0],
+            "peak": max(series),
+            "peak_after": max(series[1:]),
+            "peak_step": evals[int(np.argmax(series))]["step"],
+        }
+    labels = _labels(task, table)
+    return {
+        "peak": peaks,
+        "final": _rates(table),
+        "final_token_entropy": float(table.entropy.mean()),
+        "train_pass_at_1": float(Rollouts.read(folder / "train.parquet").reward.mean()),
+        "by_class": {
+            label: _rates(table.select(labels == label)) for label in np.unique(labels).tolist()
+        },
+        "curve": [{k: row[k] for k in ("step", "pass_at_1", "pass_at_10")} for row in evals],
+        "mean_grad_norm": float(np.mean([row["grad_norm"] for row in result["steps"]])),
+    }
+
+
+def early(
+    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int, lr: float
+) -> dict[str, Any]:
+    """The first RL steps: zero-std share and variance per step, and three forecasts of them.
+
+    (a) is the formula at the batch's own mean reward of that step, the most favourable reading of
+    it; (b) and (c) are made once, before RL, from rollouts on training prompts.
+    """
+    kind = REGIMES[regime].data
+    table = Rollouts.read(root / f"pre/{kind}/seed{seed}/depth{depth}/train.parquet")
+    asked = task.classes[: REGIMES[regime].rl_classes]
+    g = config.grpo.group_size
+    forecast = predict(_of_classes(task, table, asked).counts(), g)
+    groups = read_counts(root / f"rl/{regime}/seed{seed}/depth{depth}/lr{lr:g}/groups.parquet")
+    steps = min(EARLY_STEPS, config.grpo.steps)
+    shape = (config.grpo.steps, config.grpo.prompts_per_step)
+    k = groups.num_correct.reshape(shape)[:steps]
+    mean = k.mean(axis=1) / g
+    measured = {
+        "zero_std": ((k == 0) | (k == g)).mean(axis=1),
+        "variance": (k * (g - k) / g**2).mean(axis=1),
+    }
+    formula = {"zero_std": prob_zero_std(mean, g), "variance": expected_variance(mean, g)}
+    windows = [
+        _window(low, min(high, steps), measured, formula, forecast)
+        for low, high in WINDOWS
+        if low < steps
+    ]
+    return {
+        "steps": steps,
+        "measured": {name: values.tolist() for name, values in measured.items()},
+        "mean-p": {name: values.tolist() for name, values in formula.items()},
+        "forecast": forecast,
+        "windows": [*windows, _window(0, steps, measured, formula, forecast)],
+    }
+
+
+def _window(
+    low: int,
+    high: int,
+    measured: Mapping[str, Any],
+    formula: Mapping[str, Any],
+    forecast: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Means over the steps low..high-1, and the error of each forecast of the mean."""
+    out: dict[str, Any] = {"from": low, "to": high}
+    for name in ("zero_std", "variance"):
+        seen = float(measured[name][low:high].mean())
+        guesses = {
+            "mean-p": float(formula[name][low:high].mean()),
+            "beta-binomial": forecast["beta-binomial"][name],
+            "thinning": forecast["thinning"][name],
+        }
+        out[name] = {"measured": seen, **{k: v - seen for k, v in guesses.items()}}
+    return out
+
+
+def collect(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
+    """One row per (regime, seed, depth, learning rate)."""
+    rows = []
+    for seed in config.seeds:
+        task = make_task(config.task, seed=seed)
+        for regime in config.regimes:
+            for depth in config.sft.depths:
+                where: dict[str, Any] = {"regime": regime, "seed": seed, "depth": depth}
+                before = checkpoint(config, root=root, task=task, **where)
+                for lr in config.rates:
+                    at = {**where, "lr": lr}
+                    after = outcome(config, root=root, task=task, **at)
+                    first = early(config, root=root, task=task, **at)
+                    rows.append({**at, "pre": before, "post": after, "early": first})
+    return rows
+
+
+def num_eval_prompts(config: StudyConfig, regime: str) -> int:
+    """How many held-out prompts a regime is judged on."""
+    task = make_task(config.task, seed=config.seeds[0])
+    return len(eval_prompts(config, task, classes=REGIMES[regime].rl_classes))

@@ -1,0 +1,314 @@
+"""The study's report: findings first, then the evidence, then what was chosen and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from grpolab.figures import forecast as forecast_figure
+from grpolab.figures import ladder as ladder_figure
+from grpolab.figures import thresholds as threshold_figure
+from grpolab.validate import report as page
+from grpolab.validate.study.choices import CHOICES, LIMITS, TERMS
+from grpolab.validate.study.config import REGIMES, StudyConfig
+from grpolab.validate.study.summary import FORECASTS, OUTCOMES, PREDICTORS
+
+Results = Mapping[str, Any]
+
+
+def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
+    """Write ``report.html`` from what ``results.json`` holds; nothing is recomputed."""
+    lead = (
+        f"Preset {config.preset}: task {config.task}, SFT depths"
+        f" {', '.join(map(str, config.sft.depths))} steps, {len(config.seeds)} seed(s), groups of"
+        f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
+        f" {results['version']}."
+    )
+    if "tuning" in results:
+        parts = [page.findings(results["findings"]), _tuning(results["tuning"])]
+    else:
+        parts = _parts(config, results)
+    page.write_page(
+        out / "report.html",
+        title="When does GRPO have a signal to learn from?",
+        lead=lead,
+        parts=parts,
+    )
+
+
+def _parts(config: StudyConfig, results: Results) -> list[str]:
+    regimes: Mapping[str, Any] = results["regimes"]
+    return [
+        page.findings(results["findings"]),
+        page.section("What was done", *(page.paragraph(t) for t in TERMS)),
+        *(_regime(config, name, regimes[name], results["rows"]) for name in config.regimes),
+        _signal(config, results),
+        _early(config, results),
+        _ranks(regimes),
+        _thresholds(results["thresholds"]),
+        _choices(config),
+    ]
+
+
+def _regime(
+    config: StudyConfig, name: str, regime: Results, rows: Sequence[Mapping[str, Any]]
+) -> str:
+    depths = regime["by_depth"]
+
+    def draw(axes: list[Any]) -> None:
+        ladder_figure.draw(axes[0], depths, title="before and after RL")
+        ladder_figure.draw_gain(axes[1], depths, title="what RL adds")
+        ladder_figure.draw_entropy(axes[2], depths, title="what SFT does to the rollouts")
+
+    picture = page.figure(
+        draw, panels=3, size=(11.0, 3.9), alt=f"SFT ladder, regime {name}",
+        caption="Dashed: before RL. Solid: at the end of RL with the same budget for every depth."
+        + (" Bars: standard deviation over seeds." if len(config.seeds) > 1 else ""),
+    )  # fmt: skip
+    before = page.table(
+        ["SFT steps", "pass@1", "greedy", "pass@10", "pass@64", "entropy / token",
+         "entropy / answer", "distinct of g", "ICC", "zero-std", "all wrong", "all right",
+         "NLL held out", "truncated"],
+        [[d["depth"], *(d.get(m) for m in _BEFORE)] for d in depths],
+        caption="Before RL, on held-out prompts of this regime. Entropies and the negative"
+        " log-likelihood (per answer, canonical answers) in nats; zero-std: share of groups with"
+        " identical rewards, counted.",
+    )  # fmt: skip
+    after = page.table(
+        ["SFT steps", "pass@1 before", "peak", "final", "gain", "pass@10 before", "peak", "final",
+         "gain", "pass@1 on RL prompts"],
+        [[d["depth"], *(d.get(m) for m in _AFTER)] for d in depths],
+        caption="After RL. The peak is over the evaluation schedule and includes step 0: it shows"
+        " an inversion even if RL does nothing, and it carries the noise of a maximum. The gain is"
+        " final minus before, both from the full measurement.",
+    )  # fmt: skip
+    by_class = page.details("The same by prompt class", _by_class(config, name, rows))
+    title = f"Regime {name}: {REGIMES[name].summary}"
+    return page.section(title, picture, before, after, by_class)
+
+
+_BEFORE = (
+    "pass_at_1", "greedy", "pass_at_10", "pass_at_64", "token_entropy", "sequence_entropy",
+    "distinct", "icc", "zero_std", "all_wrong", "all_right", "held_out_nll", "frac_truncated",
+)  # fmt: skip
+_AFTER = (
+    "pass_at_1", "peak_pass_at_1", "final_pass_at_1", "gain_pass_at_1", "pass_at_10",
+    "peak_pass_at_10", "final_pass_at_10", "gain_pass_at_10", "train_pass_at_1",
+)  # fmt: skip
+
+
+def _by_class(config: StudyConfig, regime: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    mine = [r for r in rows if r["regime"] == regime]
+    lines = []
+    for label in mine[0]["pre"]["by_class"]:
+        for depth in config.sft.depths:
+            group = [r for r in mine if r["depth"] == depth]
+
+            def mean(*path: str, group: list[Mapping[str, Any]] = group) -> float:
+                values = []
+                for value in group:
+                    for key in path:
+                        value = value[key]
+                    values.append(float(value))  # type: ignore[arg-type]
+                return sum(values) / len(values)
+
+            pre = ("pre", "by_class", label)
+            lines.append(
+                [label, depth, mean(*pre, "pass_at_1"), mean(*pre, "pass_at_10"),
+                 mean(*pre, "token_entropy"), mean(*pre, "observed", "zero_std"),
+                 mean(*pre, "predicted", "mean-p", "zero_std"),
+                 mean(*pre, "predicted", "thinning", "zero_std"), mean(*pre, "held_out_nll"),
+                 mean("post", "by_class", label, "pass_at_1"),
+                 mean("post", "by_class", label, "pass_at_10")]
+            )  # fmt: skip
+    return page.table(
+        ["class", "SFT steps", "pass@1", "pass@10", "entropy / token", "zero-std counted",
+         "formula at mean p", "thinning", "NLL held out", "final pass@1", "final pass@10"],
+        lines,
+    )  # fmt: skip
+
+
+def _signal(config: StudyConfig, results: Results) -> str:
+    rows = results["rows"]
+    points = {
+        name: [
+            (r["pre"]["observed"]["zero_std"], r["pre"]["predicted"][name]["zero_std"])
+            for r in rows
+        ]
+        for name in FORECASTS
+    }
+    picture = page.figure(
+        partial(forecast_figure.draw, points=points), size=(6.4, 3.8),
+        alt="predicted against measured zero-std share",
+        caption="One mark per checkpoint and forecast. Forecasts come from the first half of the"
+        " samples of each held-out prompt, counts from groups of the second half.",
+    )  # fmt: skip
+    lines = []
+    for name, regime in results["regimes"].items():
+        for d in regime["by_depth"]:
+            lines.append(
+                [name, d["depth"], d["pass_at_1"], d["icc"], d["zero_std"],
+                 *(d[f"zero_std/{f}"] for f in FORECASTS), d["variance"],
+                 *(d[f"variance/{f}"] for f in FORECASTS)]
+            )  # fmt: skip
+    columns = [
+        "regime", "SFT steps", "mean p", "ICC", "zero-std counted", "at mean p", "beta-binomial",
+        "thinning", "variance counted", "p(1-p)(g-1)/g", "x (1-ICC)", "thinning",
+    ]  # fmt: skip
+    table = page.table(columns, lines, digits=4)
+    return page.section("Does the formula say which groups carry a signal?", picture, table)
+
+
+def _early(config: StudyConfig, results: Results) -> str:
+    depths = config.sft.depths
+    shown = (depths[0], depths[len(depths) // 2], depths[-1])
+    first = config.regimes[0]
+    picked = {
+        r["depth"]: r["early"]
+        for r in reversed(results["rows"])
+        if r["regime"] == first and r["depth"] in shown
+    }
+
+    def draw(axes: list[Any]) -> None:
+        for ax, depth in zip(axes, shown, strict=True):
+            early = picked[depth]
+            forecast_figure.draw_steps(
+                ax, early["measured"]["zero_std"], formula=early["mean-p"]["zero_std"],
+                forecast={n: early["forecast"][n]["zero_std"] for n in FORECASTS},
+                title=f"SFT depth {depth}",
+            )  # fmt: skip
+            ax.set_ylim(0, 1.02)
+            if ax is not axes[0]:
+                ax.set_ylabel("")
+        axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+
+    picture = page.figure(
+        draw, panels=3, size=(11.0, 3.7), alt="zero-std share in the first RL steps",
+        caption=f"Regime {first}, seed {config.seeds[0]}: share of zero-std groups in the first RL"
+        " steps (means of 5 steps). The formula is given each step's own mean reward; the other"
+        " two were made before RL from rollouts on training prompts.",
+    )  # fmt: skip
+    lines = [
+        [name, f"{w['from']} to {w['to']}", w[what]["measured"], *(w[what][f] for f in FORECASTS)]
+        for what, name in (("zero_std", "zero-std share"), ("variance", "within-group variance"))
+        for w in _all_windows(results)
+    ]
+    table = page.table(
+        ["quantity", "steps", "measured", "miss: formula at mean p", "miss: beta-binomial",
+         "miss: thinning"],
+        lines, digits=4,
+        caption="Mean over runs of the window's measured value and of the absolute miss of each"
+        " forecast of it.",
+    )  # fmt: skip
+    return page.section("The first GRPO steps", picture, table)
+
+
+def _all_windows(results: Results) -> list[dict[str, Any]]:
+    """Windows averaged over regimes, which hold equally many runs each."""
+    per_regime = [regime["early_error"] for regime in results["regimes"].values()]
+    out = []
+    for windows in zip(*per_regime, strict=True):
+        entry: dict[str, Any] = {"from": windows[0]["from"], "to": windows[0]["to"]}
+        for what in ("zero_std", "variance"):
+            entry[what] = {
+                key: sum(w[what][key] for w in windows) / len(windows) for key in windows[0][what]
+            }
+        out.append(entry)
+    return out
+
+
+def _ranks(regimes: Results) -> str:
+    parts = []
+    for name, regime in regimes.items():
+        cell = {(e["predictor"], e["outcome"]): e for e in regime["rank"]}
+        names = [p for p in PREDICTORS if (p, OUTCOMES[0]) in cell]
+        rank = page.table(
+            ["predictor before RL", *(o.replace("_", " ") for o in OUTCOMES)],
+            [[p.replace("_", " "), *(_rho(cell[p, o]) for o in OUTCOMES)] for p in names],
+            caption=f"Regime {name}: Spearman's rho over {len(regime['by_depth'])} depths (means"
+            " over seeds), exact permutation p-value in brackets.",
+        )
+        regret = page.table(
+            ["choose by", "picks depth", *(o.replace("_", " ") for o in OUTCOMES[:4])],
+            [
+                [e["predictor"].replace("_", " "), e["picks"], *(e[o] for o in OUTCOMES[:4])]
+                for e in regime["regret"]
+            ],
+            caption="What choosing the checkpoint by each predictor costs against the best one"
+            " (0: it picks the best). `depth` picks the shallowest.",
+        )
+        parts += [rank, regret]
+    note = page.paragraph(
+        "Depth itself is the baseline: on one ladder every quantity that is monotone in depth"
+        " correlates with every other, so no row of these tables identifies a cause.",
+        note=True,
+    )
+    return page.section("Which number before RL ranks the checkpoints?", note, *parts)
+
+
+def _rho(entry: Mapping[str, Any]) -> str:
+    if entry["rho"] is None:
+        return "–"
+    return f"{entry['rho']:+.2f} ({entry['p_value']:.2f})"
+
+
+def _thresholds(found: Results) -> str:
+    identical = [r for r in found["rows"] if r["event"] == "identical"]
+    picture = page.figure(
+        partial(threshold_figure.draw, rows=identical), size=(6.4, 3.8),
+        alt="p* against group size",
+        caption="Lines: derived. Points: found by simulating"
+        f" {found['num_groups']:,} groups at each mean tried, with {100 * found['level']:.0f} %"
+        " intervals, without use of the formula.",
+    )  # fmt: skip
+    table = page.table(
+        ["event", "g", "ICC", "derived", "simulated", "low", "high"],
+        [
+            [r["event"], r["group_size"], f"{r['rho']:g}", r["predicted"], r["estimate"], r["low"],
+             r["high"]]
+            for r in found["rows"]
+        ],
+        digits=4,
+    )  # fmt: skip
+    return page.section(
+        "p*(g): the mean below which most groups carry no signal", picture,
+        page.details("All thresholds, derived and simulated", table),
+    )  # fmt: skip
+
+
+def _choices(config: StudyConfig) -> str:
+    table = page.table(["setting", "value", "how it was chosen"], _choice_rows(config))
+    return page.section(
+        "What was chosen, when and why", table,
+        "<ul>" + "".join(f"<li>{page.text(t)}</li>" for t in LIMITS) + "</ul>",
+    )  # fmt: skip
+
+
+def _choice_rows(config: StudyConfig) -> list[list[str]]:
+    flat = config.as_dict()
+    rows = []
+    for path, why in CHOICES.items():
+        value: Any = flat
+        for key in path.split("."):
+            value = value[key]
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        rows.append([f"`{path}`", shown, why])
+    return rows
+
+
+def _tuning(found: Results) -> str:
+    depths = list(found["pre_pass_at_1"])
+    rows: list[list[object]] = [["before RL", "", *(found["pre_pass_at_1"][d] for d in depths)]]
+    rows += [
+        [f"{e['lr']:g}", e["mean_final_pass_at_1"], *(e["final_pass_at_1"][d] for d in depths)]
+        for e in found["table"]
+    ]
+    tenth = [[f"{e['lr']:g}", *(e["final_pass_at_10"][d] for d in depths)] for e in found["table"]]
+    return page.section(
+        "Learning rates on all depths",
+        page.table(["rate", "mean", *(f"depth {d}" for d in depths)], rows,
+                   caption="Final pass@1 on held-out prompts."),
+        page.table(["rate", *(f"depth {d}" for d in depths)], tenth, caption="Final pass@10."),
+    )  # fmt: skip

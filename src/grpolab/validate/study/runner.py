@@ -1,0 +1,132 @@
+"""Run a study's jobs on several processes; whatever was finished before is not done again.
+
+Every job fills a scratch folder that is renamed into place when it is whole. A run killed at any
+moment therefore holds finished jobs and nothing else, and since each job's numbers depend on its
+configuration and seed alone, a resumed run ends as an undisturbed one does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from grpolab.errors import UserError
+from grpolab.store import atomic_dir, read_json, write_json
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.jobs import RESULT, Job, run_job
+from grpolab.validate.study.progress import ProgressBar
+
+RUN = "run.json"
+_channel: Any = None
+
+
+@contextlib.contextmanager
+def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
+    """Claim an output folder for one study; UserError where another run lives or works in it."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; choose a folder with --out")
+    described = out / RUN
+    if out.is_dir() and any(out.iterdir()) and not described.exists():
+        raise UserError(f"{out}: holds files of something else; choose an empty folder with --out")
+    if described.exists() and read_json(described).get("config") != config.as_dict():
+        raise UserError(
+            f"{out}: holds a run with other settings (see {RUN}); choose another folder with --out"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(described, {"config": config.as_dict()})
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{out}: another process is working in this folder") from None
+        yield
+
+
+def is_done(root: Path, job: Job) -> bool:
+    """Whether a job's folder is there, hence whole."""
+    return (root / job.key / RESULT).is_file()
+
+
+def run_jobs(config: StudyConfig, jobs: Sequence[Job], *, root: Path, workers: int) -> None:
+    """Run what is not done yet, longest waiting chain first, ``workers`` processes at a time."""
+    todo = {job.key: job for job in jobs if not is_done(root, job)}
+    if not todo:
+        return
+    order = sorted(todo.values(), key=lambda job: -_chain(job, jobs))
+    total = sum(job.weight for job in todo.values())
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the workers when they load torch
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    done: set[str] = {job.key for job in jobs if job.key not in todo}
+    running: dict[Future[None], Job] = {}
+    with (
+        ProgressBar(total, note=f"{len(todo)} of {len(jobs)} jobs to do") as bar,
+        ProcessPoolExecutor(
+            min(workers, len(todo)), mp_context=context, initializer=_start_worker,
+            initargs=(queue, os.getpid()),
+        ) as pool,
+    ):  # fmt: skip
+        try:
+            while order or running:
+                for job in [j for j in order if set(j.needs) <= done][: workers - len(running)]:
+                    order.remove(job)
+                    running[pool.submit(_work, config, job, root)] = job
+                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                with contextlib.suppress(Empty):
+                    while True:
+                        key, share = queue.get_nowait()
+                        bar.part(key, todo[key].weight * share)
+                for future in finished:
+                    job = running.pop(future)
+                    future.result()
+                    done.add(job.key)
+                    bar.part(job.key, job.weight, finished=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(pool._processes.values()):
+                process.terminate()
+            raise
+
+
+def _chain(job: Job, jobs: Sequence[Job]) -> float:
+    """Weight of a job and of the heaviest chain that waits for it."""
+    after = [_chain(other, jobs) for other in jobs if job.key in other.needs]
+    return job.weight + max(after, default=0.0)
+
+
+def _start_worker(queue: Any, parent: int) -> None:
+    """Keep the channel, use one thread, and die with the parent even if it was killed."""
+    global _channel
+    _channel = queue
+    import torch
+
+    torch.set_num_threads(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(config: StudyConfig, job: Job, root: Path) -> None:
+    last = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            _channel.put((job.key, share))
+
+    with atomic_dir(root / job.key) as scratch:
+        run_job(config, job, root=root, out=scratch, progress=progress)

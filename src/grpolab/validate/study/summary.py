@@ -1,0 +1,278 @@
+"""Numbers per depth, forecast errors, rank correlations and regrets: what the findings rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from grpolab.validate.rank import spearman
+from grpolab.validate.rollouts.table import Rollouts
+from grpolab.validate.study.config import REGIMES, StudyConfig
+
+Row = Mapping[str, Any]
+FORECASTS = ("mean-p", "beta-binomial", "thinning")
+
+
+def _get(*path: str) -> Callable[[Row], float | None]:
+    def read(row: Row) -> float | None:
+        value: Any = row
+        for name in path:
+            if name not in value:
+                return None
+            value = value[name]
+        return float(value)
+
+    return read
+
+
+def _gain(name: str) -> Callable[[Row], float | None]:
+    return lambda row: row["post"]["final"][name] - row["pre"][name]
+
+
+METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
+    {
+        "pass_at_1": _get("pre", "pass_at_1"),
+        "greedy": _get("pre", "greedy"),
+        "pass_at_10": _get("pre", "pass_at_10"),
+        "pass_at_64": _get("pre", "pass_at_64"),
+        "token_entropy": _get("pre", "token_entropy"),
+        "sequence_entropy": _get("pre", "sequence_entropy"),
+        "distinct": _get("pre", "distinct"),
+        "collision_rate": _get("pre", "collision_rate"),
+        "frac_truncated": _get("pre", "frac_truncated"),
+        "icc": _get("pre", "icc"),
+        "held_out_nll": _get("pre", "held_out_nll"),
+        "held_out_nll_sft_class": _get("pre", "held_out_nll_sft_class"),
+        "zero_std": _get("pre", "observed", "zero_std"),
+        "all_wrong": _get("pre", "observed", "all_wrong"),
+        "all_right": _get("pre", "observed", "all_right"),
+        "variance": _get("pre", "observed", "variance"),
+        **{
+            f"{what}/{name}": _get("pre", "predicted", name, what)
+            for what in ("zero_std", "variance")
+            for name in FORECASTS
+        },
+        "peak_pass_at_1": _get("post", "peak", "pass_at_1", "peak"),
+        "peak_pass_at_10": _get("post", "peak", "pass_at_10", "peak"),
+        "final_pass_at_1": _get("post", "final", "pass_at_1"),
+        "final_pass_at_10": _get("post", "final", "pass_at_10"),
+        "gain_pass_at_1": _gain("pass_at_1"),
+        "gain_pass_at_10": _gain("pass_at_10"),
+        "train_pass_at_1": _get("post", "train_pass_at_1"),
+    }
+)
+
+PREDICTORS: Mapping[str, int] = MappingProxyType(
+    {
+        "depth": -1,
+        "pass_at_1": 1,
+        "greedy": 1,
+        "pass_at_10": 1,
+        "pass_at_64": 1,
+        "token_entropy": 1,
+        "sequence_entropy": 1,
+        "held_out_nll": -1,
+        "held_out_nll_sft_class": -1,
+        "icc": -1,
+        "zero_std": -1,
+    }
+)
+"""Predictors of the outcome and the direction in which each is used to choose a checkpoint."""
+
+OUTCOMES = (
+    "peak_pass_at_1", "final_pass_at_1", "peak_pass_at_10", "final_pass_at_10",
+    "gain_pass_at_1", "gain_pass_at_10",
+)  # fmt: skip
+
+
+def summarise(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> dict[str, Any]:
+    """Everything between the raw rows and the report; for a tuning run, the choice of the rate."""
+    if config.learning_rates:
+        return {"tuning": tuning(config, rows)}
+    regimes = {}
+    for regime in config.regimes:
+        mine = [row for row in rows if row["regime"] == regime]
+        depths = by_depth(config, mine)
+        regimes[regime] = {
+            "by_depth": depths,
+            "rank": rank_table(depths),
+            "regret": regret_table(depths),
+            "inversion": inversion(config, depths, root=root, regime=regime),
+            "checkpoint_error": checkpoint_error(mine),
+            "early_error": early_error(mine),
+        }
+    return {"regimes": regimes}
+
+
+def by_depth(config: StudyConfig, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over seeds of every metric, one entry per depth."""
+    out = []
+    for depth in config.sft.depths:
+        mine = [row for row in rows if row["depth"] == depth]
+        entry: dict[str, Any] = {"depth": depth, "num_seeds": len(mine)}
+        for name, read in METRICS.items():
+            values = [v for v in (read(row) for row in mine) if v is not None]
+            if values:
+                entry[name] = float(np.mean(values))
+                entry[f"{name}:sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        out.append(entry)
+    return out
+
+
+def _column(depths: Sequence[Row], name: str) -> list[float] | None:
+    values = [entry.get(name) for entry in depths]
+    return None if any(v is None for v in values) else [float(v) for v in values if v is not None]
+
+
+def rank_table(depths: Sequence[Row]) -> list[dict[str, Any]]:
+    """Spearman's rho of each predictor with each outcome over depths, exact permutation p-values.
+
+    A depth is one observation whatever the number of seeds: seeds share the schedule, so permuting
+    runs would claim evidence that is not there.
+    """
+    table = []
+    for predictor in PREDICTORS:
+        x = _column(depths, predictor)
+        if x is None:
+            continue
+        for target in OUTCOMES:
+            y = _column(depths, target)
+            assert y is not None
+            found = spearman(x, y)
+            table.append(
+                {
+                    "predictor": predictor, "outcome": target, "rho": found.value,
+                    "p_value": found.p_value, "min_p_value": found.min_p_value,
+                }
+            )  # fmt: skip
+    return table
+
+
+def choose(depths: Sequence[Row], predictor: str) -> int | None:
+    """Index of the checkpoint that a predictor picks; None where it was not measured."""
+    values = _column(depths, predictor)
+    return None if values is None else int(np.argmax(PREDICTORS[predictor] * np.array(values)))
+
+
+def regret_table(depths: Sequence[Row]) -> list[dict[str, Any]]:
+    """What choosing by each predictor costs: best outcome minus the outcome of its choice."""
+    table = []
+    for predictor in PREDICTORS:
+        pick = choose(depths, predictor)
+        if pick is None:
+            continue
+        entry: dict[str, Any] = {"predictor": predictor, "picks": depths[pick]["depth"]}
+        for target in OUTCOMES[:4]:
+            values = _column(depths, target)
+            assert values is not None
+            entry[target] = max(values) - values[pick]
+        table.append(entry)
+    return table
+
+
+def inversion(
+    config: StudyConfig, depths: Sequence[Row], *, root: Path, regime: str
+) -> dict[str, Any]:
+    """The checkpoint that pre-RL pass@1 picks against the one that ends best, paired by prompt.
+
+    For each of pass@1 and pass@10 at the end of RL: both depths, the difference (best - picked)
+    before and after with 95 % intervals over prompts, and the share of the final gap that was there
+    before RL.
+    """
+    pick = choose(depths, "pass_at_1")
+    assert pick is not None
+    out: dict[str, Any] = {"picked": depths[pick]["depth"]}
+    for name, k in (("pass_at_1", 1), ("pass_at_10", 10)):
+        values = _column(depths, f"final_{name}")
+        assert values is not None
+        best = int(np.argmax(values))
+        entry: dict[str, Any] = {"best": depths[best]["depth"]}
+        if best != pick:
+            pair = (depths[best]["depth"], depths[pick]["depth"])
+            entry["before"] = _paired(config, root, regime, pair, k=k, after=False)
+            entry["after"] = _paired(config, root, regime, pair, k=k, after=True)
+        out[name] = entry
+    return out
+
+
+def _paired(
+    config: StudyConfig, root: Path, regime: str, pair: tuple[int, int], *, k: int, after: bool
+) -> dict[str, float]:
+    """Mean over prompts (and seeds) of the difference of two depths, 95 % interval over prompts."""
+    from grpolab.theory import pass_at_k
+
+    differences = []
+    for seed in config.seeds:
+        values = []
+        for depth in pair:
+            if after:
+                folder = root / f"rl/{regime}/seed{seed}/depth{depth}/lr{config.grpo.lr:g}"
+            else:
+                folder = root / f"pre/{REGIMES[regime].data}/seed{seed}/depth{depth}"
+            totals = Rollouts.read(folder / "eval.parquet").counts().by_prompt()
+            score = pass_at_k(totals.num_samples, totals.num_correct, k)
+            values.append(dict(zip(totals.prompt_id.tolist(), score.tolist(), strict=True)))
+        # RL is judged on the regime's prompts only: the pre-RL table may hold more
+        asked = _asked(config, root, regime, seed)
+        differences += [values[0][i] - values[1][i] for i in asked]
+    array = np.array(differences)
+    half = 1.96 * float(array.std(ddof=1)) / len(array) ** 0.5
+    mean = float(array.mean())
+    return {"difference": mean, "low": mean - half, "high": mean + half, "num_prompts": len(array)}
+
+
+def _asked(config: StudyConfig, root: Path, regime: str, seed: int) -> list[int]:
+    depth = config.sft.depths[0]
+    path = root / f"rl/{regime}/seed{seed}/depth{depth}/lr{config.grpo.lr:g}/eval.parquet"
+    ids: list[int] = np.unique(Rollouts.read(path).prompt_id).tolist()
+    return ids
+
+
+def checkpoint_error(rows: Sequence[Row]) -> dict[str, Any]:
+    """Mean and largest absolute error of each forecast over checkpoints, on independent draws."""
+    out: dict[str, Any] = {}
+    for what in ("zero_std", "variance"):
+        seen = np.array([row["pre"]["observed"][what] for row in rows])
+        out[what] = {}
+        for name in FORECASTS:
+            guess = np.array([row["pre"]["predicted"][name][what] for row in rows])
+            error = np.abs(guess - seen)
+            out[what][name] = {"mean": float(error.mean()), "max": float(error.max())}
+    return out
+
+
+def early_error(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Mean absolute error of each forecast per window of early RL steps, over runs."""
+    out = []
+    for i, window in enumerate(rows[0]["early"]["windows"]):
+        entry: dict[str, Any] = {"from": window["from"], "to": window["to"]}
+        for what in ("zero_std", "variance"):
+            cells = [row["early"]["windows"][i][what] for row in rows]
+            entry[what] = {
+                "measured": float(np.mean([c["measured"] for c in cells])),
+                **{name: float(np.mean([abs(c[name]) for c in cells])) for name in FORECASTS},
+            }
+        out.append(entry)
+    return out
+
+
+def tuning(config: StudyConfig, rows: Sequence[Row]) -> dict[str, Any]:
+    """Final pass@1 per depth and learning rate, and the rate with the best mean over depths."""
+    table: list[dict[str, Any]] = []
+    for lr in config.rates:
+        finals = {
+            str(row["depth"]): row["post"]["final"]["pass_at_1"] for row in rows if row["lr"] == lr
+        }
+        tenth = {
+            str(row["depth"]): row["post"]["final"]["pass_at_10"] for row in rows if row["lr"] == lr
+        }
+        mean = float(np.mean(list(finals.values())))
+        table.append({"lr": lr, "mean_final_pass_at_1": mean, "final_pass_at_1": finals,
+                      "final_pass_at_10": tenth})  # fmt: skip
+    best = max(table, key=lambda entry: entry["mean_final_pass_at_1"])
+    start = {str(row["depth"]): row["pre"]["pass_at_1"] for row in rows}
+    return {"table": table, "chosen": best["lr"], "pre_pass_at_1": start}

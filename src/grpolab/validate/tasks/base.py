@@ -1,0 +1,71 @@
+"""What a task is: prompts in classes, an exact verifier, demonstrations, a broad corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+Style = Literal["canonical", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One problem as the model reads it; ``id`` is unique within a task, whatever the split."""
+
+    id: int
+    text: str
+    label: str
+
+
+class Task(Protocol):
+    """A verifiable task with binary rewards and, usually, several right answers per prompt.
+
+    Prompts and completions are words of ``vocabulary`` joined by single spaces; special tokens
+    belong to the tokenizer and appear in neither.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name under which `make_task` finds the task."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Prompt classes; the first is the one that narrow SFT shows."""
+        ...
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every word that a prompt or a right completion may contain."""
+        ...
+
+    @property
+    def max_prompt_words(self) -> int:
+        """Words in the longest prompt."""
+        ...
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Words in the longest right completion, and one for the end token."""
+        ...
+
+    def prompts(self, split: str) -> tuple[Prompt, ...]:
+        """Prompts of a split, always in the same order; UserError when there is no such split."""
+        ...
+
+    def verify(self, prompt: Prompt, completion: str) -> bool:
+        """Whether a completion, end token removed, is right; any string is allowed."""
+        ...
+
+    def demonstrations(
+        self, prompts: Sequence[Prompt], *, style: Style, rng: np.random.Generator
+    ) -> list[str]:
+        """One right completion per prompt; ``canonical`` does not depend on ``rng``."""
+        ...
+
+    def corpus(self, size: int, *, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """Pairs (prompt text, completion) for pre-training: broad, and partly wrong."""
+        ...

@@ -1,0 +1,60 @@
+"""Token batches for training: prompts padded on the left, completions on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+
+Pair = tuple[str, str]
+
+
+class Batch(NamedTuple):
+    """Prompts and completions side by side, and which tokens are real."""
+
+    prompt_ids: torch.Tensor  # [N, P]
+    prompt_mask: torch.Tensor  # [N, P]
+    tokens: torch.Tensor  # [N, L]
+    mask: torch.Tensor  # [N, L]
+
+
+def encode(tokenizer: Any, pairs: Sequence[Pair], *, device: Any = "cpu") -> Batch:
+    """Tokenise (prompt, completion) pairs; each completion gets the end token."""
+    import torch
+
+    prompt = tokenizer([p for p, _ in pairs], return_tensors="pt", padding=True)
+    rows = tokenizer([c for _, c in pairs], add_special_tokens=False)["input_ids"]
+    length = 1 + max(len(row) for row in rows)
+    tokens = torch.full((len(rows), length), tokenizer.pad_token_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), length), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row) + 1] = torch.tensor([*row, tokenizer.eos_token_id])
+        mask[i, : len(row) + 1] = True
+    batch = Batch(prompt["input_ids"], prompt["attention_mask"], tokens, mask)
+    return Batch(*(part.to(device) for part in batch))
+
+
+def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
+    """Logits [N, L, V] that predict each completion token."""
+    import torch
+
+    full = torch.cat([batch.prompt_ids, batch.tokens], dim=1)
+    seen = torch.cat([batch.prompt_mask, batch.mask.to(batch.prompt_mask.dtype)], dim=1)
+    position = (seen.cumsum(dim=1) - 1).clamp(min=0)
+    length = batch.tokens.shape[1]
+    out = model(
+        input_ids=full, attention_mask=seen, position_ids=position, logits_to_keep=length + 1
+    )
+    logits: torch.Tensor = out.logits[:, :-1]
+    return logits
+
+
+def completion_logprobs(model: Any, batch: Batch, *, temperature: float = 1.0) -> torch.Tensor:
+    """Log-probabilities [N, L] of the completion tokens; 0 where there is none."""
+    import torch
+
+    logits = completion_logits(model, batch).float() / temperature
+    picked = logits.gather(-1, batch.tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)
+    return torch.where(batch.mask, picked, torch.zeros_like(picked))
