@@ -21,7 +21,8 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
 
-MANIFEST = "manifest.json"
+SCRATCH = ".partial"
+"""Ending of files and folders that are being written; what a killed run leaves behind."""
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
 
@@ -29,7 +30,7 @@ _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary file beside ``target`` that is renamed to it when the block ends well."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, name = tempfile.mkstemp(SCRATCH, f".{target.name}.", target.parent)
     os.close(handle)
     scratch = Path(name)
     try:
@@ -44,7 +45,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def atomic_dir(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes ``target`` when the block ends well."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    scratch = Path(tempfile.mkdtemp(SCRATCH, f".{target.name}.", target.parent))
     try:
         yield scratch
         scratch.chmod(0o755)

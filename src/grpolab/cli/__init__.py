@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -13,7 +13,6 @@ from grpolab.errors import UserError
 app = typer.Typer(
     name="grpolab",
     help="When does GRPO on binary rewards have a signal to learn from?",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -25,19 +24,25 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """When does GRPO on binary rewards have a signal to learn from?"""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _register() -> None:
+    from grpolab.cli.pstar import pstar
     from grpolab.cli.study import study
+    from grpolab.cli.verify import verify
 
-    app.command()(study)
+    for command in (pstar, verify, study):
+        app.command()(command)
 
 
 _register()
@@ -46,10 +51,18 @@ _register()
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
+    except typer.TyperException as err:
+        words = err.format_message() if hasattr(err, "format_message") else str(err)
+        _fail(f"{' '.join(words.split())} (grpolab --help lists what there is)")
     except UserError as err:
-        sys.stderr.write(f"grpolab: error: {err}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _fail(str(err))
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("grpolab: interrupted\n")
         sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"grpolab: error: {message}\n")
+    sys.exit(2)

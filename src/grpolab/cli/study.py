@@ -28,6 +28,7 @@ def study(
 
     Example: grpolab study --preset smoke --out runs/smoke
     """
+    from grpolab.validate.report import plain
     from grpolab.validate.study import run_study
 
     summary = run_study(preset, task=task, out=out, workers=workers, device=device)
@@ -35,5 +36,5 @@ def study(
         print_json(summary)
         return
     for finding in summary["findings"]:
-        typer.echo(f"* {finding}")
+        typer.echo(f"* {plain(finding)}")
     typer.echo(f"\nreport:  {out / 'report.html'}\nresults: {out / 'results.json'}")

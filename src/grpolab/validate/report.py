@@ -11,6 +11,7 @@ from typing import Any
 
 from grpolab.store import write_text
 
+_FULL_WIDTH = 11.0  # inches of a figure as wide as the page
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa; }
 * { box-sizing: border-box; }
@@ -23,7 +24,7 @@ p, li { max-width: 46rem; }
 .lead { color: var(--soft); margin: 0 0 1.4rem; }
 .findings { background: var(--wash); border-left: 4px solid var(--accent); margin: 1rem 0;
   padding: .9rem 1.2rem .9rem 2.4rem; }
-.findings li { margin: .45rem 0; }
+.findings li { margin: .5rem 0; max-width: none; }
 .note { color: var(--soft); font-size: .9rem; }
 figure { margin: 1rem 0 1.4rem; }
 figure svg { width: 100%; height: auto; }
@@ -43,12 +44,22 @@ details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
 
 
 def text(value: str) -> str:
-    """Escape text; `code` in backquotes becomes <code>.
+    """Escape text; `code` in backquotes becomes <code>, **words** in stars <strong>.
 
-    >>> text("p < `p*`")
-    'p &lt; <code>p*</code>'
+    >>> text("**below** < `p*`")
+    '<strong>below</strong> &lt; <code>p*</code>'
     """
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(value, quote=False))
+    escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(value, quote=False))
+    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", escaped)
+
+
+def plain(value: str) -> str:
+    """Drop the marks that `text` understands, for a terminal.
+
+    >>> plain("**below** `p*`")
+    'below p*'
+    """
+    return re.sub(r"\*\*([^*]+)\*\*", r"\1", value).replace("`", "")
 
 
 def paragraph(value: str, *, note: bool = False) -> str:
@@ -109,7 +120,10 @@ def figure(
         page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
-    return f"<figure>{svg}<figcaption>{text(caption)}</figcaption></figure>"
+    # one inch is the same width in every figure, so that all lettering has one size
+    width = min(100.0, 100 * size[0] / _FULL_WIDTH)
+    style = f'style="max-width:{width:.0f}%"'
+    return f"<figure><div {style}>{svg}</div><figcaption>{text(caption)}</figcaption></figure>"
 
 
 def section(title: str, *parts: str) -> str:

@@ -53,7 +53,7 @@ def _zero_std(rows: Sequence[Mapping[str, Any]], config: StudyConfig) -> str:
     mean = {name: float(np.mean(values)) for name, values in error.items()}
     verdict = "fails" if mean["mean-p"] > 0.05 else "holds"
     return (
-        f"The formula at the mean success rate {verdict} for groups without a signal: over"
+        f"**The formula at the mean success rate {verdict} for groups without a signal.** Over"
         f" {len(rows)} checkpoints it misses their share by {mean['mean-p']:.3f} on average (worst:"
         f" {worst['regime']}, depth {worst['depth']}: it says {_pct(said)}, {_pct(seen)} of the"
         f" groups of {config.grpo.group_size} have identical rewards). With the measured intraclass"
@@ -66,10 +66,13 @@ def _variance(rows: Sequence[Mapping[str, Any]]) -> str:
     seen = np.array([r["pre"]["observed"]["variance"] for r in rows])
     guess = np.array([r["pre"]["predicted"]["mean-p"]["variance"] for r in rows])
     fixed = np.array([r["pre"]["predicted"]["beta-binomial"]["variance"] for r in rows])
-    ratio = guess / seen
+    if not seen.any():
+        return "No group on any checkpoint held both rewards: there is nothing to learn from."
+    ratio = guess[seen > 0] / seen[seen > 0]
     return (
-        f"The within-group variance is {ratio.min():.1f} to {ratio.max():.1f} times smaller than"
-        f" `p(1-p)(g-1)/g` at the mean p. Multiplied by 1 - ICC the formula is right to"
+        f"**The variance formula needs the factor 1 - ICC.** The within-group variance is"
+        f" {ratio.min():.1f} to {ratio.max():.1f} times smaller than `p(1-p)(g-1)/g` at the mean p;"
+        " multiplied by 1 - ICC the formula is right to"
         f" {float(np.abs(fixed - seen).max()):.4f} on every checkpoint, on independent draws."
     )
 
@@ -83,7 +86,7 @@ def _early(rows: Sequence[Mapping[str, Any]], config: StudyConfig) -> str:
     final = len(rows[0]["early"]["windows"]) - 2
     late = rows[0]["early"]["windows"][final]
     return (
-        f"In the first {last['to']} GRPO steps the formula misses the zero-std share by"
+        f"**The first {last['to']} GRPO steps.** The formula misses the zero-std share by"
         f" {miss(-1, 'mean-p'):.3f} even when it is given each step's own mean reward. Thinned"
         f" rollouts from before RL miss it by {miss(0, 'thinning'):.3f} in the first 10 steps and"
         f" by {miss(final, 'thinning'):.3f} in steps {late['from']} to {late['to']}, as the policy"
@@ -93,8 +96,12 @@ def _early(rows: Sequence[Mapping[str, Any]], config: StudyConfig) -> str:
 
 def _ladder(name: str, regime: Mapping[str, Any]) -> str:
     found = regime["inversion"]
-    head = f"{name} ({REGIMES[name].summary}): pass@1 before RL picks depth {found['picked']}. "
-    return head + " ".join(_verdict(found, key, label) for key, label in _METRIC_NAMES)
+    head = (
+        f"**Regime {name}** ({REGIMES[name].summary}): pass@1 before RL picks depth"
+        f" {found['picked']}. "
+    )
+    verdicts = [_verdict(found, key, label) for key, label in _METRIC_NAMES]
+    return head + " ".join([*verdicts, _regrets(regime["regret"])])
 
 
 _METRIC_NAMES = (("pass_at_1", "pass@1"), ("pass_at_10", "pass@10"))
@@ -103,18 +110,30 @@ _METRIC_NAMES = (("pass_at_1", "pass@1"), ("pass_at_10", "pass@10"))
 def _verdict(found: Mapping[str, Any], key: str, label: str) -> str:
     entry = found[key]
     if "after" not in entry:
-        return f"It also ends best in {label}: no inversion."
+        return f"That depth also ends best in {label}: no inversion."
     before, after = entry["before"], entry["after"]
-    gap = f"{_interval(before)} before RL, {_interval(after)} after"
-    lead = f"Depth {entry['best']} ends best in {label} ({gap}; 95 % over prompts): "
+    lead = (
+        f"In {label} depth {entry['best']} ends best; its lead over depth {found['picked']} is"
+        f" {_interval(before)} before RL and {_interval(after)} after it (95 % over prompts): "
+    )
     if after["low"] <= 0:
-        return lead + "not distinguishable."
+        return lead + "no inversion that these prompts can tell from chance."
     if before["high"] < 0:
         return lead + "a rank inversion."
-    there = before["difference"] / after["difference"]
     if before["low"] > 0:
-        return lead + f"{_pct(there)} of that gap was there before RL."
-    return lead + "the two were not distinguishable before RL."
+        there = before["difference"] / after["difference"]
+        return lead + f"{_pct(there)} of the final lead was there before RL."
+    return lead + "not distinguishable before RL, ahead after it."
+
+
+def _regrets(table: Sequence[Mapping[str, Any]]) -> str:
+    cost = {e["predictor"]: e for e in table}
+    parts = [
+        f"{label} {cost[name]['final_pass_at_1']:.3f} / {cost[name]['final_pass_at_10']:.3f}"
+        for name, label in (("pass_at_1", "pass@1"), ("token_entropy", "the highest entropy"),
+                            ("pass_at_10", "pass@10"))
+    ]  # fmt: skip
+    return "Choosing the start by it costs, in final pass@1 / pass@10: " + ", ".join(parts) + "."
 
 
 def _rank(regimes: Mapping[str, Any]) -> str:
@@ -129,7 +148,8 @@ def _rank(regimes: Mapping[str, Any]) -> str:
         )
     least = entropy["min_p_value"]
     return (
-        "Rank correlation with the final pass@10 over depths: " + "; ".join(parts) + ". On one"
+        "**SFT depth itself is the predictor to beat.** Rank correlation with the final pass@10"
+        " over depths: " + "; ".join(parts) + ". On one"
         " ladder everything that is monotone in depth correlates; a predictor that does not beat"
         f" the number of SFT steps has shown nothing (smallest possible p here: {least:.3f})."
     )
@@ -150,7 +170,7 @@ def _independence(rows: Sequence[Mapping[str, Any]]) -> str:
     verdict = "is rejected" if adjusted < _LEVEL else "is not rejected"
     icc = [row["pre"]["icc"] for row in rows]
     return (
-        f"Independence of the rewards of a group given the prompt {verdict} ({len(tests)}"
+        f"**Independence of the rewards of a group, given the prompt, {verdict}** ({len(tests)}"
         f" exact permutation tests, smallest p {least:.3f}, Bonferroni {adjusted:.2f}; largest"
         f" correlation {biggest['rho']:+.4f} with standard error {biggest['stderr']:.4f}). Between"
         f" prompts the rewards are far from independent: ICC {min(icc):.2f} to {max(icc):.2f}."
@@ -166,8 +186,8 @@ def _thresholds(results: Mapping[str, Any], config: StudyConfig) -> str:
     lowest = min(r["pre"]["pass_at_1"] for r in results["rows"])
     most = max(r["pre"]["observed"]["zero_std"] for r in results["rows"])
     text = (
-        f"p*({g}) = {plain['predicted']:.4f} is derived; simulation that does not use the formula"
-        f" finds {plain['low']:.4f} to {plain['high']:.4f}. At ICC {max(mine):g} it is"
+        f"**p*({g}) = {plain['predicted']:.4f}** is derived; simulation that does not use the"
+        f" formula finds {plain['low']:.4f} to {plain['high']:.4f}. At ICC {max(mine):g} it is"
         f" {spread['predicted']:.3f} ({inside} of {len(cells)} simulated 99 % intervals hold the"
         f" derived value). The lowest mean of a checkpoint here is {lowest:.2f}, and up to"
         f" {_pct(most)} of the groups are without a signal"

@@ -30,7 +30,11 @@ def run_study(
     make_task(task, seed=config.seeds[0])  # an unknown task is refused before anything is written
     require("torch", extra="train")
     require("transformers", extra="train")
-    config = _on_device(config, device)
+    return run(_on_device(config, device), out=out, workers=workers)
+
+
+def run(config: StudyConfig, *, out: Path, workers: int = 0) -> dict[str, Any]:
+    """Run a study of any configuration in a folder, or go on with it."""
     start = time.monotonic()
     with open_run(config, out):
         jobs = plan(config)

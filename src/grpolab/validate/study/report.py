@@ -13,7 +13,7 @@ from grpolab.figures import thresholds as threshold_figure
 from grpolab.validate import report as page
 from grpolab.validate.study.choices import CHOICES, LIMITS, TERMS
 from grpolab.validate.study.config import REGIMES, StudyConfig
-from grpolab.validate.study.summary import FORECASTS, OUTCOMES, PREDICTORS
+from grpolab.validate.study.summary import FORECASTS, OUTCOMES, PREDICTORS, label
 
 Results = Mapping[str, Any]
 
@@ -102,7 +102,7 @@ _AFTER = (
 def _by_class(config: StudyConfig, regime: str, rows: Sequence[Mapping[str, Any]]) -> str:
     mine = [r for r in rows if r["regime"] == regime]
     lines = []
-    for label in mine[0]["pre"]["by_class"]:
+    for group_label in mine[0]["pre"]["by_class"]:
         for depth in config.sft.depths:
             group = [r for r in mine if r["depth"] == depth]
 
@@ -114,14 +114,14 @@ def _by_class(config: StudyConfig, regime: str, rows: Sequence[Mapping[str, Any]
                     values.append(float(value))  # type: ignore[arg-type]
                 return sum(values) / len(values)
 
-            pre = ("pre", "by_class", label)
+            pre = ("pre", "by_class", group_label)
             lines.append(
-                [label, depth, mean(*pre, "pass_at_1"), mean(*pre, "pass_at_10"),
+                [group_label, depth, mean(*pre, "pass_at_1"), mean(*pre, "pass_at_10"),
                  mean(*pre, "token_entropy"), mean(*pre, "observed", "zero_std"),
                  mean(*pre, "predicted", "mean-p", "zero_std"),
                  mean(*pre, "predicted", "thinning", "zero_std"), mean(*pre, "held_out_nll"),
-                 mean("post", "by_class", label, "pass_at_1"),
-                 mean("post", "by_class", label, "pass_at_10")]
+                 mean("post", "by_class", group_label, "pass_at_1"),
+                 mean("post", "by_class", group_label, "pass_at_10")]
             )  # fmt: skip
     return page.table(
         ["class", "SFT steps", "pass@1", "pass@10", "entropy / token", "zero-std counted",
@@ -225,19 +225,19 @@ def _ranks(regimes: Results) -> str:
         cell = {(e["predictor"], e["outcome"]): e for e in regime["rank"]}
         names = [p for p in PREDICTORS if (p, OUTCOMES[0]) in cell]
         rank = page.table(
-            ["predictor before RL", *(o.replace("_", " ") for o in OUTCOMES)],
-            [[p.replace("_", " "), *(_rho(cell[p, o]) for o in OUTCOMES)] for p in names],
+            ["predictor before RL", *map(label, OUTCOMES)],
+            [[label(p), *(_rho(cell[p, o]) for o in OUTCOMES)] for p in names],
             caption=f"Regime {name}: Spearman's rho over {len(regime['by_depth'])} depths (means"
             " over seeds), exact permutation p-value in brackets.",
         )
         regret = page.table(
-            ["choose by", "picks depth", *(o.replace("_", " ") for o in OUTCOMES[:4])],
+            ["choose by", "picks depth", *map(label, OUTCOMES[:4])],
             [
-                [e["predictor"].replace("_", " "), e["picks"], *(e[o] for o in OUTCOMES[:4])]
+                [label(e["predictor"]), e["picks"], *(e[o] for o in OUTCOMES[:4])]
                 for e in regime["regret"]
             ],
             caption="What choosing the checkpoint by each predictor costs against the best one"
-            " (0: it picks the best). `depth` picks the shallowest.",
+            " (0: it picks the best). SFT depth itself picks the shallowest.",
         )
         parts += [rank, regret]
     note = page.paragraph(

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import multiprocessing
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,12 +21,13 @@ from queue import Empty
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.store import atomic_dir, read_json, write_json
+from grpolab.store import SCRATCH, atomic_dir, read_json, write_json
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.jobs import RESULT, Job, run_job
 from grpolab.validate.study.progress import ProgressBar
 
 RUN = "run.json"
+LOCK = ".lock"
 _channel: Any = None
 
 
@@ -35,20 +37,37 @@ def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; choose a folder with --out")
     described = out / RUN
-    if out.is_dir() and any(out.iterdir()) and not described.exists():
+    if out.is_dir() and not described.exists() and not _blank(out):
         raise UserError(f"{out}: holds files of something else; choose an empty folder with --out")
-    if described.exists() and read_json(described).get("config") != config.as_dict():
-        raise UserError(
-            f"{out}: holds a run with other settings (see {RUN}); choose another folder with --out"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(described, {"config": config.as_dict()})
-    with (out / ".lock").open("w") as lock:
+    if described.exists():
+        told = read_json(described)
+        if not isinstance(told, dict) or told.get("config") != config.as_dict():
+            raise UserError(
+                f"{out}: holds a run with other settings (see {RUN}); choose another folder with"
+                " --out"
+            )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("w")
+    except OSError as err:
+        raise UserError(f"{out}: cannot be written to ({err.strerror})") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{out}: another process is working in this folder") from None
+        for scratch in out.rglob(f".*{SCRATCH}"):  # left behind by a run that was killed
+            if scratch.is_dir():
+                shutil.rmtree(scratch)
+            else:
+                scratch.unlink()
+        write_json(described, {"config": config.as_dict()})
         yield
+
+
+def _blank(folder: Path) -> bool:
+    """Whether a folder holds nothing, or only what a run killed at its first breath left there."""
+    return all(p.name == LOCK or p.name.endswith(SCRATCH) for p in folder.iterdir())
 
 
 def is_done(root: Path, job: Job) -> bool:
@@ -91,8 +110,9 @@ def run_jobs(config: StudyConfig, jobs: Sequence[Job], *, root: Path, workers: i
                     done.add(job.key)
                     bar.part(job.key, job.weight, finished=True)
         except BaseException:
+            processes = list(pool._processes.values())  # shutdown forgets them
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(pool._processes.values()):
+            for process in processes:
                 process.terminate()
             raise
 

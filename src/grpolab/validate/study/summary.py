@@ -83,6 +83,27 @@ PREDICTORS: Mapping[str, int] = MappingProxyType(
 )
 """Predictors of the outcome and the direction in which each is used to choose a checkpoint."""
 
+LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "depth": "SFT depth itself",
+        "greedy": "greedy pass@1",
+        "held_out_nll": "held-out NLL",
+        "held_out_nll_sft_class": "held-out NLL, SFT class",
+        "icc": "ICC",
+        "zero_std": "zero-std share",
+    }
+)
+
+
+def label(name: str) -> str:
+    """How a metric is written for people.
+
+    >>> label("final_pass_at_10"), label("token_entropy"), label("icc")
+    ('final pass@10', 'token entropy', 'ICC')
+    """
+    return LABELS.get(name, name.replace("pass_at_", "pass@").replace("_", " "))
+
+
 OUTCOMES = (
     "peak_pass_at_1", "final_pass_at_1", "peak_pass_at_10", "final_pass_at_10",
     "gain_pass_at_1", "gain_pass_at_10",

@@ -1,0 +1,161 @@
+"""``grpolab audit``: the zero-std share of planned groups, from files that are already there."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.errors import UserError, input_errors
+
+if TYPE_CHECKING:
+    from grpolab.validate.audit import Audit
+    from grpolab.validate.compare import Difference
+    from grpolab.validate.readers import ReadOptions
+
+_COLUMN = "Column of a plain table."
+
+
+def audit(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders; one per checkpoint.")],
+    format: Annotated[str, typer.Option(help="auto, or a format by name (see below).")] = "auto",
+    group_size: Annotated[
+        list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
+    problem: Annotated[str | None, typer.Option(help=f"{_COLUMN} Problem id.")] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Column, reward, metric or scorer that holds the verdict.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help=f"{_COLUMN} Group of rollouts.")] = None,
+    step: Annotated[str | None, typer.Option(help=f"{_COLUMN} Training step.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
+    ] = None,
+    recorded_group_size: Annotated[
+        int | None,
+        typer.Option(help="Rollouts per group in the file, where it does not say."),
+    ] = None,
+    filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None,
+    filtered: Annotated[
+        bool | None,
+        typer.Option(help="Whether the file was written after dynamic sampling."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say how many groups will carry a signal, from n verdicts per problem.
+
+    Reads EvalPlus, human-eval, LiveCodeBench, lm-eval, lighteval, inspect, TRL, verl, prime-rl,
+    verifiers, open-instruct, NeMo-RL, grpolab tables, and csv, jsonl or parquet with one row per
+    completion. Needs no GPU and no torch. Example: grpolab audit results/ -g 8 -g 16
+    """
+    from grpolab.validate.readers import ReadOptions
+
+    options = ReadOptions(
+        format=format, problem=problem, score=score, group=group, step=step, threshold=threshold,
+        group_size=recorded_group_size, filter=filter, filtered=filtered,
+    )  # fmt: skip
+    found = _audit_all(paths, options, group_size, seed)
+    differences = _compare_all(found)
+    if html is not None:
+        from grpolab.validate.audit_report import write_audit
+
+        write_audit(html, found, differences)
+    if as_json:
+        print_json(_as_dict(found, differences))
+    else:
+        _print(found, differences, html)
+
+
+def _audit_all(
+    paths: list[Path], options: ReadOptions, group_size: list[int] | None, seed: int
+) -> list[Audit]:
+    from grpolab.validate import readers
+    from grpolab.validate.audit import GROUP_SIZES
+    from grpolab.validate.audit import audit as audit_counts
+
+    labels = _labels(paths)
+    found = []
+    for label, path in zip(labels, paths, strict=True):
+        reading = readers.read(path, options)
+        with input_errors():
+            found.append(
+                audit_counts(
+                    reading.counts, rng=seed, label=label, format=reading.format,
+                    group_sizes=group_size or GROUP_SIZES, notes=reading.notes,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _labels(paths: list[Path]) -> list[str]:
+    """Shortest tails of the paths that tell them apart."""
+    whole = [p.resolve() for p in paths]
+    if len(set(whole)) < len(whole):
+        raise UserError("the same input was given twice")
+    for depth in range(1, max(len(p.parts) for p in whole) + 1):
+        labels = ["/".join(p.parts[-depth:]) for p in whole]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(p) for p in whole]
+
+
+def _compare_all(found: list[Audit]) -> list[Difference]:
+    from grpolab.validate.compare import compare
+
+    pairs = itertools.combinations(found, 2)
+    return [difference for a, b in pairs for difference in compare(a, b)]
+
+
+def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any]:
+    from grpolab.validate.advice import advise, advise_comparison
+
+    return {
+        "inputs": [{**a.as_dict(), "advice": advise(a)} for a in found],
+        "comparison": [d.as_dict() for d in differences],
+        "comparison_advice": advise_comparison(differences),
+    }
+
+
+def _print(found: list[Audit], differences: list[Difference], html: Path | None) -> None:
+    from grpolab.validate.advice import advise, advise_comparison
+
+    for a in found:
+        typer.echo(f"{a.label}: {a.num_prompts} prompts, {a.num_samples} samples ({a.format})")
+        if a.pass_at_k:
+            shown = ", ".join(f"pass@{k} {v.value:.3f}" for k, v in a.pass_at_k.items())
+            typer.echo(shown)
+        if a.icc is not None:
+            icc = a.icc
+            typer.echo(f"ICC {icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f}, {icc.method})")
+        if a.plans:
+            _print_plans(a)
+        for sentence in advise(a):
+            typer.echo(f"- {sentence}")
+        for warning in a.warnings:
+            typer.echo(f"! {warning}")
+        typer.echo("")
+    for sentence in advise_comparison(differences):
+        typer.echo(f"- {sentence}")
+    if html is not None:
+        typer.echo(f"wrote {html}")
+
+
+def _print_plans(a: Audit) -> None:
+    rows = [
+        [
+            str(g), p.zero_std, f"{p.low:.3f} to {p.high:.3f}", p.all_wrong, p.all_right,
+            p.iid_mean_p, plan.critical_p, 1000 * plan.frac_mixed / g,
+        ]
+        for g, plan in a.plans.items()
+        for p in [plan.prediction]
+    ]  # fmt: skip
+    print_table(
+        "Groups without a signal",
+        ["g", "zero std", "95 %", "all wrong", "all right", "from mean p", "p*", "mixed / 1000"],
+        rows,
+    )

@@ -1,0 +1,145 @@
+"""The command line: help, version, and bad input, which is one line and exit status 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from grpolab import __version__, cli
+from grpolab.errors import UserError, input_errors, require
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "grpolab", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def run_main(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    """Exit status of the command line when a command raises the error."""
+
+    def command() -> None:
+        raise error
+
+    app = typer.Typer()
+    app.command()(command)
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(sys, "argv", ["grpolab"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {str(p): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+def refusal(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What a command says when it refuses its input, which must be one line and status 2."""
+    monkeypatch.setattr(sys, "argv", ["grpolab", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith("grpolab: error: ")
+    return err
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"grpolab {__version__}\n", "")
+
+
+def test_help() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["no-such-command"], ["--no-such-option"]])
+def test_wrong_usage(words: list[str]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert words[0] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_input_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(UserError("runs/a: no such file"), monkeypatch) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "grpolab: error: runs/a: no such file\n")
+
+
+def test_interrupt_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(KeyboardInterrupt(), monkeypatch) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_is_not_dressed_up_as_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_main(ZeroDivisionError(), monkeypatch)
+
+
+def test_a_missing_package_is_named_with_its_remedy() -> None:
+    require("json", extra="train")
+    with pytest.raises(UserError, match=r"needs no_such_package.*'grpolab\[train\]'"):
+        require("no_such_package", extra="train")
+
+
+def test_input_errors_leaves_other_errors_alone() -> None:
+    with pytest.raises(TypeError), input_errors():
+        raise TypeError
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "huge"], "unknown preset 'huge'; known presets: "),
+        (["--task", "chess"], "unknown task 'chess'; known tasks: coins, countdown"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--out", "a-file"], "a-file: is a file"),
+        (["--out", "photos"], "photos: holds files of something else"),
+        (["--out", "other-run"], "other-run: holds a run with other settings"),
+        (["--out", "broken-run"], "broken-run/run.json: not valid JSON"),
+    ],
+)
+def test_study_refuses(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "a-file": "", "photos/cat.png": "", "other-run/run.json": '{"config": {"preset": "x"}}',
+        "broken-run/run.json": "{",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    before = snapshot(tmp_path)
+    assert said in refusal(["study", "--preset", "smoke", *words], monkeypatch, capsys)
+    assert snapshot(tmp_path) == before
+
+
+def test_study_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    said = refusal(["study", "--preset", "smoke"], monkeypatch, capsys)
+    assert "needs torch" in said
+    assert "grpolab[train]" in said
+    assert snapshot(tmp_path) == {}

@@ -1,0 +1,260 @@
+"""Imports point down, heavy ones wait until they are needed, every module says what it is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from grpolab.cli import app
+
+SRC = Path(__file__).parents[1] / "src"
+LEVELS = {
+    "errors": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4, "validate": 5, "cli": 6,
+    "__main__": 7,
+}  # fmt: skip
+OPTIONAL = {
+    "accelerate", "dask", "datasets", "inspect_ai", "joblib", "math_verify", "pandas", "ray",
+    "safetensors", "tokenizers", "torch", "transformers", "trl", "vllm",
+}  # fmt: skip
+HEAVY = ("numba", "torch", "matplotlib", "transformers")
+
+NEEDS_MODEL = {"rollout", "study", "train", "triage"}
+"""Commands that may load torch; of these only ``--help`` is run here."""
+MODEL_FREE: dict[str, list[str]] = {
+    "pstar": ["pstar", "-g", "8"],
+    "verify": ["verify", "--list"],
+}
+"""A working call of every other command, by its name."""
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything imported, at any depth; ``from a import b`` is a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{dots}.{alias.name}") for alias in node.names)
+
+
+def upward_imports(src: Path) -> list[str]:
+    """Imports inside grpolab that are relative, or from a room above their own."""
+    problems = []
+    for path in sorted((src / "grpolab").rglob("*.py")):
+        own = path.relative_to(src / "grpolab").parts[0].removesuffix(".py")
+        level = LEVELS.get(own, -1)  # grpolab/__init__.py imports none of them
+        if own not in LEVELS and own != "__init__":
+            problems.append(f"{own}: no level is given to it")
+        for line, name in imports(parse(path)):
+            first, _, rest = name.partition(".")
+            target = rest.partition(".")[0]
+            where = f"{path.relative_to(src)}:{line}"
+            if name.startswith("."):
+                problems.append(f"{where} imports relatively")
+            elif first == "grpolab" and target in LEVELS and LEVELS[target] > level:
+                problems.append(f"{where} imports {name}")
+    return problems
+
+
+def is_type_checking(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def run_at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run when the module is imported: not in functions, not for the checker."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        yield node
+        for field in ("body", "orelse", "finalbody"):
+            if field != "body" or not is_type_checking(node):
+                yield from run_at_import(getattr(node, field, []))
+        for branch in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+            yield from run_at_import(branch.body)
+
+
+def eager_imports(folder: Path, banned: set[str]) -> list[str]:
+    """Imports of the banned packages that run as soon as a module of the folder is imported."""
+    problems = []
+    for path in sorted(folder.rglob("*.py")):
+        for node in run_at_import(parse(path).body):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {name.partition(".")[0] for _, name in imports(node)}
+                problems += [f"{path.name}:{node.lineno} {name}" for name in names & banned]
+    return problems
+
+
+def foreign_imports(folder: Path, allowed: set[str]) -> list[str]:
+    """Imports, at any depth, of what is neither the standard library nor allowed."""
+    known = {*sys.stdlib_module_names, *allowed, "grpolab"}
+    return [
+        f"{path.name}:{line} {name.partition('.')[0]}"
+        for path in sorted(folder.rglob("*.py"))
+        for line, name in imports(parse(path))
+        if name.partition(".")[0] not in known
+    ]
+
+
+def undocumented(src: Path) -> list[str]:
+    """Modules without a docstring."""
+    files = sorted(src.rglob("*.py"))
+    return [str(p.relative_to(src)) for p in files if not ast.get_docstring(parse(p))]
+
+
+def loaded(code: str, watched: tuple[str, ...]) -> list[str]:
+    """Those of the watched packages that a fresh interpreter holds after running the code."""
+    report = (
+        f"{code}\nimport sys; sys.stderr.write(repr([m for m in {watched} if m in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True
+    )
+    names = ast.literal_eval(done.stderr.splitlines()[-1])
+    assert isinstance(names, list)
+    return names
+
+
+def commands() -> dict[str, list[str]]:
+    """Words of every command, by its name with spaces: {"simulate pstar": [...]}."""
+
+    def walk(command: object, words: list[str]) -> Iterator[list[str]]:
+        below = getattr(command, "commands", {})
+        if words and not below:
+            yield words
+        for name, child in below.items():
+            yield from walk(child, [*words, name])
+
+    return {" ".join(words): words for words in walk(typer.main.get_command(app), [])}
+
+
+def run_commands(calls: list[list[str]]) -> str:
+    """Code that runs commands one after the other, each of which must end well."""
+    return (
+        "from grpolab.cli import app\n"
+        f"for words in {calls!r}:\n"
+        "    status = app(words, standalone_mode=False)\n"
+        "    assert not status, (words, status)\n"
+    )
+
+
+def test_imports_point_down() -> None:
+    assert upward_imports(SRC) == []
+
+
+def test_nothing_optional_is_imported_eagerly() -> None:
+    assert eager_imports(SRC, OPTIONAL) == []
+
+
+def test_numba_stays_in_the_kernels() -> None:
+    files = {problem.partition(":")[0] for problem in eager_imports(SRC, {"numba"})}
+    assert [name for name in files if not name.startswith(("_kernels", "_philox"))] == []
+
+
+def test_theory_needs_numpy_and_scipy_only() -> None:
+    problems = foreign_imports(SRC / "grpolab" / "theory", {"numpy", "scipy"})
+    assert [p for p in problems if not (p.startswith("symbolic.py") and p.endswith("sympy"))] == []
+
+
+def test_every_module_has_a_docstring() -> None:
+    assert undocumented(SRC) == []
+
+
+@pytest.mark.parametrize("room", ["theory", "validate", "validate.tasks"])
+def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
+    watched = HEAVY if room == "theory" else ("torch", "transformers")
+    assert loaded(f"import grpolab.{room}", watched) == []
+
+
+def test_importing_grpolab_loads_no_room() -> None:
+    assert loaded("import grpolab", ("numpy", "grpolab.theory", "typer")) == []
+
+
+def test_every_help_page_loads_nothing_heavy() -> None:
+    calls = [["--help"], *([*words, "--help"] for words in commands().values())]
+    assert loaded(run_commands(calls), HEAVY) == []
+
+
+def test_commands_without_a_model_load_no_torch() -> None:
+    known = set(commands())
+    assert known <= NEEDS_MODEL | set(MODEL_FREE), "list the new command in one of the two"
+    calls = [words for name, words in MODEL_FREE.items() if name in known]
+    assert loaded(run_commands(calls), ("torch", "transformers")) == []
+
+
+def write_tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / "grpolab" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_upward_guard_can_fail(tmp_path: Path) -> None:
+    files = {
+        "__init__.py": "import grpolab.theory",
+        "errors.py": "from grpolab import __version__",
+        "extra.py": "",
+        "simulate/good.py": "from grpolab.errors import UserError\nfrom grpolab import store",
+        "simulate/late.py": "def f():\n    from grpolab.validate.check import Check",
+        "store.py": "from grpolab import simulate",
+        "theory/up.py": "import grpolab.store",
+        "validate/near.py": "from . import check",
+    }
+    assert upward_imports(write_tree(tmp_path, files)) == [
+        "grpolab/__init__.py:1 imports grpolab.theory",
+        "extra: no level is given to it",
+        "grpolab/simulate/late.py:2 imports grpolab.validate.check.Check",
+        "grpolab/store.py:1 imports grpolab.simulate",
+        "grpolab/theory/up.py:1 imports grpolab.store",
+        "grpolab/validate/near.py:1 imports relatively",
+    ]
+
+
+def test_eager_guard_can_fail(tmp_path: Path) -> None:
+    files = {
+        "in_class.py": "class A:\n    import torch",
+        "in_match.py": "match 1:\n    case _:\n        import ray",
+        "in_try.py": "try:\n    import os\nexcept ImportError:\n    from trl import GRPOConfig",
+        "in_with.py": "with open('x'):\n    import vllm.engine",
+        "lazy.py": "def f():\n    import torch\nclass A:\n    def g(self):\n        import trl",
+        "plain.py": "import numpy, torch.nn as nn",
+        "types.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch",
+        "types_else.py": "if typing.TYPE_CHECKING:\n    x = 1\nelse:\n    import torch",
+    }
+    assert eager_imports(write_tree(tmp_path, files), OPTIONAL) == [
+        "in_class.py:2 torch",
+        "in_match.py:3 ray",
+        "in_try.py:4 trl",
+        "in_with.py:2 vllm",
+        "plain.py:1 torch",
+        "types_else.py:4 torch",
+    ]
+
+
+def test_foreign_guard_can_fail(tmp_path: Path) -> None:
+    files = {
+        "a.py": "import math\nimport numpy as np",
+        "b.py": "def f():\n    from numba import jit",
+    }
+    assert foreign_imports(write_tree(tmp_path, files), {"numpy"}) == ["b.py:2 numba"]
+
+
+def test_docstring_guard_can_fail(tmp_path: Path) -> None:
+    files = {"good.py": '"""Says what it is."""', "empty.py": "", "code.py": "x = 1"}
+    assert undocumented(write_tree(tmp_path, files)) == ["grpolab/code.py", "grpolab/empty.py"]
+
+
+def test_loaded_guard_can_fail() -> None:
+    assert loaded("import wave, json.decoder", ("wave", "json", "tty")) == ["wave", "json"]
+    with pytest.raises(subprocess.CalledProcessError):
+        loaded(run_commands([["no-such-command"]]), ())

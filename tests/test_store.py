@@ -1,0 +1,183 @@
+"""Files: round trips, whole or not at all, and broken ones named in one line."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grpolab import store
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts, Provenance
+
+COUNTS = GroupCounts(
+    [0, 2, 3],
+    [4, 4, 3],
+    prompt_id=[7, 7, -1],
+    step=[0, 1, 2],
+    prompt_names={7: "sieben", -1: "minus \N{GREEK SMALL LETTER PI}"},
+    provenance=Provenance(
+        source="a.jsonl",
+        sampling={"temperature": 1.0, "top_p": None},
+        seed=5,
+        versions={"torch": "2"},
+        filtered=True,
+        num_missing=3,
+    ),
+)
+
+
+@pytest.mark.parametrize("name", ["counts.parquet", "counts.jsonl", "new/folder/counts.jsonl"])
+@pytest.mark.parametrize("counts", [COUNTS, GroupCounts([], [])], ids=["full", "empty"])
+def test_counts_round_trip(name: str, counts: GroupCounts, tmp_path: Path) -> None:
+    store.write_counts(tmp_path / name, counts)
+    back = store.read_counts(tmp_path / name)
+    assert back == counts
+    assert back.prompt_names == counts.prompt_names
+    assert back.num_correct.dtype == np.int64
+
+
+def test_parquet_and_json_lines_hold_the_same(tmp_path: Path) -> None:
+    for name in ("a.parquet", "a.jsonl"):
+        store.write_counts(tmp_path / name, COUNTS)
+    assert store.read_counts(tmp_path / "a.parquet") == store.read_counts(tmp_path / "a.jsonl")
+
+
+def write_jsonl(path: Path, *lines: str) -> None:
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+HEAD = json.dumps({"grpolab": {"provenance": {}, "prompt_names": {}}})
+ROW = json.dumps({"num_correct": 1, "group_size": 4, "prompt_id": 0, "step": 0})
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe", b"PAR1", b"{}", b"[1, 2]", b"not json"])
+def test_broken_tables_are_bad_input(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"broken{suffix}: not a grpolab table") as caught:
+        store.read_counts(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [HEAD, ROW.replace("1", "9", 1)],
+        [HEAD, ROW.replace('"step"', '"stage"')],
+        [HEAD, ROW[:-5]],
+        [HEAD, "3"],
+        [HEAD, ROW.replace("1", '"many"', 1)],
+        [HEAD, ROW.replace("1", "0.5", 1)],
+        [HEAD, ROW.replace("1", "null", 1)],
+        [HEAD, ROW.replace("1", str(2**70), 1)],
+        [HEAD.replace('"provenance": {}', '"provenance": {"colour": 1}'), ROW],
+        [HEAD.replace('"prompt_names": {}', '"prompt_names": {"x": "y"}'), ROW],
+        [HEAD.replace('"prompt_names": {}', '"prompt_names": 3'), ROW],
+        ['{"grpolab": 3}', ROW],
+        [ROW],
+    ],
+)
+def test_broken_rows_are_bad_input(lines: list[str], tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "good.jsonl", HEAD, ROW)
+    assert len(store.read_counts(tmp_path / "good.jsonl")) == 1
+    write_jsonl(tmp_path / "bad.jsonl", *lines)
+    with pytest.raises(UserError, match=r"bad.jsonl: not a grpolab table"):
+        store.read_counts(tmp_path / "bad.jsonl")
+
+
+def test_a_parquet_file_of_another_kind_is_bad_input(tmp_path: Path) -> None:
+    for meta in ({}, {"provenance": {}, "prompt_names": {}}):
+        store.write_parquet(tmp_path / "other.parquet", {"x": np.arange(3)}, meta)
+        with pytest.raises(UserError, match="not a grpolab table"):
+            store.read_counts(tmp_path / "other.parquet")
+
+
+def test_missing_files_and_folders_are_bad_input(tmp_path: Path) -> None:
+    for read in (store.read_counts, store.read_json):
+        with pytest.raises(UserError, match=r"gone.json: no such file"):
+            read(tmp_path / "gone.json")
+        with pytest.raises(UserError):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"{'a': 1}"])
+def test_broken_json_is_bad_input(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"a.json: not valid JSON"):
+        store.read_json(tmp_path / "a.json")
+
+
+def test_json_round_trip_and_plain_types(tmp_path: Path) -> None:
+    value = {
+        "b": np.float32(0.5), "a": [np.int64(3), np.bool_(True), None], "n": float("nan"),
+        "i": -np.inf, "m": np.array([[1.0, np.nan]]), "t": (1, "x"), "p": Path("a/b"), 4: "key",
+    }  # fmt: skip
+    store.write_json(tmp_path / "v.json", value)
+    assert store.read_json(tmp_path / "v.json") == {
+        "b": 0.5, "a": [3, True, None], "n": None, "i": None, "m": [[1.0, None]], "t": [1, "x"],
+        "p": "a/b", "4": "key",
+    }  # fmt: skip
+    assert next(iter(store.read_json(tmp_path / "v.json"))) == "b"
+
+
+def failing_file(target: Path) -> None:
+    with store.atomic_path(target) as scratch:
+        scratch.write_text("half", encoding="utf-8")
+        raise RuntimeError("killed")
+
+
+def failing_json(target: Path) -> None:
+    try:
+        store.write_json(target, {"a": object()})
+    except TypeError:
+        raise RuntimeError("killed") from None
+
+
+def failing_folder(target: Path) -> None:
+    with store.atomic_dir(target) as scratch:
+        (scratch / "half").touch()
+        raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("fail", [failing_file, failing_json])
+def test_a_writer_that_fails_leaves_the_old_file_whole(
+    fail: Callable[[Path], None], tmp_path: Path
+) -> None:
+    target = tmp_path / "a.txt"
+    store.write_text(target, "old")
+    with pytest.raises(RuntimeError, match="killed"):
+        fail(target)
+    assert target.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    store.write_text(target, "old")
+    with store.atomic_path(target) as scratch:
+        scratch.write_text("new", encoding="utf-8")
+        assert target.read_text(encoding="utf-8") == "old"
+        assert scratch.parent == target.parent  # a rename is atomic on one file system only
+    assert target.read_text(encoding="utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [target]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    with store.atomic_dir(target) as scratch:
+        (scratch / "old").touch()
+    with pytest.raises(RuntimeError, match="killed"):
+        failing_folder(target)
+    assert [p.name for p in target.iterdir()] == ["old"]
+    with store.atomic_dir(target) as scratch:
+        (scratch / "new").touch()
+    assert [p.name for p in target.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755

@@ -1,0 +1,283 @@
+"""The main job in miniature: every link runs, a killed run resumes, the numbers are the same."""
+
+import dataclasses
+import html.parser
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grpolab.errors import UserError
+from grpolab.theory import GroupCounts, prob_zero_std
+from grpolab.validate.models import TinyConfig
+from grpolab.validate.study import PRESETS, StudyConfig, preset
+from grpolab.validate.study.config import REGIMES
+from grpolab.validate.study.findings import findings
+from grpolab.validate.study.jobs import demonstrations, eval_prompts, plan, rl_prompts
+from grpolab.validate.study.main import run, run_study
+from grpolab.validate.study.measure import observe, predict
+from grpolab.validate.study.runner import open_run
+from grpolab.validate.study.summary import rank_table, regret_table, tuning
+from grpolab.validate.tasks import make_task
+from grpolab.validate.training.grpo import GRPOConfig
+from grpolab.validate.training.sft import BaseConfig, SFTConfig
+
+pytest.importorskip("torch")
+
+MICRO = StudyConfig(
+    "micro",
+    regimes=("shift", "no-shift", "broad"),
+    model=TinyConfig(hidden=32, layers=1),
+    base=BaseConfig(steps=400, batch_size=128, lr=1e-2),
+    sft=SFTConfig(depths=(1, 4, 16), lr=2e-3),
+    grpo=GRPOConfig(steps=4, prompts_per_step=8, group_size=4, eval_every=2),
+    eval_prompts=32,
+    num_samples=16,
+    quick_samples=10,
+    train_prompts=32,
+    train_samples=8,
+    simulated_groups=2000,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "run"
+    summary = run(MICRO, out=out, workers=2)
+    return out, summary
+
+
+def test_every_link_leaves_its_numbers(finished):
+    out, summary = finished
+    results = json.loads((out / "results.json").read_text())
+    assert summary["findings"] == results["findings"]
+    assert len(results["rows"]) == 9
+    for row in results["rows"]:
+        pre = row["pre"]
+        assert 0 <= pre["pass_at_1"] <= pre["pass_at_10"] <= 1
+        assert pre["observed"]["zero_std"] == pytest.approx(
+            pre["observed"]["all_wrong"] + pre["observed"]["all_right"]
+        )
+        assert row["early"]["steps"] == 4
+        assert len(row["early"]["measured"]["zero_std"]) == 4
+        assert [e["step"] for e in row["post"]["curve"]] == [0, 2, 4]
+        assert set(pre["by_class"]) == set(
+            make_task("countdown", seed=0).classes[: REGIMES[row["regime"]].rl_classes]
+        )
+    assert set(results["regimes"]) == set(MICRO.regimes)
+
+
+def test_the_same_checkpoint_is_measured_once(finished):
+    """shift and no-shift start from one ladder; the second asks the first class alone."""
+    out, _ = finished
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    one = {(r["regime"], r["depth"]): r["pre"]["by_class"]["add"] for r in rows}
+    for depth in MICRO.sft.depths:
+        shift, same = one["shift", depth], one["no-shift", depth]
+        assert shift["pass_at_1"] == same["pass_at_1"]
+    assert sorted(p.name for p in (out / "pre").iterdir()) == ["broad", "narrow"]
+
+
+def test_report_is_one_file_without_network(finished):
+    text = (finished[0] / "report.html").read_text()
+    for tag in ("<script", "http://", "https://", "<img", "<link", "@import"):
+        body = text.replace("http://www.w3.org", "").replace("http://purl.org", "")
+        body = body.replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
+        assert tag not in body
+    assert text.count("<svg") == len(MICRO.regimes) + 3
+    seen = Words()
+    seen.feed(text)
+    for finding in finished[1]["findings"]:
+        words = finding.replace("**", "").replace("`", "").split()
+        assert words[-3:] == [w for w in words[-3:] if w in seen.words]
+
+
+class Words(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.words = set()
+
+    def handle_data(self, data):
+        self.words.update(data.split())
+
+
+def test_nothing_is_done_twice(finished):
+    out, _ = finished
+    before = {
+        p: p.stat().st_mtime_ns for p in out.rglob("*") if p.suffix in (".parquet", ".safetensors")
+    }
+    text = (out / "results.json").read_bytes()
+    run(MICRO, out=out, workers=1)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert (out / "results.json").read_bytes() == text
+
+
+def test_killed_and_resumed_ends_the_same(finished, tmp_path):
+    """kill -9 in the middle, start again: results.json is the same to the last digit."""
+    out, script = tmp_path / "run", tmp_path / "go.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        if __name__ == "__main__":
+            from test_study import MICRO
+            from grpolab.validate.study.main import run
+            run(MICRO, out=Path({str(out)!r}), workers=1)
+        """)
+    )
+    process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("pre/*/*/*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = list(out.rglob("result.json"))
+    assert done
+    assert not (out / "results.json").exists()
+    run(MICRO, out=out, workers=2)
+    assert (out / "results.json").read_bytes() == (finished[0] / "results.json").read_bytes()
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_folder_is_not_shared(finished, tmp_path):
+    out, _ = finished
+    before = (out / "results.json").read_bytes()
+    other = dataclasses.replace(MICRO, eval_prompts=16)
+    with pytest.raises(UserError, match="holds a run with other settings"):
+        run(other, out=out)
+    (tmp_path / "thesis.tex").write_text("do not touch")
+    with pytest.raises(UserError, match="holds files of something else"):
+        run(MICRO, out=tmp_path)
+    with pytest.raises(UserError, match="is a file"):
+        run(MICRO, out=tmp_path / "thesis.tex")
+    with open_run(MICRO, out), pytest.raises(UserError, match="another process"):
+        run(MICRO, out=out)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "run.json").write_text("[]")
+    with pytest.raises(UserError, match="other settings"):
+        run(MICRO, out=tmp_path / "odd")
+    assert (out / "results.json").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "device", "words"),
+    [
+        ("medium", "countdown", "", "unknown preset"),
+        ("smoke", "chess", "", "unknown task"),
+        ("smoke", "countdown", "tpu", "unknown device"),
+    ],
+)
+def test_bad_input_writes_nothing(tmp_path, name, task, device, words):
+    with pytest.raises(UserError, match=words):
+        run_study(name, task=task, out=tmp_path / "run", device=device)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_checkpoint_stops_the_run_with_its_path(finished, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(finished[0], copy)
+    for folder in ("rl", "pre"):
+        shutil.rmtree(copy / folder)
+    broken = copy / "ladder/narrow/seed0/depth1/model.safetensors"
+    broken.write_bytes(b"not weights")
+    with pytest.raises(UserError, match="cannot load this checkpoint"):
+        run(MICRO, out=copy, workers=1)
+
+
+def test_every_preset_plans_and_keeps_the_rl_budget_equal():
+    for config in PRESETS.values():
+        jobs = plan(config)
+        keys = [job.key for job in jobs]
+        assert len(set(keys)) == len(keys)
+        for i, job in enumerate(jobs):
+            assert set(job.needs) <= set(keys[:i])
+    assert len({(c.group_size, c.rule, c.beta) for c in (p.grpo for p in PRESETS.values())}) == 1
+    assert preset("smoke", task="coins").task == "coins"
+
+
+def test_regimes_are_what_they_say():
+    task = make_task("countdown", seed=0)
+    solved = dict(demonstrations(task, "narrow", seed=0))
+    labels = {p.text: p.label for p in (*task.prompts("sft"), *task.prompts("sft_broad"))}
+    assert {labels[text] for text in solved} == {"add"}
+    broad = [labels[text] for text, _ in demonstrations(task, "broad", seed=0)]
+    assert broad.count("add") == broad.count("mul")
+    assert {p.label for p in rl_prompts(task, "no-shift")} == {"add"}
+    assert {p.label for p in rl_prompts(task, "shift")} == {"add", "mul"}
+    held_out = {p.text for p in eval_prompts(MICRO, task)}
+    assert len(held_out) == MICRO.eval_prompts
+    assert held_out.isdisjoint(solved)
+    assert held_out.isdisjoint(p.text for p in rl_prompts(task, "shift"))
+
+
+def test_forecasts_of_a_known_mixture():
+    """Half the prompts at p = 0, half at 1/2: the mean formula is wrong, the other two are not."""
+    rng = np.random.default_rng(0)
+    p = np.repeat([0.0, 0.5], 2000)
+    before = GroupCounts(rng.binomial(16, p), 16, prompt_id=np.arange(4000))
+    after = GroupCounts(rng.binomial(8, p), 8, prompt_id=np.arange(4000))
+    guess, seen = predict(before, 8), observe(after)
+    truth = 0.5 + 0.5 * float(prob_zero_std(0.5, 8))
+    assert seen["zero_std"] == pytest.approx(truth, abs=0.01)
+    assert guess["thinning"]["zero_std"] == pytest.approx(truth, abs=0.01)
+    assert guess["mean-p"]["zero_std"] < 0.15
+    variance = 0.125 * 7 / 8
+    for name in ("thinning", "beta-binomial"):
+        assert guess[name]["variance"] == pytest.approx(variance, abs=0.004)
+    assert guess["mean-p"]["variance"] == pytest.approx(0.25 * 0.75 * 7 / 8, abs=0.004)
+
+
+def ladder(final):
+    entries = []
+    for depth, value in zip((1, 2, 4), final, strict=True):
+        entry = dict.fromkeys(
+            ("greedy", "pass_at_10", "token_entropy", "sequence_entropy", "icc", "zero_std",
+             "held_out_nll", "held_out_nll_sft_class", "gain_pass_at_1", "gain_pass_at_10",
+             "peak_pass_at_1", "peak_pass_at_10", "final_pass_at_1"), 0.1 * depth)  # fmt: skip
+        entries.append(
+            {**entry, "depth": depth, "pass_at_1": depth / 10, "final_pass_at_10": value}
+        )
+    return entries
+
+
+def test_regret_and_rank_can_say_yes_and_no():
+    for final, regret, rho in (((0.9, 0.6, 0.5), 0.4, -1.0), ((0.5, 0.6, 0.9), 0.0, 1.0)):
+        cost = {e["predictor"]: e for e in regret_table(ladder(final))}
+        assert cost["pass_at_1"]["picks"] == 4
+        assert cost["pass_at_1"]["final_pass_at_10"] == pytest.approx(regret)
+        cells = {(e["predictor"], e["outcome"]): e for e in rank_table(ladder(final))}
+        found = cells["depth", "final_pass_at_10"]
+        assert found["rho"] == pytest.approx(rho)
+        assert found["p_value"] == pytest.approx(1 / 3)  # 2 of 3! orders
+
+
+def test_tuning_picks_the_best_mean_and_says_so():
+    config = dataclasses.replace(MICRO, learning_rates=(0.1, 0.2))
+    rows = [
+        {"lr": lr, "depth": d, "pre": {"pass_at_1": 0.1},
+         "post": {"final": {"pass_at_1": v, "pass_at_10": v}}}
+        for lr, values in ((0.1, (0.9, 0.1, 0.1)), (0.2, (0.4, 0.4, 0.4)))
+        for d, v in zip(MICRO.sft.depths, values, strict=True)
+    ]  # fmt: skip
+    found = tuning(config, rows)
+    assert found["chosen"] == 0.2
+    assert "0.2" in findings(config, {"tuning": found, "rows": rows})[0]
+
+
+@pytest.mark.slow
+def test_coins_runs_too(tmp_path):
+    config = dataclasses.replace(MICRO, task="coins", regimes=("shift",))
+    run(config, out=tmp_path / "run", workers=2)
+    rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
+    assert set(rows[0]["pre"]["by_class"]) == set(make_task("coins", seed=0).classes)
