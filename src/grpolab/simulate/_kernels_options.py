@@ -1,0 +1,192 @@
+"""Compiled loops of chains with options: optimisers, KL, clipping, noise, shared parameters.
+
+Random numbers are those of `_kernels`: with every option off, a chain meets the same groups here.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from grpolab.simulate._kernels import (
+    FIXED,
+    GROUP,
+    LEAST,
+    MOST,
+    NEVER,
+    binomial,
+    two_uniforms,
+)
+
+SGD, MOMENTUM, ADAM = 0, 1, 2
+NO_KL, K1, K2, K3 = 0, 1, 2, 3
+NOISE = np.uint64(6)
+OUTAGE = np.uint64(7)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+
+
+class Plan(NamedTuple):
+    """Options as plain numbers, for the kernels."""
+
+    group_size: int
+    learning_rate: float
+    optimiser: int
+    beta1: float
+    beta2: float
+    adam_eps: float
+    weight_decay: float
+    prior_logit: float
+    kl: float
+    kl_form: int
+    inner_epochs: int
+    clip_low: float
+    clip_high: float
+    max_tries: int
+    true_positive: float
+    false_positive: float
+    outage: float
+    pressure: float
+
+
+class Cells(NamedTuple):
+    """Rollouts of a group by truth and verdict, and the groups drawn to get it."""
+
+    hit: int  # correct, marked right
+    missed: int  # correct, marked wrong
+    fooled: int  # wrong, marked right
+    refused: int  # wrong, marked wrong
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_cells(p, attempt, step, chain, k0, k1, plan):
+    """One group: who is correct, and what the verifier says."""
+    g = plan.group_size
+    u, w = two_uniforms(attempt, step >> _ONE, chain, GROUP, k0, k1)
+    correct = binomial(w if step & _ONE else u, g, p)
+    if plan.outage > 0.0:
+        struck, _ = two_uniforms(attempt, step, chain, OUTAGE, k0, k1)
+        if struck < plan.outage:
+            return Cells(0, correct, 0, g - correct)
+    if plan.true_positive == 1.0 and plan.false_positive == 0.0:
+        return Cells(correct, 0, 0, g - correct)
+    u, w = two_uniforms(attempt, step, chain, NOISE, k0, k1)
+    hit = binomial(u, correct, plan.true_positive)
+    fooled = binomial(w, g - correct, plan.false_positive)
+    return Cells(hit, correct - hit, fooled, g - correct - fooled)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sample_group(p, step, chain, k0, k1, plan, stats):
+    """Draw until the verdicts are mixed or the tries are spent; count every group drawn."""
+    g = plan.group_size
+    attempt = _ZERO
+    cells = draw_cells(p, attempt, step, chain, k0, k1, plan)
+    while True:
+        marked = cells.hit + cells.fooled
+        stats[2] += int(marked == 0)
+        stats[3] += int(marked == g)
+        stats[4] += marked * (g - marked)
+        stats[5] += 1
+        attempt += _ONE
+        if 0 < marked < g or attempt >= np.uint64(plan.max_tries):
+            return cells
+        cells = draw_cells(p, attempt, step, chain, k0, k1, plan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clipped(advantage, ratio, plan):
+    """Weight of the score in the gradient of PPO's clipped surrogate."""
+    if advantage > 0.0 and ratio > 1.0 + plan.clip_high:
+        return 0.0
+    if advantage < 0.0 and ratio < 1.0 - plan.clip_low:
+        return 0.0
+    return advantage * ratio
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def kl_weight(log_ratio, form):
+    """Weight of the score in the gradient of the KL estimate; log_ratio = log(pi_ref / pi)."""
+    if form == K1:
+        return 1.0
+    if form == K2:
+        return -log_ratio
+    return -math.expm1(log_ratio)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logit_gradient(odds, old_odds, ref_odds, cells, right, wrong, plan):
+    """(1/g) d/dz of the surrogate minus kl times its penalty, at the group in ``cells``."""
+    q, old_q = 1.0 / (1.0 + odds), 1.0 / (1.0 + old_odds)
+    p, old_p = odds * q, old_odds * old_q
+    marked = cells.hit + cells.fooled
+    up, down = right[marked], wrong[marked]
+    if plan.inner_epochs > 1:
+        r1, r0 = p / old_p, q / old_q
+        good = cells.hit * clipped(up, r1, plan) + cells.missed * clipped(down, r1, plan)
+        bad = cells.fooled * clipped(up, r0, plan) + cells.refused * clipped(down, r0, plan)
+    else:
+        good = cells.hit * up + cells.missed * down
+        bad = cells.fooled * up + cells.refused * down
+    if plan.kl_form != NO_KL:
+        ref_q = 1.0 / (1.0 + ref_odds)
+        log_q = math.log(ref_q / q)
+        log_p = log_q + math.log(ref_odds / odds)
+        good -= plan.kl * (cells.hit + cells.missed) * kl_weight(log_p, plan.kl_form)
+        bad -= plan.kl * (cells.fooled + cells.refused) * kl_weight(log_q, plan.kl_form)
+    return (good * q - bad * p) / plan.group_size
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def optimiser_step(gradient, i, count, velocity, square, plan):
+    """Ascent step of parameter i; count is the number of the update, from 1."""
+    if plan.optimiser == SGD:
+        return plan.learning_rate * gradient
+    if plan.optimiser == MOMENTUM:
+        velocity[i] = plan.beta1 * velocity[i] + gradient
+        return plan.learning_rate * velocity[i]
+    velocity[i] = plan.beta1 * velocity[i] + (1.0 - plan.beta1) * gradient
+    square[i] = plan.beta2 * square[i] + (1.0 - plan.beta2) * gradient * gradient
+    mean = velocity[i] / (1.0 - plan.beta1**count)
+    spread = math.sqrt(square[i] / (1.0 - plan.beta2**count))
+    return plan.learning_rate * mean / (spread + plan.adam_eps)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _inside(odds):
+    return min(max(odds, LEAST), MOST)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def option_chains(
+    odds, velocity, square, reference, first, k0, k1, start, right, wrong, plan, stats,
+    threshold, moved, above,
+):  # fmt: skip
+    """Advance independent chains: odds [C], reference [C] odds, stats [T, 6], else as plain."""
+    for i in range(len(odds)):
+        chain = first + np.uint64(i)
+        x, origin = odds[i], odds[i]
+        for t in range(len(stats)):
+            step = start + np.uint64(t)
+            p = x / (1.0 + x)
+            stats[t, 0] += np.int64(p * FIXED)
+            stats[t, 1] += np.int64(p * p * FIXED)
+            cells = sample_group(p, step, chain, k0, k1, plan, stats[t])
+            old = x
+            for epoch in range(plan.inner_epochs):
+                grad = logit_gradient(x, old, reference[i], cells, right, wrong, plan)
+                count = np.int64(step) * plan.inner_epochs + epoch + 1
+                move = optimiser_step(grad + plan.pressure, i, count, velocity, square, plan)
+                if plan.weight_decay > 0.0:
+                    pull = plan.weight_decay * (math.log(x) - plan.prior_logit)
+                    move -= plan.learning_rate * pull
+                x = _inside(x * math.exp(move))
+            if len(above) > 0:
+                now = np.int64(step) + 1
+                moved[i] = min(moved[i], now if x != origin else NEVER)
+                above[i] = min(above[i], now if x >= threshold else NEVER)
+        odds[i] = x

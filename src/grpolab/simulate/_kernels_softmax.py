@@ -1,0 +1,205 @@
+"""Compiled loops of tabular softmax policies, with parameters of their own or shared by prompts.
+
+A model holds weights W [D, V]; the logits of prompt x are base[x] + sum_d features[x, d] W[d].
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from grpolab.simulate._kernels import FIXED, two_uniforms
+from grpolab.simulate._kernels_options import (
+    NO_KL,
+    NOISE,
+    OUTAGE,
+    clipped,
+    kl_weight,
+    optimiser_step,
+)
+
+RESPONSE = np.uint64(8)
+COLUMNS = 10  # p, p^2, wrong, right, K(g-K), groups, entropy, collision, distinct, equal pairs
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_softmax(logits, out):
+    """Log-probabilities of one prompt: logits [V], out [V]."""
+    top = logits[0]
+    for y in range(1, len(logits)):
+        top = max(top, logits[y])
+    total = 0.0
+    for y in range(len(logits)):
+        total += math.exp(logits[y] - top)
+    norm = top + math.log(total)
+    for y in range(len(logits)):
+        out[y] = logits[y] - norm
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prompt_logits(base, features, weights, out):
+    """Logits of one prompt: base [V], features [D], weights [D, V]."""
+    for y in range(len(out)):
+        out[y] = base[y]
+    for d in range(len(features)):
+        if features[d] != 0.0:
+            for y in range(len(out)):
+                out[y] += features[d] * weights[d, y]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_responses(log_pi, attempt, step, chain, k0, k1, out):
+    """Draw responses of one group by inverting the distribution function; out [g]."""
+    first = attempt * np.uint64((len(out) + 1) // 2)
+    u = w = 0.0
+    for i in range(len(out)):
+        if i % 2 == 0:
+            u, w = two_uniforms(first + np.uint64(i // 2), step, chain, RESPONSE, k0, k1)
+        left = w if i % 2 else u
+        y = 0
+        chance = math.exp(log_pi[0])
+        while left >= chance and y < len(log_pi) - 1:
+            left -= chance
+            y += 1
+            chance = math.exp(log_pi[y])
+        out[i] = y
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mark(responses, correct, attempt, step, chain, k0, k1, plan, verdicts):
+    """Verdicts [g] of the verifier; returns how many are right."""
+    g = len(responses)
+    if plan.outage > 0.0:
+        struck, _ = two_uniforms(attempt, step, chain, OUTAGE, k0, k1)
+        if struck < plan.outage:
+            verdicts[:] = 0
+            return 0
+    noisy = plan.true_positive < 1.0 or plan.false_positive > 0.0
+    marked = 0
+    for i in range(g):
+        verdict = correct[responses[i]]
+        if noisy:
+            index = attempt * np.uint64(g) + np.uint64(i)
+            u, _ = two_uniforms(index, step, chain, NOISE, k0, k1)
+            verdict = u < (plan.true_positive if verdict else plan.false_positive)
+        verdicts[i] = int(verdict)
+        marked += int(verdict)
+    return marked
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_gradient(log_pi, log_old, log_ref, responses, verdicts, marked, right, wrong, plan, out):
+    """Add the gradient of the surrogate with respect to the logits of one prompt to out [V]."""
+    g = len(responses)
+    total = 0.0
+    for i in range(g):
+        y = responses[i]
+        advantage = right[marked] if verdicts[i] else wrong[marked]
+        if plan.inner_epochs > 1:
+            advantage = clipped(advantage, math.exp(log_pi[y] - log_old[y]), plan)
+        if plan.kl_form != NO_KL:
+            advantage -= plan.kl * kl_weight(log_ref[y] - log_pi[y], plan.kl_form)
+        out[y] += advantage / g
+        total += advantage / g
+    if total != 0.0:
+        for y in range(len(out)):
+            out[y] -= total * math.exp(log_pi[y])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def note_policy(log_pi, correct, stats):
+    """Add chance, entropy and collision probability of one prompt."""
+    p = entropy = collision = 0.0
+    for y in range(len(log_pi)):
+        chance = math.exp(log_pi[y])
+        if correct[y]:
+            p += chance
+        if chance > 0.0:
+            entropy -= chance * log_pi[y]
+        collision += chance * chance
+    p = min(p, 1.0)
+    stats[0] += np.int64(p * FIXED)
+    stats[1] += np.int64(p * p * FIXED)
+    stats[6] += np.int64(entropy * FIXED)
+    stats[7] += np.int64(collision * FIXED)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def note_group(responses, marked, stats):
+    """Add what one group shows: verdicts, distinct responses, pairs of equal ones."""
+    g = len(responses)
+    stats[2] += int(marked == 0)
+    stats[3] += int(marked == g)
+    stats[4] += marked * (g - marked)
+    stats[5] += 1
+    equal = 0
+    for i in range(g):
+        first = True
+        for j in range(i):
+            if responses[i] == responses[j]:
+                equal += 1
+                first = False
+        stats[8] += int(first)
+    stats[9] += equal
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def softmax_models(
+    weights, velocity, square, base, features, reference, correct, first, k0, k1, start,
+    right, wrong, plan, stats,
+):  # fmt: skip
+    """Advance models: weights [S, D, V], base, reference, correct [S, P, V], stats [T, COLUMNS]."""
+    prompts, size = base.shape[1], base.shape[2]
+    logits, gradient = np.empty(size), np.empty(weights.shape[1:])
+    log_old, log_pi = np.empty((prompts, size)), np.empty(size)
+    responses = np.empty((prompts, plan.group_size), np.int64)
+    verdicts = np.empty((prompts, plan.group_size), np.int64)
+    marked = np.empty(prompts, np.int64)
+    for s in range(len(weights)):
+        for t in range(len(stats)):
+            step = start + np.uint64(t)
+            for x in range(prompts):
+                chain = first + np.uint64(s * prompts + x)
+                prompt_logits(base[s, x], features[x], weights[s], logits)
+                log_softmax(logits, log_old[x])
+                note_policy(log_old[x], correct[s, x], stats[t])
+                for attempt in range(plan.max_tries):
+                    a = np.uint64(attempt)
+                    draw_responses(log_old[x], a, step, chain, k0, k1, responses[x])
+                    marked[x] = mark(
+                        responses[x], correct[s, x], a, step, chain, k0, k1, plan, verdicts[x]
+                    )
+                    note_group(responses[x], marked[x], stats[t])
+                    if 0 < marked[x] < plan.group_size:
+                        break
+            for epoch in range(plan.inner_epochs):
+                gradient[:] = 0.0
+                for x in range(prompts):
+                    prompt_logits(base[s, x], features[x], weights[s], logits)
+                    log_softmax(logits, log_pi)
+                    logits[:] = 0.0
+                    add_gradient(
+                        log_pi, log_old[x], reference[s, x], responses[x], verdicts[x], marked[x],
+                        right, wrong, plan, logits,
+                    )  # fmt: skip
+                    for d in range(len(gradient)):
+                        if features[x, d] != 0.0:
+                            for y in range(size):
+                                gradient[d, y] += features[x, d] * logits[y]
+                count = np.int64(step) * plan.inner_epochs + epoch + 1
+                _update(weights[s], gradient, velocity[s], square[s], count, plan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _update(weights, gradient, velocity, square, count, plan):
+    """One optimiser step of all weights [D, V] of a model."""
+    flat, grad = weights.ravel(), gradient.ravel()
+    v, q = velocity.ravel(), square.ravel()
+    for i in range(len(flat)):
+        move = optimiser_step(grad[i], i, count, v, q, plan)
+        flat[i] += move - plan.learning_rate * plan.weight_decay * flat[i]

@@ -1,0 +1,272 @@
+"""GRPO on Bernoulli policies p = sigmoid(z): many independent chains, any advantage rule.
+
+One chain is one prompt. Each step draws a group of g rewards and moves the logit along
+``(1/g) sum_i A_i d log pi(R_i)/dz``; for a rule whose advantages sum to zero that is
+``K A(1)/g``, a function of K alone (derived here; for GRPO with ddof 0 it is the group's standard
+deviation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.simulate import _kernels
+from grpolab.simulate._kernels_options import option_chains
+from grpolab.simulate._philox import key_from_seed
+from grpolab.simulate._threads import available_cores, map_chunks
+from grpolab.simulate.draw import MAX_GROUP_SIZE
+from grpolab.simulate.options import Options
+from grpolab.simulate.trajectory import NUM_SUMS, ChainState, Sums, Trajectory
+from grpolab.theory.advantage import GRPO
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.objective import TwoValued
+
+_LARGEST_CHUNK = 64 * _kernels.BLOCK
+_SUM_BYTES = 1 << 26  # memory for the sums that chunks have in flight
+Advance = Callable[[int, int, int, int], IntArray]
+
+
+class Moves(NamedTuple):
+    """Logit gradient of a group with K correct: ``right[K] (1-p) - wrong[K] p``."""
+
+    right: FloatArray  # [g + 1]
+    wrong: FloatArray  # [g + 1]
+
+    @property
+    def centred(self) -> bool:
+        """True if advantages sum to zero, so that the gradient does not depend on p."""
+        gap = np.abs(self.right + self.wrong)
+        return bool(np.all(gap <= 1e-12 * np.maximum(np.abs(self.right), 1.0)))
+
+
+def group_moves(rule: TwoValued, group_size: int) -> Moves:
+    """``K A(1)/g`` and ``(g-K) A(0)/g`` for K = 0..g.
+
+    >>> group_moves(GRPO, 2).right.tolist()
+    [0.0, 0.5, 0.0]
+    """
+    k = np.arange(group_size + 1)
+    advantage = rule.advantages(k, group_size)
+    wrong = (group_size - k) * advantage.wrong
+    return Moves(k * advantage.correct / group_size, wrong / group_size)
+
+
+def simulate_bernoulli(
+    p0: npt.ArrayLike | ChainState,
+    *,
+    group_size: int,
+    learning_rate: float,
+    num_steps: int,
+    seed: int,
+    rule: TwoValued = GRPO,
+    options: Options | None = None,
+    num_chains: int = 1,
+    first_chain: int = 0,
+    escape_p: float | None = None,
+    snapshot_every: int = 0,
+    threads: int | None = None,
+) -> Trajectory:
+    """Play GRPO for num_steps steps on chains that start at p0.
+
+    p0: a chance in (0, 1), an array [P] of them (num_chains chains each, prompt by prompt) or the
+    state of an earlier run, which is then continued: the two parts together equal one long run
+    bit for bit. ``first_chain`` numbers the chains from there on, so that one of them can be
+    played again alone. ``escape_p`` asks for the times at which chains first moved and reached it.
+    Memory grows with chains + steps, and with snapshots if ``snapshot_every`` > 0. The result
+    does not depend on ``threads``. Raises ValueError for bad input.
+
+    >>> run = simulate_bernoulli(
+    ...     0.083, group_size=8, learning_rate=0.1, num_steps=50, seed=0, num_chains=2000)
+    >>> [round(float(p), 3) for p in run.mean_p[[0, -1]]]
+    [0.083, 0.257]
+    """
+    _check_numbers(group_size, learning_rate, num_steps, escape_p)
+    _check_counts(num_chains=num_chains, snapshot_every=snapshot_every, first_chain=first_chain)
+    options = options or Options()
+    state = _start(p0, num_chains, options)
+    run = _Run(state, escape_p, first_chain)
+    moves = group_moves(rule, group_size)
+    if options.plain and moves.centred:
+        advance = _plain(run, moves, group_size, learning_rate, seed)
+    else:
+        reference = _reference(p0, state, options)
+        advance = _with_options(run, rule, options, reference, group_size, learning_rate, seed)
+    return _play(run, advance, group_size, num_steps, snapshot_every, threads)
+
+
+class _Run:
+    """The arrays that kernels write in place, copied from the state that the caller keeps."""
+
+    def __init__(self, state: ChainState, escape_p: float | None, first: int) -> None:
+        self.first = first
+        self.start = state.step
+        self.odds = state.odds.copy()
+        self.velocity = state.velocity.copy()
+        self.square = state.square.copy()
+        length = 0 if escape_p is None else len(self.odds)
+        self.threshold = np.inf if escape_p is None else escape_p / (1.0 - escape_p)
+        self.moved = np.full(length, _kernels.NEVER)
+        self.above = np.full(length, _kernels.NEVER)
+        self.above[self.odds[:length] >= self.threshold] = state.step
+
+    def state(self, step: int) -> ChainState:
+        return ChainState(step, self.odds.copy(), self.velocity.copy(), self.square.copy())
+
+
+def _plain(run: _Run, moves: Moves, group_size: int, learning_rate: float, seed: int) -> Advance:
+    factor = np.exp(learning_rate * moves.right)
+    ratio = np.zeros(-(-group_size // _kernels.UNROLL) * _kernels.UNROLL)
+    k = np.arange(group_size)
+    ratio[:group_size] = (group_size - k) / (k + 1.0)
+    key = key_from_seed(seed)
+
+    def advance(low: int, high: int, start: int, stop: int) -> IntArray:
+        sums = np.zeros((stop - start, NUM_SUMS), np.int64)
+        _kernels.plain_chains(
+            run.odds[low:high], np.uint64(run.first + low), key.low, key.high,
+            np.uint64(start), ratio, factor, sums,
+            run.threshold, run.moved[low:high], run.above[low:high],
+        )  # fmt: skip
+        sums[:, 5] = high - low
+        return sums
+
+    return advance
+
+
+def _with_options(
+    run: _Run,
+    rule: TwoValued,
+    options: Options,
+    reference: FloatArray,
+    group_size: int,
+    learning_rate: float,
+    seed: int,
+) -> Advance:
+    advantage = rule.advantages(np.arange(group_size + 1), group_size)
+    plan = options.plan(group_size, learning_rate)
+    key = key_from_seed(seed)
+
+    def advance(low: int, high: int, start: int, stop: int) -> IntArray:
+        sums = np.zeros((stop - start, NUM_SUMS), np.int64)
+        option_chains(
+            run.odds[low:high], run.velocity[low:high], run.square[low:high],
+            reference[low:high], np.uint64(run.first + low), key.low, key.high, np.uint64(start),
+            advantage.correct, advantage.wrong, plan, sums,
+            run.threshold, run.moved[low:high], run.above[low:high],
+        )  # fmt: skip
+        return sums
+
+    return advance
+
+
+def _play(
+    run: _Run,
+    advance: Advance,
+    group_size: int,
+    num_steps: int,
+    snapshot_every: int,
+    threads: int | None,
+) -> Trajectory:
+    """Run in segments, so that the sums of all chunks and the snapshots stay in bounds."""
+    chains = len(run.odds)
+    share = -(-chains // (threads or available_cores()))
+    chunk = min(-(-share // _kernels.BLOCK) * _kernels.BLOCK, _LARGEST_CHUNK)
+    longest = max(2, _SUM_BYTES // (8 * NUM_SUMS * -(-chains // chunk)))
+    end = run.start + num_steps
+    sums = Sums(num_steps)
+    steps, shots = [], []
+    now = run.start
+    while now < end:
+        stop = min(end, now + longest)
+        if snapshot_every:
+            stop = min(stop, now - now % snapshot_every + snapshot_every)
+        segment = partial(_segment, advance, now, stop)
+        parts = map_chunks(segment, chains, chunk=chunk, threads=threads)
+        sums.add(now - run.start, parts)
+        now = stop
+        if snapshot_every and now % snapshot_every == 0:
+            steps.append(now)
+            shots.append(run.odds / (1.0 + run.odds))
+    return _trajectory(run, sums, group_size, end, steps, shots)
+
+
+def _segment(advance: Advance, start: int, stop: int, low: int, high: int) -> IntArray:
+    return advance(low, high, start, stop)
+
+
+def _trajectory(
+    run: _Run,
+    sums: Sums,
+    group_size: int,
+    end: int,
+    steps: list[int],
+    shots: list[FloatArray],
+) -> Trajectory:
+    chains = len(run.odds)
+    mean, spread = sums.moments(run.odds)
+    drawn = sums.column(5)
+    return Trajectory(
+        group_size=group_size,
+        num_chains=chains,
+        mean_p=mean,
+        std_p=spread,
+        frac_all_wrong=sums.column(2) / drawn,
+        frac_all_right=sums.column(3) / drawn,
+        mean_variance=sums.column(4) / (drawn * group_size**2),
+        mean_groups_drawn=drawn / chains,
+        state=run.state(end),
+        first_move=np.where(run.moved == _kernels.NEVER, -1, run.moved),
+        escape_step=np.where(run.above == _kernels.NEVER, -1, run.above),
+        snapshot_step=np.array(steps, np.int64),
+        snapshot_p=np.array(shots).reshape(len(shots), chains),
+    )
+
+
+def _start(p0: npt.ArrayLike | ChainState, num_chains: int, options: Options) -> ChainState:
+    if isinstance(p0, ChainState):
+        needs = len(p0.odds) if options.optimiser != "sgd" else 0
+        if len(p0.velocity) < needs:
+            raise ValueError(f"p0: the state holds no memory of the optimiser {options.optimiser}")
+        return p0
+    p = np.atleast_1d(np.asarray(p0, dtype=np.float64))
+    if p.ndim != 1 or p.size == 0 or not np.all((p > 0) & (p < 1)):
+        raise ValueError(f"p0 must be a number or an array [P] inside (0, 1), got {p0}")
+    odds = np.repeat(p / (1.0 - p), num_chains)
+    memory = len(odds) if options.optimiser != "sgd" else 0
+    return ChainState(0, odds, np.zeros(memory), np.zeros(memory))
+
+
+def _reference(p0: npt.ArrayLike | ChainState, state: ChainState, options: Options) -> FloatArray:
+    """Odds of the KL reference, shape [C]."""
+    if options.ref_p is not None:
+        return np.full(len(state.odds), options.ref_p / (1.0 - options.ref_p))
+    if options.kl > 0 and isinstance(p0, ChainState):
+        raise ValueError("ref_p must be given when a run with KL is continued")
+    return state.odds.copy()
+
+
+def _check_numbers(
+    group_size: int, learning_rate: float, num_steps: int, escape_p: float | None
+) -> None:
+    if not 1 <= group_size <= MAX_GROUP_SIZE:
+        raise ValueError(f"group_size must lie in 1..{MAX_GROUP_SIZE}, got {group_size}")
+    if not np.isfinite(learning_rate):
+        raise ValueError(f"learning_rate must be finite, got {learning_rate}")
+    if num_steps < 0:
+        raise ValueError(f"num_steps must be >= 0, got {num_steps}")
+    if escape_p is not None and not 0 < escape_p < 1:
+        raise ValueError(f"escape_p must lie in (0, 1), got {escape_p}")
+
+
+def _check_counts(*, num_chains: int, snapshot_every: int, first_chain: int) -> None:
+    if num_chains < 1:
+        raise ValueError(f"num_chains must be >= 1, got {num_chains}")
+    if snapshot_every < 0:
+        raise ValueError(f"snapshot_every must be >= 0, got {snapshot_every}")
+    if first_chain < 0:
+        raise ValueError(f"first_chain must be >= 0, got {first_chain}")

@@ -1,0 +1,277 @@
+"""Groups drawn from every dependence model: correlated over prompts, or even given the prompt.
+
+A model is a law of the prompt's success chance and, if rewards of one group depend on each other
+given the prompt, a mechanism within the group. Models are played by their mechanism and never by
+their closed-form distribution, so that theory can be tested against them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from grpolab import theory
+from grpolab.simulate import _kernels
+from grpolab.simulate._philox import Key, key_from_seed
+from grpolab.simulate._threads import map_chunks
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+
+Mechanism = Literal["independent", "copy", "common-source", "shock", "antithetic"]
+_KINDS: dict[str, int] = {
+    "independent": _kernels.INDEPENDENT,
+    "copy": _kernels.COPY,
+    "common-source": _kernels.COMMON,
+    "shock": _kernels.SHOCK,
+    "antithetic": _kernels.ANTITHETIC,
+}
+_PREFIX, _POOL = "prefix", "pool"  # only by their own models
+_OWN_KINDS = {**_KINDS, _PREFIX: _kernels.PREFIX, _POOL: _kernels.POOL}
+_CHUNK = 1 << 16
+_SPAN = 64 * _CHUNK  # groups whose tallies are kept before they are added up
+MAX_GROUP_SIZE = 1024
+
+
+class Within(NamedTuple):
+    """How the rewards of one group depend on each other although the prompt is given.
+
+    copy: with probability ``strength`` one draw serves the whole group. common-source: each
+    rollout repeats one hidden draw with probability ``strength``. shock: with probability
+    ``strength`` the whole group is marked wrong. antithetic: rollouts come in pairs that share a
+    uniform and its mirror image, which correlates them negatively.
+    """
+
+    kind: Mechanism
+    strength: float = 0.0
+
+
+class _Law(NamedTuple):
+    """Success chances of prompts low..high, and the dependence within a group."""
+
+    chances: Callable[[int, int, Key], FloatArray]
+    kind: str = "independent"
+    strength: float = 0.0
+    parts: int = 1  # branches, or the size of the pool
+
+
+def draw_groups(
+    model: Any,
+    *,
+    group_size: npt.ArrayLike,
+    num_groups: int | None = None,
+    seed: int,
+    groups_per_prompt: int = 1,
+    within: Within | None = None,
+    threads: int | None = None,
+) -> GroupCounts:
+    """Play M groups of g rollouts; group i belongs to prompt ``i // groups_per_prompt``.
+
+    model: a success chance p, an array of them (one per prompt; num_groups then follows) or a model
+    of `grpolab.theory.dependence`. group_size: a number in 1..1024 or an array [M]. ``within``
+    adds dependence given the prompt. One seed gives the same table for any number of threads.
+    Raises ValueError for anything else.
+
+    >>> draw_groups(0.5, group_size=8, num_groups=5, seed=0).num_correct.tolist()
+    [4, 4, 1, 6, 6]
+    """
+    rows = _num_groups(model, num_groups, groups_per_prompt)
+    law = _law(model, within)
+    size = _sizes(group_size, rows)
+    key = key_from_seed(seed)
+    _check_parts(law, size)
+    work = _chunk_drawer(law, size, groups_per_prompt, key)
+    parts = map_chunks(work, rows, chunk=_CHUNK, threads=threads)
+    return GroupCounts(
+        np.concatenate(parts) if parts else np.empty(0, np.int64),
+        size,
+        prompt_id=np.arange(rows) // groups_per_prompt,
+        provenance=Provenance(
+            source="grpolab.simulate", sampling=_describe(model, within), seed=seed
+        ),
+    )
+
+
+def tally_groups(
+    model: Any,
+    *,
+    group_size: int,
+    num_groups: int,
+    seed: int,
+    groups_per_prompt: int = 1,
+    within: Within | None = None,
+    threads: int | None = None,
+) -> IntArray:
+    """How many of the groups of `draw_groups` have K = 0..g correct, shape [g + 1].
+
+    Nothing but the tally is kept, so that 1e9 groups need no more memory than 1e5.
+
+    >>> tally_groups(0.5, group_size=2, num_groups=1000, seed=0).tolist()
+    [242, 506, 252]
+    """
+    rows = _num_groups(model, num_groups, groups_per_prompt)
+    size = int(_sizes(group_size, 1)[0])
+    sizes = np.broadcast_to(np.int64(size), (rows,))
+    law = _law(model, within)
+    _check_parts(law, np.array([size]))
+    draw = _chunk_drawer(law, sizes, groups_per_prompt, key_from_seed(seed))
+
+    def count(low: int, high: int) -> IntArray:
+        return np.bincount(draw(low, high), minlength=size + 1)
+
+    tally = np.zeros(size + 1, np.int64)
+    for low in range(0, rows, _SPAN):
+        high = min(low + _SPAN, rows)
+        tally += np.sum(map_chunks(count, high, low=low, chunk=_CHUNK, threads=threads), axis=0)
+    return tally
+
+
+def _chunk_drawer(
+    law: _Law, size: IntArray, groups_per_prompt: int, key: Key
+) -> Callable[[int, int], IntArray]:
+    def work(low: int, high: int) -> IntArray:
+        first = low // groups_per_prompt
+        chances = law.chances(first, (high - 1) // groups_per_prompt + 1, key)
+        if groups_per_prompt > 1:
+            chances = chances[np.arange(low, high) // groups_per_prompt - first]
+        out = np.empty(high - low, np.int64)
+        _kernels.draw_groups(
+            _OWN_KINDS[law.kind], law.strength, law.parts, chances,
+            np.ascontiguousarray(size[low:high]), np.uint64(low), key.low, key.high, out,
+        )  # fmt: skip
+        return out
+
+    return work
+
+
+def _num_groups(model: Any, num_groups: int | None, groups_per_prompt: int) -> int:
+    if groups_per_prompt < 1:
+        raise ValueError(f"groups_per_prompt must be >= 1, got {groups_per_prompt}")
+    if _is_plain(model) and np.ndim(model) == 1:
+        implied = len(model) * groups_per_prompt
+        if num_groups not in (None, implied):
+            raise ValueError(
+                f"num_groups must be {implied} (prompts times groups_per_prompt), got {num_groups}"
+            )
+        return implied
+    if num_groups is None or num_groups < 0:
+        raise ValueError(f"num_groups must be >= 0, got {num_groups}")
+    return int(num_groups)
+
+
+def _sizes(group_size: npt.ArrayLike, rows: int) -> IntArray:
+    raw = np.asarray(group_size)
+    size = np.ascontiguousarray(np.broadcast_to(raw, (rows,)).astype(np.int64))
+    outside = np.any((size < 1) | (size > MAX_GROUP_SIZE))
+    if raw.ndim > 1 or not np.array_equal(size, np.broadcast_to(raw, (rows,))) or outside:
+        raise ValueError(f"group_size must be whole numbers in 1..{MAX_GROUP_SIZE}, got {raw}")
+    return size
+
+
+def _check_parts(law: _Law, size: IntArray) -> None:
+    if law.kind == _PREFIX and np.any(size % law.parts):
+        raise ValueError(f"group_size must be a multiple of the {law.parts} branches, got {size}")
+    if law.kind == _POOL and np.any(size > law.parts):
+        raise ValueError(f"group_size must be at most the pool of {law.parts}, got {size}")
+
+
+def _is_plain(model: Any) -> bool:
+    return isinstance(model, int | float | np.number | np.ndarray | list | tuple)
+
+
+def _law(model: Any, within: Within | None) -> _Law:
+    """The prompt law and the mechanism of a model; its own mechanism excludes another one."""
+    law = _Law(_given(np.asarray(model, np.float64))) if _is_plain(model) else _model_law(model)
+    if within is None:
+        return law
+    if law.kind != "independent":
+        raise ValueError(f"within: {type(model).__name__} already correlates the group by itself")
+    if within.kind not in _KINDS or not 0 <= within.strength <= 1:
+        raise ValueError(
+            f"within must be one of {sorted(_KINDS)} with strength in [0, 1], got {within}"
+        )
+    return law._replace(kind=within.kind, strength=float(within.strength))
+
+
+def _model_law(model: Any) -> _Law:
+    """How a model of `grpolab.theory` is played; mean and correlation must be single numbers."""
+    match model:
+        case theory.BetaBinomial():
+            return _Law(_beta(float(model.mean), float(model.rho)))
+        case theory.OneFactorProbit():
+            return _Law(_probit(float(model.mean), float(model.latent)))
+        case theory.CopyAll():
+            return _Law(_given(np.float64(model.mean)), "copy", float(model.rho))
+        case theory.CommonSource():
+            return _Law(_given(np.float64(model.mean)), "common-source", float(model.share))
+        case theory.FailureShock():
+            return _Law(_given(np.float64(model.success_rate)), "shock", float(model.shock))
+        case theory.SharedPrefix():
+            mean = _given(np.float64(model.mean))
+            return _Law(mean, _PREFIX, float(model.branch_rho), int(model.branches))
+        case theory.WithoutReplacement():
+            return _Law(_given(np.float64(model.mean)), _POOL, 0.0, int(model.pool))
+        case theory.Antithetic():
+            return _Law(_given(np.float64(model.mean)), "antithetic")
+        case _:
+            name = type(model).__name__
+            raise ValueError(f"model must be p, an array [P] or a dependence model, got {name}")
+
+
+def _given(p: FloatArray | np.float64) -> Callable[[int, int, Key], FloatArray]:
+    if np.ndim(p) > 1 or not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)):
+        raise ValueError(f"p must be a number or an array [P] in [0, 1], got {p}")
+    if np.ndim(p) == 0:
+        return lambda low, high, key: np.full(high - low, float(p))
+    table = np.asarray(p, dtype=np.float64)
+    return lambda low, high, key: table[low:high]
+
+
+def _beta(mean: float, rho: float) -> Callable[[int, int, Key], FloatArray]:
+    if rho == 0.0 or mean in (0.0, 1.0):
+        return _given(np.float64(mean))
+
+    def chances(low: int, high: int, key: Key) -> FloatArray:
+        out = np.empty(high - low)
+        if rho == 1.0:  # every prompt is all right or all wrong
+            _kernels.uniforms(_kernels.MIXING, np.uint64(low), key.low, key.high, out)
+            return (out < mean).astype(np.float64)
+        total = (1 - rho) / rho
+        _kernels.beta_chances(
+            mean * total, (1 - mean) * total, np.uint64(low), key.low, key.high, out
+        )
+        return out
+
+    return chances
+
+
+def _probit(mean: float, latent: float) -> Callable[[int, int, Key], FloatArray]:
+    """``p = Phi((Phi^-1(mean) + sqrt(r) Z) / sqrt(1 - r))`` with one Z per prompt."""
+
+    def chances(low: int, high: int, key: Key) -> FloatArray:
+        out = np.empty(high - low)
+        _kernels.uniforms(_kernels.MIXING, np.uint64(low), key.low, key.high, out)
+        factor = ndtri(np.maximum(out, 2.0**-54))
+        if latent == 1.0:
+            return np.where(ndtri(mean) + factor > 0, 1.0, 0.0)
+        shifted: FloatArray = ndtr(
+            (ndtri(mean) + math.sqrt(latent) * factor) / math.sqrt(1 - latent)
+        )
+        return shifted
+
+    return chances
+
+
+def _describe(model: Any, within: Within | None) -> dict[str, Any]:
+    """What was drawn, in plain types, for the provenance of the table."""
+    info: dict[str, Any] = {"within": within._asdict()} if within else {}
+    if _is_plain(model):
+        return info | {"model": "given p", "num_prompts": int(np.size(model))}
+    return info | {
+        "model": type(model).__name__,
+        "mean": float(model.mean),
+        **({"rho": float(model.rho)} if hasattr(model, "rho") else {}),
+    }

@@ -1,0 +1,302 @@
+"""Tabular softmax policies over V responses: mode collapse is played, not assumed.
+
+The logits of prompt x are ``base[x] + sum_d features[x, d] W[d]``. Without features every prompt
+has weights of its own; with features prompts share them, and a step on one prompt moves the
+logits of another by the inner product of their features (low-rank or block interference).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.simulate import _kernels_softmax as kernels
+from grpolab.simulate._kernels import FIXED
+from grpolab.simulate._philox import key_from_seed
+from grpolab.simulate._threads import available_cores, map_chunks
+from grpolab.simulate.draw import MAX_GROUP_SIZE
+from grpolab.simulate.options import Options
+from grpolab.simulate.trajectory import Sums
+from grpolab.theory.advantage import GRPO
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.objective import TwoValued
+
+BoolArray = npt.NDArray[np.bool_]
+_SUM_BYTES = 1 << 26
+_PARALLEL_WORK = 1 << 16  # response-steps below which one thread is faster
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoftmaxState:
+    """Where the models stand after ``step`` steps; handed back, the run goes on bit for bit."""
+
+    step: int
+    weights: FloatArray  # [S, D, V]
+    velocity: FloatArray  # [S, D, V], zeros without momentum
+    square: FloatArray  # [S, D, V], zeros without Adam
+    base: FloatArray  # [S, P, V]
+    features: FloatArray  # [P, D]
+    correct: BoolArray  # [S, P, V]
+    reference: FloatArray  # [S, P, V] log-probabilities
+
+    @property
+    def logits(self) -> FloatArray:
+        """Logits, shape [S, P, V]."""
+        logits: FloatArray = self.base + np.einsum("pd,sdv->spv", self.features, self.weights)
+        return logits
+
+    @property
+    def probs(self) -> FloatArray:
+        """Chances of the responses, shape [S, P, V]."""
+        return softmax(self.logits)
+
+    @property
+    def p(self) -> FloatArray:
+        """Success chances, shape [S, P]."""
+        chance: FloatArray = np.sum(np.where(self.correct, self.probs, 0.0), axis=-1)
+        return np.minimum(chance, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoftmaxTrajectory:
+    """Means over all prompts of all models; policies before each step, groups at each step.
+
+    ``frac_equal_pairs`` is the share of pairs of a group whose responses are the same; given the
+    policy its expectation is ``mean_collision``.
+    """
+
+    group_size: int
+    num_prompts: int
+    mean_p: FloatArray  # [T + 1]
+    std_p: FloatArray  # [T + 1]
+    mean_entropy: FloatArray  # [T + 1], nats per response
+    mean_collision: FloatArray  # [T + 1], sum of squared chances
+    frac_all_wrong: FloatArray  # [T]
+    frac_all_right: FloatArray  # [T]
+    mean_variance: FloatArray  # [T]
+    mean_distinct: FloatArray  # [T], distinct responses in a group
+    frac_equal_pairs: FloatArray  # [T]
+    mean_groups_drawn: FloatArray  # [T]
+    state: SoftmaxState
+    snapshot_step: IntArray  # [N]
+    snapshot_p: FloatArray  # [N, S, P]
+
+    @property
+    def frac_zero_std(self) -> FloatArray:
+        """Share of groups whose verdicts are all equal, shape [T]."""
+        return np.minimum(self.frac_all_wrong + self.frac_all_right, 1.0)
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """``exp(z_y) / sum_k exp(z_k)`` over the last axis.
+
+    >>> softmax(np.zeros(4)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    chance: FloatArray = shifted / shifted.sum(axis=-1, keepdims=True)
+    return chance
+
+
+def simulate_softmax(
+    logits: npt.ArrayLike | SoftmaxState,
+    correct: npt.ArrayLike | None = None,
+    *,
+    group_size: int,
+    learning_rate: float,
+    num_steps: int,
+    seed: int,
+    rule: TwoValued = GRPO,
+    options: Options | None = None,
+    num_models: int = 1,
+    features: npt.ArrayLike | None = None,
+    base: npt.ArrayLike | None = None,
+    reference: npt.ArrayLike | None = None,
+    snapshot_every: int = 0,
+    threads: int | None = None,
+) -> SoftmaxTrajectory:
+    """Play GRPO on tabular softmax policies with one group per prompt and step.
+
+    logits: the start, [V] or [P, V], or the state of an earlier run; correct: which responses are
+    right, of the same shape. num_models independent copies are played. features [P, D] share
+    weights between prompts; gradients of prompts add up. ``base`` is where weight decay pulls to
+    (default: the start; not with features), ``reference`` the logits of the KL reference (default:
+    the start). Options without meaning here (prior_p, ref_p, pressure) must keep their defaults.
+    Raises ValueError for bad input.
+
+    >>> run = simulate_softmax([0.0, 0.0, 0.0, 0.0], [True, False, False, False], group_size=8,
+    ...                        learning_rate=0.5, num_steps=40, seed=0, num_models=50)
+    >>> float(run.mean_p[0]), round(float(run.mean_p[-1]), 2)
+    (0.25, 0.98)
+    """
+    options = options or Options()
+    _check(group_size, learning_rate, num_steps, num_models, snapshot_every, options)
+    if isinstance(logits, SoftmaxState):
+        state = logits
+    else:
+        state = _start(logits, correct, features, base, reference, num_models)
+    return _play(state, rule, options, group_size, learning_rate, num_steps, seed, snapshot_every,
+                 threads)  # fmt: skip
+
+
+def _play(
+    start: SoftmaxState,
+    rule: TwoValued,
+    options: Options,
+    group_size: int,
+    learning_rate: float,
+    num_steps: int,
+    seed: int,
+    snapshot_every: int,
+    threads: int | None,
+) -> SoftmaxTrajectory:
+    models, prompts, size = start.base.shape
+    weights, velocity, square = (a.copy() for a in (start.weights, start.velocity, start.square))
+    advantage = rule.advantages(np.arange(group_size + 1), group_size)
+    plan = options.plan(group_size, learning_rate)
+    key = key_from_seed(seed)
+
+    def advance(first: int, stop: int, low: int, high: int) -> IntArray:
+        sums = np.zeros((stop - first, kernels.COLUMNS), np.int64)
+        rows = slice(low, high)
+        kernels.softmax_models(
+            weights[rows], velocity[rows], square[rows], start.base[rows], start.features,
+            start.reference[rows], start.correct[rows], np.uint64(low * prompts), key.low,
+            key.high, np.uint64(first), advantage.correct, advantage.wrong, plan, sums,
+        )  # fmt: skip
+        return sums
+
+    small = models * prompts * size * num_steps < _PARALLEL_WORK
+    workers = 1 if small else (threads or available_cores())
+    sums = Sums(num_steps, kernels.COLUMNS)
+    end = start.step + num_steps
+    shots: list[tuple[int, FloatArray]] = []
+    for first, stop in _segments(start.step, end, snapshot_every, workers):
+        chunk = -(-models // workers)
+        parts = map_chunks(partial(advance, first, stop), models, chunk=chunk, threads=workers)
+        sums.add(first - start.step, parts)
+        if snapshot_every and stop % snapshot_every == 0:
+            shots.append((stop, replace(start, weights=weights).p))
+    state = replace(start, step=end, weights=weights, velocity=velocity, square=square)
+    return _trajectory(state, sums, group_size, shots)
+
+
+def _segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
+    longest = max(1, _SUM_BYTES // (8 * kernels.COLUMNS * chunks))
+    cuts = [start]
+    while cuts[-1] < end:
+        now = cuts[-1]
+        following = now - now % every + every if every else end
+        cuts.append(min(end, now + longest, following))
+    return list(pairwise(cuts))
+
+
+def _trajectory(
+    state: SoftmaxState, sums: Sums, group_size: int, shots: list[tuple[int, FloatArray]]
+) -> SoftmaxTrajectory:
+    chance, p = state.probs, state.p
+    prompts = p.size
+    drawn = sums.column(5)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
+
+    def policy(column: int, last: FloatArray) -> FloatArray:
+        return np.append(sums.column(column) / FIXED / prompts, last.mean())
+
+    mean, square = policy(0, p), policy(1, p * p)
+    return SoftmaxTrajectory(
+        group_size=group_size,
+        num_prompts=prompts,
+        mean_p=mean,
+        std_p=np.sqrt(np.maximum(square - mean * mean, 0.0)),
+        mean_entropy=policy(6, entropy),
+        mean_collision=policy(7, (chance * chance).sum(axis=-1)),
+        frac_all_wrong=sums.column(2) / drawn,
+        frac_all_right=sums.column(3) / drawn,
+        mean_variance=sums.column(4) / drawn / group_size**2,
+        mean_distinct=sums.column(8) / drawn,
+        frac_equal_pairs=sums.column(9) / drawn / max(1, group_size * (group_size - 1) // 2),
+        mean_groups_drawn=drawn / prompts,
+        state=state,
+        snapshot_step=np.array([step for step, _ in shots], np.int64),
+        snapshot_p=np.array([shot for _, shot in shots]).reshape(len(shots), *p.shape),
+    )
+
+
+def _start(
+    logits: npt.ArrayLike,
+    correct: npt.ArrayLike | None,
+    features: npt.ArrayLike | None,
+    base: npt.ArrayLike | None,
+    reference: npt.ArrayLike | None,
+    num_models: int,
+) -> SoftmaxState:
+    """State at step 0. Without features prompts become models of their own, which run apart."""
+    start = _table("logits", logits, None)
+    right = np.atleast_2d(np.asarray(correct))
+    if right.dtype != np.bool_ or right.shape != start.shape:
+        raise ValueError(f"correct must be true or false in the shape {list(start.shape)}")
+    ground = start if base is None else _table("base", base, start.shape)
+    anchor = start if reference is None else _table("reference", reference, start.shape)
+    prompts, size = start.shape
+    if features is None:
+        share = np.ones((1, 1))
+        shape = (num_models * prompts, 1, size)
+        first = start - ground
+    else:
+        share = np.ascontiguousarray(features, dtype=np.float64)
+        if share.ndim != 2 or len(share) != prompts or not np.all(np.isfinite(share)):
+            raise ValueError(f"features must be finite in the shape [{prompts}, D]")
+        if base is not None:
+            raise ValueError("base must not be given together with features")
+        shape = (num_models, prompts, size)
+        first = np.zeros((share.shape[1], size))
+
+    def copies(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.tile(table, (num_models, 1)).reshape(shape)
+
+    weights = np.tile(first, (num_models, 1)).reshape(shape[0], share.shape[1], size).copy()
+    log_ref = anchor - anchor.max(axis=-1, keepdims=True)
+    log_ref = log_ref - np.log(np.exp(log_ref).sum(axis=-1, keepdims=True))
+    return SoftmaxState(
+        0, weights, np.zeros_like(weights), np.zeros_like(weights), copies(ground),
+        share, copies(right), copies(log_ref),
+    )  # fmt: skip
+
+
+def _table(name: str, values: npt.ArrayLike, shape: tuple[int, ...] | None) -> FloatArray:
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if table.ndim != 2 or table.size == 0 or not np.all(np.isfinite(table)):
+        raise ValueError(f"{name} must be finite numbers [V] or [P, V], got {values!r}")
+    if shape is not None and table.shape != shape:
+        raise ValueError(f"{name} must have shape {list(shape)}, got {list(table.shape)}")
+    return table
+
+
+def _check(
+    group_size: int,
+    learning_rate: float,
+    num_steps: int,
+    num_models: int,
+    every: int,
+    options: Options,
+) -> None:
+    if not 1 <= group_size <= MAX_GROUP_SIZE:
+        raise ValueError(f"group_size must lie in 1..{MAX_GROUP_SIZE}, got {group_size}")
+    if not np.isfinite(learning_rate):
+        raise ValueError(f"learning_rate must be finite, got {learning_rate}")
+    for name, value, least in (
+        ("num_steps", num_steps, 0),
+        ("num_models", num_models, 1),
+        ("snapshot_every", every, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be >= {least}, got {value}")
+    for name in ("prior_p", "ref_p", "pressure"):
+        if getattr(options, name) != getattr(Options(), name):
+            raise ValueError(f"{name} has no meaning for softmax policies")

@@ -1,0 +1,91 @@
+"""Argument checks shared by the room: an array back, or a ValueError that says what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.theory.groups import FloatArray
+
+
+def within(
+    name: str,
+    value: npt.ArrayLike,
+    low: float,
+    high: float,
+    *,
+    ends: Literal["both", "low", "high", "none"] = "both",
+) -> FloatArray:
+    """Float64 array of ``value`` when all of it lies in the interval; nan is outside of it."""
+    array = np.asarray(value, dtype=np.float64)
+    above = array >= low if ends in ("both", "low") else array > low
+    below = array <= high if ends in ("both", "high") else array < high
+    good = above & below
+    if not np.all(good):
+        left = "[" if ends in ("both", "low") else "("
+        right = "]" if ends in ("both", "high") else ")"
+        raise ValueError(
+            f"{name} must lie in {left}{low:g}, {high:g}{right}, got {_first(array, good)}"
+        )
+    return array
+
+
+def probability(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Numbers in [0, 1]."""
+    return within(name, value, 0.0, 1.0)
+
+
+def positive(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Finite numbers > 0."""
+    return within(name, value, 0.0, np.inf, ends="none")
+
+
+def whole(name: str, value: npt.ArrayLike, *, least: int = 1) -> FloatArray:
+    """Whole numbers >= ``least``, as float64 (exact up to 2^53)."""
+    array = np.asarray(value, dtype=np.float64)
+    good = (array >= least) & (array == np.floor(array)) & np.isfinite(array)
+    if not np.all(good):
+        raise ValueError(f"{name} must be a whole number >= {least}, got {_first(array, good)}")
+    return array
+
+
+def one_whole(name: str, value: int, *, least: int = 1) -> int:
+    """A single whole number >= ``least``."""
+    array = whole(name, value, least=least)
+    if array.ndim:
+        raise ValueError(f"{name} must be a single whole number, got shape {list(array.shape)}")
+    return int(array)
+
+
+def count_of(
+    name: str, value: npt.ArrayLike, total_name: str, total: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Whole numbers in 0..total, broadcast against ``total``; returns (value, total)."""
+    array, limit = np.broadcast_arrays(whole(name, value, least=0), total)
+    good = array <= limit
+    if not np.all(good):
+        raise ValueError(
+            f"{name} must lie in 0..{total_name}, got {_first(array, good)} of"
+            f" {_first(limit, good)}"
+        )
+    return array, limit
+
+
+def choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """One of the allowed words."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    return value
+
+
+def _first(array: FloatArray, good: npt.NDArray[np.bool_]) -> str:
+    """The first offending value, as it would be typed."""
+    return f"{np.atleast_1d(array)[~np.atleast_1d(good)][0]:g}"
+
+
+def result(value: Any) -> FloatArray:
+    """What a formula returns: float64, and a plain scalar instead of an array without axes."""
+    out: FloatArray = np.asarray(value, dtype=np.float64)[()]
+    return out

@@ -1,0 +1,113 @@
+"""Mode collapse: how entropy, duplicates, correlation and zero-std groups hang together.
+
+Take correctness of distinct responses as iid Bernoulli(m), independent of the policy's weights pi.
+Then Corr(R_i, R_j) = E[sum_y pi(y)^2], the chance that two rollouts coincide. With pi from a
+Dirichlet process of concentration alpha, p(x) is Beta(alpha m, alpha(1-m)): the group is
+beta-binomial with rho = 1/(1+alpha), and its entropy fixes rho. Entropy is that of whole responses
+or answers, in nats.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import digamma, zeta
+
+from grpolab.theory import _check
+from grpolab.theory._root import find_root
+from grpolab.theory.dependence import BetaBinomial
+from grpolab.theory.groups import FloatArray
+
+_SMALL = 0.05  # below, the entropy is summed as a series in alpha
+
+
+def rho_from_concentration(alpha: npt.ArrayLike) -> FloatArray:
+    """``rho = 1/(1 + alpha)``, also the chance that two rollouts coincide; alpha >= 0.
+
+    >>> rho_from_concentration(3.0).item()
+    0.25
+    """
+    return 1.0 / (1.0 + _check.within("alpha", alpha, 0.0, np.inf))
+
+
+def expected_entropy(alpha: npt.ArrayLike) -> FloatArray:
+    """``E[H(pi)] = psi(1 + alpha) - psi(1)`` nats; ``pi^2 alpha/6`` for small alpha >= 0.
+
+    >>> expected_entropy([0.0, 1.0, 2.0]).round(12).tolist()
+    [0.0, 1.0, 1.5]
+    """
+    a = _check.within("alpha", alpha, 0.0, np.inf)
+    tiny = np.minimum(a, _SMALL)
+    series = sum(((-1) ** n) * zeta(n) * tiny ** (n - 1) for n in range(2, 16))
+    return _check.result(np.where(a <= _SMALL, series, digamma(1.0 + a) - digamma(1.0)))
+
+
+def concentration_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
+    """The alpha with ``psi(1 + alpha) - psi(1) = H``; H >= 0 nats, up to 700.
+
+    >>> concentration_from_entropy(1.5).round(9).item()
+    2.0
+    """
+    h = _check.within("entropy", entropy, 0.0, 700.0)
+    # log(1 + alpha) <= psi(1 + alpha) - psi(1) <= (pi^2/6) alpha
+    return _check.result(find_root(lambda a: expected_entropy(a) - h, h / 2.0, np.expm1(h) + h))
+
+
+def rho_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
+    """``rho = 1/(1 + alpha(H))``: the entropy-ICC law; ``1 - rho ~ (6/pi^2) H`` as H -> 0.
+
+    No free parameter. Holds over prompts; given a prompt, rewards stay independent whatever H.
+
+    >>> rho_from_entropy(1.0).round(12).item()
+    0.5
+    """
+    return rho_from_concentration(concentration_from_entropy(entropy))
+
+
+def entropy_from_rho(rho: npt.ArrayLike) -> FloatArray:
+    """``H = psi(1/rho) - psi(1)``: inverse of rho_from_entropy; rho in (0, 1].
+
+    >>> entropy_from_rho(0.5).round(12).item()
+    1.0
+    """
+    corr = _check.within("rho", rho, 0.0, 1.0, ends="high")
+    return expected_entropy((1.0 - corr) / corr)
+
+
+def expected_distinct(alpha: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """``sum_{i<g} alpha/(alpha + i)``: mean number of distinct responses; 1 at alpha = 0.
+
+    The fourth effective size, next to those in moments.py. alpha >= 0, group_size >= 1 broadcast.
+
+    >>> expected_distinct(1.0, 3).round(9).item()
+    1.833333333
+    """
+    a = _check.within("alpha", alpha, 0.0, np.inf, ends="low")
+    g = _check.whole("group_size", group_size)
+    return _check.result(1.0 + a * (digamma(a + g) - digamma(a + 1.0)))
+
+
+def collapse_law(mean: npt.ArrayLike, *, entropy: npt.ArrayLike) -> BetaBinomial:
+    """The group's law at mean m and response entropy H: beta-binomial with rho = rho(H).
+
+    >>> collapse_law(0.5, entropy=0.0).prob_zero_std(8).item()
+    1.0
+    """
+    m, h = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(entropy, np.float64))
+    return BetaBinomial(mean=m, rho=rho_from_entropy(h))
+
+
+def collision_rho(weights: npt.ArrayLike) -> FloatArray:
+    """``sum_y pi(y)^2``: correlation that a policy's own weights [..., V] imply (labels random).
+
+    Exact for any law of pi: the mean of this over prompts is Corr(R_i, R_j). Raises ValueError
+    unless the weights are in [0, 1] and sum to 1 along the last axis. Derived here.
+
+    >>> collision_rho([0.5, 0.5]).item()
+    0.5
+    """
+    pi = _check.probability("weights", weights)
+    if not np.allclose(pi.sum(axis=-1), 1.0, atol=1e-9):
+        raise ValueError(f"weights must sum to 1, got {pi.sum(axis=-1).ravel()[0]:g}")
+    total: FloatArray = np.sum(pi * pi, axis=-1)
+    return total

@@ -1,0 +1,191 @@
+"""Thresholds: the mean at which a wanted share of the groups has no signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import digamma
+
+from grpolab.theory import _check
+from grpolab.theory._root import find_minimum, find_root
+from grpolab.theory.dependence import MODELS
+from grpolab.theory.groups import FloatArray
+
+Event = Literal["identical", "all-wrong"]
+ModelName = Literal["beta-binomial", "copy", "common-source", "probit", "shock"]
+_EVENTS = ("identical", "all-wrong")
+_TANGENT = 4e-15  # a minimum this close to the wanted share touches it (g = 2, rho = 0)
+
+
+def critical_p(
+    group_size: npt.ArrayLike,
+    *,
+    rho: npt.ArrayLike = 0.0,
+    model: ModelName = "beta-binomial",
+    event: Event = "identical",
+    frac: npt.ArrayLike = 0.5,
+) -> FloatArray:
+    """p*: the smallest mean m with ``P(event; m, rho, g) <= frac``, nan where there is none.
+
+    ``identical`` asks for all rewards equal, ``all-wrong`` for none correct. group_size >= 1, rho
+    in [0, 1] and frac in (0, 1) broadcast; at rho = 0 every model is the binomial, p* is a
+    per-prompt quantity and all-wrong has ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over
+    prompts. Raises ValueError outside. arXiv 2606.18487 has g = 8, rho = 0; the rest derived here.
+
+    >>> critical_p(8).round(6).item(), critical_p(2).item()
+    (0.082996, 0.5)
+    >>> critical_p([4, 8], rho=0.5).round(4).tolist()
+    [nan, 0.2839]
+    """
+    return _threshold(group_size, rho, model, event, frac, upper=False)
+
+
+def critical_p_upper(
+    group_size: npt.ArrayLike,
+    *,
+    rho: npt.ArrayLike = 0.0,
+    model: ModelName = "beta-binomial",
+    frac: npt.ArrayLike = 0.5,
+) -> FloatArray:
+    """The largest mean at which at most ``frac`` of the groups have identical rewards, or nan.
+
+    ``1 - critical_p`` for every model that treats right and wrong alike, that is all but the shock.
+
+    >>> critical_p_upper(8).round(6).item()
+    0.917004
+    """
+    return _threshold(group_size, rho, model, "identical", frac, upper=True)
+
+
+def _threshold(
+    group_size: npt.ArrayLike,
+    rho: npt.ArrayLike,
+    model: str,
+    event: str,
+    frac: npt.ArrayLike,
+    *,
+    upper: bool,
+) -> FloatArray:
+    _check.choice("model", model, tuple(MODELS))
+    _check.choice("event", event, _EVENTS)
+    g, corr, share = np.broadcast_arrays(
+        _check.whole("group_size", group_size),
+        _check.probability("rho", rho),
+        _check.within("frac", frac, 0.0, 1.0, ends="none"),
+    )
+
+    def excess(mean: FloatArray) -> FloatArray:
+        law = MODELS[model](mean=mean, rho=corr)
+        at = law.prob_all_wrong(g) if event == "all-wrong" else law.prob_zero_std(g)
+        return _check.result(at - share)
+
+    best = np.ones(g.shape) if event == "all-wrong" else _safest(model, excess, g.shape)
+    least = excess(best)
+    touches = np.abs(least) <= _TANGENT
+    root = find_root(excess, best, np.full(g.shape, 1.0 if upper else 0.0))
+    return _check.result(np.where(touches, best, np.where(least < 0, root, np.nan)))
+
+
+def _safest(
+    model: str, excess: Callable[[FloatArray], FloatArray], shape: tuple[int, ...]
+) -> FloatArray:
+    """Mean with the fewest identical groups: 1/2 by symmetry, but for the shock model."""
+    if model != "shock":
+        return np.full(shape, 0.5)
+    return find_minimum(excess, np.zeros(shape), np.ones(shape))
+
+
+def critical_rho(
+    group_size: npt.ArrayLike,
+    *,
+    model: ModelName = "beta-binomial",
+    frac: npt.ArrayLike = 0.5,
+) -> FloatArray:
+    """rho_c: from this correlation on, ``P(zero std) >= frac`` at every mean; no p* exists above.
+
+    nan where that is so already at rho = 0 (g = 1, or frac below 2^(1-g)). The copy model has
+    ``(frac - 2^(1-g))/(1 - 2^(1-g))``. group_size >= 1 and frac in (0, 1) broadcast; ValueError
+    outside. Derived here.
+
+    >>> critical_rho([4, 8]).round(3).tolist()
+    [0.447, 0.595]
+    """
+    _check.choice("model", model, tuple(MODELS))
+    g, share = np.broadcast_arrays(
+        _check.whole("group_size", group_size),
+        _check.within("frac", frac, 0.0, 1.0, ends="none"),
+    )
+
+    def least_excess(rho: FloatArray) -> FloatArray:
+        def excess(mean: FloatArray) -> FloatArray:
+            return _check.result(MODELS[model](mean=mean, rho=rho).prob_zero_std(g) - share)
+
+        return excess(_safest(model, excess, g.shape))
+
+    start = np.zeros(g.shape)
+    at_start = least_excess(start)
+    root = find_root(least_excess, start, start + 1.0)
+    return _check.result(
+        np.where(np.abs(at_start) <= _TANGENT, 0.0, np.where(at_start < 0, root, np.nan))
+    )
+
+
+def group_size_for(
+    share: npt.ArrayLike,
+    *,
+    mean: npt.ArrayLike,
+    rho: npt.ArrayLike = 0.0,
+    model: ModelName = "beta-binomial",
+    largest: int = 1_000_000,
+) -> FloatArray:
+    """The smallest g with ``P(mixed) >= share``; nan when no g up to ``largest`` reaches it.
+
+    share in (0, 1), mean and rho in [0, 1] broadcast; ValueError outside. Mixed groups only become
+    more likely with g in every exchangeable model, so bisection finds it. Derived here.
+
+    >>> group_size_for(0.5, mean=[0.083, 0.5, 0.0]).tolist()
+    [8.0, 2.0, nan]
+    """
+    _check.choice("model", model, tuple(MODELS))
+    want, m, corr = np.broadcast_arrays(
+        _check.within("share", share, 0.0, 1.0, ends="none"),
+        _check.probability("mean", mean),
+        _check.probability("rho", rho),
+    )
+    law = MODELS[model](mean=m, rho=corr)
+    low, high = np.ones(m.shape), np.full(m.shape, float(_check.one_whole("largest", largest)))
+    # 1 - share may not be a float, and a share met exactly counts as met
+    limit = (1.0 - want) * (1.0 + 4e-15)
+    reached = law.prob_zero_std(high) <= limit
+    while np.any(high - low > 1):
+        middle = np.floor((low + high) / 2)
+        enough = law.prob_zero_std(middle) <= limit
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return _check.result(np.where(reached, high, np.nan))
+
+
+def critical_p_bound(
+    group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0, frac: npt.ArrayLike = 0.5
+) -> FloatArray:
+    """``log(1/frac) / sum_{j<g} 1/(1 + j rho/(1-rho))``: close upper bound of the all-wrong p*.
+
+    Beta-binomial. At rho = 0 it is log(1/frac)/g, and p* ~ log 2/g; at rho > 0 the sum grows like
+    log g only, so p* no longer falls like 1/g: ``p* ~ log(1/frac) (rho/(1-rho))/log g``. group_size
+    >= 1, rho in [0, 1), frac in (0, 1) broadcast. Derived here.
+
+    >>> critical_p_bound(8).round(6).item()
+    0.086643
+    """
+    g = _check.whole("group_size", group_size)
+    corr = _check.within("rho", rho, 0.0, 1.0, ends="low")
+    share = _check.within("frac", frac, 0.0, 1.0, ends="none")
+    some = corr > 0
+    inverse = (1.0 - corr) / np.where(some, corr, 1.0)
+    with np.errstate(invalid="ignore"):
+        total = inverse * (digamma(inverse + g) - digamma(inverse))
+    # for tiny rho the difference of digammas is g/inverse to rounding
+    total = np.where(some & (inverse < 1e6 * g), total, g)
+    return _check.result(-np.log(share) / total)

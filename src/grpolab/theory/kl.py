@@ -1,0 +1,203 @@
+"""Fixed points of KL-regularised training on one prompt, all of them, with their stability.
+
+The optimum against a reference keeps the reference's shares inside the correct and inside the wrong
+responses and moves only the odds: ``logit p = logit p_ref + w(p)/beta``. Iterated (p_n from
+w(p_{n-1})), it is the recursion of arXiv 2503.06639, there with w = 1/sqrt(pq + eps), that is g ->
+infinity. At finite g the weight is bounded by sqrt(g-1), and so is the gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from grpolab.theory import _check
+from grpolab.theory._pmf import binomial_mean, log_odds
+from grpolab.theory._scan import all_roots
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.objective import TwoValued, expected_update
+
+Weight = Callable[[FloatArray], FloatArray]
+
+
+class FixedPoints(NamedTuple):
+    """Fixed points in rising order; ``slope`` is that of the recursion in the logit."""
+
+    p: FloatArray  # [F]
+    slope: FloatArray  # [F]
+    stable: npt.NDArray[np.bool_]  # [F], |slope| < 1
+
+
+def kl_fixed_points(rule: TwoValued, p_ref: float, *, beta: float, group_size: int) -> FixedPoints:
+    """All p with ``logit p = logit p_ref + w(p)/beta``, w the exact finite-g weight of the rule.
+
+    ``slope = p q w'(p)/beta``. p_ref in (0, 1), beta > 0; ValueError outside. Derived here.
+
+    >>> from grpolab.theory.advantage import GRPO
+    >>> kl_fixed_points(GRPO, 0.01, beta=1.0, group_size=8).p.round(3).tolist()
+    [0.095]
+    """
+    g = _check.one_whole("group_size", group_size)
+
+    def weight(p: FloatArray) -> FloatArray:
+        return expected_update(rule, p, group_size=g)
+
+    def derivative(p: FloatArray) -> FloatArray:
+        return weight_derivative(rule, p, group_size=g)
+
+    return _fixed_points(weight, derivative, p_ref, beta)
+
+
+def kl_fixed_points_limit(p_ref: float, *, beta: float, eps: float = 1e-6) -> FixedPoints:
+    """The same with the g -> infinity weight ``1/sqrt(pq + eps)`` of arXiv 2503.06639.
+
+    Its gain diverges like 1/sqrt(eps) for p_ref -> 0 where the finite-g gain is at most
+    sqrt(g-1)/beta: do not use it for hard prompts.
+
+    >>> kl_fixed_points_limit(0.01, beta=1.0, eps=1e-6).p.round(3).tolist()[:2]
+    [0.146, 0.987]
+    """
+    small = float(_check.positive("eps", eps))
+
+    def weight(p: FloatArray) -> FloatArray:
+        return 1.0 / np.sqrt(p * (1.0 - p) + small)
+
+    def derivative(p: FloatArray) -> FloatArray:
+        return -(1.0 - 2.0 * p) / 2.0 / (p * (1.0 - p) + small) ** 1.5
+
+    return _fixed_points(weight, derivative, p_ref, beta)
+
+
+def _fixed_points(weight: Weight, derivative: Weight, p_ref: float, beta: float) -> FixedPoints:
+    base = float(log_odds(_check.within("p_ref", p_ref, 0.0, 1.0, ends="none")))
+    cost = float(_check.positive("beta", beta))
+
+    def excess(z: FloatArray) -> FloatArray:
+        return base + weight(expit(z)) / cost - z
+
+    # every root is p_ref moved by a weight that lies between its least and its largest value
+    value = weight(expit(np.linspace(-745.0, 745.0, 2001))) / cost
+    low, high = base + float(value.min()) - 1.0, base + float(value.max()) + 1.0
+    # p -> 1 beyond z = 37: split there, so that the scan stays fine where p moves
+    inner = all_roots(excess, max(low, -745.0), min(high, 60.0), points=8001)
+    outer = all_roots(excess, 60.0, high) if high > 60.0 else np.empty(0)
+    z = np.concatenate([inner, outer])
+    p = expit(z)
+    slope = p * expit(-z) * derivative(p) / cost
+    return FixedPoints(p, slope, np.abs(slope) < 1.0)
+
+
+def weight_derivative(
+    rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``w'(p) = (g-1) E_{M ~ Bin(g-2, p)}[d(M+1) - d(M)]`` with d(j) = A+(j+1) - A-(j); 0 at g = 1.
+
+    >>> from grpolab.theory.advantage import RLOO
+    >>> weight_derivative(RLOO, 0.3, group_size=8).round(9).item()
+    0.0
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+
+    def second(m: FloatArray, n: int) -> FloatArray:
+        j = np.arange(n + 2, dtype=np.float64)
+        pull = rule.advantages(j + 1, n + 2).correct - rule.advantages(j, n + 2).wrong
+        return (n + 1.0) * np.diff(pull)
+
+    return np.where(g > 1, binomial_mean(second, chance, g - 2.0), 0.0)
+
+
+def unique_beta(rule: TwoValued, *, group_size: int) -> float:
+    """``sup_p p q |w'(p)|``: for any larger beta the fixed point is unique and stable.
+
+    >>> from grpolab.theory.advantage import GRPO
+    >>> [round(unique_beta(GRPO, group_size=g), 3) for g in (4, 8)]
+    [0.045, 0.288]
+    """
+    g = _check.one_whole("group_size", group_size)
+
+    def slope(z: FloatArray) -> FloatArray:
+        p = expit(z)
+        return _check.result(p * expit(-z) * np.abs(weight_derivative(rule, p, group_size=g)))
+
+    grid = np.linspace(-30.0, 30.0, 3001)
+    near = grid[np.argmax(slope(grid))]
+    return float(slope(np.linspace(near - 0.02, near + 0.02, 2001)).max())
+
+
+def kl_gain_ceiling(group_size: npt.ArrayLike, *, beta: npt.ArrayLike) -> FloatArray:
+    """``sqrt(g-1)/beta``: the most logits that std-normalised GRPO gains over its reference.
+
+    No learning rate and no number of steps gets past it, however small p_ref is. Derived here.
+
+    >>> kl_gain_ceiling(5, beta=0.5).item()
+    4.0
+    """
+    g = _check.whole("group_size", group_size)
+    return np.sqrt(g - 1.0) / _check.positive("beta", beta)
+
+
+def kl_step(
+    rule: TwoValued,
+    p: npt.ArrayLike,
+    *,
+    p_ref: npt.ArrayLike,
+    beta: float,
+    group_size: int,
+    mirror: bool = False,
+) -> FloatArray:
+    """One exact inner optimum: ``logit p' = logit p_base + w(p)/beta``.
+
+    p_base is p_ref, or p itself with ``mirror`` (the KL is to the previous policy, and p only
+    rises). p and p_ref in (0, 1) broadcast.
+
+    >>> from grpolab.theory.advantage import RLOO
+    >>> kl_step(RLOO, 0.5, p_ref=0.5, beta=1.0, group_size=4).round(6).item()
+    0.731059
+    """
+    chance = _check.within("p", p, 0.0, 1.0, ends="none")
+    ref = _check.within("p_ref", p_ref, 0.0, 1.0, ends="none")
+    gain = expected_update(rule, chance, group_size=group_size) / _check.positive("beta", beta)
+    return _check.result(expit(log_odds(chance if mirror else ref) + gain))
+
+
+def tilt(policy: npt.ArrayLike, correct: npt.ArrayLike, *, gain: float) -> FloatArray:
+    """``pi_ref(y) e^(gain 1{y correct})/Z``: the KL optimum, [..., V]; gain = inf conditions on it.
+
+    Shares inside each class are the reference's, so against a reference that has lost its diversity
+    none comes back. Raises ValueError when gain is inf and nothing is correct. Derived here.
+
+    >>> tilt([0.25, 0.25, 0.5], [True, False, False], gain=float("inf")).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    pi = _check.probability("policy", policy)
+    mark = np.asarray(correct, dtype=np.bool_)
+    # scaled by e^-gain when that is the smaller number
+    factor = np.where(mark, 1.0, np.exp(-gain)) if gain > 0 else np.where(mark, np.exp(gain), 1.0)
+    weight = pi * factor
+    total = weight.sum(axis=-1, keepdims=True)
+    if not np.all(total > 0):
+        raise ValueError(f"policy must hold a correct response for gain = {gain}")
+    return _check.result(weight / total)
+
+
+def kl_initial_to_optimal(p: npt.ArrayLike, *, beta: npt.ArrayLike) -> FloatArray:
+    """``KL(initial || optimal) = log(1 - p + p e^(1/beta)) - p/beta`` for the mean-only objective.
+
+    ``p (1-p)/(2 beta^2)`` is its second-order term and no lower bound: at p = 0.9, beta = 1 it is
+    0.045 where the divergence is 0.0347, and at small beta it is too large for every p, since the
+    divergence grows like 1/beta only. It is one for p < 1/2 and beta large enough for that p (cf.
+    arXiv 2504.03380). Derived here.
+
+    >>> kl_initial_to_optimal(0.9, beta=1.0).round(4).item()
+    0.0347
+    """
+    chance = _check.probability("p", p)
+    cost = _check.positive("beta", beta)
+    with np.errstate(divide="ignore"):
+        total = np.logaddexp(np.log1p(-chance), np.log(chance) + 1.0 / cost)
+    return _check.result(np.maximum(total - chance / cost, 0.0))

@@ -1,0 +1,226 @@
+"""What each estimator ascends on one prompt: the exact expected update, and the objective it is.
+
+A rule gives a correct rollout the advantage A+(K) and a wrong one A-(K). The expected on-policy
+update (1/g) sum_i A_i grad log pi(y_i) of one prompt is w(p) grad p for every policy, so the rule
+ascends J with J'(p) = w(p).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import xlog1py
+
+from grpolab.theory import _check
+from grpolab.theory._pmf import binomial_mean, complement_log
+from grpolab.theory.advantage import Advantages
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.pass_at_k import pass_at_k
+
+
+class TwoValued(Protocol):
+    """Anything that turns (num_correct, group_size) into two advantages, as AdvantageRule does."""
+
+    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
+        """Advantage of a correct and of a wrong rollout."""
+        ...
+
+
+def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
+    """``w(p) = E_{M ~ Bin(g-1, p)}[A+(M+1) - A-(M)]``: the expected update is w(p) grad p.
+
+    Exact for every rule, group size and policy, with eps and ddof as the rule has them: one member
+    of the group is set apart, and the rest is M. Importance ratios are 1 (on policy). p in [0, 1],
+    group_size >= 1 broadcast; ValueError outside. Derived here.
+
+    >>> from grpolab.theory.advantage import MAXRL, RLOO, SIGN
+    >>> [expected_update(r, 0.5, group_size=2).item() for r in (RLOO, MAXRL, SIGN)]
+    [1.0, 1.5, 2.0]
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    return binomial_mean(lambda m, n: _steps(rule, n + 1), chance, g - 1.0)
+
+
+def expected_objective(
+    rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``J(p) = int_0^p w = (1/g) E_{K ~ Bin(g, p)}[sum_{j<K} A+(j+1) - A-(j)]``, J(0) = 0.
+
+    A polynomial in Bernstein form, so nothing cancels. Arguments as expected_update. Derived here.
+
+    >>> from grpolab.theory.advantage import DR_GRPO, GRPO
+    >>> expected_objective(GRPO, [0.25, 1.0], group_size=2).tolist()
+    [0.25, 1.0]
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+
+    def value(k: FloatArray, n: int) -> FloatArray:
+        return np.concatenate([[0.0], np.cumsum(_steps(rule, n))]) / n
+
+    return binomial_mean(value, chance, g)
+
+
+def _steps(rule: TwoValued, size: int) -> FloatArray:
+    """A+(j+1) - A-(j) for j = 0..g-1: the pull of one more correct rollout."""
+    j = np.arange(size, dtype=np.float64)
+    return rule.advantages(j + 1, size).correct - rule.advantages(j, size).wrong
+
+
+def contrast_coefficient(
+    rule: TwoValued, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``c`` with ``(1/g) sum_i A_i s_i = c (mean s of correct - mean s of wrong)``.
+
+    For rules whose advantages sum to zero. ``c = K A+/g``: the reward std of the group for GRPO,
+    its variance for Dr. GRPO. That is the group-standard-deviation identity (arXiv 2607.00152).
+    Raises ValueError when the advantages of some group do not sum to zero.
+
+    >>> from grpolab.theory.advantage import DR_GRPO, GRPO
+    >>> contrast_coefficient(DR_GRPO, 4, 8).item(), contrast_coefficient(GRPO, 4, 8).item()
+    (0.25, 0.5)
+    """
+    g = _check.whole("group_size", group_size)
+    k, g = _check.count_of("num_correct", num_correct, "group_size", g)
+    correct, wrong = rule.advantages(k, g)
+    mixed = (k > 0) & (k < g)
+    if not np.allclose((k * correct + (g - k) * wrong)[mixed], 0.0, atol=1e-9):
+        raise ValueError("rule must give advantages that sum to zero in a mixed group")
+    return _check.result(np.where(mixed, k * correct / g, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class PassAtKGradient:
+    """Unbiased gradient of pass@k from n = group_size samples; ``w = k (1-p)^(k-1)``.
+
+    ``A+ = k``, ``A- = k * pass@(k-1) of the other n-1 samples`` (mean over the group, so n times
+    the weights of arXiv 2505.15201). k = 1 is REINFORCE without a baseline.
+
+    >>> expected_update(PassAtKGradient(4), 0.5, group_size=8).round(12).item()
+    0.5
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        _check.one_whole("k", self.k)
+
+    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
+        """(A+, A-); group_size must be >= k."""
+        c, n = _samples_for(self.k, num_correct, group_size)
+        if self.k == 1:
+            return Advantages(np.ones_like(c), np.zeros_like(c))
+        others = np.maximum(n - 1, 1)
+        best = pass_at_k(others, np.minimum(c, others), self.k - 1)
+        return Advantages(np.full_like(c, self.k), self.k * best)
+
+
+@dataclass(frozen=True, slots=True)
+class PassAtKTraining:
+    """Advantages of the k-subsets' maxima, normalised over all subsets (arXiv 2508.10751).
+
+    With Rbar = 1 - C(N-c,k)/C(N,k) and S = sqrt(Rbar (1-Rbar)): A+ = (1-Rbar)/S and
+    A- = (1 - Rbar - C(N-c-1,k-1)/C(N-1,k-1))/S, so that c A+ + (N-c) A- = 0. No signal as soon as
+    c > N - k, where every subset holds a correct sample, nor at c = 0.
+
+    >>> PassAtKTraining(2).advantages(7, 8)
+    Advantages(correct=array(0.), wrong=array(0.))
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        _check.one_whole("k", self.k)
+
+    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
+        """(A+, A-); group_size must be >= k."""
+        c, n = _samples_for(self.k, num_correct, group_size)
+        fail = 1 - pass_at_k(n, c, self.k)
+        spread = np.sqrt(fail * (1 - fail))
+        others = np.maximum(n - 1, 1)
+        all_wrong = np.ones_like(c)
+        if self.k > 1:
+            all_wrong = 1 - pass_at_k(others, np.minimum(c, others), self.k - 1)
+        some = spread > 0
+        safe = np.where(some, spread, 1.0)
+        return Advantages(
+            np.where(some, fail / safe, 0.0), np.where(some, (fail - all_wrong) / safe, 0.0)
+        )
+
+
+def _samples_for(
+    k: int, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    n = _check.whole("group_size", group_size, least=k)
+    return _check.count_of("num_correct", num_correct, "group_size", n)
+
+
+def arcsine_objective(p: npt.ArrayLike) -> FloatArray:
+    """``2 arcsin(sqrt p)``: what std-normalised GRPO ascends as g -> infinity (arXiv 2510.13651).
+
+    Its derivative 1/sqrt(pq) is off by O(1) wherever g p or g q is not large; see update_weight.
+
+    >>> arcsine_objective(1.0).round(6).item()
+    3.141593
+    """
+    return _check.result(2.0 * np.arcsin(np.sqrt(_check.probability("p", p))))
+
+
+def arcsine_weight(p: npt.ArrayLike) -> FloatArray:
+    """``1/sqrt(p (1-p))``, the g -> infinity weight; infinite at both ends.
+
+    >>> arcsine_weight(0.5).item()
+    2.0
+    """
+    chance = _check.probability("p", p)
+    with np.errstate(divide="ignore"):
+        weight: FloatArray = 1.0 / np.sqrt(chance * (1.0 - chance))
+    return weight
+
+
+def maxrl_objective(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """``sum_{k<=g} (1 - (1-p)^k)/k``, which tends to log p + const (arXiv 2602.02710); 0 at p = 0.
+
+    The truncated series of the maximum-likelihood objective. One group_size per call's maximum:
+    the cost is the largest of them.
+
+    >>> maxrl_objective(1.0, 2).item()
+    1.5
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    chance, g = np.broadcast_arrays(chance, g)
+    total = np.zeros(chance.shape)
+    log_q = complement_log(chance)
+    for k in range(1, int(g.max(initial=0.0)) + 1):
+        total += np.where(k <= g, -np.expm1(k * log_q) / k, 0.0)
+    return _check.result(total)
+
+
+def maxrl_weight(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """``(1 - (1-p)^g)/p``, g at p = 0 (arXiv 2602.02710).
+
+    >>> maxrl_weight([0.0, 0.5], 2).tolist()
+    [2.0, 1.5]
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    some = chance > 0
+    return _check.result(
+        np.where(some, -np.expm1(g * complement_log(chance)) / np.where(some, chance, 1.0), g)
+    )
+
+
+def pass_at_k_weight(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
+    """``k (1-p)^(k-1)``, the derivative of 1 - (1-p)^k (arXiv 2505.15201).
+
+    >>> pass_at_k_weight(0.5, 2).item()
+    1.0
+    """
+    chance = _check.probability("p", p)
+    order = _check.whole("k", k)
+    return _check.result(order * np.exp(xlog1py(order - 1.0, -chance)))

@@ -1,0 +1,165 @@
+"""pass@k from n samples with c correct, and any smaller group by hypergeometric thinning.
+
+Every estimator here is the mean over all subsets of the n samples, so it is unbiased whenever the
+samples of a prompt are exchangeable; no model of p is involved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln
+
+from grpolab.theory import _check
+from grpolab.theory._pmf import complement_log, hypergeometric_pmf
+from grpolab.theory.groups import FloatArray
+
+_PRODUCT_TERMS = 4096  # above this the product gives way to log-gamma
+
+
+def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
+    """``1 - (1 - p)^k``: at least one of k independent samples is correct; accurate at small p.
+
+    p in [0, 1], k >= 1 broadcast; ValueError outside. The mean of this over prompts is pass@k.
+
+    >>> expected_pass_at_k(1e-20, 64).item()
+    6.4e-19
+    """
+    chance = _check.probability("p", p)
+    return -np.expm1(_check.whole("k", k) * complement_log(chance))
+
+
+def pass_at_k(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: npt.ArrayLike
+) -> FloatArray:
+    """``1 - C(n-c, k)/C(n, k)``: unbiased estimator of pass@k; nan where k > n.
+
+    num_samples n >= 1, num_correct c in 0..n and k >= 1 broadcast to one shape, the prompts [M] or
+    [M, number of k]. Raises ValueError outside. Source: arXiv 2107.03374, equation 1.
+
+    >>> pass_at_k(4, 2, [1, 2, 3, 5]).round(6).tolist()
+    [0.5, 0.833333, 1.0, nan]
+    """
+    return -np.expm1(_log_none_correct(num_samples, num_correct, k, "k"))
+
+
+def thin_all_wrong(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``C(n-c, g)/C(n, g)``: estimates P(all g wrong) = (1-p)^g without bias; nan where g > n.
+
+    Arguments broadcast as in pass_at_k. Derived here.
+
+    >>> thin_all_wrong(4, 2, 2).round(6).item()
+    0.166667
+    """
+    return np.exp(_log_none_correct(num_samples, num_correct, group_size, "group_size"))
+
+
+def thin_all_right(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``C(c, g)/C(n, g)``: estimates P(all g right) = p^g without bias; nan where g > n.
+
+    >>> thin_all_right(4, 3, 2).item()
+    0.5
+    """
+    n, c = _counts(num_samples, num_correct)
+    return thin_all_wrong(n, n - c, group_size)
+
+
+def thin_zero_std(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``[C(c, g) + C(n-c, g)]/C(n, g)``: estimates the zero-std share at any g <= n without bias.
+
+    nan where g > n. With a table of existing rollouts this predicts the share of groups without a
+    signal for a group size that was never run. 1 at g = 1. Derived here.
+
+    >>> thin_zero_std(4, 2, 2).round(6).item()
+    0.333333
+    """
+    g = _check.whole("group_size", group_size)
+    total = thin_all_wrong(num_samples, num_correct, g) + thin_all_right(
+        num_samples, num_correct, g
+    )
+    return _check.result(np.where((g == 1) & ~np.isnan(total), 1.0, total))
+
+
+def thin_pq(num_samples: npt.ArrayLike, num_correct: npt.ArrayLike) -> FloatArray:
+    """``c (n - c)/(n (n - 1))``: estimates p(1 - p) without bias; nan for n = 1.
+
+    The plug-in (c/n)(1 - c/n) is low by the factor (n-1)/n. Derived here.
+
+    >>> thin_pq(4, 2).round(6).item()
+    0.333333
+    """
+    n, c = _counts(num_samples, num_correct)
+    pairs = np.where(n > 1, n * (n - 1.0), np.nan)
+    spread: FloatArray = c * (n - c) / pairs
+    return spread
+
+
+def thin_std(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+) -> FloatArray:
+    """``sum_j Hyp(j; n, c, g) sqrt(j (g - j))/g``: estimates m_g = E[sigma] without bias (ddof 0).
+
+    Arguments broadcast as in pass_at_k; nan where g > n. Derived here.
+
+    >>> thin_std(4, 2, 2).round(6).item()
+    0.333333
+    """
+    n, c = _counts(num_samples, num_correct)
+    n, c, g = np.broadcast_arrays(n, c, _check.whole("group_size", group_size))
+    out = np.full(n.shape, np.nan)
+    for size in np.unique(g[g <= n]):
+        rows = (g == size) & (g <= n)
+        pairs, place = np.unique(np.stack([n[rows], c[rows]]), axis=1, return_inverse=True)
+        j = np.arange(size + 1)
+        pmf = hypergeometric_pmf(pairs[0], pairs[1], int(size))
+        out[rows] = (pmf @ (np.sqrt(j * (size - j)) / size))[place]
+    return _check.result(out)
+
+
+def _counts(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    n = _check.whole("num_samples", num_samples)
+    c, n = _check.count_of("num_correct", num_correct, "num_samples", n)
+    return n, c
+
+
+def _log_none_correct(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: npt.ArrayLike, k_name: str
+) -> FloatArray:
+    """log[C(n-c, k)/C(n, k)]: -inf where no such subset exists, nan where k > n."""
+    n, c = _counts(num_samples, num_correct)
+    n, c, k = np.broadcast_arrays(n, c, _check.whole(k_name, k))
+    # C(n-c, k)/C(n, k) is symmetric in c and k, so the product may run over the smaller one
+    few, many = np.minimum(c, k), np.maximum(c, k)
+    terms = np.where(k <= n, few, 0.0)
+    if terms.max(initial=0.0) <= _PRODUCT_TERMS:
+        total = log_none_by_product(n, many, terms)
+    else:
+        total = log_none_by_gamma(n, many, terms)
+    total = np.where(many + few > n, -np.inf, total)
+    total = np.where(few == 0, 0.0, total)
+    return _check.result(np.where(k > n, np.nan, total))
+
+
+def log_none_by_product(n: FloatArray, many: FloatArray, few: FloatArray) -> FloatArray:
+    """``sum_{i<few} log(1 - many/(n - i))``, the factors outside of their domain left out."""
+    total = np.zeros(n.shape)
+    for i in range(int(few.max(initial=0.0))):
+        share = np.where((i < few) & (n - i > many), many / np.maximum(n - i, 1.0), 0.0)
+        total += np.log1p(-share)
+    return total
+
+
+def log_none_by_gamma(n: FloatArray, many: FloatArray, few: FloatArray) -> FloatArray:
+    """The same through log-gamma; absolute error about 1e-16 n log n."""
+    rest = np.maximum(n - many, few)
+    return _check.result(
+        gammaln(rest + 1) - gammaln(rest - few + 1) - gammaln(n + 1) + gammaln(n - few + 1)
+    )

@@ -1,0 +1,133 @@
+"""How much signal a group carries: exact moments of its rewards when p is given.
+
+K ~ Bin(g, p) is the number of correct rollouts, sigma^2 = K(g-K)/g^2 the reward variance of the
+group with ddof 0 and s^2 = g/(g-1) sigma^2 with ddof 1; q = 1 - p.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.theory import _check
+from grpolab.theory._pmf import binomial_mean
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.zero_std import prob_mixed
+
+
+def expected_variance(
+    p: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0, ddof: int = 0
+) -> FloatArray:
+    """``E[sigma^2] = p q (1 - rho)(g - 1)/g`` (ddof 0) or ``p q (1 - rho)`` (ddof 1, nan at g = 1).
+
+    Holds for any joint law of the g rewards whose mean is p and whose average pairwise correlation
+    is rho; rho = 0 given the prompt, and the intra-class correlation when p is a mean over prompts.
+    rho in [-1/(g-1), 1]. The rho = 0 case is arXiv 2606.18487, proposition 1; the rest derived
+    here.
+
+    >>> expected_variance(0.5, 8).item(), expected_variance(0.5, 8, rho=0.2, ddof=1).item()
+    (0.21875, 0.2)
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    full = chance * (1.0 - chance) * (1.0 - pair_correlation(rho, g))
+    if is_unbiased(ddof):
+        return _check.result(np.where(g > 1, full, np.nan))
+    return full * (g - 1.0) / g
+
+
+def pair_correlation(rho: npt.ArrayLike, group_size: FloatArray) -> FloatArray:
+    """Check that rho can be the common correlation of g variables: ``-1/(g-1) <= rho <= 1``."""
+    value, g = np.broadcast_arrays(np.asarray(rho, dtype=np.float64), group_size)
+    low = np.where(g > 1, -1.0 / np.maximum(g - 1.0, 1.0), -1.0)
+    good = (value >= low) & (value <= 1.0)
+    if not np.all(good):
+        bad = tuple(np.argwhere(np.atleast_1d(~good))[0])
+        raise ValueError(
+            f"rho must lie in [-1/(group_size-1), 1] = [{np.atleast_1d(low)[bad]:g}, 1],"
+            f" got {np.atleast_1d(value)[bad]:g}"
+        )
+    return value
+
+
+def expected_std(p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
+    """``m_g(p) = E[sigma] = p q w_g(p)``: mean reward std of a group; sqrt(g/(g-1)) m_g for ddof 1.
+
+    It is also the mean one-step change of logit p, per unit learning rate, of a one-parameter
+    policy under std-normalised advantages. Exact sum over K; nan at g = 1 with ddof 1.
+    p in [0, 1], group_size >= 1 broadcast; ValueError outside. Derived here.
+
+    >>> expected_std(0.5, 2).item(), expected_std(0.5, 3).round(6).item()
+    (0.25, 0.353553)
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    biased = chance * (1.0 - chance) * update_weight(chance, g)
+    if is_unbiased(ddof):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return _check.result(biased * np.sqrt(g / (g - 1.0)))
+    return biased
+
+
+def update_weight(p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
+    """``w_g(p) = E[sigma]/(p q) = (g-1) E_{M~Bin(g-2,p)}[1/sqrt((M+1)(g-1-M))]``.
+
+    The expected std-normalised GRPO update on one prompt is w_g(p) grad p. w_2 = 1 for every p;
+    w_g(0) = w_g(1) = sqrt(g-1); w_g -> 1/sqrt(pq) as g -> infinity with p fixed, and not uniformly:
+    that limit is wrong by a factor when g p is of order 1. 0 at g = 1. With ddof 1 (torch.std) the
+    weight is sqrt((g-1)/g) w_g. p in [0, 1], group_size >= 1 broadcast; ValueError outside.
+    Derived here.
+
+    >>> update_weight(0.083, 8).round(4).item(), update_weight(0.3, 2).item()
+    (2.3743, 1.0)
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+
+    def inverse_std(m: FloatArray, n: int) -> FloatArray:
+        return (n + 1.0) / np.sqrt((m + 1.0) * (n + 1.0 - m))
+
+    weight = np.where(g > 1, binomial_mean(inverse_std, chance, g - 2.0), 0.0)
+    return weight * np.sqrt((g - 1.0) / g) if is_unbiased(ddof) else weight[()]
+
+
+def expected_abs_advantage(
+    p: npt.ArrayLike, group_size: npt.ArrayLike, *, scale: str = "std", ddof: int = 0
+) -> FloatArray:
+    """``E[mean_i |A_i|]``: ``2 m_g`` with scale "std" (ddof 0), ``2 p q (g-1)/g`` with "none".
+
+    Centred rewards have mean |R_i - K/g| = 2 sigma^2, and 2 sigma once divided by sigma; dividing
+    by the ddof-1 std multiplies that by sqrt((g-1)/g). Derived here.
+
+    >>> expected_abs_advantage(0.5, 8, scale="none").item()
+    0.4375
+    """
+    _check.choice("scale", scale, ("std", "none"))
+    if scale == "none":
+        return 2.0 * expected_variance(p, group_size)
+    g = _check.whole("group_size", group_size)
+    shrink = np.sqrt((g - 1.0) / g) if is_unbiased(ddof) else 1.0
+    return 2.0 * expected_std(p, g) * shrink
+
+
+def expected_squared_advantage(
+    p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
+) -> FloatArray:
+    """``E[mean_i A_i^2] = 1 - d_g(p)`` for std-normalised advantages ((g-1)/g of it with ddof 1).
+
+    Inside a mixed group the normalised advantages have variance exactly 1, so p(1-p) describes the
+    unnormalised ones only. Derived here.
+
+    >>> expected_squared_advantage(0.5, 2).item()
+    0.5
+    """
+    g = _check.whole("group_size", group_size)
+    mixed = prob_mixed(p, g)
+    return mixed * (g - 1.0) / g if is_unbiased(ddof) else mixed
+
+
+def is_unbiased(ddof: int) -> bool:
+    """True for 1, False for 0."""
+    if ddof not in (0, 1):
+        raise ValueError(f"ddof must be 0 or 1, got {ddof}")
+    return ddof == 1

@@ -1,0 +1,128 @@
+"""Forces that can make p fall, and where they win: interference, decay, Adam, clipping.
+
+These are the bifurcations of the dynamics. The threshold p* is not one of them: it is the place
+where half the groups have no signal, drift is smooth through it, and it falls like 1/g where the
+unstable point of interference falls like g^(-1/2) with std scaling and not at all without.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from grpolab.theory import _check
+from grpolab.theory._pmf import log_odds
+from grpolab.theory._root import find_root
+from grpolab.theory._scan import all_roots
+from grpolab.theory.drift import expected_drift
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.objective import TwoValued
+
+
+class Equilibria(NamedTuple):
+    """Rest points of p in rising order; stable where the drift falls through zero."""
+
+    p: FloatArray  # [F]
+    stable: npt.NDArray[np.bool_]  # [F]
+
+
+def interference_threshold(
+    rule: TwoValued, load: npt.ArrayLike, *, group_size: npt.ArrayLike
+) -> FloatArray:
+    """p_c, the lower root of ``p q w(p) = load``: below it a prompt is dragged down by the others.
+
+    ``dz/dt = eta (p q w(p) - kappa M)``, load = kappa M the drift of the other prompts projected on
+    this one. Unstable; its mirror image 1 - p_c is stable for a symmetric rule. The drift must rise
+    from 0 to p = 1/2. nan where the load exceeds the drift at 1/2: everything falls. load > 0 and
+    group_size >= 1 broadcast. Derived here.
+
+    >>> from grpolab.theory.advantage import DR_GRPO, GRPO
+    >>> [round(interference_threshold(r, 0.02, group_size=8).item(), 4) for r in (GRPO, DR_GRPO)]
+    [0.0077, 0.0234]
+    """
+    push, g = np.broadcast_arrays(
+        _check.positive("load", load), _check.whole("group_size", group_size)
+    )
+
+    def excess(p: FloatArray) -> FloatArray:
+        return _check.result(expected_drift(rule, p, group_size=g) - push)
+
+    return find_root(excess, np.zeros(g.shape), np.full(g.shape, 0.5))
+
+
+def interference_threshold_small_load(
+    load: npt.ArrayLike, *, group_size: npt.ArrayLike, scaled: bool = True
+) -> FloatArray:
+    """``load/sqrt(g-1)`` with std scaling, ``load g/(g-1)`` without: p_c to first order in load.
+
+    >>> interference_threshold_small_load(0.02, group_size=5).item()
+    0.01
+    """
+    push = _check.positive("load", load)
+    g = _check.whole("group_size", group_size, least=2)
+    return push / np.sqrt(g - 1.0) if scaled else push * g / (g - 1.0)
+
+
+def decay_equilibria(
+    rule: TwoValued, *, group_size: int, decay: float, prior: float = 0.5
+) -> Equilibria:
+    """All rest points of ``dz/d(eta t) = p q w(p) - decay (z - logit prior)``.
+
+    ``decay`` is lambda/eta; decay acts towards the weights it is applied to, which for an adapter
+    trained on top of an SFT adapter is the base model. prior in (0, 1), decay > 0. Derived here.
+
+    >>> from grpolab.theory.advantage import GRPO
+    >>> decay_equilibria(GRPO, group_size=8, decay=0.1, prior=0.01).p.round(3).tolist()
+    [0.014, 0.16, 0.511]
+    """
+    g = _check.one_whole("group_size", group_size)
+    rate = float(_check.positive("decay", decay))
+    base = float(log_odds(_check.within("prior", prior, 0.0, 1.0, ends="none")))
+
+    def net(z: FloatArray) -> FloatArray:
+        return expected_drift(rule, expit(z), group_size=g) - rate * (z - base)
+
+    # where decay alone exceeds the largest drift nothing can rest
+    most = float(np.abs(expected_drift(rule, np.linspace(0, 1, 401), group_size=g)).max())
+    reach = 1.1 * most / rate + 1.0
+    z = all_roots(net, base - reach, base + reach, points=20001)
+    step = 1e-5
+    return Equilibria(expit(z), net(z + step) < net(z - step))
+
+
+def adam_rare_gain(beta1: npt.ArrayLike = 0.9, beta2: npt.ArrayLike = 0.999) -> FloatArray:
+    """``(1-b1)/sqrt(1-b2)/(1 - b1/sqrt(b2))``: total move, in learning rates, of one lone gradient.
+
+    Adam answers a gradient that comes once among zeros with this many full steps whatever its size,
+    so groups without a signal do not slow Adam in proportion. b1 < sqrt(b2), both in [0, 1). Bias
+    correction and eps are left out. Derived here.
+
+    >>> adam_rare_gain(0.9, [0.999, 0.99, 0.95]).round(1).tolist()
+    [31.8, 10.5, 5.8]
+    """
+    b1 = _check.within("beta1", beta1, 0.0, 1.0, ends="low")
+    b2 = _check.within("beta2", beta2, 0.0, 1.0, ends="low")
+    if not np.all(b1 < np.sqrt(b2)):
+        raise ValueError("beta1 must lie below sqrt(beta2): else the lone gradient never dies out")
+    gain: FloatArray = (1.0 - b1) / np.sqrt(1.0 - b2) / (1.0 - b1 / np.sqrt(b2))
+    return gain
+
+
+def clip_batches(
+    start: npt.ArrayLike, stop: npt.ArrayLike, *, eps_high: npt.ArrayLike = 0.2
+) -> FloatArray:
+    """``log(p1/p0)/log(1 + eps_high)``: rollout batches a clipped response needs from p0 to p1.
+
+    The gradient of a sampled response stops when its ratio passes 1 + eps_high, so a batch
+    multiplies its probability by little more than that. Per-token clipping may overshoot. start and
+    stop in (0, 1], eps_high > 0. Derived here.
+
+    >>> clip_batches(0.01, 0.5, eps_high=0.2).round(2).item()
+    21.46
+    """
+    low = _check.within("start", start, 0.0, 1.0, ends="high")
+    high = _check.within("stop", stop, 0.0, 1.0, ends="high")
+    return _check.result(np.log(high / low) / np.log1p(_check.positive("eps_high", eps_high)))
