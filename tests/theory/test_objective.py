@@ -139,16 +139,16 @@ def test_group_standard_deviation_identity(rule, k, rng):
     right, wrong = rule.advantages(k, size)
     update = np.where(rewards, right, wrong) @ scores / size
     gap = scores[rewards].mean() - scores[~rewards].mean() if 0 < k < size else 0.0
-    assert contrast_coefficient(rule, k, size) * gap == pytest.approx(update, abs=1e-12)
+    assert contrast_coefficient(rule, k, group_size=size) * gap == pytest.approx(update, abs=1e-12)
 
 
 def test_contrast_coefficient_is_the_std():
     k = np.arange(9)
     sigma = np.sqrt(k * (8 - k)) / 8
-    np.testing.assert_allclose(contrast_coefficient(GRPO, k, 8), sigma, atol=1e-15)
-    np.testing.assert_allclose(contrast_coefficient(DR_GRPO, k, 8), sigma**2, atol=1e-15)
+    np.testing.assert_allclose(contrast_coefficient(GRPO, k, group_size=8), sigma, atol=1e-15)
+    np.testing.assert_allclose(contrast_coefficient(DR_GRPO, k, group_size=8), sigma**2, atol=1e-15)
     with pytest.raises(ValueError, match="sum to zero"):
-        contrast_coefficient(SIGN, 3, 8)
+        contrast_coefficient(SIGN, 3, group_size=8)
 
 
 def test_pass_at_k_training_by_subsets():

@@ -71,7 +71,7 @@ def test_mean_over_tasks():
 def test_power_law_tail(a):
     law = BetaBinomial.from_ab(a, 3.0)
     k = np.array([10**4, 10**6])
-    ratio = law.prob_all_wrong(k) / pass_at_k_tail(a, 3.0, k)
+    ratio = law.prob_all_wrong(k) / pass_at_k_tail(a, 3.0, k=k)
     assert ratio[1] == pytest.approx(1.0, rel=1e-4)
     assert abs(ratio[1] - 1) < abs(ratio[0] - 1)
     slope = np.diff(np.log(law.prob_all_wrong(k)))[0] / math.log(100)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from grpolab.errors import UserError
@@ -72,6 +73,10 @@ def test_every_link_leaves_its_numbers(finished):
             make_task("countdown", seed=0).classes[: REGIMES[row["regime"]].rl_classes]
         )
     assert set(results["regimes"]) == set(MICRO.regimes)
+    table = pq.read_table(out / "checkpoints.parquet").to_pydict()
+    assert table["final_pass_at_10"] == [r["post"]["final"]["pass_at_10"] for r in results["rows"]]
+    steps = pq.read_table(out / "early_steps.parquet").to_pydict()
+    assert len(steps["zero_std"]) == 4 * 9
 
 
 def test_the_same_checkpoint_is_measured_once(finished):
@@ -110,9 +115,8 @@ class Words(html.parser.HTMLParser):
 
 def test_nothing_is_done_twice(finished):
     out, _ = finished
-    before = {
-        p: p.stat().st_mtime_ns for p in out.rglob("*") if p.suffix in (".parquet", ".safetensors")
-    }
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*/**/*") if p.is_file()}
+    assert len(before) > 50
     text = (out / "results.json").read_bytes()
     run(MICRO, out=out, workers=1)
     assert {p: p.stat().st_mtime_ns for p in before} == before
@@ -281,3 +285,21 @@ def test_coins_runs_too(tmp_path):
     run(config, out=tmp_path / "run", workers=2)
     rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
     assert set(rows[0]["pre"]["by_class"]) == set(make_task("coins", seed=0).classes)
+
+
+def test_reduced_precision_runs_and_keeps_float32_weights(tmp_path):
+    from grpolab.validate.models import load_model
+    from grpolab.validate.study.jobs import run_job
+
+    config = dataclasses.replace(MICRO, dtype="bfloat16", base=BaseConfig(steps=3, batch_size=16))
+    job = next(job for job in plan(config) if job.kind == "base")
+    for folder, chosen in (
+        ("half", config),
+        ("full", dataclasses.replace(config, dtype="float32")),
+    ):
+        run_job(chosen, job, root=tmp_path, out=tmp_path / folder, progress=lambda share: None)
+    half, full = (load_model(tmp_path / name / "model")[0] for name in ("half", "full"))
+    assert {p.dtype for p in half.parameters()} == {next(full.parameters()).dtype}
+    pairs = list(zip(half.parameters(), full.parameters(), strict=True))
+    gaps = [float((p - q).detach().abs().max()) for p, q in pairs]
+    assert 0 < max(gaps) < 0.1

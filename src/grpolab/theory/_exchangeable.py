@@ -71,6 +71,10 @@ class Model:
         """P(K = g); group_size broadcasts against mean and rho."""
         raise NotImplementedError
 
+    def pmf(self, group_size: int) -> FloatArray:
+        """P(K = k), shape [..., g + 1]."""
+        raise NotImplementedError
+
     def prob_zero_std(self, group_size: npt.ArrayLike) -> FloatArray:
         """P(K = 0 or K = g); 1 at g = 1."""
         g = _check.whole("group_size", group_size)

@@ -12,7 +12,7 @@ from grpolab.theory._quadrature import unit_rule
 from grpolab.theory.groups import FloatArray
 
 _DIRECT = 16  # factors taken one by one; from there on Euler-Maclaurin is exact to rounding
-_ORDER = 48
+_ORDER = 32
 # B_{2k}/(2k)! (2k-2)! for k = 1..6
 _BERNOULLI = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 

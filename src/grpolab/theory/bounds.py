@@ -122,6 +122,7 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
 
     Whatever the law of p, at a mean between ``high`` and its mirror image fewer than ``frac`` of
     the groups are without a signal, and below ``low`` more are. nan where the bound never crosses.
+    Derived here.
 
     >>> band = critical_p_band(8, rho=0.1)
     >>> round(float(band.low), 3), round(float(band.high), 3)

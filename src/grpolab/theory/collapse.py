@@ -24,6 +24,8 @@ _SMALL = 0.05  # below, the entropy is summed as a series in alpha
 def rho_from_concentration(alpha: npt.ArrayLike) -> FloatArray:
     """``rho = 1/(1 + alpha)``, also the chance that two rollouts coincide; alpha >= 0.
 
+    Derived here.
+
     >>> rho_from_concentration(3.0).item()
     0.25
     """
@@ -32,6 +34,8 @@ def rho_from_concentration(alpha: npt.ArrayLike) -> FloatArray:
 
 def expected_entropy(alpha: npt.ArrayLike) -> FloatArray:
     """``E[H(pi)] = psi(1 + alpha) - psi(1)`` nats; ``pi^2 alpha/6`` for small alpha >= 0.
+
+    Derived here.
 
     >>> expected_entropy([0.0, 1.0, 2.0]).round(12).tolist()
     [0.0, 1.0, 1.5]
@@ -45,6 +49,8 @@ def expected_entropy(alpha: npt.ArrayLike) -> FloatArray:
 def concentration_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
     """The alpha with ``psi(1 + alpha) - psi(1) = H``; H >= 0 nats, up to 700.
 
+    Derived here.
+
     >>> concentration_from_entropy(1.5).round(9).item()
     2.0
     """
@@ -57,6 +63,7 @@ def rho_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
     """``rho = 1/(1 + alpha(H))``: the entropy-ICC law; ``1 - rho ~ (6/pi^2) H`` as H -> 0.
 
     No free parameter. Holds over prompts; given a prompt, rewards stay independent whatever H.
+    Derived here.
 
     >>> rho_from_entropy(1.0).round(12).item()
     0.5
@@ -66,6 +73,8 @@ def rho_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
 
 def entropy_from_rho(rho: npt.ArrayLike) -> FloatArray:
     """``H = psi(1/rho) - psi(1)``: inverse of rho_from_entropy; rho in (0, 1].
+
+    Derived here.
 
     >>> entropy_from_rho(0.5).round(12).item()
     1.0
@@ -78,6 +87,7 @@ def expected_distinct(alpha: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatA
     """``sum_{i<g} alpha/(alpha + i)``: mean number of distinct responses; 1 at alpha = 0.
 
     The fourth effective size, next to those in moments.py. alpha >= 0, group_size >= 1 broadcast.
+    Derived here.
 
     >>> expected_distinct(1.0, 3).round(9).item()
     1.833333333
@@ -89,6 +99,8 @@ def expected_distinct(alpha: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatA
 
 def collapse_law(mean: npt.ArrayLike, *, entropy: npt.ArrayLike) -> BetaBinomial:
     """The group's law at mean m and response entropy H: beta-binomial with rho = rho(H).
+
+    Derived here.
 
     >>> collapse_law(0.5, entropy=0.0).prob_zero_std(8).item()
     1.0

@@ -53,6 +53,7 @@ def critical_p_upper(
     """The largest mean at which at most ``frac`` of the groups have identical rewards, or nan.
 
     ``1 - critical_p`` for every model that treats right and wrong alike, that is all but the shock.
+    Derived here.
 
     >>> critical_p_upper(8).round(6).item()
     0.917004

@@ -57,6 +57,8 @@ def one_step(rule: TwoValued, p: npt.ArrayLike, *, group_size: int) -> OneStep:
 def expected_drift(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
     """``E[dz]/eta = p q w(p)``: mean-field drift of z; m_g(p) for GRPO, pq(g-1)/g for Dr. GRPO.
 
+    Derived here.
+
     >>> from grpolab.theory.advantage import DR_GRPO
     >>> expected_drift(DR_GRPO, 0.5, group_size=8).item()
     0.21875
@@ -175,6 +177,7 @@ def escape_time_small_p(
     """``1/(eta sqrt(g-1) p0)`` with std scaling, ``g/((g-1) eta p0)`` without: leading order.
 
     Exact in the limit p0 -> 0 at fixed g, where the time to leave the neighbourhood of 0 dominates.
+    Derived here.
 
     >>> escape_time_small_p(0.001, group_size=5, learning_rate=0.1).item()
     5000.0

@@ -96,6 +96,8 @@ def weight_derivative(
 ) -> FloatArray:
     """``w'(p) = (g-1) E_{M ~ Bin(g-2, p)}[d(M+1) - d(M)]`` with d(j) = A+(j+1) - A-(j); 0 at g = 1.
 
+    Derived here.
+
     >>> from grpolab.theory.advantage import RLOO
     >>> weight_derivative(RLOO, 0.3, group_size=8).round(9).item()
     0.0
@@ -113,6 +115,8 @@ def weight_derivative(
 
 def unique_beta(rule: TwoValued, *, group_size: int) -> float:
     """``sup_p p q |w'(p)|``: for any larger beta the fixed point is unique and stable.
+
+    Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> [round(unique_beta(GRPO, group_size=g), 3) for g in (4, 8)]
@@ -153,7 +157,7 @@ def kl_step(
     """One exact inner optimum: ``logit p' = logit p_base + w(p)/beta``.
 
     p_base is p_ref, or p itself with ``mirror`` (the KL is to the previous policy, and p only
-    rises). p and p_ref in (0, 1) broadcast.
+    rises). p and p_ref in (0, 1) broadcast. Derived here.
 
     >>> from grpolab.theory.advantage import RLOO
     >>> kl_step(RLOO, 0.5, p_ref=0.5, beta=1.0, group_size=4).round(6).item()

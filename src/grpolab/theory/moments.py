@@ -15,7 +15,7 @@ from grpolab.theory.zero_std import prob_mixed
 def count_pmf(p: npt.ArrayLike, group_size: int) -> FloatArray:
     """``P(K = k) = C(g, k) p^k (1-p)^(g-k)``, shape [..., g + 1] for p of shape [...].
 
-    p in [0, 1], one group_size >= 1; ValueError outside.
+    p in [0, 1], one group_size >= 1; ValueError outside. Derived here.
 
     >>> count_pmf(0.5, 2).tolist()
     [0.25, 0.5, 0.25]
@@ -68,6 +68,8 @@ def expected_variance_given_mixed(
 ) -> FloatArray:
     """``E[sigma^2 | mixed] = E[sigma^2]/(1 - d_g(p))``; (g-1)/g^2 at p = 0 and 1, nan at g = 1.
 
+    Derived here.
+
     >>> expected_variance_given_mixed(0.5, 2).item()
     0.25
     """
@@ -80,6 +82,8 @@ def expected_std_given_mixed(
     p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
 ) -> FloatArray:
     """``E[sigma | mixed] = m_g(p)/(1 - d_g(p))``; sqrt(g-1)/g at p = 0 and 1, nan at g = 1.
+
+    Derived here.
 
     >>> expected_std_given_mixed(0.3, 2).round(12).item()
     0.5
@@ -101,7 +105,7 @@ def _given_mixed(
 def max_abs_advantage(group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
     """Largest std-normalised |A|: ``sqrt(g-1)`` (ddof 0), ``(g-1)/sqrt(g)`` (ddof 1).
 
-    Reached by the odd one out of a group.
+    Reached by the odd one out of a group. Derived here.
 
     >>> max_abs_advantage(5).item(), max_abs_advantage(4, ddof=1).item()
     (2.0, 1.5)
@@ -128,6 +132,8 @@ def kish_size(group_size: npt.ArrayLike, rho: npt.ArrayLike) -> FloatArray:
 def advantage_size(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``(sum |A|)^2 / sum A^2 = 4 K (g-K)/g``: rollouts that share the weight; any centred rule.
 
+    Derived here.
+
     >>> advantage_size([0, 1, 4], 8).tolist()
     [0.0, 3.5, 8.0]
     """
@@ -136,6 +142,8 @@ def advantage_size(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Flo
 
 def informative_pairs(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``K (g - K)``: pairs of a correct and a wrong rollout, the terms of the U-statistic.
+
+    Derived here.
 
     >>> informative_pairs(3, 8).item()
     15.0
@@ -150,6 +158,8 @@ def expected_advantage_size(
 ) -> FloatArray:
     """``4 (g-1) m (1-m) (1-rho)``: mean of advantage_size under any exchangeable law.
 
+    Derived here.
+
     >>> expected_advantage_size(0.5, 8).item()
     7.0
     """
@@ -161,6 +171,8 @@ def expected_informative_pairs(
     mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0
 ) -> FloatArray:
     """``g (g-1) m (1-m) (1-rho)``: mean of informative_pairs under any exchangeable law.
+
+    Derived here.
 
     >>> expected_informative_pairs(0.5, 8).item()
     14.0

@@ -72,7 +72,7 @@ def _steps(rule: TwoValued, size: int) -> FloatArray:
 
 
 def contrast_coefficient(
-    rule: TwoValued, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
+    rule: TwoValued, num_correct: npt.ArrayLike, *, group_size: npt.ArrayLike
 ) -> FloatArray:
     """``c`` with ``(1/g) sum_i A_i s_i = c (mean s of correct - mean s of wrong)``.
 
@@ -81,8 +81,8 @@ def contrast_coefficient(
     Raises ValueError when the advantages of some group do not sum to zero.
 
     >>> from grpolab.theory.advantage import DR_GRPO, GRPO
-    >>> contrast_coefficient(DR_GRPO, 4, 8).item(), contrast_coefficient(GRPO, 4, 8).item()
-    (0.25, 0.5)
+    >>> [contrast_coefficient(rule, 4, group_size=8).item() for rule in (DR_GRPO, GRPO)]
+    [0.25, 0.5]
     """
     g = _check.whole("group_size", group_size)
     k, g = _check.count_of("num_correct", num_correct, "group_size", g)
@@ -172,6 +172,8 @@ def arcsine_objective(p: npt.ArrayLike) -> FloatArray:
 
 def arcsine_weight(p: npt.ArrayLike) -> FloatArray:
     """``1/sqrt(p (1-p))``, the g -> infinity weight; infinite at both ends.
+
+    Derived here.
 
     >>> arcsine_weight(0.5).item()
     2.0

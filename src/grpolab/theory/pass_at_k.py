@@ -21,6 +21,7 @@ def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
     """``1 - (1 - p)^k``: at least one of k independent samples is correct; accurate at small p.
 
     p in [0, 1], k >= 1 broadcast; ValueError outside. The mean of this over prompts is pass@k.
+    Derived here.
 
     >>> expected_pass_at_k(1e-20, 64).item()
     6.4e-19
@@ -60,6 +61,8 @@ def thin_all_right(
     num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, group_size: npt.ArrayLike
 ) -> FloatArray:
     """``C(c, g)/C(n, g)``: estimates P(all g right) = p^g without bias; nan where g > n.
+
+    Derived here.
 
     >>> thin_all_right(4, 3, 2).item()
     0.5

@@ -63,6 +63,7 @@ def mean_pass_at_k(
 
     Tasks are the unit that is sampled, so the spread of the per-task estimates holds both the
     between-task and the within-task variance. nan where some k > n; stderr nan for one task.
+    Derived here.
 
     >>> mean_pass_at_k([4, 4], [0, 4], [1, 2]).stderr.tolist()
     [0.5, 0.5]
@@ -79,13 +80,13 @@ def mean_pass_at_k(
     return Estimate(mean.reshape(order.shape), spread.reshape(order.shape))
 
 
-def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
+def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> FloatArray:
     """``1 - pass@k ~ Gamma(a+b)/Gamma(b) k^(-a)`` for p ~ Beta(a, b) and large k.
 
     The power-law exponent is a, the shape of the left tail (cf. arXiv 2407.21787, 2502.17578); the
     exact value is ``BetaBinomial.from_ab(a, b).prob_all_wrong(k)``. Derived here.
 
-    >>> pass_at_k_tail(1.0, 1.0, 100).round(12).item()
+    >>> pass_at_k_tail(1.0, 1.0, k=100).round(12).item()
     0.01
     """
     left, right = _check.positive("a", a), _check.positive("b", b)

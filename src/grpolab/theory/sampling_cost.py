@@ -72,6 +72,8 @@ def expected_rollouts_until_mixed(p: npt.ArrayLike) -> FloatArray:
 def expected_groups_until_mixed(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``1/(1 - d_g(p))``: groups drawn per mixed one; 2 at the threshold p*, infinite at p = 0, 1.
 
+    Derived here.
+
     >>> expected_groups_until_mixed(0.5, 2).item()
     2.0
     """
@@ -128,7 +130,7 @@ def signal_per_rollout(
     """Signal of a group over its rollouts, for prompts that follow ``law``; shape of law.mean.
 
     ``mixed``: P(0 < K < g)/g. ``std``: E[sigma]/g, the drift of std-normalised rules at a fixed
-    learning rate. ``variance``: E[sigma^2]/g, that of unnormalised ones.
+    learning rate. ``variance``: E[sigma^2]/g, that of unnormalised ones. Derived here.
 
     >>> from grpolab.theory import BetaBinomial
     >>> signal_per_rollout(BetaBinomial(mean=0.5, rho=0.0), 2, criterion="std").round(12).item()
@@ -149,6 +151,7 @@ def best_group_size(
     """The smallest of ``sizes`` with the largest signal per rollout; shape of law.mean.
 
     Under ``mixed`` g = 2 and g = 3 tie for independent rewards, so ties go to the smaller.
+    Derived here.
 
     >>> from grpolab.theory import BetaBinomial
     >>> best_group_size(BetaBinomial(mean=0.2, rho=0.3), [2, 3, 4, 8, 16]).item()

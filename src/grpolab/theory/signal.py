@@ -88,7 +88,7 @@ def update_weight(p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0)
         return (n + 1.0) / np.sqrt((m + 1.0) * (n + 1.0 - m))
 
     weight = np.where(g > 1, binomial_mean(inverse_std, chance, g - 2.0), 0.0)
-    return weight * np.sqrt((g - 1.0) / g) if is_unbiased(ddof) else weight[()]
+    return _check.result(weight * np.sqrt((g - 1.0) / g) if is_unbiased(ddof) else weight)
 
 
 def expected_abs_advantage(

@@ -29,6 +29,8 @@ def _policy(
 def success_rate(policy: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
     """``p = sum of pi over correct``, shape [...].
 
+    Derived here.
+
     >>> success_rate([0.25, 0.25, 0.5], [True, True, False]).item()
     0.5
     """
@@ -37,14 +39,14 @@ def success_rate(policy: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
 
 
 def expected_logit_step(
-    rule: TwoValued, policy: npt.ArrayLike, correct: npt.ArrayLike, *, group_size: int
+    rule: TwoValued, policy: npt.ArrayLike, *, correct: npt.ArrayLike, group_size: int
 ) -> FloatArray:
     """``E[dtheta_y]/eta = w(p) pi_y (1{y correct} - p)``: vanilla gradient, one group, on policy.
 
     [..., V]. policy in [0, 1] summing to 1; ValueError outside. Derived here.
 
     >>> from grpolab.theory.advantage import RLOO
-    >>> expected_logit_step(RLOO, [0.5, 0.5], [True, False], group_size=4).tolist()
+    >>> expected_logit_step(RLOO, [0.5, 0.5], correct=[True, False], group_size=4).tolist()
     [0.25, -0.25]
     """
     pi, mark = _policy(policy, correct)
@@ -53,7 +55,7 @@ def expected_logit_step(
 
 
 def expected_odds_drift(
-    rule: TwoValued, policy: npt.ArrayLike, correct: npt.ArrayLike, *, group_size: int
+    rule: TwoValued, policy: npt.ArrayLike, *, correct: npt.ArrayLike, group_size: int
 ) -> FloatArray:
     """``d logit p/d(eta t) = p q w(p) (C_c + C_i)`` with the collision chances inside each class.
 
@@ -61,7 +63,7 @@ def expected_odds_drift(
     policy of lower entropy has larger C and learns faster. nan where p is 0 or 1. Derived here.
 
     >>> from grpolab.theory.advantage import RLOO
-    >>> expected_odds_drift(RLOO, [0.5, 0.5], [True, False], group_size=4).item()
+    >>> expected_odds_drift(RLOO, [0.5, 0.5], correct=[True, False], group_size=4).item()
     0.5
     """
     pi, mark = _policy(policy, correct)
@@ -93,8 +95,8 @@ def expected_share_drift(
 def group_update(
     rule: TwoValued,
     logits: npt.ArrayLike,
-    correct: npt.ArrayLike,
     *,
+    correct: npt.ArrayLike,
     responses: npt.ArrayLike,
     learning_rate: float,
 ) -> FloatArray:
@@ -108,7 +110,7 @@ def group_update(
 
     >>> from grpolab.theory.advantage import DR_GRPO
     >>> mark = [True, False]
-    >>> group_update(DR_GRPO, [0.0, 0.0], mark, responses=[0, 1], learning_rate=1.0).tolist()
+    >>> group_update(DR_GRPO, [0, 0], correct=mark, responses=[0, 1], learning_rate=1.0).tolist()
     [0.25, -0.25]
     """
     theta = np.asarray(logits, dtype=np.float64)
@@ -129,6 +131,8 @@ def group_update(
 
 def entropy(policy: npt.ArrayLike) -> FloatArray:
     """``H = -sum pi log pi`` in nats along the last axis.
+
+    Derived here.
 
     >>> entropy([0.5, 0.5, 0.0]).round(6).item()
     0.693147
@@ -159,22 +163,23 @@ def entropy_drift(policy: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
 def expected_entropy_drift(
     rule: TwoValued,
     policy: npt.ArrayLike,
-    correct: npt.ArrayLike,
     *,
+    correct: npt.ArrayLike,
     group_size: int,
     natural: bool = False,
 ) -> FloatArray:
     """Entropy change per unit learning rate under the expected update of a rule.
 
     Vanilla: dtheta_y = w pi_y (1{y correct} - p); natural: dtheta_y = w (1{y correct} - p). Derived
-    here.
+    here. Derived here.
 
     >>> from grpolab.theory.advantage import RLOO
-    >>> expected_entropy_drift(RLOO, [0.75, 0.25], [True, False], group_size=4).round(6).item()
+    >>> mark = [True, False]
+    >>> expected_entropy_drift(RLOO, [0.75, 0.25], correct=mark, group_size=4).round(6).item()
     -0.077246
     """
     pi, mark = _policy(policy, correct)
     if not natural:
-        return entropy_drift(pi, expected_logit_step(rule, pi, mark, group_size=group_size))
+        return entropy_drift(pi, expected_logit_step(rule, pi, correct=mark, group_size=group_size))
     p = success_rate(pi, mark)[..., None]
     return entropy_drift(pi, expected_update(rule, p, group_size=group_size) * (mark - p))

@@ -58,6 +58,8 @@ def interference_threshold_small_load(
 ) -> FloatArray:
     """``load/sqrt(g-1)`` with std scaling, ``load g/(g-1)`` without: p_c to first order in load.
 
+    Derived here.
+
     >>> interference_threshold_small_load(0.02, group_size=5).item()
     0.01
     """

@@ -122,6 +122,8 @@ def _verdict(found: Mapping[str, Any], key: str, label: str) -> str:
         return lead + "a rank inversion."
     if before["low"] > 0:
         there = before["difference"] / after["difference"]
+        if there >= 1:
+            return lead + "the whole lead was there before RL, which did not widen it."
         return lead + f"{_pct(there)} of the final lead was there before RL."
     return lead + "not distinguishable before RL, ahead after it."
 
@@ -129,11 +131,11 @@ def _verdict(found: Mapping[str, Any], key: str, label: str) -> str:
 def _regrets(table: Sequence[Mapping[str, Any]]) -> str:
     cost = {e["predictor"]: e for e in table}
     parts = [
-        f"{label} {cost[name]['final_pass_at_1']:.3f} / {cost[name]['final_pass_at_10']:.3f}"
+        f"by {label} {cost[name]['final_pass_at_1']:.3f} / {cost[name]['final_pass_at_10']:.3f}"
         for name, label in (("pass_at_1", "pass@1"), ("token_entropy", "the highest entropy"),
                             ("pass_at_10", "pass@10"))
     ]  # fmt: skip
-    return "Choosing the start by it costs, in final pass@1 / pass@10: " + ", ".join(parts) + "."
+    return "Choosing the start costs, in final pass@1 / pass@10: " + ", ".join(parts) + "."
 
 
 def _rank(regimes: Mapping[str, Any]) -> str:

@@ -69,8 +69,15 @@ def plan(config: StudyConfig) -> list[Job]:
 
 
 def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: Progress) -> None:
-    """Run one job into ``out``; ``root`` holds the finished folders of the others."""
-    _KINDS[job.kind](config, job, root, out, progress)
+    """Run one job into ``out``; ``root`` holds the finished folders of the others.
+
+    Weights are float32 throughout; with dtype bfloat16 the forward passes run in that precision.
+    """
+    import torch
+
+    half = config.dtype == "bfloat16"
+    with torch.autocast(config.device, dtype=torch.bfloat16, enabled=half):
+        _KINDS[job.kind](config, job, root, out, progress)
 
 
 def _seed(config: StudyConfig, job: Job) -> int:

@@ -6,12 +6,13 @@ import dataclasses
 import os
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from grpolab import __version__
 from grpolab.errors import UserError, require
-from grpolab.store import read_json, write_json
+from grpolab.store import atomic_path, read_json, write_json, write_parquet
 from grpolab.validate.study.config import StudyConfig, preset
 from grpolab.validate.study.jobs import RESULT, plan
 from grpolab.validate.study.runner import open_run, run_jobs
@@ -38,8 +39,14 @@ def run(config: StudyConfig, *, out: Path, workers: int = 0) -> dict[str, Any]:
     start = time.monotonic()
     with open_run(config, out):
         jobs = plan(config)
-        run_jobs(config, jobs, root=out, workers=workers or len(os.sched_getaffinity(0)))
+        run_jobs(config, jobs, root=out, workers=workers or _workers(config))
         return finish(config, out=out, seconds=time.monotonic() - start)
+
+
+def _workers(config: StudyConfig) -> int:
+    """One process per core; on a GPU a few processes, which share it."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if config.device == "cpu" else min(cores, 4)
 
 
 def _on_device(config: StudyConfig, device: str) -> StudyConfig:
@@ -58,7 +65,7 @@ def _on_device(config: StudyConfig, device: str) -> StudyConfig:
 
 
 def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
-    """Read the finished jobs and write ``results.json``, the tables and the report."""
+    """Read the finished jobs; write ``results.json``, ``summary.json``, tables and report."""
     from grpolab.validate.study.findings import findings
     from grpolab.validate.study.measure import collect
     from grpolab.validate.study.report import write_report
@@ -75,9 +82,32 @@ def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
     }
     results["findings"] = findings(config, results)
     write_json(out / "results.json", results)
+    write_json(out / "summary.json", {k: v for k, v in results.items() if k != "rows"})
+    _write_tables(rows, out=out)
     _note_time(out, seconds)
     write_report(config, read_json(out / "results.json"), out=out)
     return {"findings": results["findings"], "out": str(out), "report": str(out / "report.html")}
+
+
+def _write_tables(rows: Sequence[Mapping[str, Any]], *, out: Path) -> None:
+    """Two tables for other tools: one row per checkpoint, one per early RL step."""
+    from grpolab.validate.study.summary import METRICS
+
+    keys = ("regime", "seed", "depth", "lr")
+    checkpoints = {key: [row[key] for row in rows] for key in keys}
+    for name, read in METRICS.items():
+        checkpoints[name] = [read(row) for row in rows]
+    steps: dict[str, list[Any]] = {key: [] for key in (*keys, "step", "zero_std", "variance")}
+    for row in rows:
+        measured = row["early"]["measured"]
+        for key in keys:
+            steps[key] += [row[key]] * row["early"]["steps"]
+        steps["step"] += range(row["early"]["steps"])
+        for name in ("zero_std", "variance"):
+            steps[name] += measured[name]
+    for stem, table in (("checkpoints", checkpoints), ("early_steps", steps)):
+        with atomic_path(out / f"{stem}.parquet") as scratch:
+            write_parquet(scratch, table, {})
 
 
 def _note_time(out: Path, seconds: float) -> None:

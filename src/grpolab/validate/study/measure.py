@@ -96,47 +96,53 @@ def _labels(task: Task, table: Rollouts) -> np.ndarray[Any, Any]:
     return np.array([label[i] for i in table.prompt_id.tolist()])
 
 
-def checkpoint(
-    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int
+def measure(
+    table: Rollouts, greedy: Rollouts, *, group_size: int, nll: float, rng: int
 ) -> dict[str, Any]:
-    """One checkpoint before RL, on the prompts of a regime."""
-    kind = REGIMES[regime].data
-    folder = root / f"pre/{kind}/seed{seed}/depth{depth}"
-    asked = task.classes[: REGIMES[regime].rl_classes]
-    table = _of_classes(task, Rollouts.read(folder / "eval.parquet"), asked)
-    greedy = _of_classes(task, Rollouts.read(folder / "greedy.parquet"), asked)
-    g = config.grpo.group_size
+    """Everything that is measured on the rollouts of one checkpoint before RL.
+
+    Forecasts come from the first half of each prompt's samples, counts from the second.
+    """
     first, second = halves(table)
-    contrast = pair_contrast(table.counts(), rng=seed)
-    nll = read_json(root / f"ladder/{kind}/seed{seed}" / RESULT)["held_out_nll"][str(depth)]
-    labels = _labels(task, table)
-    by_class = {}
-    for label in asked:
-        part = table.select(labels == label)
-        before, after = halves(part)
-        by_class[label] = {
-            **_rates(part), "observed": observe(after), "predicted": predict(before, g),
-            "held_out_nll": nll[label], "token_entropy": float(part.entropy.mean()),
-        }  # fmt: skip
+    contrast = pair_contrast(table.counts(), rng=rng)
     return {
         **_rates(table),
         "greedy": float(greedy.reward.mean()),
         "token_entropy": float(table.entropy.mean()),
         "sequence_entropy": float(-table.logprob.mean()),
-        "distinct": table.distinct(g),
+        "distinct": table.distinct(group_size),
         "collision_rate": table.collision_rate(),
         "frac_truncated": float(table.truncated.mean()),
         "icc": icc(table.counts()),
-        "held_out_nll": float(np.mean([nll[label] for label in asked])),
-        "held_out_nll_sft_class": nll[task.classes[0]],
+        "held_out_nll": nll,
         "observed": observe(second),
-        "predicted": predict(first, g),
+        "predicted": predict(first, group_size),
         "independence": {
-            "identifiable": contrast.identifiable, "rho": contrast.rho,
-            "stderr": contrast.stderr, "p_value": contrast.p_value,
+            "identifiable": contrast.identifiable,
+            "rho": contrast.rho,
+            "stderr": contrast.stderr,
+            "p_value": contrast.p_value,
         },
-        "by_class": by_class,
-    }  # fmt: skip
+    }
+
+
+def checkpoint(
+    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int
+) -> dict[str, Any]:
+    """One checkpoint before RL: on all prompts that a regime asks, and by prompt class."""
+    kind = REGIMES[regime].data
+    folder = root / f"pre/{kind}/seed{seed}/depth{depth}"
+    asked = task.classes[: REGIMES[regime].rl_classes]
+    nll = read_json(root / f"ladder/{kind}/seed{seed}" / RESULT)["held_out_nll"][str(depth)]
+    tables = [Rollouts.read(folder / f"{name}.parquet") for name in ("eval", "greedy")]
+
+    def of(classes: Sequence[str]) -> dict[str, Any]:
+        sampled, greedy = (_of_classes(task, table, classes) for table in tables)
+        mean_nll = float(np.mean([nll[label] for label in classes]))
+        return measure(sampled, greedy, group_size=config.grpo.group_size, nll=mean_nll, rng=seed)
+
+    by_class = {label: of([label]) for label in asked}
+    return {**of(asked), "held_out_nll_sft_class": nll[task.classes[0]], "by_class": by_class}
 
 
 def _of_classes(task: Task, table: Rollouts, classes: Sequence[str]) -> Rollouts:

@@ -22,7 +22,8 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
     """Write ``report.html`` from what ``results.json`` holds; nothing is recomputed."""
     lead = (
         f"Preset {config.preset}: task {config.task}, SFT depths"
-        f" {', '.join(map(str, config.sft.depths))} steps, {len(config.seeds)} seed(s), groups of"
+        f" {', '.join(map(str, config.sft.depths))} steps,"
+        f" {len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}, groups of"
         f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
         f" {results['version']}."
     )
@@ -102,32 +103,36 @@ _AFTER = (
 def _by_class(config: StudyConfig, regime: str, rows: Sequence[Mapping[str, Any]]) -> str:
     mine = [r for r in rows if r["regime"] == regime]
     lines = []
-    for group_label in mine[0]["pre"]["by_class"]:
+    for name in mine[0]["pre"]["by_class"]:
         for depth in config.sft.depths:
-            group = [r for r in mine if r["depth"] == depth]
+            runs = [r for r in mine if r["depth"] == depth]
+            paths = [("pre", "by_class", name, *p) for p in _CLASS_PRE]
+            paths += [("post", "by_class", name, p) for p in ("pass_at_1", "pass_at_10")]
+            lines.append([name, depth, *(_mean(runs, path) for path in paths)])
+    columns = [
+        "class", "SFT steps", "pass@1", "greedy", "pass@10", "entropy / token",
+        "entropy / answer", "distinct of g", "ICC", "zero-std", "all wrong", "all right",
+        "at mean p", "thinning", "NLL held out", "final pass@1", "final pass@10",
+    ]  # fmt: skip
+    return page.table(columns, lines)
 
-            def mean(*path: str, group: list[Mapping[str, Any]] = group) -> float:
-                values = []
-                for value in group:
-                    for key in path:
-                        value = value[key]
-                    values.append(float(value))  # type: ignore[arg-type]
-                return sum(values) / len(values)
 
-            pre = ("pre", "by_class", group_label)
-            lines.append(
-                [group_label, depth, mean(*pre, "pass_at_1"), mean(*pre, "pass_at_10"),
-                 mean(*pre, "token_entropy"), mean(*pre, "observed", "zero_std"),
-                 mean(*pre, "predicted", "mean-p", "zero_std"),
-                 mean(*pre, "predicted", "thinning", "zero_std"), mean(*pre, "held_out_nll"),
-                 mean("post", "by_class", group_label, "pass_at_1"),
-                 mean("post", "by_class", group_label, "pass_at_10")]
-            )  # fmt: skip
-    return page.table(
-        ["class", "SFT steps", "pass@1", "pass@10", "entropy / token", "zero-std counted",
-         "formula at mean p", "thinning", "NLL held out", "final pass@1", "final pass@10"],
-        lines,
-    )  # fmt: skip
+_CLASS_PRE = (
+    ("pass_at_1",), ("greedy",), ("pass_at_10",), ("token_entropy",), ("sequence_entropy",),
+    ("distinct",), ("icc",), ("observed", "zero_std"), ("observed", "all_wrong"),
+    ("observed", "all_right"), ("predicted", "mean-p", "zero_std"),
+    ("predicted", "thinning", "zero_std"), ("held_out_nll",),
+)  # fmt: skip
+
+
+def _mean(runs: Sequence[Mapping[str, Any]], path: Sequence[str]) -> float:
+    values = []
+    for run in runs:
+        value: Any = run
+        for key in path:
+            value = value[key]
+        values.append(float(value))
+    return sum(values) / len(values)
 
 
 def _signal(config: StudyConfig, results: Results) -> str:

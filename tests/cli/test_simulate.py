@@ -1,0 +1,105 @@
+"""`grpolab simulate`: one JSON object, tables, plots, and a folder to resume in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from grpolab.cli.simulate import simulate_app
+from grpolab.errors import UserError
+
+PSTAR = ["pstar", "-g", "4", "-g", "8", "--groups", "2000"]
+LADDER = ["ladder", "--accuracy", "0.5", "--interference", "0", "--steps", "5", "--repeats", "2"]
+DYNAMICS = ["dynamics", "--rule", "grpo", "--p0", "0.3", "--steps", "20", "--chains", "200"]
+
+
+def run(*args: Any) -> Any:
+    result = CliRunner().invoke(simulate_app, [str(a) for a in args])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_pstar_json() -> None:
+    found = json.loads(run(*PSTAR, "--json").stdout)
+    assert [r["point"]["group_size"] for r in found["results"]] == [4, 8]
+    for row in found["results"]:
+        assert row["low"] < row["theory"] < row["high"]
+        assert row["waiting"]["low"] < row["theory"] < row["waiting"]["high"]
+
+
+def test_no_safe_zone_is_null() -> None:
+    found = json.loads(run("pstar", "-g", 8, "--rho", 0.7, "--groups", 500, "--json").stdout)
+    assert found["results"][0]["estimate"] is None
+    assert found["results"][0]["theory"] is None
+
+
+def test_dynamics_json() -> None:
+    found = json.loads(run(*DYNAMICS, "--json").stdout)
+    escape, path = found["escape"][0], found["trajectories"][0]
+    assert abs(escape["mean"] - escape["exact"]) < 5 * escape["stderr"]
+    assert len(path["step"]) == len(path["mean_p"]) == len(path["mean_field"]) == 21
+    assert found["trap"] == []
+
+
+def test_ladder_json() -> None:
+    found = json.loads(run(*LADDER, "--json").stdout)["results"][0]
+    assert len(found["depths"]) == len(found["outcome"]) == len(found["pass_at_1"])
+    assert isinstance(found["inverted"], bool)
+
+
+def test_independence() -> None:
+    args = ["independence", "--prompts", 20, "--tables", 5, "--repeats", 2]
+    found = json.loads(run(*args, "--json").stdout)["results"]
+    assert [r["point"]["kind"] for r in found] == ["independent", "copy"]
+    assert found[0]["pooled_tarone"]["num_tables"] == 5
+    assert "pair contrast" in run(*args).stdout
+
+
+def test_sweep_sets_values() -> None:
+    args = ["sweep", "escape", "--set", "p0=0.2,0.3", "--set", "num-chains=100", "--json"]
+    found = json.loads(run(*args).stdout)
+    assert [r["p0"] for r in found["results"]] == [0.2, 0.3]
+
+
+@pytest.mark.parametrize("args", [PSTAR, DYNAMICS, LADDER])
+def test_tables_and_plots(args: list[str], tmp_path: Path) -> None:
+    plot = tmp_path / "figure.svg"
+    result = run(*args, "--plot", plot)
+    assert "┃" in result.stdout
+    assert plot.read_text().lstrip().startswith("<?xml")
+    first = plot.read_bytes()
+    run(*args, "--plot", plot)
+    assert plot.read_bytes() == first
+
+
+def test_resume(tmp_path: Path) -> None:
+    first = run(*PSTAR, "--json", "--out", tmp_path).stdout
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert run(*PSTAR, "--json", "--out", tmp_path).stdout == first
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == stamps
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["pstar", "-g", "0"], "group_size"),
+        (["pstar", "--model", "gaussian"], "model must be one of"),
+        (["dynamics", "--rule", "ppo"], "rule must be one of"),
+        (["ladder", "--accuracy", "2"], "label_accuracy must"),
+        (["sweep", "nothing"], "experiment must be one of"),
+        (["sweep", "pstar", "--set", "g"], "--set needs"),
+        (["sweep", "pstar", "--set", "colour=red"], "colour"),
+        ([*LADDER, "--plot", "figure.bmp"], "--plot must end in"),
+        ([*LADDER, "--backend", "slurm"], "backend must be"),
+    ],
+)
+def test_bad_input_is_one_line(args: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words) as found:
+        run(*args)
+    assert "\n" not in str(found.value)
