@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from grpolab import theory
 from grpolab.simulate import Options, Trajectory, bernoulli, simulate_bernoulli
 from grpolab.simulate import _kernels as kernels
+from grpolab.simulate.trajectory import Sums
 from grpolab.theory.drift import one_step
 
 KW: dict[str, Any] = {"group_size": 8, "learning_rate": 0.1, "num_steps": 7, "seed": 3}
@@ -100,9 +102,30 @@ class TestReproducible:
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 
-    def test_plain_and_general_kernels_agree(self) -> None:
-        a = simulate_bernoulli(0.1, **KW, num_chains=200)
-        b = simulate_bernoulli(0.1, **KW, num_chains=200, options=Options(pressure=1e-300))
+    def test_options_kernel_equals_its_plain_python_twin(self) -> None:
+        from grpolab.simulate._kernels_options import option_chains
+
+        if not hasattr(option_chains, "py_func"):
+            pytest.skip("kernels are not compiled here")
+        advantage = theory.TRL.advantages(np.arange(9), 8)
+        results = []
+        for run in (option_chains, option_chains.py_func):
+            odds, velocity, square = np.geomspace(0.01, 9, 7), np.zeros(7), np.zeros(7)
+            stats, times = np.zeros((6, 6), np.int64), np.full((2, 7), kernels.NEVER)
+            run(
+                odds, velocity, square, np.full(7, 0.3), np.uint64(4), np.uint64(1), np.uint64(2),
+                np.uint64(0), advantage.correct, advantage.wrong,
+                OPTIONS["everything"].plan(8, 0.1), stats, 2.0, *times,
+            )  # fmt: skip
+            results.append((odds, velocity, square, stats, times))
+        for compiled, plain in zip(*results, strict=True):
+            assert np.array_equal(compiled, plain)
+
+    @pytest.mark.parametrize("pressure", [0.0, -0.03])
+    def test_plain_and_general_kernels_agree(self, pressure: float) -> None:
+        fast, general = Options(pressure=pressure), Options(pressure=pressure, weight_decay=1e-300)
+        a = simulate_bernoulli(0.1, **KW, num_chains=200, options=fast)
+        b = simulate_bernoulli(0.1, **KW, num_chains=200, options=general)
         assert np.array_equal(a.mean_variance, b.mean_variance)
         np.testing.assert_allclose(a.state.odds, b.state.odds, rtol=1e-12)
 
@@ -167,6 +190,26 @@ class TestLaw:
         table = pq.read_table(tmp_path / "p.parquet")
         assert table["p"].to_pylist() == run.snapshot_p.ravel().tolist()
         assert table["step"].to_pylist() == [3] * 4 + [6] * 4
+
+
+class TestMemory:
+    def test_does_not_grow_with_chains_times_steps(self, scale: float) -> None:
+        if scale < 1:
+            pytest.skip("too many steps for plain Python")
+        tracemalloc.start()
+        simulate_bernoulli(
+            0.1, group_size=2, learning_rate=0.01, num_steps=3000, seed=0, num_chains=20_000
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8e6  # all of p would take 480 MB
+
+    def test_totals_do_not_overflow(self) -> None:
+        sums = Sums(1)
+        large = np.full((1, 6), 2**62, np.int64)
+        for _ in range(50):
+            sums.add(0, [large])
+        assert sums.column(0)[0] == 50 * 2.0**62
 
 
 class TestMonotone:
@@ -299,12 +342,13 @@ class TestOptions:
         seen = 0.2 + 0.5 * 0.3
         assert abs(run.frac_all_wrong[0] - (1 - seen) ** 8) < 4 * math.sqrt(0.05 / chains)
 
-    def test_dynamic_sampling_draws_until_mixed(self, scale: float) -> None:
+    @pytest.mark.parametrize("p", [0.1, 0.9])
+    def test_dynamic_sampling_draws_until_mixed(self, p: float, scale: float) -> None:
         chains = int(20_000 * scale)
         kw = KW | {"num_steps": 1, "num_chains": chains}
-        run = simulate_bernoulli(0.1, **kw, options=Options(max_tries=1000))
-        d = float(theory.prob_zero_std(0.1, 8))
-        assert np.all(run.state.odds != 0.1 / 0.9)
+        run = simulate_bernoulli(p, **kw, options=Options(max_tries=1000))
+        d = float(theory.prob_zero_std(p, 8))
+        assert np.all(run.state.odds != p / (1 - p))
         error = math.sqrt(d) / (1 - d) / math.sqrt(chains)
         assert abs(run.mean_groups_drawn[0] - 1 / (1 - d)) < 4 * error
         assert abs(run.frac_zero_std[0] - d) < 5 * error

@@ -155,6 +155,13 @@ class TestReproducible:
         )  # fmt: skip
         assert np.array_equal(weights, run.state.weights)
 
+    def test_models_of_their_own(self) -> None:
+        table = np.stack([START, START + RIGHT])
+        both = simulate_softmax(table, np.stack([RIGHT, RIGHT]), **KW, features=FEATURES)
+        first = simulate_softmax(START, RIGHT, **KW, features=FEATURES)
+        assert np.array_equal(both.state.weights[:1], first.state.weights)
+        assert both.state.p.shape == (2, 3)
+
 
 class TestLimits:
     def test_two_responses_are_the_bernoulli_chain(self, scale: float) -> None:
@@ -180,6 +187,14 @@ class TestLimits:
             shared.state.logits[0], apart.state.logits[:, 0], rtol=0, atol=1e-12
         )
 
+    def test_shared_steps_are_those_of_the_gram_matrix(self) -> None:
+        """One plain step: logits move by Phi Phi^T times the steps that prompts take alone."""
+        kw = KW | {"num_steps": 1}
+        alone = simulate_softmax(START, RIGHT, **kw).state.logits[:, 0] - START
+        shared = simulate_softmax(START, RIGHT, **kw, features=FEATURES).state.logits[0] - START
+        np.testing.assert_allclose(shared, FEATURES @ FEATURES.T @ alone, atol=1e-12)
+        assert np.abs(shared - alone).max() > 0.01
+
     def test_responses_that_agree_are_one(self) -> None:
         """All responses right: nothing to learn."""
         run = simulate_softmax(START, np.ones_like(RIGHT), **KW)
@@ -203,6 +218,18 @@ class TestTheory:
         assert abs(run.frac_equal_pairs[0] - chance @ chance) < 4 * 0.2 / math.sqrt(models)
         distinct = float(np.sum(1 - (1 - chance) ** 8))
         assert abs(run.mean_distinct[0] - distinct) < 4 / math.sqrt(models)
+
+    @pytest.mark.parametrize("gap", [2.0, -2.0])
+    def test_dynamic_sampling(self, gap: float, scale: float) -> None:
+        models = int(8000 * scale)
+        run = simulate_softmax(
+            [0.0, gap], [True, False], group_size=8, learning_rate=0.3, num_steps=1, seed=1,
+            num_models=models, options=Options(max_tries=500),
+        )  # fmt: skip
+        d = float(theory.prob_zero_std(1 / (1 + math.exp(gap)), 8))
+        assert np.all(run.state.p[:, 0] > 1 / (1 + math.exp(gap)))
+        error = math.sqrt(d) / (1 - d) / math.sqrt(models)
+        assert abs(run.mean_groups_drawn[0] - 1 / (1 - d)) < 4 * error
 
     def test_expected_step(self, scale: float) -> None:
         """E[d theta] = eta w(p) grad p, whatever the number of responses."""
@@ -314,8 +341,8 @@ class TestBadInput:
             ({"options": Options(pressure=0.1)}, "pressure has no meaning"),
             ({"features": [[1.0]]}, "features must"),
             ({"features": np.eye(3), "base": START}, "base must not"),
-            ({"base": [[0.0]]}, "base must have shape"),
-            ({"reference": [[0.0]]}, "reference must have shape"),
+            ({"base": [[0.0]]}, "base must have the shape"),
+            ({"reference": [[0.0]]}, "reference must have the shape"),
         ],
     )
     def test_arguments(self, kw: dict[str, Any], words: str) -> None:

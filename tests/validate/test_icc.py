@@ -112,7 +112,14 @@ def test_profile_interval_is_where_the_likelihood_ratio_crosses():
         assert drop == pytest.approx(stats.chi2.ppf(0.95, 1), abs=1e-6)
 
 
-@pytest.mark.parametrize("interval", ["bootstrap", "profile"])
+def test_the_union_spans_both_intervals():
+    parts = [icc_interval(litters("H"), rng=1, interval=i) for i in ("bootstrap", "profile")]
+    both = icc_interval(litters("H"), rng=1)
+    assert both.low == min(p.low for p in parts)
+    assert both.high == max(p.high for p in parts)
+
+
+@pytest.mark.parametrize("interval", ["bootstrap", "profile", "union"])
 def test_intervals_hold_the_estimate_and_are_reproducible(interval):
     counts = litters("M")
     first, again = (
@@ -138,8 +145,8 @@ def test_data_that_cannot_answer_are_refused(counts, match):
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="method must be one of"):
         icc(litters("C"), method="smith")
-    with pytest.raises(ValueError, match="needs method 'beta-binomial'"):
-        icc_interval(litters("C"), rng=0, interval="profile")
+    with pytest.raises(ValueError, match="interval must be bootstrap, profile or union"):
+        icc_interval(litters("C"), rng=0, interval="wald")
     with pytest.raises(ValueError, match="level must lie in"):
         icc_interval(litters("C"), rng=0, level=1.0)
 
@@ -150,3 +157,14 @@ def test_ten_thousand_prompts_are_fast():
     start = time.perf_counter()
     icc_interval(counts, rng=0)
     assert time.perf_counter() - start < 0.5
+
+
+def test_orobanche_means():
+    # a table of proportions per plate is a table of groups
+    entry = REFERENCE["orobanche"]
+    plates = [np.array(p) for p in entry["plates"].values()]
+    means = [GroupCounts(p[:, 0], p[:, 1]).mean_reward for p in plates]
+    assert [round(m, 3) for m in means] == entry["published"]["means"]
+    every = np.concatenate(plates)
+    overall = GroupCounts(every[:, 0], every[:, 1]).mean_reward
+    assert round(overall, 3) == entry["published"]["overall"]

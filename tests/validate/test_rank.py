@@ -60,6 +60,11 @@ def test_monte_carlo_agrees_with_a_large_sample_p_value():
     assert spearman(x, y, rng=1).p_value == pytest.approx(stats.spearmanr(x, y).pvalue, abs=0.01)
 
 
+def test_a_monte_carlo_p_value_is_never_zero():
+    found = spearman(range(20), range(20), rng=0, num_permutations=99)
+    assert (found.p_value, found.exact) == (0.01, False)
+
+
 @pytest.mark.slow
 def test_the_exact_test_holds_its_level():
     rng = np.random.default_rng(0)

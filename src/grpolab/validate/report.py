@@ -30,9 +30,9 @@ figure { margin: 1rem 0 1.4rem; }
 figure svg { width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 46rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums;
+table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums;
   margin: .6rem 0 .3rem; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid var(--line); }
+th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
 th:first-child, td:first-child { text-align: left; }
 tr.rule td { border-top: 2px solid var(--line); }
@@ -50,16 +50,16 @@ def text(value: str) -> str:
     '<strong>below</strong> &lt; <code>p*</code>'
     """
     escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(value, quote=False))
-    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", escaped)
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
 
 
 def plain(value: str) -> str:
     """Drop the marks that `text` understands, for a terminal.
 
-    >>> plain("**below** `p*`")
-    'below p*'
+    >>> plain("**below p*(8)** `p*`")
+    'below p*(8) p*'
     """
-    return re.sub(r"\*\*([^*]+)\*\*", r"\1", value).replace("`", "")
+    return re.sub(r"\*\*(.+?)\*\*", r"\1", value).replace("`", "")
 
 
 def paragraph(value: str, *, note: bool = False) -> str:

