@@ -27,7 +27,25 @@ HEAVY = ("numba", "torch", "matplotlib", "transformers")
 NEEDS_MODEL = {"rollout", "study", "train", "triage"}
 """Commands that may load torch; of these only ``--help`` is run here."""
 MODEL_FREE: dict[str, list[str]] = {
+    "audit": [
+        "audit",
+        str(Path(__file__).parent / "validate/readers/data/human_eval.jsonl_results.jsonl"),
+    ],
     "pstar": ["pstar", "-g", "8"],
+    "simulate dynamics": ["simulate", "dynamics", "--chains", "100", "--steps", "20"],
+    "simulate independence": [
+        "simulate",
+        "independence",
+        "--tables",
+        "2",
+        "--prompts",
+        "20",
+        "--kind",
+        "copy",
+    ],
+    "simulate ladder": ["simulate", "ladder", "--steps", "5", "--repeats", "1"],
+    "simulate pstar": ["simulate", "pstar", "-g", "8"],
+    "simulate sweep": ["simulate", "sweep", "pstar", "--set", "group_size=4"],
     "verify": ["verify", "--list"],
 }
 """A working call of every other command, by its name."""

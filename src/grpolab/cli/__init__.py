@@ -37,11 +37,15 @@ def _root(
 
 
 def _register() -> None:
+    from grpolab.cli.audit import audit
     from grpolab.cli.pstar import pstar
+    from grpolab.cli.simulate import simulate_app
     from grpolab.cli.study import study
     from grpolab.cli.verify import verify
 
-    for command in (pstar, verify, study):
+    app.command()(pstar)
+    app.add_typer(simulate_app, name="simulate")
+    for command in (verify, audit, study):
         app.command()(command)
 
 

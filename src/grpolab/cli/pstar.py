@@ -93,17 +93,17 @@ def _number(value: Any) -> float | None:
 def _show(answer: dict[str, Any]) -> None:
     what = "equal rewards" if answer["event"] == "identical" else "no correct rollout"
     title = (
-        f"Means at which {answer['frac']:g} of the groups of {answer['group_size']} have {what}"
-        f" ({answer['model']}, rho {answer['rho']:g})"
+        f"Groups of {answer['group_size']}: mean success rate at which a share of"
+        f" {answer['frac']:g} has {what} ({answer['model']}, rho {answer['rho']:g})"
     )
-    rows: list[tuple[str, object]] = [("p*: more of them below", answer["p_star"])]
+    rows: list[tuple[str, object]] = [("p*; below it the share is larger", answer["p_star"])]
     if answer["event"] == "identical":
         low, high = answer["band"]
         rows += [
-            ("more of them above", answer["p_star_upper"]),
-            ("p* at least, whatever the model", low),
-            ("p* at most, whatever the model", high),
-            ("rho from which every mean has more", answer["critical_rho"]),
+            ("above this it is larger, too", answer["p_star_upper"]),
+            ("least p* under any model with this rho", low),
+            ("largest p* under any such model", high),
+            ("from this rho on it is larger at every mean", answer["critical_rho"]),
         ]
     print_table(title, ("", "value"), rows)
 
@@ -112,6 +112,7 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from grpolab.figures.style import BLUE, styled
     from grpolab.theory import MODELS
 
     mean = np.linspace(0.0, 1.0, 401)
@@ -119,17 +120,19 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
     size = answer["group_size"]
     wrong_only = answer["event"] == "all-wrong"
     share = law.prob_all_wrong(size) if wrong_only else law.prob_zero_std(size)
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(mean, share, label=f"{answer['model']}, rho = {answer['rho']:g}")
-    axes.axhline(answer["frac"], linestyle=":", color="grey")
-    for key in ("p_star", "p_star_upper"):
-        if answer[key] is not None:
-            axes.axvline(answer[key], linestyle="--", color="grey")
-    axes.set_xlabel("mean success rate")
-    axes.set_ylabel(f"share of groups of {size}: {answer['event']}")
-    axes.legend()
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as err:
-        raise UserError(f"cannot draw to {path}: {err}") from err
+    with styled():
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(mean, share, color=BLUE, label=f"{answer['model']}, rho = {answer['rho']:g}")
+        axes.axhline(answer["frac"], linestyle=":", color="grey")
+        for key in ("p_star", "p_star_upper"):
+            if answer[key] is not None:
+                axes.axvline(answer[key], linestyle="--", color="grey")
+        axes.set_xlabel("mean success rate")
+        axes.set_ylabel(f"share of groups of {size}: {answer['event']}")
+        axes.set_ylim(0, 1.02)
+        axes.legend()
+        try:
+            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        except (OSError, ValueError) as err:
+            raise UserError(f"cannot draw to {path}: {err}") from err

@@ -69,7 +69,6 @@ def _report(outcomes: list[Any], passed: bool) -> None:
     rows = [
         (
             outcome.name,
-            outcome.claim,
             f"{len(outcome.checks) - len(outcome.failed)}/{len(outcome.checks)}",
             max(abs(check.z) for check in outcome.checks),
             f"{len(outcome.rejected)}/{len(outcome.controls)}",
@@ -78,7 +77,7 @@ def _report(outcomes: list[Any], passed: bool) -> None:
         )
         for outcome in outcomes
     ]
-    columns = ("check", "claim", "kept", "max |z|", "wrong rejected", "s", "")
+    columns = ("check", "kept", "max |z|", "wrong ones rejected", "s", "")
     print_table("Theory against simulation", columns, rows)
     for outcome in outcomes:
         for check in outcome.failed:

@@ -286,7 +286,7 @@ def _close_block(block, count, size, factor, stats):
         wrong += np.int64(k == 0)
         right += np.int64(k == size)
         spread += k * (size - k)
-        block[i] = min(max(x * factor[k], LEAST), MOST)
+        block[i] = min(max(x * factor[np.uint64(k)], LEAST), MOST)  # unsigned: a vector gather
     stats[2] += wrong
     stats[3] += right
     stats[4] += spread

@@ -1,6 +1,9 @@
 """Compiled loops of chains with options: optimisers, KL, clipping, noise, shared parameters.
 
 Random numbers are those of `_kernels`: with every option off, a chain meets the same groups here.
+
+The cache of machine code looks at this file alone: after a change in a module whose functions are
+inlined here, remove ``__pycache__`` once.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls

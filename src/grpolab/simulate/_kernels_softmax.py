@@ -1,6 +1,9 @@
 """Compiled loops of tabular softmax policies, with parameters of their own or shared by prompts.
 
 A model holds weights W [D, V]; the logits of prompt x are base[x] + sum_d features[x, d] W[d].
+
+The cache of machine code looks at this file alone: after a change in a module whose functions are
+inlined here, remove ``__pycache__`` once.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls

@@ -92,7 +92,7 @@ def simulate_bernoulli(
     run = _Run(state, escape_p, first_chain)
     moves = group_moves(rule, group_size)
     if options.plain and moves.centred:
-        advance = _plain(run, moves, group_size, learning_rate, seed)
+        advance = _plain(run, moves.right + options.pressure, learning_rate, seed)
     else:
         reference = _reference(p0, state, options)
         advance = _with_options(run, rule, options, reference, group_size, learning_rate, seed)
@@ -118,8 +118,10 @@ class _Run:
         return ChainState(step, self.odds.copy(), self.velocity.copy(), self.square.copy())
 
 
-def _plain(run: _Run, moves: Moves, group_size: int, learning_rate: float, seed: int) -> Advance:
-    factor = np.exp(learning_rate * moves.right)
+def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> Advance:
+    """Chains whose logit gradient [g + 1] depends on K alone."""
+    factor = np.exp(learning_rate * gradient)
+    group_size = len(gradient) - 1
     ratio = np.zeros(-(-group_size // _kernels.UNROLL) * _kernels.UNROLL)
     k = np.arange(group_size)
     ratio[:group_size] = (group_size - k) / (k + 1.0)

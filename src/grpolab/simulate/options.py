@@ -70,10 +70,10 @@ class Options:
 
     @property
     def plain(self) -> bool:
-        """True if nothing but the gradient step is left."""
-        return self == Options() or (
+        """True if the gradient of a centred rule still depends on nothing but K."""
+        return (
             self.optimiser == "sgd"
-            and self.weight_decay == self.kl == self.pressure == self.outage == 0.0
+            and self.weight_decay == self.kl == self.outage == 0.0
             and self.inner_epochs == self.max_tries == 1
             and (self.true_positive, self.false_positive) == (1.0, 0.0)
         )

@@ -122,12 +122,12 @@ def simulate_softmax(
 ) -> SoftmaxTrajectory:
     """Play GRPO on tabular softmax policies with one group per prompt and step.
 
-    logits: the start, [V] or [P, V], or the state of an earlier run; correct: which responses are
-    right, of the same shape. num_models independent copies are played. features [P, D] share
-    weights between prompts; gradients of prompts add up. ``base`` is where weight decay pulls to
-    (default: the start; not with features), ``reference`` the logits of the KL reference (default:
-    the start). Options without meaning here (prior_p, ref_p, pressure) must keep their defaults.
-    Raises ValueError for bad input.
+    logits: the start, [V], [P, V] or [S, P, V] (models of their own), or the state of an earlier
+    run; correct: which responses are right, of the same shape. num_models copies are played.
+    features [P, D] share weights between prompts; gradients of prompts add up. ``base`` is where
+    weight decay pulls to (default: the start; not with features), ``reference`` the logits of the
+    KL reference (default: the start). Options without meaning here (prior_p, ref_p, pressure) must
+    keep their defaults. Raises ValueError for bad input.
 
     >>> run = simulate_softmax([0.0, 0.0, 0.0, 0.0], [True, False, False, False], group_size=8,
     ...                        learning_rate=0.5, num_steps=40, seed=0, num_models=50)
@@ -238,43 +238,47 @@ def _start(
 ) -> SoftmaxState:
     """State at step 0. Without features prompts become models of their own, which run apart."""
     start = _table("logits", logits, None)
-    right = np.atleast_2d(np.asarray(correct))
-    if right.dtype != np.bool_ or right.shape != start.shape:
-        raise ValueError(f"correct must be true or false in the shape {list(start.shape)}")
+    right = np.asarray(correct)
+    if right.dtype != np.bool_ or right.shape != np.shape(logits):
+        raise ValueError(f"correct must be true or false in the shape {list(np.shape(logits))}")
     ground = start if base is None else _table("base", base, start.shape)
     anchor = start if reference is None else _table("reference", reference, start.shape)
-    prompts, size = start.shape
+    prompts, size = start.shape[1:]
     if features is None:
-        share = np.ones((1, 1))
-        shape = (num_models * prompts, 1, size)
+        share, per_model = np.ones((1, 1)), 1
         first = start - ground
     else:
-        share = np.ascontiguousarray(features, dtype=np.float64)
-        if share.ndim != 2 or len(share) != prompts or not np.all(np.isfinite(share)):
-            raise ValueError(f"features must be finite in the shape [{prompts}, D]")
+        share, per_model = _features(features, prompts), prompts
         if base is not None:
             raise ValueError("base must not be given together with features")
-        shape = (num_models, prompts, size)
-        first = np.zeros((share.shape[1], size))
+        first = np.zeros((len(start), share.shape[1], size))
 
-    def copies(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.tile(table, (num_models, 1)).reshape(shape)
+    def copies(table: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+        return np.tile(table, (num_models, 1, 1)).reshape(-1, rows, size)
 
-    weights = np.tile(first, (num_models, 1)).reshape(shape[0], share.shape[1], size).copy()
-    log_ref = anchor - anchor.max(axis=-1, keepdims=True)
-    log_ref = log_ref - np.log(np.exp(log_ref).sum(axis=-1, keepdims=True))
+    weights = copies(first, share.shape[1])
+    log_ref = np.log(softmax(anchor))
     return SoftmaxState(
-        0, weights, np.zeros_like(weights), np.zeros_like(weights), copies(ground),
-        share, copies(right), copies(log_ref),
+        0, weights, np.zeros_like(weights), np.zeros_like(weights), copies(ground, per_model),
+        share, copies(right.reshape(start.shape), per_model), copies(log_ref, per_model),
     )  # fmt: skip
 
 
+def _features(values: npt.ArrayLike, prompts: int) -> FloatArray:
+    share = np.ascontiguousarray(values, dtype=np.float64)
+    if share.ndim != 2 or len(share) != prompts or not np.all(np.isfinite(share)):
+        raise ValueError(f"features must be finite in the shape [{prompts}, D]")
+    return share
+
+
 def _table(name: str, values: npt.ArrayLike, shape: tuple[int, ...] | None) -> FloatArray:
-    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    if table.ndim != 2 or table.size == 0 or not np.all(np.isfinite(table)):
-        raise ValueError(f"{name} must be finite numbers [V] or [P, V], got {values!r}")
+    """Logits as [S, P, V]."""
+    table = np.asarray(values, dtype=np.float64)
+    if not 1 <= table.ndim <= 3 or table.size == 0 or not np.all(np.isfinite(table)):
+        raise ValueError(f"{name} must be finite [V], [P, V] or [S, P, V], got {values!r}")
+    table = table.reshape((1,) * (3 - table.ndim) + table.shape)
     if shape is not None and table.shape != shape:
-        raise ValueError(f"{name} must have shape {list(shape)}, got {list(table.shape)}")
+        raise ValueError(f"{name} must have the shape of logits, {list(shape)}")
     return table
 
 

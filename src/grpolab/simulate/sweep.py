@@ -1,0 +1,166 @@
+"""Parameter sweeps: every point of a grid once, on this machine or a cluster, resumable.
+
+Each point writes one JSON file, whole or not at all, named after its parameters; a sweep that was
+killed is started again and computes what is missing. Results do not depend on the backend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import itertools
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from grpolab import __version__
+from grpolab.errors import UserError, require
+from grpolab.store import jsonable, read_json, write_json
+
+_MANIFEST = "sweep.json"
+Backend = Literal["local", "ray", "dask"]
+Point = dict[str, Any]
+Experiment = Callable[..., Mapping[str, Any]]
+
+
+def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
+    """All combinations of the values of a grid, the last name varying fastest.
+
+    >>> grid_points({"g": [2, 8], "rho": [0.0]})
+    [{'g': 2, 'rho': 0.0}, {'g': 8, 'rho': 0.0}]
+    """
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def point_seed(seed: int, point: Mapping[str, Any]) -> int:
+    """A seed for a point that depends on nothing but the sweep's seed and the parameters."""
+    digest = hashlib.sha256(f"{seed} {_canonical(point)}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def run_sweep(
+    experiment: Experiment,
+    points: Sequence[Point],
+    *,
+    seed: int,
+    out: Path | None = None,
+    backend: Backend = "local",
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[dict[str, Any]]:
+    """``experiment(**point, seed=...)`` for every point; results in the order of the points.
+
+    ``experiment`` must be a function that can be imported. With ``out``, results are files there
+    and points whose file exists are not computed again; UserError if the folder belongs to another
+    sweep. ``ray`` and ``dask`` run on the cluster that joblib finds (extra: cluster); workers write
+    their files themselves, so ``out`` must be a place that they share.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be >= 1, got {workers}")
+    if backend not in ("local", "ray", "dask"):
+        raise ValueError(f"backend must be local, ray or dask, got {backend}")
+    if out is not None:
+        _claim(out, experiment, seed)
+    found = {i: read_json(_file(out, p)) for i, p in enumerate(points) if _done(out, p)}
+    missing = [i for i in range(len(points)) if i not in found]
+    progress(len(found), len(points))
+    work = partial(_compute, experiment, seed, out)
+    for i, result in _map(work, points, missing, backend, workers):
+        found[i] = result
+        progress(len(found), len(points))
+    return [found[i] for i in range(len(points))]
+
+
+def _compute(
+    experiment: Experiment, seed: int, out: Path | None, index: int, point: Point
+) -> tuple[int, dict[str, Any]]:
+    """One point, where the worker is; the file is written there, so that nothing gets lost."""
+    result = experiment(**point, seed=point_seed(seed, point))
+    record = jsonable({"point": point, "seed": point_seed(seed, point), **result})
+    if out is not None:
+        write_json(_file(out, point), record)
+    return index, record
+
+
+def _map(
+    work: Callable[[int, Point], tuple[int, dict[str, Any]]],
+    points: Sequence[Point],
+    missing: Sequence[int],
+    backend: Backend,
+    workers: int,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Results as they come."""
+    if backend != "local":
+        yield from _on_cluster(work, points, missing, backend, workers)
+    elif workers == 1:
+        for i in missing:
+            yield work(i, points[i])
+    else:
+        context = multiprocessing.get_context("spawn")  # threads of a parent do not survive a fork
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            for future in as_completed([pool.submit(work, i, points[i]) for i in missing]):
+                yield future.result()
+
+
+def _on_cluster(
+    work: Callable[[int, Point], tuple[int, dict[str, Any]]],
+    points: Sequence[Point],
+    missing: Sequence[int],
+    backend: Backend,
+    workers: int,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    require("joblib", extra="cluster")
+    require("ray" if backend == "ray" else "distributed", extra="cluster")
+    import joblib
+
+    if backend == "ray":
+        importlib.import_module("ray.util.joblib").register_ray()
+        client = None
+    else:
+        client = _dask_client(workers)
+    with joblib.parallel_config(backend=backend, n_jobs=workers):
+        tasks = (joblib.delayed(work)(i, points[i]) for i in missing)
+        yield from joblib.Parallel(return_as="list")(tasks)
+    if client is not None:
+        client.close()
+
+
+def _dask_client(workers: int) -> Any:
+    """The client of a cluster that the caller has connected to, or of a new local one."""
+    distributed = importlib.import_module("distributed")
+    try:
+        return distributed.get_client()
+    except ValueError:
+        return distributed.Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+
+
+def _claim(out: Path, experiment: Experiment, seed: int) -> None:
+    """Write the manifest of a new folder; refuse the folder of another sweep."""
+    name = f"{experiment.__module__}.{experiment.__qualname__}"
+    manifest = {"experiment": name, "seed": seed, "version": __version__}
+    path = out / _MANIFEST
+    if not path.exists():
+        write_json(path, manifest)
+        return
+    there = read_json(path)
+    if there != manifest:
+        raise UserError(
+            f"{out} holds another sweep ({there}); give --out a new folder or the same seed"
+        )
+
+
+def _done(out: Path | None, point: Point) -> bool:
+    return out is not None and _file(out, point).exists()
+
+
+def _file(out: Path | None, point: Point) -> Path:
+    name = hashlib.sha256(_canonical(point).encode()).hexdigest()[:20]
+    return (out or Path()) / f"{name}.json"
+
+
+def _canonical(point: Mapping[str, Any]) -> str:
+    return json.dumps(jsonable(point), sort_keys=True, allow_nan=False)

@@ -1,0 +1,158 @@
+"""A registry of statistical checks, each with a plausible wrong formula that it must reject."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from grpolab.validate.check import Check
+
+_ROUNDING = 1e-12
+
+
+class Size(NamedTuple):
+    """How much a check may play, and from which seed."""
+
+    groups: int  # groups per cell of a check
+    chains: int  # training runs per cell of a check
+    seed: int
+
+    def cell_seed(self, *cell: object) -> int:
+        """A seed of its own for every cell of a check, the same in every process."""
+        digest = hashlib.sha256(repr((self.seed, *cell)).encode()).digest()
+        return int.from_bytes(digest[:8], "big")
+
+
+class Evidence(NamedTuple):
+    """Checks of the right formula, and the same data held against a wrong one."""
+
+    checks: list[Check]
+    controls: list[Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One registered check."""
+
+    name: str
+    claim: str
+    wrong: str
+    run: Callable[[Size], Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an entry found. ``level`` is that of a single test after Bonferroni."""
+
+    name: str
+    claim: str
+    wrong: str
+    checks: list[Check]
+    controls: list[Check]
+    level: float
+    seconds: float
+
+    @property
+    def failed(self) -> list[Check]:
+        """Checks of the right formula that the data reject."""
+        return [check for check in self.checks if not check.passed(self.level)]
+
+    @property
+    def rejected(self) -> list[Check]:
+        """Checks of the wrong formula that the data reject, as they should."""
+        return [check for check in self.controls if not check.passed(self.level)]
+
+    @property
+    def passed(self) -> bool:
+        """True if the right formula stands and the wrong one falls."""
+        return not self.failed and bool(self.rejected)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "wrong": self.wrong,
+            "passed": self.passed,
+            "level": self.level,
+            "seconds": self.seconds,
+            "num_failed": len(self.failed),
+            "num_controls_rejected": len(self.rejected),
+            "checks": [check.as_dict() for check in self.checks],
+            "controls": [check.as_dict() for check in self.controls],
+        }
+
+
+class Registry:
+    """Entries by unique name, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def register(
+        self, name: str, *, claim: str, wrong: str
+    ) -> Callable[[Callable[[Size], Evidence]], Callable[[Size], Evidence]]:
+        """Decorator that adds a check. Raises ValueError if the name is taken."""
+
+        def add(run: Callable[[Size], Evidence]) -> Callable[[Size], Evidence]:
+            if name in self._entries:
+                raise ValueError(f"name must be unique, {name} is registered already")
+            self._entries[name] = Entry(name, claim, wrong, run)
+            return run
+
+        return add
+
+    def entries(self, names: Sequence[str] = ()) -> list[Entry]:
+        """All entries, or those of the given names. Raises ValueError for an unknown name."""
+        unknown = sorted(set(names) - set(self._entries))
+        if unknown:
+            raise ValueError(f"name must be one of {list(self._entries)}, got {unknown[0]}")
+        return [e for e in self._entries.values() if not names or e.name in names]
+
+    def run(
+        self,
+        names: Sequence[str] = (),
+        *,
+        size: Size,
+        level: float,
+        progress: Callable[[str], None] = lambda name: None,
+    ) -> list[Outcome]:
+        """Run entries; ``level`` holds for the whole family of tests of the right formulas."""
+        found: list[tuple[Entry, Evidence, float]] = []
+        for entry in self.entries(names):
+            progress(entry.name)
+            start = time.perf_counter()
+            evidence = entry.run(size)
+            found.append((entry, evidence, time.perf_counter() - start))
+        each = level / max(1, sum(len(evidence.checks) for _, evidence, _ in found))
+        return [
+            Outcome(e.name, e.claim, e.wrong, ev.checks, ev.controls, each, seconds)
+            for e, ev, seconds in found
+        ]
+
+
+def add_both(
+    evidence: Evidence,
+    name: str,
+    observed: float,
+    right: float,
+    wrong: float,
+    error: float,
+    reference: str = "derived here",
+) -> None:
+    """Add z-tests of one observation against the right and the wrong prediction."""
+    error = math.hypot(error, _ROUNDING)  # a law without spread is still played in doubles
+    for predicted, into in ((right, evidence.checks), (wrong, evidence.controls)):
+        into.append(
+            Check.from_z(
+                name, observed=observed, predicted=predicted, stderr=error, reference=reference
+            )
+        )
+
+
+REGISTRY = Registry()
+"""The checks of `grpolab verify`; filled by the modules checks_*.py."""
