@@ -302,3 +302,66 @@ def test_sft_loss_counts_completion_tokens_only(setup):
     assert nll == pytest.approx(loss * np.mean(lengths), rel=1e-5)
     smooth = float(cross_entropy(model, tokenizer, pairs[:8], label_smoothing=0.1).detach())
     assert smooth > loss
+
+
+def tabular_model(logits):
+    """A policy that is a table of logits, a row per prompt, behind the interface of a model."""
+    from types import SimpleNamespace
+
+    class Table(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.tensor(logits, dtype=torch.float64))
+
+        def forward(self, input_ids, attention_mask, position_ids, logits_to_keep):
+            rows = self.table[input_ids[:, 0]]
+            return SimpleNamespace(logits=rows[:, None].expand(-1, logits_to_keep, -1))
+
+    return Table()
+
+
+@pytest.mark.parametrize("rule", [GRPO, DR_GRPO, TRL, SIGN], ids=lambda r: r.name)
+@pytest.mark.parametrize(("beta", "epochs", "clip"), [(0.0, 1, 0.2), (0.0, 4, 0.05), (0.2, 2, 0.2)])
+def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
+    """Same logits, same draws: the loop of real models and the simulated softmax policy agree."""
+    from grpolab.simulate import Options, simulate_softmax
+    from grpolab.simulate import _kernels_softmax as kernels
+    from grpolab.validate.training.grpo import Draw
+
+    start = np.array([[0.5, 0.0, -1.0, 0.3], [2.0, -1.0, 0.0, 1.0], [0.0, 0.1, 0.2, 0.3]])
+    right = np.array([[True, True, False, False], [False, True, False, True], [True] + [False] * 3])
+    anchor, g, rate, seed = start + 0.4 * right, 8, 0.3, 5
+    options = Options(inner_epochs=epochs, clip_low=clip, clip_high=clip, kl=beta, kl_form="k3")
+    played = simulate_softmax(
+        start, right, base=np.zeros_like(start), reference=anchor, group_size=g, num_steps=1,
+        learning_rate=rate, seed=seed, rule=rule, options=options,
+    )  # fmt: skip
+    log_pi = start - np.log(np.exp(start).sum(1, keepdims=True))
+    drawn = np.empty((3, g), np.int64)
+    zero = np.uint64(0)
+    for row in range(3):
+        kernels.draw_responses(
+            log_pi[row], zero, zero, np.uint64(row), np.uint64(seed), zero, drawn[row]
+        )
+    reward = np.take_along_axis(right, drawn, 1)
+    value = rule.advantages(reward.sum(1), g)
+    advantage = np.where(reward, value.correct[:, None], value.wrong[:, None]).reshape(-1)
+    assert (reward.sum(1) % g > 0).any()
+    prompt = torch.arange(3)[:, None].repeat_interleave(g, 0)
+    batch = Batch(prompt, torch.ones_like(prompt), torch.tensor(drawn.reshape(-1, 1)),
+                  torch.ones(3 * g, 1, dtype=torch.bool))  # fmt: skip
+    model = tabular_model(start)
+    config = GRPOConfig(
+        group_size=g, rule=rule, beta=beta, inner_epochs=epochs, clip_low=clip, clip_high=clip,
+        max_grad_norm=1e9,
+    )  # fmt: skip
+    # the loss is a mean over prompts, the simulated one a sum: three prompts, three times the rate
+    optimiser = torch.optim.SGD(model.parameters(), lr=3 * rate)
+    draw = Draw(batch, reward.sum(1), advantage, 0.0, 0.0)
+    update(model, optimiser, draw=draw, config=config, task=OneWord(),
+           reference=tabular_model(anchor))  # fmt: skip
+    gap = np.abs(played.state.logits[:, 0] - model.table.detach().numpy()).max()
+    assert gap < 1e-6
+    assert np.abs(model.table.detach().numpy() - start).max() > 1e-2
