@@ -67,7 +67,12 @@ def test_sweep_sets_values() -> None:
     assert [r["p0"] for r in found["results"]] == [0.2, 0.3]
 
 
-@pytest.mark.parametrize("args", [PSTAR, DYNAMICS, LADDER])
+INDEPENDENCE = ["independence", "--prompts", "20", "--tables", "3"]
+ESCAPE = ["sweep", "escape", "--set", "p0=0.2,0.3", "--set", "num-chains=100"]
+TRAP = ["sweep", "trap", "--set", "group_size=4,8", "--set", "load=0.1"]
+
+
+@pytest.mark.parametrize("args", [PSTAR, DYNAMICS, LADDER, INDEPENDENCE, ESCAPE, TRAP])
 def test_tables_and_plots(args: list[str], tmp_path: Path) -> None:
     plot = tmp_path / "figure.svg"
     result = run(*args, "--plot", plot)

@@ -122,7 +122,7 @@ def dynamics(
         }
         traps = _run("trap", trap_grid, seed, _sub(out, "trap"), *where)
         slopes = _slopes(traps)
-    _draw(plot, "dynamics", paths)
+    _draw(plot, "trajectory", paths)
     if as_json:
         found = {"trajectories": paths, "escape": escapes, "trap": traps, "slopes": slopes}
         print_json({"experiment": "dynamics", "seed": seed, **found})
@@ -152,6 +152,7 @@ def independence(
     out: Out = None,
     workers: Workers = 1,
     backend: Backend = "local",
+    plot: Plot = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Size and power of the tests of independence; size where the kind is independent.
@@ -167,6 +168,7 @@ def independence(
         "num_tables": [tables],
     }
     results = _run("independence", grid, seed, out, workers, backend, as_json)
+    _draw(plot, "independence", results)
     if as_json:
         print_json({"experiment": "independence", "seed": seed, "results": results})
         return
@@ -260,6 +262,7 @@ def sweep(
     out: Out = None,
     workers: Workers = 1,
     backend: Backend = "local",
+    plot: Plot = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Any experiment over a grid of its parameters; resumes in --out.
@@ -268,6 +271,7 @@ def sweep(
     """
     grid = dict(_parse(item) for item in values or [])
     results = _run(experiment, grid, seed, out, workers, backend, as_json)
+    _draw(plot, experiment, results)
     if as_json:
         print_json({"experiment": experiment, "seed": seed, "results": results})
         return
@@ -384,11 +388,11 @@ def _show_traps(traps: list[dict[str, Any]], slopes: dict[str, dict[str, float]]
          t["p_star"])
         for t in traps
     ]  # fmt: skip
-    print_table("Below p_c the push wins", ("rule", "g", "p_c", "95 %", "exact", "p*"), rows)
+    print_table("Below p_c the push wins", ("rule", "g", "p_c", "95 %", "small steps", "p*"), rows)
     for rule, slope in slopes.items():
         typer.echo(
-            f"{rule}: p_c falls like (g-1)^{slope['estimate']:.2f} (exact {slope['theory']:.2f}), "
-            f"p* like (g-1)^{slope['p_star']:.2f}"
+            f"{rule}: p_c falls like (g-1)^{slope['estimate']:.2f}"
+            f" (small steps {slope['theory']:.2f}), p* like (g-1)^{slope['p_star']:.2f}"
         )
 
 
