@@ -46,19 +46,15 @@ def test_repeats_stay_in_bounds():
 
 
 def test_every_entry_has_a_control_and_power_stands():
-    assert [e.name for e in CALIBRATION.entries()] == [
-        "coverage",
-        "test-size",
-        "test-power",
-        "bias",
-    ]
+    names = [e.name for e in CALIBRATION.entries()]
+    assert names == ["coverage", "test-size", "test-power", "bias", "filter", "extrapolation"]
     (outcome,) = CALIBRATION.run(["test-power"], size=QUICK, level=1e-3)
     assert outcome.passed
     assert outcome.controls
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["coverage", "test-size", "bias"])
+@pytest.mark.parametrize("name", ["coverage", "test-size", "bias", "filter", "extrapolation"])
 def test_calibration_stands(name):
     (outcome,) = CALIBRATION.run([name], size=QUICK, level=1e-3)
     assert outcome.failed == []

@@ -37,10 +37,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 def cell(value: object) -> str:
     """Four significant digits for a float, a dash for nothing.
 
-    >>> cell(0.0829959), cell(None), cell(8)
-    ('0.083', '-', '8')
+    >>> cell(0.0829959), cell(None), cell(8), cell(float("nan"))
+    ('0.083', '-', '8', '-')
     """
-    if value is None:
+    if value is None or value != value:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"

@@ -158,15 +158,18 @@ def icc_interval(
     rng: np.random.Generator | int,
     method: str = "anova",
     unit: Unit = "prompts",
-    interval: str = "bootstrap",
+    interval: str = "union",
     level: float = 0.95,
     num_resamples: int = 1000,
 ) -> IccInterval:
     """Estimate and interval of the ICC.
 
-    ``interval``: "bootstrap" resamples clusters (expanded percentiles, any method); "profile" is
-    the set of rho that the beta-binomial likelihood ratio does not reject, one-sided at rho = 0
-    (method "beta-binomial" only; ``rng`` is not used).
+    ``interval``: "bootstrap" resamples clusters (expanded percentiles); "profile" is the set of rho
+    that the beta-binomial likelihood ratio does not reject (``rng`` is not used); "union" spans
+    both. The bootstrap is too short for few prompts with p near 0 (it covers 45 % with 16 prompts
+    of Beta(0.1, 2), where the profile covers 92 %), and the profile is wrong for a p that is not
+    beta (it covers 0 % with 164 prompts of 64 samples and two values of p, where the bootstrap
+    covers 95 %); so "union" is the default.
 
     >>> counts = GroupCounts([0, 1, 4, 2, 0, 3], 4)
     >>> icc_interval(counts, rng=0, method="beta-binomial", interval="profile").high < 1
@@ -174,20 +177,17 @@ def icc_interval(
     """
     data = _checked_cells(counts, method=method, unit=unit)
     cells.check_level(level)
+    if interval not in ("bootstrap", "profile", "union"):
+        raise ValueError(f"interval must be bootstrap, profile or union, got {interval!r}")
     estimate = float(_estimate(data, method))
-    if interval == "profile":
-        if method != "beta-binomial":
-            raise ValueError(f"interval 'profile' needs method 'beta-binomial', got {method!r}")
-        low, high = _profile_interval(data, level=level)
-    elif interval == "bootstrap":
-        rng = np.random.default_rng(rng)
-        boot = cells.resample(data, num_resamples=num_resamples, rng=rng)
+    ends = []
+    if interval != "profile":
+        boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
         draws = _estimate(boot, method)
-        low, high = cells.percentile_interval(draws, level=level, num_clusters=data.num_clusters)
-        if _one_outcome(data):
-            low, high = 0.0, 1.0
-    else:
-        raise ValueError(f"interval must be 'bootstrap' or 'profile', got {interval!r}")
+        ends.append(cells.percentile_interval(draws, level=level, num_clusters=data.num_clusters))
+    if interval != "bootstrap" or _one_outcome(data):
+        ends.append(_profile_interval(data, level=level))
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     return IccInterval(estimate, low, high, method, interval)
 
 

@@ -106,6 +106,13 @@ class Registry:
 
         return add
 
+    def __or__(self, other: Registry) -> Registry:
+        """Both, one after the other. Raises ValueError if they share a name."""
+        both = Registry()
+        for entry in (*self._entries.values(), *other._entries.values()):
+            both.register(entry.name, claim=entry.claim, wrong=entry.wrong)(entry.run)
+        return both
+
     def entries(self, names: Sequence[str] = ()) -> list[Entry]:
         """All entries, or those of the given names. Raises ValueError for an unknown name."""
         unknown = sorted(set(names) - set(self._entries))

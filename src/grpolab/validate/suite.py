@@ -1,4 +1,4 @@
-"""The registered checks of theory against simulation, in two sizes.
+"""The registered checks of theory against simulation, in two sizes; the full one calibrates, too.
 
 Each check plays its mechanism, holds the result against the formula and against a plausible wrong
 formula, and stands only if the first is kept and the second rejected. Counts are tested by the
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from grpolab.validate import checks_dynamics, checks_groups, checks_policies
+from grpolab.validate.calibration import CALIBRATION
 from grpolab.validate.registry import REGISTRY, Entry, Outcome, Size
 
 __all__ = ["FULL", "SMALL", "Outcome", "entries", "run_suite"]
@@ -19,15 +20,19 @@ _MODULES = (checks_groups, checks_dynamics, checks_policies)  # importing them f
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)
 FULL = Size(groups=20_000_000, chains=1 << 20, seed=20260102)
 LEVEL = 1e-3
+_ALL = REGISTRY | CALIBRATION
 
 
-def entries(names: Sequence[str] = ()) -> list[Entry]:
+def entries(names: Sequence[str] = (), *, full: bool = True) -> list[Entry]:
     """The registered checks, all or by name; ValueError for an unknown name.
+
+    The calibration of estimators and tests, which takes minutes, is left out unless ``full`` or
+    asked for by name.
 
     >>> [entry.claim for entry in entries(["all-wrong"])]
     ['P(K = 0) = (1-p)^g']
     """
-    return REGISTRY.entries(names)
+    return (_ALL if names or full else REGISTRY).entries(names)
 
 
 def run_suite(
@@ -43,4 +48,5 @@ def run_suite(
     >>> outcome.passed, len(outcome.checks), len(outcome.failed)
     (True, 20, 0)
     """
-    return REGISTRY.run(names, size=size, level=level, progress=progress)
+    registry = _ALL if names or size == FULL else REGISTRY
+    return registry.run(names, size=size, level=level, progress=progress)

@@ -142,6 +142,23 @@ def test_trl_refuses_a_group_size_that_cuts_groups():
         read(DATA / "trl", ReadOptions(score="correct", group_size=5))
 
 
+def test_prime_rl_episodes_as_verifiers_writes_them():
+    reading = read(DATA / "prime_rl")
+    assert reading.format == "prime-rl"
+    assert by_name(reading.counts) == {
+        "toy/toy/1": (2, 4),
+        "toy/toy/2": (0, 3),
+        "toy/toy/3": (4, 4),
+    }
+    assert reading.counts.step.tolist() == [12, 12, 12]
+    assert "1 of 12 samples have no verdict" in reading.notes[0]  # judges are not counted at all
+    named = read(DATA / "prime_rl", ReadOptions(score="correct"))
+    assert by_name(named.counts) == by_name(reading.counts)
+    effective = read(DATA / "prime_rl" / "rollouts/step_12/train/effective").counts
+    assert effective.provenance.filtered
+    assert "toy/toy/3" not in by_name(effective)
+
+
 def test_trainer_state_alone_is_refused_with_the_reason():
     with pytest.raises(UserError, match="holds no verdicts; give the completions folder"):
         read(DATA / "trl" / "checkpoint-6" / "trainer_state.json")

@@ -129,6 +129,15 @@ def test_prime_rl_failed_episodes_are_no_observations(tmp_path):
     assert "2 of 3 samples have no verdict; 1 groups had none at all" in reading.notes[0]
 
 
+def test_evaluation_episodes_without_a_group_are_grouped_by_task(tmp_path):
+    rows = [episode(1, 1.0), episode(1, 0.0), episode(2, 0.0), {**episode(2, 0.0), "traces": []}]
+    for row in rows:
+        del row["group"]
+    counts = read(write_lines(tmp_path / "traces.jsonl", rows)).counts
+    assert sorted(groups(counts)) == [(12, "gsm8k/k1", 1, 2), (12, "gsm8k/k2", 0, 1)]
+    assert counts.provenance.num_missing == 1
+
+
 def verifiers_row(example, reward, **more):
     row = {"example_id": example, "prompt": [], "completion": [], "reward": reward}
     return {**row, "error": None, "is_completed": True, "metrics": {"correct": reward}, **more}

@@ -1,0 +1,199 @@
+"""Advice in plain words, each with the numbers behind it, and never more than the data carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from grpolab.validate.audit import Audit, GroupPlan
+from grpolab.validate.compare import Difference
+
+_WIDE = 0.10  # an interval wider than this leaves planning open
+
+
+def advise(audit: Audit) -> list[str]:
+    """Sentences about one input, most important first."""
+    if audit.truncated is not None or audit.counts.provenance.filtered:
+        return _filtered(audit)
+    if not audit.plans:
+        return [
+            "Cannot tell how many groups would carry a signal: every prompt has one sample. Draw at"
+            " least as many samples per prompt as the largest group you plan."
+        ]
+    sentences = [_signal(plan) for plan in audit.plans.values()]
+    sentences += [_group_size(audit), *_prompts(audit), _dynamic_sampling(audit)]
+    sentences += [*_more_data(audit), *_sampler(audit)]
+    return sentences
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage, never rounded to 0 or 100 unless it is.
+
+    >>> percent(0.364), percent(0.0004), percent(1.0)
+    ('36%', '<1%', '100%')
+    """
+    if 0 < share < 0.005:
+        return "<1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{100 * share:.0f}%"
+
+
+def _range(plan: GroupPlan) -> str:
+    return f"{percent(plan.prediction.low)} to {percent(plan.prediction.high)}"
+
+
+def _signal(plan: GroupPlan) -> str:
+    p = plan.prediction
+    how = "" if p.method == "thinning" else f", extrapolated by a {p.method} fit"
+    return (
+        f"g={p.group_size}: {percent(p.zero_std)} of the groups ({_range(plan)}{how}) will have"
+        f" identical rewards and no signal: {percent(p.all_wrong)} all wrong,"
+        f" {percent(p.all_right)} all right. The mean success rate alone would have promised"
+        f" {percent(p.iid_mean_p)}."
+    )
+
+
+def _group_size(audit: Audit) -> str:
+    plans = list(audit.plans.values())
+    cheapest = max(plans, key=lambda p: p.frac_mixed / p.prediction.group_size)
+    fullest = max(plans, key=lambda p: p.frac_mixed)
+    per = {p.prediction.group_size: 1000 * p.frac_mixed / p.prediction.group_size for p in plans}
+    if fullest.frac_mixed == 0:
+        return "No planned group size gives a mixed group: these prompts carry no signal at all."
+    g_cheap, g_full = cheapest.prediction.group_size, fullest.prediction.group_size
+    if g_cheap == g_full:
+        return (
+            f"Of the planned sizes, g={g_cheap} has the most mixed groups in every respect:"
+            f" {per[g_cheap]:.0f} per 1000 rollouts."
+        )
+    return (
+        f"At equal rollouts g={g_cheap} gives most mixed groups ({per[g_cheap]:.0f} per 1000"
+        f" rollouts, against {per[g_full]:.0f} at g={g_full}); g={g_full} gives the largest share"
+        f" of mixed groups ({percent(fullest.frac_mixed)}). Larger groups pay only if the learning"
+        " rate or the noise calls for it, not because fewer of them are without a signal."
+    )
+
+
+def _prompts(audit: Audit) -> list[str]:
+    never, some, always = audit.solved
+    total = audit.num_prompts
+    samples = audit.num_samples / total
+    found = [
+        f"{some} of {total} prompts were both solved and failed in about {samples:.0f} samples;"
+        f" {never} were never solved and {always} always."
+    ]
+    if max(never, always) > 0.2 * total:
+        which = "never" if never >= always else "always"
+        change = "easier" if which == "never" else "harder"
+        bound = 3.0 / samples
+        found.append(
+            f"The prompts {which} solved ({percent(max(never, always) / total)}) carry next to no"
+            f" signal at any planned g; more {change} prompts would help. With {samples:.0f}"
+            f" samples a prompt counted so may still have a rate up to {min(bound, 1):.2g} off"
+            f" {'0' if which == 'never' else '1'}."
+        )
+    return found
+
+
+def _dynamic_sampling(audit: Audit) -> str:
+    parts = []
+    for g, plan in audit.plans.items():
+        factor = 1.0 / plan.frac_mixed if plan.frac_mixed > 0 else math.inf
+        parts.append(f"{factor:.1f} at g={g}" if factor < 1000 else f"more than 1000 at g={g}")
+    return (
+        "Dynamic sampling would have to draw this many groups per mixed group: "
+        + ", ".join(parts)
+        + ". It leaves the direction of the expected update as it is and scales the step by the"
+        " same factor."
+    )
+
+
+def _more_data(audit: Audit) -> list[str]:
+    found = []
+    for g, plan in audit.plans.items():
+        p = plan.prediction
+        if g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
+            # half-widths shrink like 1 / sqrt(prompts)
+            distance = max(abs(p.zero_std - 0.5), 0.02)
+            needed = audit.num_prompts * ((p.high - p.low) / 2 / distance) ** 2
+            found.append(
+                f"Cannot tell whether more than half of the groups at g={g} are without a signal"
+                f" ({_range(plan)}); about {_round_up(needed)} prompts would, if the share is"
+                f" {100 * (0.5 + math.copysign(distance, p.zero_std - 0.5)):.0f}%."
+            )
+        elif p.high - p.low > _WIDE:
+            needed = audit.num_prompts * ((p.high - p.low) / _WIDE) ** 2
+            found.append(
+                f"The share at g={g} is known to {100 * (p.high - p.low) / 2:.0f} points either"
+                f" way; about {_round_up(needed)} prompts would make that 5."
+            )
+        if p.method != "thinning":
+            found.append(
+                f"g={g} exceeds the samples of some prompts, so its share rests on a fitted beta;"
+                f" whatever the true distribution with this mean and correlation, it lies between"
+                f" {percent(plan.bound_low)} and {percent(plan.bound_high)}. Draw {g} samples per"
+                " prompt to know it without a model."
+            )
+    return found
+
+
+def _round_up(number: float) -> int:
+    """Two significant digits, upwards: nobody plans for 1,037 prompts.
+
+    >>> _round_up(1037.0), _round_up(12.0)
+    (1100, 12)
+    """
+    unit = int(10 ** max(0, len(str(int(number))) - 2))
+    return math.ceil(number / unit) * unit
+
+
+def _sampler(audit: Audit) -> list[str]:
+    test = audit.independence
+    if not test.identifiable:
+        return [f"Cannot tell whether rollouts of a prompt are independent draws: {test.reason}."]
+    if test.p_value < 0.01:
+        return [
+            f"Rollouts of a group are not independent given the prompt (correlation {test.rho:.3f},"
+            f" p={test.p_value:.3g}): look for seeds shared inside a group, grader outages or a"
+            " policy that changed inside a group before trusting any other number here."
+        ]
+    return [
+        "No sign that rollouts of a group depend on each other beyond the prompt (correlation"
+        f" {test.rho:.3f} with standard error {test.stderr:.3f}, p={test.p_value:.2g})."
+    ]
+
+
+def _filtered(audit: Audit) -> list[str]:
+    fit = audit.truncated
+    if fit is None:
+        return ["Cannot tell how many groups were without a signal: only mixed groups were kept."]
+    return [
+        f"Only mixed groups were kept. If p follows a beta, {percent(1 - fit.frac_kept)} of the"
+        f" groups that were drawn had no signal ({percent(1 - fit.kept_high)} to"
+        f" {percent(1 - fit.kept_low)}), the mean success rate was {fit.mean:.2f} and the"
+        f" correlation {fit.rho:.2f}. A dump from before the filter would tell without the beta."
+    ]
+
+
+def advise_comparison(differences: Sequence[Difference]) -> list[str]:
+    """One sentence per difference: which input has more, or how many prompts would tell."""
+    found = []
+    for d in differences:
+        how = "same prompts" if d.paired else "different prompts"
+        span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {how}"
+        if d.decided:
+            more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
+            near, far = sorted((abs(d.low), abs(d.high)))
+            lead = f"{100 * near:.1f} to {100 * far:.1f} points, {how}"
+            found.append(f"{d.quantity}: {more} is above {less} ({lead}).")
+        else:
+            half = (d.high - d.low) / 2
+            distance = max(abs(d.difference), 0.01)
+            needed = d.num_prompts * (half / distance) ** 2
+            found.append(
+                f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the"
+                f" difference is {100 * distance:.1f} points, about {_round_up(needed)} prompts"
+                " would."
+            )
+    return found

@@ -1,0 +1,237 @@
+"""What success counts on disk say about a GRPO run that has not been started yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grpolab.theory.bounds import zero_std_band
+from grpolab.theory.critical import critical_p
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate import estimate
+from grpolab.validate.estimate import BetaBinomialFit, PassAtK, ZeroStdPrediction
+from grpolab.validate.icc import IccInterval, icc_interval
+from grpolab.validate.independence import PairContrast, pair_contrast
+from grpolab.validate.mixture import Mixture, fit_mixture
+from grpolab.validate.truncated import TruncatedFit, fit_truncated
+
+GROUP_SIZES = (4, 8, 16)
+_SHOWN = 100  # names of prompts that are listed
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One planned group size: the predicted zero-std share and what surrounds it.
+
+    ``critical_p`` is the mean at which half of the groups would have zero std at the measured
+    correlation (NaN where no mean escapes), ``critical_p_prompt`` the threshold of one prompt.
+    ``bound_low`` and ``bound_high`` hold for any distribution of p with this mean and correlation.
+    """
+
+    prediction: ZeroStdPrediction
+    critical_p: float
+    critical_p_prompt: float
+    bound_low: float
+    bound_high: float
+
+    @property
+    def frac_mixed(self) -> float:
+        """Predicted share of groups that carry a signal."""
+        return 1.0 - self.prediction.zero_std
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        p = self.prediction
+        return {
+            "predicted": p.zero_std, "low": p.low, "high": p.high, "iid_mean_p": p.iid_mean_p,
+            "all_wrong": p.all_wrong, "all_right": p.all_right, "method": p.method,
+            "bound_low": self.bound_low, "bound_high": self.bound_high,
+            "p_star": self.critical_p, "p_star_one_prompt": self.critical_p_prompt,
+            "mixed_per_1000_rollouts": 1000.0 * self.frac_mixed / p.group_size,
+            "dynamic_sampling_factor": _inverse(self.frac_mixed),
+        }  # fmt: skip
+
+
+def _inverse(share: float) -> float:
+    return 1.0 / share if share > 0 else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Everything that one table of counts says; fields are None where it cannot say.
+
+    ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
+    """
+
+    label: str
+    counts: GroupCounts
+    format: str
+    solved: tuple[int, int, int]
+    pass_at_k: dict[int, PassAtK]
+    icc: IccInterval | None
+    beta_binomial: BetaBinomialFit | None
+    mixture: Mixture | None
+    plans: dict[int, GroupPlan]
+    independence: PairContrast
+    truncated: TruncatedFit | None
+    warnings: tuple[str, ...]
+
+    @property
+    def num_prompts(self) -> int:
+        """Prompts with at least one verdict."""
+        return len(np.unique(self.counts.prompt_id))
+
+    @property
+    def num_samples(self) -> int:
+        """Verdicts in the table."""
+        return int(self.counts.group_size.sum())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of ``grpolab audit --json`` for one input; advice is added by the caller."""
+        never, some, always = self.solved
+        totals = self.counts.by_prompt()
+        unsolved = totals.prompt_id[totals.num_correct == 0].tolist()
+        names = [self.counts.prompt_names.get(i, str(i)) for i in unsolved[:_SHOWN]]
+        return {
+            "label": self.label,
+            "source": self.counts.provenance.source,
+            "format": self.format,
+            "filtered": self.counts.provenance.filtered,
+            "num_prompts": self.num_prompts,
+            "num_groups": len(self.counts),
+            "num_samples": self.num_samples,
+            "mean_reward": self.counts.mean_reward,
+            "prompts": {
+                "never_solved": never,
+                "sometimes_solved": some,
+                "always_solved": always,
+                "never_solved_names": names,
+            },
+            "pass_at_k": {k: v.value for k, v in self.pass_at_k.items()},
+            "pass_at_k_interval": {k: [v.low, v.high] for k, v in self.pass_at_k.items()},
+            "icc": None if self.icc is None else self.icc._asdict(),
+            "beta_binomial": None if self.beta_binomial is None else self.beta_binomial._asdict(),
+            "zero_std": {g: plan.as_dict() for g, plan in self.plans.items()},
+            "independence": self.independence._asdict(),
+            "truncated": None if self.truncated is None else self.truncated._asdict(),
+            "warnings": list(self.warnings),
+        }
+
+
+def audit(
+    counts: GroupCounts,
+    *,
+    rng: np.random.Generator | int,
+    label: str = "",
+    format: str = "",
+    group_sizes: Sequence[int] = GROUP_SIZES,
+    level: float = 0.95,
+    num_resamples: int = 1000,
+    notes: Sequence[str] = (),
+) -> Audit:
+    """Estimate everything that the counts identify, and warn about the rest.
+
+    Group sizes >= 2. Raises ValueError for group sizes out of range; a table that cannot answer a
+    question gets None there and a warning that says why.
+
+    >>> audit(GroupCounts([0, 1, 4, 2], 4), rng=0, group_sizes=[2]).solved
+    (1, 2, 1)
+    """
+    sizes = sorted(set(group_sizes))
+    if not sizes or sizes[0] < 2:
+        raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
+    generator = np.random.default_rng(rng)
+    totals = counts.by_prompt()
+    never = int(np.sum(totals.num_correct == 0))
+    always = int(np.sum(totals.num_correct == totals.num_samples))
+    solved = (never, len(totals.prompt_id) - never - always, always)
+    warnings = [*notes, *_warnings(counts)]
+    contrast = pair_contrast(counts, rng=generator)
+    common: dict[str, Any] = {"label": label, "counts": counts, "format": format, "solved": solved}
+    if counts.provenance.filtered:
+        fit = _truncated(counts, generator, warnings)
+        return Audit(
+            **common, pass_at_k={}, icc=None, beta_binomial=None, mixture=None, plans={},
+            independence=contrast, truncated=fit, warnings=tuple(warnings),
+        )  # fmt: skip
+    options: dict[str, Any] = {"rng": generator, "level": level, "num_resamples": num_resamples}
+    smallest = int(totals.num_samples.min())
+    scores = {k: estimate.pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
+    identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
+    correlation = icc_interval(counts, **options) if identified else None
+    fit_beta = estimate.fit_beta_binomial(counts) if identified else None
+    plans = {g: _plan(counts, g, fit_beta, **options) for g in sizes if identified or g <= smallest}
+    return Audit(
+        **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
+        mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
+        independence=contrast, truncated=None, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _powers(smallest: int, sizes: Sequence[int]) -> list[int]:
+    """1, 2, 4, ... and the planned sizes, as far as every prompt has that many samples."""
+    powers = {2**i for i in range(smallest.bit_length())}
+    return sorted(k for k in powers | set(sizes) if k <= smallest)
+
+
+def _plan(
+    counts: GroupCounts, group_size: int, fit: BetaBinomialFit | None, **options: Any
+) -> GroupPlan:
+    prediction = estimate.predict_zero_std(counts, group_size, **options)
+    mean = 0.0 if fit is None else fit.mean
+    rho = 0.0 if fit is None else fit.rho
+    if 0.0 < mean < 1.0 and 0.0 < rho < 1.0:
+        band = zero_std_band(group_size, mean=mean, rho=rho)
+        low, high = float(band.low), float(band.high)
+    else:
+        low = high = prediction.zero_std
+    return GroupPlan(
+        prediction=prediction,
+        critical_p=float(critical_p(group_size, rho=rho)),
+        critical_p_prompt=float(critical_p(group_size)),
+        bound_low=low,
+        bound_high=high,
+    )
+
+
+def _truncated(
+    counts: GroupCounts, rng: np.random.Generator, warnings: list[str]
+) -> TruncatedFit | None:
+    warnings.append(
+        "the dump was written after dynamic sampling: pass@k, ICC and zero-std shares computed from"
+        " it would describe mixed groups only and are not reported"
+    )
+    mixed = ~(counts.all_wrong | counts.all_right)
+    if not mixed.all():
+        warnings.append(f"{int((~mixed).sum())} groups without spread were left out of the fit")
+    try:
+        return fit_truncated(counts.select(mixed), rng=rng)
+    except ValueError as err:
+        warnings.append(f"no correction for the filter: {err}")
+        return None
+
+
+def _warnings(counts: GroupCounts) -> list[str]:
+    totals = counts.by_prompt()
+    found = []
+    least, most = int(totals.num_samples.min()), int(totals.num_samples.max())
+    if most == 1:
+        found.append(
+            "one sample per prompt: pass@1 is all that it identifies; the ICC and the zero-std"
+            " share of any group need at least 2 samples per prompt"
+        )
+    elif least < most / 2:
+        found.append(f"prompts have between {least} and {most} samples")
+    if len(totals.prompt_id) < 30:
+        found.append(f"only {len(totals.prompt_id)} prompts: intervals are wide and approximate")
+    steps = np.unique(counts.step)
+    if len(steps) > 1:
+        found.append(
+            f"the rollouts span steps {steps[0]} to {steps[-1]}: the policy changed while they were"
+            " drawn, and prompts are pooled over it"
+        )
+    return found

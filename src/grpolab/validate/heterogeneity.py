@@ -1,0 +1,115 @@
+"""Do prompts differ in difficulty, and what does that do to the share of groups without a signal?
+
+Heterogeneity is not a fault of the sampler: it is there in every real data set, and it is what the
+mean success rate hides.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from grpolab.theory.critical import critical_p
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate import betabin, cells, estimate
+from grpolab.validate.icc import icc
+
+
+class Heterogeneity(NamedTuple):
+    """Tests of one common success rate for all prompts, beside the size of the departure."""
+
+    icc: float
+    tarone_z: float
+    tarone_p: float
+    pearson_x2: float
+    pearson_p: float
+    likelihood_ratio: float
+    likelihood_p: float
+
+
+def heterogeneity(counts: GroupCounts) -> Heterogeneity:
+    """Is the success rate the same for every prompt?
+
+    Tarone's ``Z = [sum (y_i - n_i P)^2 / (P (1-P)) - N] / sqrt(2 sum n_i (n_i - 1))``, one-sided
+    (Tarone 1979, Biometrika 66); Pearson's X^2 on k - 1 degrees of freedom; the likelihood ratio of
+    the beta-binomial, whose null law is half a point mass at 0 and half chi-square on one degree of
+    freedom, because rho = 0 lies on the boundary. One common outcome: statistics 0, p-values 1.
+    Pearson's p-value needs n_i P (1 - P) of at least about 1.
+
+    >>> table = GroupCounts([0] * 32 + [1] * 103 + [2] * 122 + [3] * 80, 3)
+    >>> round(heterogeneity(table).tarone_z, 3)
+    2.736
+    """
+    rho = icc(counts)  # also checks the table
+    data = cells.tabulate(counts)
+    y, n, w = data.num_correct, data.num_samples, data.weight
+    size = float(w @ n)
+    p = float(w @ y) / size
+    if p in (0.0, 1.0):
+        return Heterogeneity(rho, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
+    square = (y - n * p) ** 2 / (p * (1 - p))
+    z = (float(w @ square) - size) / math.sqrt(2.0 * float(w @ (n * (n - 1.0))))
+    x2 = float(w @ (square / n))
+    table = betabin.tails(data)
+    plain = float(betabin.kernel(table, np.array([p]), np.array([0.0]))[0])
+    ratio = max(0.0, 2.0 * (float(betabin.maximise(table).loglik[0]) - plain))
+    return Heterogeneity(
+        icc=rho,
+        tarone_z=z,
+        tarone_p=float(stats.norm.sf(z)),
+        pearson_x2=x2,
+        pearson_p=float(stats.chi2.sf(x2, data.num_clusters - 1)),
+        likelihood_ratio=ratio,
+        likelihood_p=float(stats.chi2.sf(ratio, 1)) / 2 if ratio > 0 else 1.0,
+    )
+
+
+class ZeroStdEffect(NamedTuple):
+    """Zero-std share at one group size by four roads, and the threshold with and without spread.
+
+    ``observed`` is the share among groups of exactly this size (NaN where there are none),
+    ``thinned`` the model-free estimate (NaN for prompts with fewer samples), ``beta_binomial`` the
+    fit, ``iid_mean_p`` the number that ignores heterogeneity. ``critical_p`` is the mean at which
+    half of the groups have zero std; NaN where rho is so large that it happens at every mean.
+    """
+
+    group_size: int
+    observed: float
+    thinned: float
+    beta_binomial: float
+    iid_mean_p: float
+    critical_p_iid: float
+    critical_p: float
+
+
+def zero_std_effect(counts: GroupCounts, group_size: int) -> ZeroStdEffect:
+    """What the spread of p over prompts does to the zero-std share and to its threshold.
+
+    >>> effect = zero_std_effect(GroupCounts([0, 0, 4, 4], 4), 4)
+    >>> effect.thinned, effect.beta_binomial, effect.iid_mean_p
+    (1.0, 1.0, 0.125)
+    """
+    at = counts.group_size == group_size
+    observed = counts.select(at).frac_zero_std if at.any() else math.nan
+    fit = estimate.predict_zero_std(
+        counts, group_size, rng=0, method="beta-binomial", num_resamples=1
+    )
+    enough = int(counts.by_prompt().num_samples.min()) >= group_size
+    thinned = math.nan
+    if enough:
+        thinned = estimate.predict_zero_std(
+            counts, group_size, rng=0, method="thinning", num_resamples=1
+        ).zero_std
+    rho = estimate.fit_beta_binomial(counts).rho
+    return ZeroStdEffect(
+        group_size=group_size,
+        observed=observed,
+        thinned=thinned,
+        beta_binomial=fit.zero_std,
+        iid_mean_p=fit.iid_mean_p,
+        critical_p_iid=float(critical_p(group_size)),
+        critical_p=float(critical_p(group_size, rho=rho)),
+    )

@@ -1,0 +1,63 @@
+"""EvalPlus: ``eval_results.json`` with the statuses of the base and the extended tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.readers import verdicts
+from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.source import Sample, document
+from grpolab.validate.readers.verdicts import Verdicts
+
+FORMAT = "evalplus"
+MANY_FILES = False
+_STATUSES = ("pass", "fail", "timeout")
+
+
+def recognises(sample: Sample) -> bool:
+    """A document with ``eval`` whose entries hold ``base_status``."""
+    if not sample.has("eval", "hash") or not sample.is_document:
+        return False
+    return isinstance(sample.head, dict) and isinstance(sample.head["eval"], dict)
+
+
+def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+    """Verdicts by ``--score plus`` (base and extended tests, the default) or ``--score base``."""
+    (path,) = paths
+    tests = options.score or "plus"
+    if tests not in ("base", "plus"):
+        raise UserError(f"{path}: --score must be base or plus for EvalPlus, got {tests!r}")
+    rows, late = Verdicts(), 0
+    tasks = document(path)
+    tasks = tasks.get("eval") if isinstance(tasks, dict) else None
+    if not isinstance(tasks, dict):
+        raise UserError(f"{path}: expected a document with tasks under 'eval'")
+    for task, samples in tasks.items():
+        if not isinstance(samples, list):
+            raise UserError(f"{path}: {task}: expected a list of samples (a file before 0.2?)")
+        for sample in samples:
+            base = _status(sample, "base_status", path=path, task=task)
+            status = [base]
+            if tests == "plus":
+                if isinstance(sample, dict) and sample.get("plus_status") is None:
+                    raise UserError(
+                        f"{path}: {task}: no plus_status (written with --base-only);"
+                        " pass --score base"
+                    )
+                status.append(_status(sample, "plus_status", path=path, task=task))
+            late += "timeout" in status
+            rows.add(task, float(all(s == "pass" for s in status)))
+    if late:
+        notes.append(f"{path}: {late} samples timed out and count as wrong")
+    return verdicts.count_verdicts(rows, source=path, notes=notes, filtered=bool(options.filtered))
+
+
+def _status(sample: Any, key: str, *, path: Path, task: str) -> str:
+    status = sample.get(key) if isinstance(sample, dict) else None
+    if status not in _STATUSES:
+        raise UserError(f"{path}: {task}: {key} must be pass, fail or timeout, got {status!r:.40}")
+    return str(status)

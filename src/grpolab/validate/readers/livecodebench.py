@@ -1,0 +1,42 @@
+"""LiveCodeBench: ``*_eval_all.json`` with one boolean per sample in ``graded_list``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.readers import verdicts
+from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.source import Sample, document
+from grpolab.validate.readers.verdicts import Verdicts
+
+FORMAT = "livecodebench"
+MANY_FILES = False
+
+
+def recognises(sample: Sample) -> bool:
+    """A list of questions with ``graded_list``."""
+    return sample.kind == "json" and sample.has("question_id", "graded_list")
+
+
+def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+    """``graded_list`` per ``question_id``."""
+    (path,) = paths
+    rows = Verdicts()
+    seen: set[str] = set()
+    items = document(path)
+    if not isinstance(items, list):
+        raise UserError(f"{path}: expected a list of questions")
+    for number, item in enumerate(items, start=1):
+        graded = item.get("graded_list") if isinstance(item, dict) else None
+        if not isinstance(graded, list) or not all(isinstance(g, bool) for g in graded):
+            raise UserError(f"{path}: item {number}: graded_list must be a list of true and false")
+        question = str(item.get("question_id"))
+        if question in seen:
+            raise UserError(f"{path}: item {number}: question_id {question} appears twice")
+        seen.add(question)
+        for passed in graded:
+            rows.add(question, float(passed))
+    return verdicts.count_verdicts(rows, source=path, notes=notes, filtered=bool(options.filtered))

@@ -1,0 +1,122 @@
+"""lm-evaluation-harness ``--log_samples``: a line per document and filter, one score each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts, Provenance
+from grpolab.validate.readers.invert import invert_pass_at_k, settle
+from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.source import Sample, located, records
+from grpolab.validate.readers.verdicts import hashable
+
+FORMAT = "lm-eval"
+MANY_FILES = False
+_PASS = re.compile(r"pass(?:@|_at_)(\d+)$")
+
+
+def recognises(sample: Sample) -> bool:
+    """Rows with doc_id, resps and filtered_resps."""
+    return sample.kind == "jsonl" and sample.has("doc_id", "resps", "filtered_resps")
+
+
+def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+    """Counts from pass@k (smallest k) or from a 0/1 metric of the scored samples."""
+    (path,) = paths
+    rows = [(line, row) for line, row in records(path, notes)]
+    if not rows:
+        raise UserError(f"{path}: holds no samples")
+    rows = _pick_filter(rows, options, path=path)
+    with located(f"{path}:{rows[0][0]}"):
+        metric = _metric(rows[0][1], options, path=path)
+    correct, size, names, open_counts, unscored = [], [], [], 0, 0
+    seen: dict[Any, int] = {}
+    for line, row in rows:
+        where = f"{path}:{line}"
+        document = row.get("doc_id")
+        first = seen.setdefault(hashable(document), line)
+        if first != line:
+            raise UserError(f"{where}: doc_id {document} was already in line {first}")
+        with located(where):
+            drawn, scored = _num_samples(row, where=where)
+            low, high = _count(row, metric, scored=scored, where=where)
+        unscored += drawn > scored
+        open_counts += high > low
+        correct.append(settle(low, high, num_samples=scored, where=where))
+        size.append(scored)
+        names.append(str(document))
+    if unscored:
+        notes.append(f"{path}: only the first sample of {unscored} documents was scored")
+    if open_counts:
+        notes.append(
+            f"{path}: {open_counts} documents have {metric} = 1, which leaves the last few samples"
+            " open; they were taken as correct"
+        )
+    return GroupCounts(
+        np.array(correct),
+        np.array(size),
+        prompt_names=dict(enumerate(names)),
+        provenance=Provenance(source=str(path), filtered=bool(options.filtered)),
+    )
+
+
+def _pick_filter(
+    rows: list[tuple[int, dict[str, Any]]], options: ReadOptions, *, path: Path
+) -> list[tuple[int, dict[str, Any]]]:
+    filters = sorted({str(row.get("filter")) for _, row in rows})
+    wanted = options.filter
+    if wanted is None and len(filters) > 1:
+        raise UserError(f"{path}: holds the filters {', '.join(filters)}; pass --filter NAME")
+    kept = [r for r in rows if wanted is None or str(r[1].get("filter")) == wanted]
+    if not kept:
+        raise UserError(f"{path}: no rows of filter {wanted!r}; it has {', '.join(filters)}")
+    return kept
+
+
+def _metric(row: dict[str, Any], options: ReadOptions, *, path: Path) -> str:
+    """The asked metric, else pass@k of the smallest k, else the only one."""
+    names = [m for m in row.get("metrics", []) if isinstance(m, str)]
+    if options.score is not None:
+        if options.score not in row:
+            raise UserError(f"{path}: no metric {options.score!r}; it has {', '.join(names)}")
+        return options.score
+    ranked = sorted((int(m[1]), m[0]) for m in map(_PASS.search, names) if m)
+    by_k = {int(m[1]): name for name in names if (m := _PASS.search(name))}
+    if ranked:
+        return by_k[ranked[0][0]]
+    if len(names) == 1:
+        return names[0]
+    raise UserError(f"{path}: several metrics ({', '.join(names)}); pass --score NAME")
+
+
+def _num_samples(row: dict[str, Any], *, where: str) -> tuple[int, int]:
+    """Samples drawn, and samples that reached the metric."""
+    resps, kept = row.get("resps"), row.get("filtered_resps")
+    if not isinstance(resps, list) or not resps or not isinstance(kept, list) or not kept:
+        raise UserError(f"{where}: resps and filtered_resps must be lists that are not empty")
+    drawn = len(resps[0]) if isinstance(resps[0], list) else 1
+    scored = len(kept[0]) if isinstance(kept[0], list) else 1
+    return drawn, min(scored, drawn)
+
+
+def _count(row: dict[str, Any], metric: str, *, scored: int, where: str) -> tuple[int, int]:
+    value = row.get(metric)
+    if not isinstance(value, bool | int | float):
+        raise UserError(f"{where}: {metric} must be a number, got {value!r:.40}")
+    found = _PASS.search(metric)
+    if found:
+        return invert_pass_at_k(float(value), num_samples=scored, k=int(found[1]), where=where)
+    if scored == 1 and value not in (0, 1):
+        raise UserError(f"{where}: {metric} = {value} is not 0 or 1")
+    if scored > 1:
+        raise UserError(
+            f"{where}: {metric} is one number for {scored} samples; only pass@k can be turned back"
+            " into a count (re-score the samples one by one)"
+        )
+    return int(value), int(value)

@@ -1,0 +1,189 @@
+"""A plain table with one row per completion: JSON lines, JSON, csv or parquet.
+
+Columns are found by their usual names or named by the caller. A column that numbers the samples of
+a problem is used to find rows that were written twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.readers import verdicts
+from grpolab.validate.readers.columns import read_columns
+from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.source import Sample, csv_rows, document, parquet_rows, records
+from grpolab.validate.readers.verdicts import Verdicts, hashable, verdict
+
+FORMAT = "table"
+MANY_FILES = True
+PROBLEM = (
+    "problem_id", "prompt_id", "task_id", "question_id", "example_id", "problem", "prompt", "id",
+)  # fmt: skip
+SCORE = ("correct", "passed", "is_correct", "reward", "score", "acc", "verdict")
+GROUP = ("group_id", "group")
+STEP = ("step", "global_step")
+SAMPLE = ("sample", "sample_id", "sample_idx", "completion_id", "replicate")
+
+
+def recognises(sample: Sample) -> bool:
+    """Any table with a column for the problem and one for the verdict."""
+    return _find(PROBLEM, sample.keys) is not None and _find(SCORE, sample.keys) is not None
+
+
+def _find(candidates: Iterable[str], keys: Iterable[str]) -> str | None:
+    present = set(keys)
+    return next((name for name in candidates if name in present), None)
+
+
+def _choose(
+    wanted: str | None, candidates: tuple[str, ...], sample: Sample, *, what: str
+) -> str | None:
+    if wanted is not None:
+        if wanted not in sample.keys:
+            raise UserError(
+                f"{sample.path}: no column {wanted!r} for the {what};"
+                f" it has {', '.join(sorted(sample.keys)) or 'none'}"
+            )
+        return wanted
+    return _find(candidates, sample.keys)
+
+
+def _need(name: str | None, sample: Sample, *, what: str) -> str:
+    if name is None:
+        raise UserError(
+            f"{sample.path}: no column for the {what}; pass --{what} NAME"
+            f" (columns: {', '.join(sorted(sample.keys)) or 'none'})"
+        )
+    return name
+
+
+def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+    """Read one or several tables; rows of the same problem are pooled over files."""
+    if len(paths) == 1:
+        fast = _read_fast(Sample(paths[0]), options, notes)
+        if fast is not None:
+            return fast
+    rows = Verdicts()
+    for path in paths:
+        _read_rows(Sample(path), options, notes, rows)
+    return verdicts.count_verdicts(
+        rows,
+        source=paths[0] if len(paths) == 1 else paths[0].parent,
+        notes=notes,
+        threshold=options.threshold,
+        filtered=bool(options.filtered),
+    )
+
+
+def _columns(sample: Sample, options: ReadOptions) -> tuple[str, str, str | None, str | None]:
+    problem = _need(
+        _choose(options.problem, PROBLEM, sample, what="problem"), sample, what="problem"
+    )
+    score = _need(_choose(options.score, SCORE, sample, what="score"), sample, what="score")
+    group = _choose(options.group, GROUP, sample, what="group")
+    return problem, score, group, _choose(options.step, STEP, sample, what="step")
+
+
+def _read_fast(sample: Sample, options: ReadOptions, notes: list[str]) -> GroupCounts | None:
+    """JSON lines without groups and steps, the shape of large files; None for anything else."""
+    if sample.kind != "jsonl":
+        return None
+    problem, score, group, step = _columns(sample, options)
+    number = _find(SAMPLE, sample.keys)
+    if group is not None or step is not None:
+        return None
+    others = () if number is None else (number,)
+    table = read_columns(
+        sample.path, first=sample.head, problem=problem, score=score, others=others
+    )
+    if table is None:
+        return None
+    if number is not None:
+        pair = table.problem * (int(table.others[number].max()) + 1) + table.others[number]
+        if len(np.unique(pair)) < len(pair):
+            return None  # the plain reader names the line
+    where = str(sample.path)
+    return verdicts.to_counts(
+        table.problem,
+        verdicts.binarise(table.score, threshold=options.threshold, notes=notes, where=where),
+        names=table.names,
+        source=sample.path,
+        notes=notes,
+        filtered=bool(options.filtered),
+    )
+
+
+def _read_rows(sample: Sample, options: ReadOptions, notes: list[str], rows: Verdicts) -> None:
+    problem, score, group, step = _columns(sample, options)
+    number = _find(SAMPLE, sample.keys)
+    seen: dict[tuple[Any, ...], int] = {}
+    for line, row in _rows(sample, notes):
+        where = f"{sample.path}:{line}"
+        for name in (problem, score, group, step):
+            if name is not None and name not in row:
+                raise UserError(f"{where}: no {name!r} in this row")
+        if number is not None and number in row:
+            key = tuple(hashable(row[n]) for n in (problem, group, step, number) if n is not None)
+            first = seen.setdefault(key, line)
+            if first != line:
+                raise UserError(
+                    f"{where}: {problem} {row[problem]!r:.40} {number} {row[number]!r:.20}"
+                    f" was already in line {first}"
+                )
+        rows.add(
+            row[problem],
+            _score(row[score], where=where),
+            group=None if group is None else row[group],
+            step=None if step is None else _whole(row[step], where=where),
+        )
+
+
+def _rows(sample: Sample, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    if sample.kind == "jsonl":
+        yield from records(sample.path, notes)
+    elif sample.kind == "csv":
+        yield from csv_rows(sample.path)
+    elif sample.kind == "parquet":
+        yield from enumerate(parquet_rows(sample.path), start=1)
+    else:
+        value = document(sample.path)
+        items = value if isinstance(value, list) else [value]
+        for number, item in enumerate(items, start=1):
+            if not isinstance(item, dict):
+                raise UserError(f"{sample.path}: item {number} is not an object")
+            yield number, item
+
+
+_WORDS = {"true": 1.0, "false": 0.0, "": math.nan, "nan": math.nan, "none": math.nan}
+
+
+def _score(value: Any, *, where: str) -> float:
+    """`verdict`, and the words that a csv file has for one."""
+    if not isinstance(value, str):
+        return verdict(value, where=where)
+    word = value.strip().lower()
+    if word in _WORDS:
+        return _WORDS[word]
+    try:
+        return verdict(float(word), where=where)
+    except ValueError:
+        raise UserError(
+            f"{where}: score must be a number or true/false, got {value!r:.60}"
+        ) from None
+
+
+def _whole(value: Any, *, where: str) -> int:
+    try:
+        number = float(value)
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UserError(f"{where}: step must be a whole number, got {value!r:.40}")

@@ -1,0 +1,237 @@
+"""Bytes of a file, whatever they are packed in, and the first look that tells formats apart.
+
+Every error names file and line. A last line that was cut off, as in a file that is still being
+written, is left out and counted; any other broken line is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from grpolab.errors import UserError
+
+MAX_LINE = 256 * 2**20
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+
+
+def packing(path: Path) -> str:
+    """'gzip', 'zstd' or 'none', by the first bytes and not by the name."""
+    with path.open("rb") as handle:
+        head = handle.read(4)
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), "none")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A buffered byte stream, unpacked."""
+    packed = packing(path)
+    if packed == "none":
+        return path.open("rb", buffering=2**20)
+    import pyarrow as pa
+
+    stream = pa.input_stream(str(path), compression=packed, buffer_size=2**20)
+    return io.BufferedReader(stream, 2**20)
+
+
+def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Line number and bytes of every line; at most MAX_LINE + 1 bytes of one."""
+    try:
+        with open_bytes(path) as stream:
+            number = 0
+            while raw := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
+                yield number, raw
+    except (OSError, EOFError) as err:
+        raise UserError(f"{path}: cannot be read to its end ({_reason(err)})") from None
+
+
+def lines(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Line number, text and whether the line was ended, for every line that is not blank."""
+    for number, raw in _raw_lines(path):
+        ended = raw.endswith(b"\n")
+        try:
+            text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as err:
+            if ended:
+                raise UserError(f"{path}:{number}: not UTF-8 text ({err.reason})") from None
+            text = "\ufffd"  # no JSON: a character may have been cut in two
+        if text.strip():
+            yield number, text, ended
+
+
+def _reason(err: BaseException) -> str:
+    return str(err).splitlines()[0] if str(err) else type(err).__name__
+
+
+# what the standard library and pyarrow raise on records and archives of the wrong shape
+_WRONG_SHAPE = (
+    KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, OSError, EOFError,
+    RuntimeError, csv.Error, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def located(where: str) -> Iterator[None]:
+    """Turn what a record of the wrong shape does to the code that reads it into a UserError."""
+    try:
+        yield
+    except _WRONG_SHAPE as err:
+        raise UserError(f"{where}: not a valid record ({_reason(err)})") from None
+
+
+def records(path: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """JSON objects of a JSON-lines file with their line numbers."""
+    for number, text, ended in lines(path):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as err:
+            if not ended:
+                notes.append(f"{path}: last line ({number}) is cut off and was left out")
+                return
+            raise UserError(f"{path}:{number}: not valid JSON ({_reason(err)})") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{path}:{number}: expected a JSON object, got {type(value).__name__}")
+        yield number, value
+
+
+def document(path: Path) -> Any:
+    """The one JSON value that a file holds."""
+    try:
+        with open_bytes(path) as stream:
+            return json.loads(stream.read().decode("utf-8-sig"))
+    except UnicodeDecodeError as err:
+        raise UserError(f"{path}: not UTF-8 text ({err.reason})") from None
+    except (ValueError, RecursionError) as err:
+        raise UserError(f"{path}: not valid JSON ({_reason(err)})") from None
+    except (OSError, EOFError) as err:
+        raise UserError(f"{path}: cannot be read to its end ({_reason(err)})") from None
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a comma- or tab-separated file with a header, with their line numbers."""
+    place = 0
+
+    def feed() -> Iterator[str]:
+        nonlocal place
+        for number, line, _ in lines(path):
+            place = number
+            yield line
+
+    text = feed()
+    header = next(text, "")
+    delimiter = "\t" if "\t" in header and "," not in header else ","
+    with located(f"{path}:1"):
+        columns = next(csv.reader([header.strip("\r\n")], delimiter=delimiter), [])
+    if len(set(columns)) != len(columns):
+        raise UserError(f"{path}:1: column names are not unique")
+    reader = csv.reader(text, delimiter=delimiter)
+    try:
+        for row in reader:
+            if len(row) != len(columns):
+                raise UserError(f"{path}:{place}: {len(row)} fields, but {len(columns)} columns")
+            yield place, dict(zip(columns, row, strict=True))
+    except csv.Error as err:
+        raise UserError(f"{path}:{place}: {err}") from None
+
+
+def parquet_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a parquet file as plain objects."""
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (OSError, ValueError) as err:
+        raise UserError(f"{path}: not a parquet file ({_reason(err)})") from None
+    return rows
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A first look at a file: how it is written and which keys its first record has."""
+
+    path: Path
+
+    @cached_property
+    def kind(self) -> str:
+        """'parquet', 'zip', 'jsonl', 'json', 'csv' or 'unknown'."""
+        with self.path.open("rb") as handle:
+            head = handle.read(4)
+        if head == b"PAR1":
+            return "parquet"
+        if head[:2] == b"PK" and zipfile.is_zipfile(self.path):
+            return "zip"
+        text = self._first_line.lstrip("\ufeff \t")
+        if text[:1] not in ("{", "["):
+            return "csv" if "," in text or "\t" in text else "unknown"
+        if text.startswith("["):
+            return "json"
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return "json" if text.strip() == "{" or self._parses_whole else "jsonl"
+        return "jsonl"
+
+    @property
+    def is_document(self) -> bool:
+        """True when the file is one JSON value, be it on one line or on many."""
+        return self.kind == "json" or (self.kind == "jsonl" and self._one_line)
+
+    @cached_property
+    def _parses_whole(self) -> bool:
+        try:
+            document(self.path)
+        except UserError:
+            return False
+        return True
+
+    @cached_property
+    def _first_line(self) -> str:
+        raw = next((raw for _, raw in _raw_lines(self.path) if raw.strip()), b"")
+        return raw.decode("utf-8", errors="replace")
+
+    @cached_property
+    def _one_line(self) -> bool:
+        filled = (number for number, raw in _raw_lines(self.path) if raw.strip())
+        return next(filled, None) is not None and next(filled, None) is None
+
+    @cached_property
+    def head(self) -> Any:
+        """The whole value of a JSON document, the first record of anything else."""
+        if self.kind == "json":
+            return document(self.path)
+        if self.kind == "jsonl":
+            return next((value for _, value in records(self.path, [])), {})
+        if self.kind == "csv":
+            return next((row for _, row in csv_rows(self.path)), {})
+        return {}
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Column names, keys of the first record, or top-level keys of a document."""
+        if self.kind == "parquet":
+            import pyarrow.parquet as pq
+
+            try:
+                return frozenset(pq.read_schema(self.path).names)
+            except (OSError, ValueError) as err:
+                raise UserError(f"{self.path}: not a parquet file ({_reason(err)})") from None
+        first = self.head
+        if isinstance(first, list):
+            first = first[0] if first else {}
+        return frozenset(first) if isinstance(first, dict) else frozenset()
+
+    def has(self, *names: str) -> bool:
+        """True when every name is among the keys."""
+        return self.keys.issuperset(names)

@@ -1,0 +1,42 @@
+"""verifiers ``outputs/evals/.../results.jsonl``: one row per rollout, grouped by example_id."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.readers import verdicts
+from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.source import Sample, records
+from grpolab.validate.readers.verdicts import Verdicts, verdict
+
+FORMAT = "verifiers"
+MANY_FILES = False
+
+
+def recognises(sample: Sample) -> bool:
+    """Rows with example_id, reward and is_completed."""
+    return sample.kind == "jsonl" and sample.has("example_id", "reward", "is_completed")
+
+
+def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+    """``reward`` (or a named metric) per example; rows with an error have no verdict."""
+    (path,) = paths
+    rows = Verdicts()
+    for line, row in records(path, notes):
+        where = f"{path}:{line}"
+        if "example_id" not in row:
+            raise UserError(f"{where}: no 'example_id' in this row")
+        source = row if options.score in (None, "reward") else row.get("metrics") or {}
+        name = options.score or "reward"
+        if not isinstance(source, dict) or name not in source:
+            raise UserError(f"{where}: no {name!r} in this row")
+        broken = row.get("error") is not None
+        rows.add(row["example_id"], math.nan if broken else verdict(source[name], where=where))
+    return verdicts.count_verdicts(
+        rows, source=path, notes=notes, threshold=options.threshold,
+        filtered=bool(options.filtered),
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Faults of the sampler that show inside one group: shared seeds, position and block effects.
+
+None of these tests needs a prompt to be sampled twice, and none is fooled by difficulty: they ask
+whether the members of a group are exchangeable, or coincide more often than their probabilities
+say.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from grpolab.theory.groups import FloatArray
+
+
+class SeedTest(NamedTuple):
+    """Duplicate rate inside groups against what the sequence probabilities predict."""
+
+    duplicate_rate: float
+    predicted: float
+    stderr: float
+    p_value: float
+    num_groups: int
+
+
+def duplicate_test(
+    sequence_id: npt.ArrayLike, sum_logprob: npt.ArrayLike, *, group_id: npt.ArrayLike
+) -> SeedTest:
+    """Duplicates against log-probabilities: catches shared seeds without a single reward.
+
+    Independent draws of one policy coincide with probability ``P(Y_i = Y_j) = E pi(Y)``, so the
+    share of equal pairs of a group must agree with the mean of exp(sum_logprob). All arguments have
+    shape [R], one entry per rollout; ``sum_logprob`` is under the law that was really sampled
+    (temperature, top-p and top-k included). The test is a z-test over groups. Derived here.
+
+    >>> result = duplicate_test([1, 1, 2, 2], [-5.0] * 4, group_id=[0, 0, 1, 1])
+    >>> result.duplicate_rate, round(result.predicted, 6), result.p_value < 1e-6
+    (1.0, 0.006738, True)
+    """
+    texts, logs, groups = (np.asarray(v) for v in (sequence_id, sum_logprob, group_id))
+    if texts.ndim != 1 or texts.shape != logs.shape or texts.shape != groups.shape:
+        raise ValueError("sequence_id, sum_logprob and group_id must have one shape [R]")
+    if np.any(logs > 1e-6) or np.any(np.isnan(logs)):
+        raise ValueError(f"sum_logprob must be log-probabilities <= 0, got {np.nanmax(logs)}")
+    rows = np.unique(groups, return_inverse=True)[1]
+    size = np.bincount(rows).astype(float)
+    pair = np.stack([rows, np.unique(texts, return_inverse=True)[1]])
+    keys, times = np.unique(pair, axis=1, return_counts=True)
+    equal = np.bincount(keys[0], weights=times * (times - 1.0), minlength=len(size))
+    use = size >= 2
+    if use.sum() < 2:
+        raise ValueError("group_id must name at least 2 groups of at least 2 rollouts")
+    observed = equal[use] / (size * (size - 1))[use]
+    predicted = (np.bincount(rows, weights=np.exp(np.minimum(logs, 0.0))) / size)[use]
+    gap = observed - predicted
+    stderr = float(np.std(gap, ddof=1) / math.sqrt(len(gap)))
+    floor = math.sqrt(float(predicted.mean()) / max(float((size * (size - 1))[use].sum() / 2), 1.0))
+    stderr = max(stderr, floor)
+    z = float(gap.mean()) / stderr if stderr > 0 else (0.0 if gap.mean() == 0 else math.inf)
+    p_value = float(2 * stats.norm.sf(abs(z)))
+    return SeedTest(float(observed.mean()), float(predicted.mean()), stderr, p_value, len(gap))
+
+
+class PositionTest(NamedTuple):
+    """Cochran's Q for the position inside the group."""
+
+    statistic: float
+    p_value: float
+    frac_correct: FloatArray
+
+
+def position_test(rewards: npt.ArrayLike) -> PositionTest:
+    """Does the place of a rollout in its group matter? Cochran's Q, chi-square on g - 1 df.
+
+    ``rewards`` [M, g] of 0 and 1; given its total a group of independent rewards is a random
+    order of them. Finds caching, ranks with another policy version, arrival order. Needs no
+    repeated groups. Source: Cochran 1950, Biometrika 37.
+
+    >>> position_test([[1, 0], [1, 0], [1, 0], [1, 0]]).statistic
+    4.0
+    """
+    matrix = _binary_matrix(rewards)
+    g = matrix.shape[1]
+    row, column = matrix.sum(axis=1), matrix.sum(axis=0)
+    spread = float(np.sum(row * (g - row)))
+    if spread == 0:
+        return PositionTest(0.0, 1.0, matrix.mean(axis=0))
+    value = float((g - 1) * np.sum((column - column.mean()) ** 2) * g / spread)
+    return PositionTest(value, float(stats.chi2.sf(value, g - 1)), matrix.mean(axis=0))
+
+
+class BlockTest(NamedTuple):
+    """Excess correlation of rewards that share a block of their group."""
+
+    rho: float
+    z: float
+    p_value: float
+
+
+def block_test(rewards: npt.ArrayLike, blocks: npt.ArrayLike) -> BlockTest:
+    """Are rewards of one block (device, prefix, arrival window) of a group alike?
+
+    ``rewards`` [M, g] of 0 and 1, ``blocks`` [g] or [M, g] of labels. Given its total K an
+    exchangeable group has pair products of mean ``K(K-1) / (g(g-1))``; the excess over pairs that
+    share a block is zero on average, whatever the prompts. z-test with the exact variance over all
+    orders of each group. Derived here.
+
+    >>> round(block_test([[1, 1, 0, 0], [0, 0, 1, 1]] * 20, [0, 0, 1, 1]).rho, 9)
+    1.0
+    """
+    matrix = _binary_matrix(rewards)
+    g = matrix.shape[1]
+    labels = np.broadcast_to(np.asarray(blocks), matrix.shape)
+    first, second = np.triu_indices(g, 1)
+    same = labels[:, first] == labels[:, second]
+    if same.all() or not same.any():
+        return BlockTest(0.0, 0.0, 1.0)
+    product = matrix[:, first] * matrix[:, second]
+    mean, variance = _permuted_pairs(matrix.sum(axis=1), labels)
+    spread = float(np.sqrt(variance.sum()))
+    if spread == 0:
+        return BlockTest(0.0, 0.0, 1.0)
+    z = float(np.sum(same * product) - mean.sum()) / spread
+    inside, across = float(product[same].mean()), float(product[~same].mean())
+    gap = float(matrix.mean()) - across
+    rho = (inside - across) / gap if gap > 0 else math.nan
+    return BlockTest(rho, z, float(2 * stats.norm.sf(abs(z))))
+
+
+def _permuted_pairs(total: FloatArray, labels: Any) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance [M] of the number of correct pairs that share a block, over all orders.
+
+    Two pairs that share a block have 2, 3 or 4 members together, and m given members are all
+    correct in K(K-1).. / g(g-1).. (m factors each) of the orders.
+    """
+    g = labels.shape[1]
+    partners = (labels[:, :, None] == labels[:, None, :]).sum(axis=2) - 1.0
+    two = partners.sum(axis=1) / 2
+    three = np.sum(partners * (partners - 1), axis=1)
+    four = two**2 - two - three
+
+    def all_correct(members: int) -> FloatArray:
+        chance = np.ones(len(total))
+        for j in range(members):
+            chance = chance * np.maximum(total - j, 0.0) / max(g - j, 1)
+        return chance
+
+    mean = two * all_correct(2)
+    square = mean + three * all_correct(3) + four * all_correct(4)
+    return mean, np.maximum(square - mean**2, 0.0)
+
+
+def _binary_matrix(rewards: npt.ArrayLike) -> FloatArray:
+    matrix = np.asarray(rewards, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] < 2 or len(matrix) == 0:
+        raise ValueError(f"rewards must have shape [M, g] with g >= 2, got {list(matrix.shape)}")
+    if not np.all(np.isin(matrix, (0.0, 1.0))):
+        raise ValueError("rewards must be 0 or 1")
+    return matrix
