@@ -3,7 +3,8 @@
     pip install atheris
     python tests/validate/readers/fuzz_atheris.py corpus/ -max_total_time=600 -max_len=20000
 
-A corpus folder that does not exist is filled from data/ and from the inputs of test_bad_input.py.
+A corpus folder that does not exist is filled from data/, from the inputs of test_bad_input.py and
+from fuzz_corpus.zip, what earlier runs found; a test replays that file.
 An input that raises anything but a UserError is written to the current folder; add it to
 test_bad_input.py.
 """
@@ -11,6 +12,7 @@ test_bad_input.py.
 import contextlib
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,6 +26,8 @@ def fill(corpus: Path) -> None:
     corpus.mkdir(parents=True)
     for i, path in enumerate(p for p in (HERE / "data").rglob("*") if p.is_file()):
         (corpus / f"seed-{i}").write_bytes(path.read_bytes())
+    with zipfile.ZipFile(HERE / "fuzz_corpus.zip") as found:
+        found.extractall(corpus)
     for i, (data, _) in enumerate(CORPUS.values()):
         (corpus / f"bad-{i}").write_bytes(data or b"PK")
 

@@ -115,6 +115,17 @@ def check(path, options=None):
         assert isinstance(read(path, options).counts, GroupCounts)
 
 
+def test_what_the_fuzzer_found(tmp_path):
+    """Inputs that each reached code no other did, kept from a coverage-guided run."""
+    with zipfile.ZipFile(Path(__file__).parent / "fuzz_corpus.zip") as corpus:
+        names = corpus.namelist()
+        for name in names:
+            (tmp_path / "input").write_bytes(corpus.read(name))
+            check(tmp_path / "input")
+            check(tmp_path / "input", ReadOptions(score="correct", group_size=2, threshold=0.5))
+    assert len(names) > 100
+
+
 @given(data=st.data())
 @settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
