@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shutil
 import subprocess
@@ -148,3 +149,13 @@ def test_wheel_guard_can_fail(names: list[str], problem: str, tmp_path: Path) ->
         (package / name).touch()
     assert wheel_problems([*names, "a-1.dist-info/RECORD"], package) == [problem]
     assert wheel_problems(["a/__init__.py", "a/room/b.py"], package) == []
+
+
+def test_readme_quotes_the_committed_findings() -> None:
+    """The findings in README are those of the committed run, word for word."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text.partition("<!-- findings:begin -->")[2].partition("<!-- findings:end -->")[0]
+    quoted = [" ".join(item.split()) for item in re.split(r"^- ", block, flags=re.M)[1:]]
+    committed = json.loads((ROOT / "docs/results/full.json").read_text())["findings"]
+    assert len(quoted) >= 3
+    assert [item for item in quoted if item not in committed] == []
