@@ -1,5 +1,23 @@
-"""Rollouts: one table, and the engines that fill it."""
+"""Rollouts: one table, one protocol, and the engines that fill it."""
 
+from grpolab.validate.rollouts.engine import Draws, Engine, EngineInfo, prompt_seeds
+from grpolab.validate.rollouts.judge import Judged, judge_all
+from grpolab.validate.rollouts.plan import RolloutPlan
+from grpolab.validate.rollouts.stream import Worker, read_run, stream
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw, text_hash
 
-__all__ = ["Rollouts", "SamplingLaw", "text_hash"]
+__all__ = [
+    "Draws",
+    "Engine",
+    "EngineInfo",
+    "Judged",
+    "RolloutPlan",
+    "Rollouts",
+    "SamplingLaw",
+    "Worker",
+    "judge_all",
+    "prompt_seeds",
+    "read_run",
+    "stream",
+    "text_hash",
+]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import Provenance
+from grpolab.validate.rollouts.judge import judge as judge
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw, text_hash
 
 if TYPE_CHECKING:
@@ -65,22 +66,43 @@ def sample(
     law: SamplingLaw,
     generator: torch.Generator,
 ) -> Sampled:
-    """Draw ``num_samples`` completions per prompt; a prompt runs once, its cache is repeated."""
+    """Draw ``num_samples`` completions per prompt text; see `sample_ids`."""
+    ids = [tokenizer(text)["input_ids"] for text in prompts]
+    return sample_ids(
+        model, ids, num_samples=num_samples, law=law, generator=generator,
+        pad=tokenizer.pad_token_id, ends=(tokenizer.eos_token_id,),
+    )  # fmt: skip
+
+
+def sample_ids(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    num_samples: int,
+    law: SamplingLaw,
+    generator: torch.Generator,
+    pad: int,
+    ends: Sequence[int],
+) -> Sampled:
+    """Draw ``num_samples`` completions per prompt; a prompt runs once, its cache is repeated.
+
+    A completion ends with any token of ``ends``. ValueError where prompt and budget exceed the
+    model's context.
+    """
     import torch
 
-    batch = tokenizer(list(prompts), return_tensors="pt", padding=True).to(model.device)
-    length = batch["input_ids"].shape[1]
     limit = getattr(model.config, "max_position_embeddings", None)
+    length = max(map(len, prompts))
     if limit is not None and length + law.max_new_tokens > limit:
         raise ValueError(
             f"prompt of {length} tokens + max_new_tokens={law.max_new_tokens} exceeds the model's"
             f" context of {limit}"
         )
+    ids, mask = _pad_left(prompts, pad=pad, device=model.device)
     with torch.inference_mode():
-        mask = batch["attention_mask"]
         position = (mask.cumsum(dim=1) - 1).clamp(min=0)
         out = model(
-            input_ids=batch["input_ids"], attention_mask=mask, position_ids=position,
+            input_ids=ids, attention_mask=mask, position_ids=position,
             use_cache=True, logits_to_keep=1,
         )  # fmt: skip
         cache = out.past_key_values
@@ -88,32 +110,46 @@ def sample(
         logits = out.logits[:, -1].repeat_interleave(num_samples, dim=0)
         seen = mask.repeat_interleave(num_samples, dim=0)
         place = position[:, -1:].repeat_interleave(num_samples, dim=0)
-        drawn = _decode(model, tokenizer, logits, cache, seen, place, law, generator)
-    return Sampled(batch["input_ids"], mask, *drawn)
+        drawn = _decode(model, logits, cache, seen, place, law, generator, pad, tuple(ends))
+    return Sampled(ids, mask, *drawn)
+
+
+def _pad_left(
+    rows: Sequence[Sequence[int]], *, pad: int, device: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask [B, P]: the last token of every prompt in the last column."""
+    import torch
+
+    length = max(map(len, rows))
+    ids = [[pad] * (length - len(row)) + list(row) for row in rows]
+    mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
 def _decode(
     model: Any,
-    tokenizer: Any,
     logits: torch.Tensor,
     cache: Any,
     seen: torch.Tensor,
     place: torch.Tensor,
     law: SamplingLaw,
     generator: torch.Generator,
+    pad: int,
+    ends: tuple[int, ...],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Token by token until every row has ended or the budget is spent."""
     import torch
 
+    last = torch.tensor(ends, device=logits.device)
     alive = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
     columns: list[tuple[torch.Tensor, ...]] = []
     for step in range(law.max_new_tokens):
         logp = apply_law(logits, law)
         token = torch.multinomial(logp.exp(), 1, generator=generator)
-        drawn = token[:, 0].masked_fill(~alive, tokenizer.pad_token_id)
+        drawn = token[:, 0].masked_fill(~alive, pad)
         picked = logp.gather(1, token)[:, 0]
         columns.append((drawn, alive, picked * alive, _entropy(logp) * alive))
-        alive = alive & (token[:, 0] != tokenizer.eos_token_id)
+        alive = alive & ~torch.isin(token[:, 0], last)
         if step + 1 == law.max_new_tokens or not bool(alive.any()):
             break
         seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
@@ -126,24 +162,42 @@ def _decode(
     return tokens, mask, logprob, entropy
 
 
+def score(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int]],
+    *,
+    law: SamplingLaw,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability and entropy [R, L] of given tokens under the law, by one forward pass.
+
+    Row r scores ``completions[r]`` after ``prompts[r]``; 0 behind its end. This is how draws of
+    another engine are held against this one.
+    """
+    import torch
+
+    length = max(map(len, completions))
+    rows = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=model.device)
+    seen = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
+    logprob = torch.zeros(len(rows), length, device=model.device)
+    entropy = torch.zeros_like(logprob)
+    with torch.inference_mode():
+        logits = model(input_ids=ids, attention_mask=seen).logits
+        for r, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
+            start, size = len(prompt), len(completion)
+            law_logp = apply_law(logits[r, start - 1 : start - 1 + size], law)
+            picked = law_logp.gather(1, ids[r, start : start + size, None])[:, 0]
+            logprob[r, :size], entropy[r, :size] = picked, _entropy(law_logp)
+    return logprob, entropy
+
+
 def completion_texts(tokenizer: Any, sampled: Sampled) -> list[str]:
     """Texts without special tokens; equal rows are decoded once."""
     rows, index = np.unique(sampled.tokens.cpu().numpy(), axis=0, return_inverse=True)
     texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
     return [texts[i] for i in index.reshape(-1)]
-
-
-def judge(task: Task, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[bool]:
-    """Verdicts of len(texts) / len(prompts) completions per prompt; equal texts are judged once."""
-    per_prompt = len(texts) // len(prompts)
-    verdicts: list[bool] = []
-    for i, prompt in enumerate(prompts):
-        known: dict[str, bool] = {}
-        for text in texts[i * per_prompt : (i + 1) * per_prompt]:
-            if text not in known:
-                known[text] = task.verify(prompt, text)
-            verdicts.append(known[text])
-    return verdicts
 
 
 def _batches(prompts: Sequence[Prompt], per_batch: int) -> Iterator[Sequence[Prompt]]:

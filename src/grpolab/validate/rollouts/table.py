@@ -52,7 +52,9 @@ class Rollouts:
 
     ``reward`` is 0, 1 or NaN (no verdict). ``entropy`` is the mean token entropy in nats of the
     sampling law along the completion; ``logprob`` the sum of the log-probabilities of its tokens
-    under that law, so ``-logprob`` is an unbiased estimate of the sequence entropy.
+    under that law, so ``-logprob`` is an unbiased estimate of the sequence entropy. ``entropy`` is
+    NaN where the engine has no full distribution; see `entropies`. ``token_hash`` tells completions
+    apart that decode to one text; tables without it leave it None.
     """
 
     prompt_id: IntArray  # [R]
@@ -64,6 +66,7 @@ class Rollouts:
     logprob: FloatArray  # [R]
     text_hash: IntArray  # [R]
     provenance: Provenance = field(default_factory=Provenance)
+    token_hash: IntArray | None = None  # [R]
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -71,7 +74,8 @@ class Rollouts:
     @property
     def columns(self) -> Mapping[str, npt.NDArray[Any]]:
         """The arrays by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "provenance"}
+        names = [f.name for f in fields(self) if f.name != "provenance"]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def select(self, mask: npt.ArrayLike) -> Rollouts:
         """Keep the rows that a boolean mask or an index array names."""
@@ -101,6 +105,17 @@ class Rollouts:
         return GroupCounts(
             correct[keep], size[keep], prompt_id=keys[0][keep], provenance=Provenance(**info)
         )
+
+    def reward_matrix(self) -> FloatArray:
+        """Rewards [P, n] in the order they were drawn; ValueError for unequal numbers of samples.
+
+        The place of a sample matters: engines that share noise share it between equal places.
+        """
+        prompts, samples = np.unique(self.prompt_id, return_counts=True)
+        if len(set(samples.tolist())) != 1:
+            raise ValueError(f"prompts have between {samples.min()} and {samples.max()} samples")
+        order = np.argsort(self.prompt_id, kind="stable")
+        return self.reward[order].reshape(len(prompts), -1)
 
     def distinct(self, group_size: int) -> float:
         """Mean number of distinct completions among ``group_size`` rollouts of one prompt.
@@ -147,8 +162,12 @@ class Rollouts:
     @classmethod
     def read(cls, path: Path) -> Rollouts:
         """Read what `write` wrote; UserError where it is anything else."""
+        import pyarrow.parquet as pq
+
         from grpolab.store import read_parquet
 
-        names = [f.name for f in fields(cls) if f.name != "provenance"]
-        columns, meta = read_parquet(path, names)
+        needed = [f.name for f in fields(cls) if f.name not in ("provenance", "token_hash")]
+        columns, meta = read_parquet(path, needed)
+        if "token_hash" in pq.read_schema(path).names:
+            columns |= read_parquet(path, ["token_hash"])[0]
         return cls(**columns, provenance=Provenance(**meta["provenance"]))

@@ -7,21 +7,41 @@ from types import MappingProxyType
 
 from grpolab.errors import UserError
 from grpolab.validate.tasks.base import Prompt, Style, Task
+from grpolab.validate.tasks.code import CodeTask
+from grpolab.validate.tasks.code_formats import FORMATS, CodeProblem
 from grpolab.validate.tasks.coins import coins
 from grpolab.validate.tasks.countdown import countdown
 from grpolab.validate.tasks.enumerated import EnumeratedTask, Problem, SplitSizes
+from grpolab.validate.tasks.judging import BatchVerifier, NoVerdict, Verifiable, verify_many
+from grpolab.validate.tasks.load import load_task
+from grpolab.validate.tasks.records import RecordTask
+from grpolab.validate.tasks.rows import load_rows
+from grpolab.validate.tasks.verifiers import VERIFIERS, TrlReward, make_verifier
 
 __all__ = [
+    "FORMATS",
     "TASKS",
+    "VERIFIERS",
+    "BatchVerifier",
+    "CodeProblem",
+    "CodeTask",
     "EnumeratedTask",
+    "NoVerdict",
     "Problem",
     "Prompt",
+    "RecordTask",
     "SplitSizes",
     "Style",
     "Task",
+    "TrlReward",
+    "Verifiable",
     "coins",
     "countdown",
+    "load_rows",
+    "load_task",
     "make_task",
+    "make_verifier",
+    "verify_many",
 ]
 
 TASKS: Mapping[str, Callable[..., Task]] = MappingProxyType(
