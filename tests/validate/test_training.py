@@ -249,9 +249,9 @@ def test_a_run_logs_every_group_and_is_reproducible(setup):
         runs.append((run, twin))
         assert seen == [0, 2, 3]
     (a, first), (b, second) = runs
-    counts = a.counts(CONFIG.group_size)
+    counts = a.counts()
     assert len(counts) == CONFIG.steps * CONFIG.prompts_per_step
-    assert counts == b.counts(CONFIG.group_size)
+    assert counts == b.counts()
     assert a.steps == b.steps
     assert [s.frac_zero_std for s in a.steps] == [
         counts.select(counts.step == i).frac_zero_std for i in range(CONFIG.steps)
@@ -359,9 +359,40 @@ def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
     )  # fmt: skip
     # the loss is a mean over prompts, the simulated one a sum: three prompts, three times the rate
     optimiser = torch.optim.SGD(model.parameters(), lr=3 * rate)
-    draw = Draw(batch, reward.sum(1), advantage, 0.0, 0.0)
+    draw = Draw(batch, reward.sum(1), np.full(3, g), advantage, 0.0, 0.0)
     update(model, optimiser, draw=draw, config=config, task=OneWord(),
            reference=tabular_model(anchor))  # fmt: skip
     gap = np.abs(played.state.logits[:, 0] - model.table.detach().numpy()).max()
     assert gap < 1e-6
     assert np.abs(model.table.detach().numpy() - start).max() > 1e-2
+
+
+def test_a_missing_verdict_is_no_reward_of_zero(setup):
+    """Rollouts without a verdict leave the group: smaller size, no advantage, no false zero."""
+    _, model, tokenizer, _ = setup
+
+    class Flaky:
+        def __init__(self, task):
+            self.task = task
+
+        def __getattr__(self, name):
+            return getattr(self.task, name)
+
+        def verify(self, prompt, completion):
+            return None if completion.startswith("1") else self.task.verify(prompt, completion)
+
+    task = Flaky(setup[0])
+    run = train_grpo(
+        model, tokenizer, task=task, prompts=setup[0].prompts("rl")[:40],
+        config=dataclasses.replace(CONFIG, lr=0.0, steps=2), seed=1,
+    )  # fmt: skip
+    counts = run.counts()
+    assert counts.group_size.min() < CONFIG.group_size
+    picked = setup[0].prompts("rl")[:8]
+    draw = draw_groups(model, tokenizer, task=task, prompts=picked, config=CONFIG,
+                       rng=torch.Generator().manual_seed(0))  # fmt: skip
+    words = tokenizer.batch_decode(draw.batch.tokens, skip_special_tokens=True)
+    missing = np.array([w.startswith("1") for w in words])
+    assert missing.any()
+    assert (draw.advantage[missing] == 0).all()
+    assert draw.group_size.tolist() == (~missing).reshape(-1, CONFIG.group_size).sum(1).tolist()

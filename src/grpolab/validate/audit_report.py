@@ -32,8 +32,9 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
     report.write_page(
         path,
         title="Where will the groups carry a signal?",
-        lead=f"{len(audits)} input{'s' if len(audits) > 1 else ''}, {total:,} verdicts. A group of rollouts whose rewards are"
-        " all equal has zero standard deviation and teaches GRPO nothing.",
+        lead=f"{len(audits)} input{'s' if len(audits) > 1 else ''}, {total:,} verdicts. A group of"
+        " rollouts whose rewards are all equal has zero standard deviation and teaches GRPO"
+        " nothing.",
         parts=parts,
     )
 

@@ -229,7 +229,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
         model, tokenizer, task=task, prompts=rl_prompts(task, job.regime), config=grpo, seed=seed,
         evaluate=evaluate, progress=lambda share: progress(0.9 * share),
     )  # fmt: skip
-    write_counts(out / "groups.parquet", run.counts(g))
+    write_counts(out / "groups.parquet", run.counts())
     for name, prompts, n in (
         ("eval", held_out, config.num_samples),
         ("train", rl_prompts(task, job.regime)[: config.train_prompts], g),

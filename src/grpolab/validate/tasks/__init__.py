@@ -12,7 +12,7 @@ from grpolab.validate.tasks.code_formats import FORMATS, CodeProblem
 from grpolab.validate.tasks.coins import coins
 from grpolab.validate.tasks.countdown import countdown
 from grpolab.validate.tasks.enumerated import EnumeratedTask, Problem, SplitSizes
-from grpolab.validate.tasks.judging import BatchVerifier, NoVerdict, Verifiable, verify_many
+from grpolab.validate.tasks.judging import BatchVerifier, NoVerdict, Verifiable
 from grpolab.validate.tasks.load import load_task
 from grpolab.validate.tasks.records import RecordTask
 from grpolab.validate.tasks.rows import load_rows
@@ -41,7 +41,6 @@ __all__ = [
     "load_task",
     "make_task",
     "make_verifier",
-    "verify_many",
 ]
 
 TASKS: Mapping[str, Callable[..., Task]] = MappingProxyType(

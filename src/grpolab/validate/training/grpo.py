@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,18 +77,23 @@ class GRPORun:
     """What a run leaves behind: every group of every step, one row per step, the evaluations."""
 
     num_correct: list[IntArray] = field(default_factory=list)
+    group_size: list[IntArray] = field(default_factory=list)
     prompt_id: list[IntArray] = field(default_factory=list)
     steps: list[StepLog] = field(default_factory=list)
     evals: list[tuple[int, Any]] = field(default_factory=list)
 
-    def counts(self, group_size: int) -> GroupCounts:
-        """All groups in order; ``step`` is the step that sampled them."""
+    def counts(self) -> GroupCounts:
+        """All groups in order; ``step`` is the step that sampled them.
+
+        A group's size is its number of verdicts; groups without any are left out.
+        """
+        size = np.concatenate(self.group_size)
         per_step = [len(row) for row in self.num_correct]
         return GroupCounts(
-            np.concatenate(self.num_correct),
-            group_size,
-            prompt_id=np.concatenate(self.prompt_id),
-            step=np.repeat(np.arange(len(per_step)), per_step),
+            np.concatenate(self.num_correct)[size > 0],
+            size[size > 0],
+            prompt_id=np.concatenate(self.prompt_id)[size > 0],
+            step=np.repeat(np.arange(len(per_step)), per_step)[size > 0],
         )
 
 
@@ -96,6 +102,7 @@ class Draw(NamedTuple):
 
     batch: Batch  # [M * g, ...]
     num_correct: IntArray  # [M]
+    group_size: IntArray  # [M], rollouts with a verdict
     advantage: FloatArray  # [M * g]
     entropy: float
     frac_truncated: float
@@ -157,7 +164,10 @@ def draw_groups(
     config: GRPOConfig,
     rng: torch.Generator,
 ) -> Draw:
-    """Sample one group per prompt, judge it and look up the advantages."""
+    """Sample one group per prompt, judge it and look up the advantages.
+
+    A rollout without a verdict counts in no group statistic and gets advantage 0.
+    """
     g = config.group_size
     law = SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=config.temperature)
     sampled = sample(
@@ -165,9 +175,12 @@ def draw_groups(
     )
     texts = completion_texts(tokenizer, sampled)
     reward = np.array(judge(task, prompts, texts), dtype=np.float64).reshape(-1, g)
-    num_correct = reward.sum(axis=1).astype(np.int64)
-    value = config.rule.advantages(num_correct, g)
-    advantage = np.where(reward == 1, value.correct[:, None], value.wrong[:, None]).reshape(-1)
+    seen = ~np.isnan(reward)
+    num_correct = np.nansum(reward, axis=1).astype(np.int64)
+    size = seen.sum(axis=1)
+    value = config.rule.advantages(num_correct, np.maximum(size, 1))
+    advantage = np.where(reward == 1, value.correct[:, None], value.wrong[:, None])
+    advantage = np.where(seen, advantage, 0.0).reshape(-1)
     batch = Batch(
         sampled.prompt_ids.repeat_interleave(g, dim=0),
         sampled.prompt_mask.repeat_interleave(g, dim=0),
@@ -176,7 +189,7 @@ def draw_groups(
     )
     entropy = float(sampled.entropy.sum() / sampled.mask.sum())
     ended = (sampled.tokens == tokenizer.eos_token_id).any(dim=1).float().mean()
-    return Draw(batch, num_correct, advantage, entropy, 1.0 - float(ended))
+    return Draw(batch, num_correct, size, advantage, entropy, 1.0 - float(ended))
 
 
 def update(
@@ -244,14 +257,15 @@ def _record(
     norm: float,
     config: GRPOConfig,
 ) -> None:
-    k, g = draw.num_correct, config.group_size
+    k, g = draw.num_correct, draw.group_size
     run.num_correct.append(k)
+    run.group_size.append(g)
     run.prompt_id.append(np.array([p.id for p in prompts], dtype=np.int64))
     run.steps.append(
         StepLog(
             step=step,
-            mean_reward=float(k.mean() / g),
-            frac_zero_std=float(((k == 0) | (k == g)).mean()),
+            mean_reward=float(k.sum() / g.sum()) if g.any() else math.nan,
+            frac_zero_std=float(((k == 0) | (k == g))[g > 0].mean()) if g.any() else math.nan,
             entropy=draw.entropy,
             grad_norm=norm,
             loss=float(parts.loss.detach()),

@@ -1,0 +1,115 @@
+"""What can be asked of the sandbox: a program, and one of three kinds of tests."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeTests:
+    """Tests given as source: HumanEval's ``check``, asserts, pytest functions, unittest classes.
+
+    ``context`` runs before them: imports and helpers that the problem gives. What neither defines
+    is asked of the program, and so is what is imported from a module ``solution``. With
+    ``in_place`` arguments that the program changes are changed for the tests too, whatever the
+    call returns; else only where it returns None.
+    """
+
+    tests: str
+    entry_point: str = ""
+    context: str = ""
+    in_place: bool = False
+
+    def __post_init__(self) -> None:
+        for name, source in (("tests", self.tests), ("context", self.context)):
+            try:
+                compile(source, name, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as err:
+                raise ValueError(f"{name} is no Python: {err}") from err
+
+    def names(self) -> list[str]:
+        """Names that the tests ask of the program.
+
+        >>> CodeTests(tests="assert f(len([1])) == 1").names()
+        ['f']
+        """
+        return sorted(_free_names(self.tests, self.context) | ({self.entry_point} - {""}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseTests:
+    """Tests given as (arguments, expected value) pairs for one function.
+
+    Compared more strictly than by ``==``: bool is no number, NaN equals NaN; lists and tuples are
+    one. ``tolerance`` counts where a float is expected. With ``in_place`` the first argument after
+    the call stands for the value of a call that returned None.
+    """
+
+    cases: Sequence[tuple[Sequence[Any], Any]]
+    entry_point: str
+    tolerance: float = 1e-6
+    in_place: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.cases:
+            raise ValueError("cases must not be empty: every program would pass")
+        if not self.entry_point.isidentifier():
+            raise ValueError(f"entry_point must be a name, got {self.entry_point!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextTests:
+    """Tests given as (standard input, expected standard output) pairs for a whole program.
+
+    Trailing blanks and blank lines at the end do not count; with ``tolerance`` numbers may differ
+    by that much, absolutely or relatively.
+    """
+
+    cases: Sequence[tuple[str, str]]
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.cases:
+            raise ValueError("cases must not be empty: every program would pass")
+
+
+Tests = CodeTests | CaseTests | TextTests
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One program, as source, and its tests."""
+
+    program: str
+    tests: Tests
+
+
+def _free_names(tests: str, context: str) -> set[str]:
+    """Names that the tests read and nobody defines, and what they import from ``solution``."""
+    loaded: set[str] = set()
+    bound: set[str] = set(dir(builtins)) | {"check"}
+    asked: set[str] = set()
+    for source, is_test in ((context, False), (tests, True)):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module == "solution":
+                asked |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+            elif isinstance(node, ast.ExceptHandler) and node.name:
+                bound.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                asked |= {node.attr} if node.value.id == "solution" else set()
+            elif isinstance(node, ast.Name):
+                if isinstance(node.ctx, ast.Load):
+                    loaded |= {node.id} if is_test else set()
+                else:
+                    bound.add(node.id)
+    return (loaded - bound) | asked

@@ -1,0 +1,159 @@
+"""Two sandboxes for one verdict: the program in one, its tests in the other."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpolab.validate.sandbox.child import script
+from grpolab.validate.sandbox.child.values import encode
+from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, TextTests
+from grpolab.validate.sandbox.levels import Level
+from grpolab.validate.sandbox.limits import Limits
+from grpolab.validate.sandbox.outcome import Outcome, Result
+from grpolab.validate.sandbox.text import same_text
+from grpolab.validate.sandbox.worker import Report, Worker, WorkerLost
+
+_VERDICTS = {
+    "pass": Outcome.PASS,
+    "wrong": Outcome.WRONG,
+    "exception": Outcome.EXCEPTION,
+    "oom": Outcome.OOM,
+}
+_LATE = ("cpu", "wall")
+
+
+class Pair:
+    """A server for programs and a server for tests; both are replaced when one fails."""
+
+    def __init__(self, level: Level, limits: Limits, packages: Sequence[Path] = ()) -> None:
+        self._level = level
+        self._limits = limits
+        self._packages = packages
+        self._workers: list[Worker] = []
+
+    def run(self, job: Job) -> Result:
+        """The verdict on one job; SANDBOX_ERROR when a server fails, never an exception."""
+        try:
+            if not self._workers:
+                for _ in range(2):
+                    self._workers.append(Worker(self._level, self._packages))
+            if isinstance(job.tests, TextTests):
+                return self._run_text(job.program, job.tests)
+            return self._run_calls(job.program, job.tests)
+        except WorkerLost as err:
+            self.close()
+            return Result(Outcome.SANDBOX_ERROR, str(self._level), str(err))
+
+    def close(self) -> None:
+        """End both servers; a later `run` starts new ones."""
+        while self._workers:
+            self._workers.pop().close()
+
+    def _result(self, outcome: Outcome, detail: str, *reports: Report) -> Result:
+        return Result(
+            outcome, str(self._level), detail,
+            cpu_seconds=sum(r.cpu_seconds for r in reports),
+            wall_seconds=sum(r.wall_seconds for r in reports),
+            peak_bytes=max(r.peak_bytes for r in reports),
+        )  # fmt: skip
+
+    def _run_text(self, program: str, tests: TextTests) -> Result:
+        worker = self._workers[0]
+        reports: list[Report] = []
+        for i, (given, expected) in enumerate(tests.cases):
+            worker.submit(
+                {"kind": "script", "program": program, "stdin": given,
+                 "limits": self._limits.as_dict()}
+            )  # fmt: skip
+            reports.append(worker.collect())
+            outcome, detail = judge_script(reports[-1])
+            if outcome is Outcome.PASS:
+                got = reports[-1].output.decode("utf-8", "surrogateescape")
+                if not same_text(got, expected, tolerance=tests.tolerance):
+                    outcome = Outcome.WRONG
+            if outcome is not Outcome.PASS:
+                return self._result(outcome, f"case {i}: {detail}".removesuffix(": "), *reports)
+        return self._result(Outcome.PASS, "", *reports)
+
+    def _run_calls(self, program: str, tests: CodeTests | CaseTests) -> Result:
+        limits = self._limits.as_dict()
+        names, trial = describe_tests(tests)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with contextlib.closing(ours), contextlib.closing(theirs):
+            self._workers[0].submit(
+                {"kind": "serve", "program": program, "names": names, "in_place": tests.in_place,
+                 "limits": limits}, [theirs.fileno()],
+            )  # fmt: skip
+            self._workers[1].submit({"kind": "trial", "limits": limits, **trial}, [ours.fileno()])
+        trial_report = self._workers[1].collect()
+        program_report = self._workers[0].collect()
+        outcome, detail = judge_calls(program_report, trial_report)
+        return self._result(outcome, detail, program_report, trial_report)
+
+
+def describe_tests(tests: CodeTests | CaseTests) -> tuple[list[str], dict[str, Any]]:
+    """Names to look for in the program, and the message for the server of tests."""
+    if isinstance(tests, CodeTests):
+        return tests.names(), {
+            "trial": "code", "tests": tests.tests, "context": tests.context,
+            "entry_point": tests.entry_point,
+        }  # fmt: skip
+    cases = [[encode(list(args)), encode(expected)] for args, expected in tests.cases]
+    return [tests.entry_point, "Solution"], {
+        "trial": "cases", "cases": cases, "entry_point": tests.entry_point,
+        "tolerance": tests.tolerance, "in_place": tests.in_place,
+    }  # fmt: skip
+
+
+def judge_script(report: Report) -> tuple[Outcome, str]:
+    """Whether a script ended well; its output is for the caller to compare."""
+    if report.how == "unready":
+        return Outcome.SANDBOX_ERROR, _fallen(report)
+    if report.how in _LATE:
+        return Outcome.TIMEOUT, f"{report.how} limit"
+    if report.how == "output":
+        return Outcome.WRONG, "too much output"
+    if report.how == "exit" and report.code == script.OK:
+        return Outcome.PASS, ""
+    if report.how == "exit" and report.code == script.NO_MEMORY:
+        return Outcome.OOM, "out of memory"
+    return Outcome.EXCEPTION, f"{report.how} {report.code}"
+
+
+def _fallen(report: Report) -> str:
+    said = report.output.decode("utf-8", "replace")
+    return f"the walls did not stand: {said or f'{report.how} {report.code}'}"
+
+
+def judge_calls(program: Report, trial: Report) -> tuple[Outcome, str]:
+    """One outcome from how the program ended and what the tests say.
+
+    Only a wall that did not stand, or tests that never call the program, are no verdict; whatever
+    the program does to its own process, to the channel or to the tests' time is a failure of it.
+    """
+    for report in (program, trial):
+        if report.how == "unready":
+            return Outcome.SANDBOX_ERROR, _fallen(report)
+    said = _verdict(trial)
+    verdict, detail = said.get("verdict", "none"), said.get("detail", "")
+    if verdict in _VERDICTS:
+        return _VERDICTS[verdict], detail
+    if verdict == "vacuous":
+        return Outcome.SANDBOX_ERROR, "the tests never call the program"
+    if program.how in _LATE or trial.how in _LATE:
+        return Outcome.TIMEOUT, f"{program.how if program.how in _LATE else trial.how} limit"
+    if program.how == "signal":
+        return Outcome.EXCEPTION, f"killed by signal {program.code}"
+    return Outcome.EXCEPTION, f"the program stopped answering: {detail or trial.how}"
+
+
+def _verdict(report: Report) -> Mapping[str, str]:
+    if report.how != "exit" or report.code != 0:
+        return {}
+    verdict = json.loads(report.output)
+    return verdict if isinstance(verdict, dict) else {}

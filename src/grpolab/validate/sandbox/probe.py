@@ -1,0 +1,84 @@
+"""Find out what works here: a level counts only if its walls hold when something pushes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from grpolab.errors import UserError
+from grpolab.validate.sandbox.jobs import CaseTests, Job
+from grpolab.validate.sandbox.levels import Level, is_installed
+from grpolab.validate.sandbox.limits import Limits
+from grpolab.validate.sandbox.outcome import Outcome
+from grpolab.validate.sandbox.pair import Pair
+
+_PROGRAM = """
+import os, socket
+
+def attempts(secret, target, pid):
+    def tried(action):
+        try:
+            return bool(action())
+        except OSError:
+            return False
+    return [
+        tried(lambda: open(secret).read()),
+        tried(lambda: open(target, "w")),
+        tried(lambda: os.open("/tmp/made", os.O_CREAT | os.O_WRONLY)),
+        tried(lambda: socket.socket()),
+        tried(lambda: os.fork() or os._exit(0)),
+        tried(lambda: os.execv("/bin/true", ["true"]) or True),
+        tried(lambda: os.kill(pid, 0) or True),
+    ]
+"""
+_WALLS = ("reading a file", "writing a file", "making a file", "opening a socket",
+          "starting a process", "running a program", "signalling its owner")  # fmt: skip
+
+
+@functools.cache
+def broken_walls(level: Level) -> str:
+    """What a program can do at this level that it must not; empty when every wall stands."""
+    if not is_installed(level):
+        return "bwrap is not installed"
+    with tempfile.TemporaryDirectory() as folder:
+        secret = Path(folder) / "secret"
+        secret.write_text("secret")
+        secret.chmod(0o666)
+        Path(folder).chmod(0o777)
+        args = [str(secret), str(Path(folder) / "made"), os.getpid()]
+        pair = Pair(level, Limits())
+        try:
+            for i, wall in enumerate(_WALLS):
+                program = f"{_PROGRAM}\ndef wall(*a):\n    return attempts(*a)[{i}]\n"
+                tests = CaseTests(cases=[(args, False)], entry_point="wall")
+                result = pair.run(Job(program, tests))
+                if result.outcome is not Outcome.PASS:
+                    return f"{wall}: {result.outcome} {result.detail}".strip()
+        finally:
+            pair.close()
+    return ""
+
+
+def choose_level(wanted: Level | None = None, *, unsafe: bool = False) -> Level:
+    """The strongest level whose walls stand, or the wanted one; UserError when there is none.
+
+    ``unsafe`` allows, as the last resort or when wanted, a level that protects verdicts only.
+    """
+    if wanted is Level.UNSAFE and not unsafe:
+        raise UserError("the unsafe level runs code without walls: allow it explicitly (unsafe)")
+    order: Sequence[Level] = [wanted] if wanted else [Level.BUBBLEWRAP, Level.LANDLOCK]
+    reasons = []
+    for level in order:
+        reason = "" if level is Level.UNSAFE else broken_walls(level)
+        if not reason:
+            return level
+        reasons.append(f"{level}: {reason}")
+    if unsafe and wanted is None:
+        return Level.UNSAFE
+    raise UserError(
+        f"no sandbox works here ({'; '.join(reasons)}); install bubblewrap and allow user"
+        " namespaces, or allow the unsafe level"
+    )

@@ -1,0 +1,138 @@
+"""CodeTask: Python problems judged in the sandbox."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from grpolab.errors import UserError
+from grpolab.validate.sandbox import Job, Outcome, Result, Sandbox
+from grpolab.validate.tasks.base import Prompt
+from grpolab.validate.tasks.code_formats import CodeProblem, read_problem
+from grpolab.validate.tasks.extract import extract_program
+from grpolab.validate.tasks.judging import NoVerdict
+from grpolab.validate.tasks.rows import Row
+
+
+class CodeTask:
+    """Problems whose completions are programs; a context manager that owns its sandbox.
+
+    ``sandbox`` makes the sandbox when the first verdict is asked for; by default the strongest
+    that works here. ``outcomes`` counts what came of every program judged so far, and ``level``
+    says behind which walls.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[CodeProblem],
+        *,
+        name: str = "code",
+        sandbox: Callable[[], Sandbox] = Sandbox,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        if not problems:
+            raise UserError(f"task {name} has no problems")
+        self.name = name
+        self.outcomes: Counter[Outcome] = Counter()
+        self._problems = tuple(problems)
+        self._prompts = tuple(Prompt(i, p.prompt, "code") for i, p in enumerate(problems))
+        self._make_sandbox = sandbox
+        self._sandbox: Sandbox | None = None
+        self._progress = progress
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Sequence[Row],
+        *,
+        form: str | None = None,
+        name: str = "code",
+        sandbox: Callable[[], Sandbox] = Sandbox,
+    ) -> Self:
+        """From rows of a data set; the form (see `FORMATS`) is recognised by its columns."""
+        problems = [read_problem(row, number=i, form=form) for i, row in enumerate(rows)]
+        return cls(problems, name=name, sandbox=sandbox)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """One class."""
+        return ("code",)
+
+    @property
+    def level(self) -> str:
+        """Level of isolation of the sandbox; opens it."""
+        return str(self._open().level)
+
+    def prompts(self, split: str = "eval") -> tuple[Prompt, ...]:
+        """All prompts; ``eval`` is the only split."""
+        if split != "eval":
+            raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
+        return self._prompts
+
+    def judge(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[Result]:
+        """The result of every completion, with its outcome and what the program used."""
+        jobs = []
+        for prompt, text in zip(prompts, completions, strict=True):
+            problem = self._problems[prompt.id]
+            program = extract_program(
+                text, prompt_code=problem.prompt_code, entry_point=problem.entry_point
+            )
+            jobs.append(Job(program, problem.tests))
+        results = self._open().run_many(jobs, progress=self._progress)
+        self.outcomes.update(result.outcome for result in results)
+        return results
+
+    def verify_many(
+        self, prompts: Sequence[Prompt], completions: Sequence[str]
+    ) -> list[bool | None]:
+        """One verdict per pair, None where the sandbox failed."""
+        return [result.outcome.verdict for result in self.judge(prompts, completions)]
+
+    def verify(self, prompt: Prompt, completion: str) -> bool:
+        """Whether a completion passes its tests; NoVerdict where the sandbox failed."""
+        (result,) = self.judge([prompt], [completion])
+        verdict = result.outcome.verdict
+        if verdict is None:
+            raise NoVerdict(result.detail)
+        return verdict
+
+    def check_references(self) -> Mapping[int, Result]:
+        """Results of the reference programs that do not pass, by prompt id.
+
+        A problem whose own reference fails has broken tests, or tests that need what a sandbox
+        does not have: leave it out, else it counts as one that no model can solve.
+        """
+        known = [i for i, problem in enumerate(self._problems) if problem.reference]
+        jobs = [Job(self._problems[i].reference, self._problems[i].tests) for i in known]
+        results = self._open().run_many(jobs, progress=self._progress)
+        pairs = zip(known, results, strict=True)
+        return {i: result for i, result in pairs if result.outcome is not Outcome.PASS}
+
+    def without(self, ids: Sequence[int]) -> CodeTask:
+        """The same task without some problems, which are numbered anew."""
+        left = [p for i, p in enumerate(self._problems) if i not in set(ids)]
+        return CodeTask(left, name=self.name, sandbox=self._make_sandbox, progress=self._progress)
+
+    def close(self) -> None:
+        """End the sandbox; a later verdict opens a new one."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
+
+    def _open(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = self._make_sandbox()
+        return self._sandbox

@@ -1,0 +1,118 @@
+"""RecordTask: prompts from a data set, judged by a verifier."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grpolab.errors import UserError
+from grpolab.validate.tasks.base import Prompt
+from grpolab.validate.tasks.judging import NoVerdict
+from grpolab.validate.tasks.rows import Row
+from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict
+
+
+class RecordTask:
+    """One prompt per row; its id is the row's number, its label the column ``label`` if given.
+
+    ``verifier`` is any function (completion, row) -> verdict, or a `TrlReward`. A verifier that
+    raises gives no verdict for that completion, and a RuntimeWarning says how often and why: one
+    bad row must not cost what was already sampled, and must not pass for a wrong answer.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        *,
+        verifier: Verifier | TrlReward,
+        name: str = "records",
+        prompt: str = "prompt",
+        label: str | None = None,
+    ) -> None:
+        for column in (prompt, *([label] if label else [])):
+            missing = next((i for i, row in enumerate(rows) if column not in row), None)
+            if missing is not None:
+                known = ", ".join(sorted(rows[missing]))
+                raise UserError(f"row {missing} has no column {column!r}; it has {known}")
+        self.name = name
+        self._rows = tuple(rows)
+        self._verifier = verifier
+        self._prompts = tuple(
+            Prompt(i, _text(row[prompt]), str(row[label]) if label else "all")
+            for i, row in enumerate(rows)
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in order of first appearance."""
+        return tuple(dict.fromkeys(prompt.label for prompt in self._prompts))
+
+    def prompts(self, split: str = "eval") -> tuple[Prompt, ...]:
+        """All prompts; ``eval`` is the only split."""
+        if split != "eval":
+            raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
+        return self._prompts
+
+    def verify(self, prompt: Prompt, completion: str) -> bool:
+        """Whether a completion is right; NoVerdict where the verifier gives none or raises."""
+        try:
+            verdict = self._judge(prompt, completion)
+        except NoVerdict:
+            raise
+        except Exception as err:
+            raise NoVerdict(f"the verifier raised {type(err).__name__}: {err}") from err
+        if verdict is None:
+            raise NoVerdict("the verifier gave none")
+        return verdict
+
+    def verify_many(
+        self, prompts: Sequence[Prompt], completions: Sequence[str]
+    ) -> list[bool | None]:
+        """One verdict per pair, None where the verifier gives none or raises."""
+        errors: list[Exception] = []
+        verdicts = self._judge_batch(prompts, completions)
+        if verdicts is None:
+            verdicts = []
+            for prompt, text in zip(prompts, completions, strict=True):
+                try:
+                    verdicts.append(self._judge(prompt, text))
+                except Exception as err:
+                    verdicts.append(None)
+                    errors.append(err)
+        if errors:
+            first = errors[0]
+            warnings.warn(
+                f"the verifier of {self.name} raised on {len(errors)} of {len(verdicts)}"
+                f" completions, which have no verdict; first {type(first).__name__}: {first}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return verdicts
+
+    def _judge_batch(
+        self, prompts: Sequence[Prompt], completions: Sequence[str]
+    ) -> list[bool | None] | None:
+        """All at once where the verifier can; None where it cannot or raises."""
+        if not isinstance(self._verifier, TrlReward) or not prompts:
+            return None
+        rows = [self._rows[prompt.id] for prompt in prompts]
+        try:
+            return self._verifier.judge([p.text for p in prompts], completions, rows)
+        except Exception:
+            return None  # one by one, so that one bad completion costs one verdict
+
+    def _judge(self, prompt: Prompt, completion: str) -> bool | None:
+        row = self._rows[prompt.id]
+        if isinstance(self._verifier, TrlReward):
+            return self._verifier.judge([prompt.text], [completion], [row])[0]
+        return as_verdict(self._verifier(completion, row))
+
+
+def _text(prompt: Any) -> str:
+    """A prompt as text: a chat is its last message."""
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, Sequence) and prompt and isinstance(prompt[-1], Mapping):
+        return str(prompt[-1]["content"])
+    raise UserError(f"a prompt must be text or a list of messages, got {type(prompt).__name__}")
