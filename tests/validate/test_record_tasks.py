@@ -170,6 +170,7 @@ def test_chats_and_labels() -> None:
     rows = [{"q": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}], "t": 1}]
     task = RecordTask(rows, verifier=lambda text, row: True, prompt="q", label="t")
     assert [(p.text, p.label) for p in task.prompts()] == [("u", "1")]
+    assert task.prompts()[0].messages == (("system", "s"), ("user", "u"))
     with pytest.raises(UserError, match="got int"):
         RecordTask([{"prompt": 3}], verifier=lambda text, row: True)
     with pytest.raises(UserError, match="split 'eval' only"):

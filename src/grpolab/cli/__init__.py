@@ -39,13 +39,15 @@ def _root(
 def _register() -> None:
     from grpolab.cli.audit import audit
     from grpolab.cli.pstar import pstar
+    from grpolab.cli.rollout import rollout
     from grpolab.cli.simulate import simulate_app
     from grpolab.cli.study import study
+    from grpolab.cli.triage import triage
     from grpolab.cli.verify import verify
 
     app.command()(pstar)
     app.add_typer(simulate_app, name="simulate")
-    for command in (verify, audit, study):
+    for command in (verify, audit, rollout, triage, study):
         app.command()(command)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +14,17 @@ from grpolab.errors import UserError, input_errors
 if TYPE_CHECKING:
     from grpolab.validate.rollouts import RolloutPlan, Rollouts, Worker
     from grpolab.validate.rollouts.engine import Engine
-    from grpolab.validate.tasks import Prompt, Task
+    from grpolab.validate.tasks import Prompt, Verifiable
 
-TaskName = Annotated[str, typer.Option("--task", help="Task by name.")]
+TaskName = Annotated[
+    str, typer.Option("--task", help="countdown, coins, a jsonl or parquet file, or a data set id.")
+]
+VerifierName = Annotated[
+    str, typer.Option("--verifier", help="How records of a file are judged; code needs none.")
+]
+Columns = Annotated[
+    str, typer.Option(help="Columns of prompt and answer of a file, as PROMPT,ANSWER.")
+]
 TaskSeed = Annotated[int, typer.Option(help="Seed of the task's splits.")]
 Split = Annotated[str, typer.Option(help="Split of the task to take prompts from.")]
 Limit = Annotated[int, typer.Option(min=0, help="First so many prompts of the split; 0: all.")]
@@ -37,33 +47,54 @@ GpuMemory = Annotated[float, typer.Option(help="vllm: share of GPU memory to use
 ShardRows = Annotated[int, typer.Option(min=1, help="Completions per file.")]
 
 
-def take_prompts(name: str, *, seed: int, split: str, limit: int) -> tuple[Task, list[Prompt]]:
-    """The task and the prompts to sample."""
-    from grpolab.validate.tasks import make_task
+@contextlib.contextmanager
+def take_prompts(
+    name: str, *, seed: int, split: str, limit: int, verifier: str = "", columns: str = ""
+) -> Iterator[tuple[Verifiable, list[Prompt]]]:
+    """The task and the prompts to sample; a sandbox that the task opens is closed at the end."""
+    task, split = _find_task(name, seed=seed, split=split, verifier=verifier, columns=columns)
+    try:
+        prompts = list(task.prompts(split))
+        if not prompts:
+            raise UserError(f"task {name}: split {split!r} has no prompts")
+        yield task, prompts[:limit] if limit else prompts
+    finally:
+        getattr(task, "close", lambda: None)()
 
-    task = make_task(name, seed=seed)
-    prompts = list(task.prompts(split))
-    if not prompts:
-        raise UserError(f"task {name}: split {split!r} has no prompts")
-    return task, prompts[:limit] if limit else prompts
+
+def _find_task(
+    name: str, *, seed: int, split: str, verifier: str, columns: str
+) -> tuple[Verifiable, str]:
+    """A task by name, or the records in a file or data set; with the split to ask it for."""
+    from grpolab.validate.tasks import TASKS, load_task, make_task
+
+    if name in TASKS or not (Path(name).exists() or "/" in name or "." in name):
+        return make_task(name, seed=seed), split
+    prompt, _, answer = (columns or "prompt,answer").partition(",")
+    loaded = load_task(
+        name, verifier=verifier or None, prompt=prompt, answer=answer or "answer",
+        split="test" if split == "eval" else split,
+    )  # fmt: skip
+    return loaded, "eval"
 
 
-def make_plan(task: Task, *, max_new_tokens: int, **options: Any) -> RolloutPlan:
+def make_plan(task: Verifiable, *, max_new_tokens: int, **options: Any) -> RolloutPlan:
     """The plan of a run; UserError where an option is out of range."""
     from grpolab.validate.rollouts import RolloutPlan, SamplingLaw
 
+    budget = max_new_tokens or getattr(task, "max_new_tokens", 0)
+    if not budget:
+        raise UserError(f"task {task.name} sets no length: give --max-new-tokens")
     law = {name: options.pop(name) for name in ("temperature", "top_k", "top_p")}
     with input_errors():
-        return RolloutPlan(
-            SamplingLaw(max_new_tokens=max_new_tokens or task.max_new_tokens, **law), **options
-        )
+        return RolloutPlan(SamplingLaw(max_new_tokens=budget, **law), **options)
 
 
 def run_one(
     engine: Engine,
     plan: RolloutPlan,
     *,
-    task: Task,
+    task: Verifiable,
     prompts: list[Prompt],
     out: Path,
     worker: Worker | None = None,

@@ -31,6 +31,8 @@ def rollout(
     max_new_tokens: opt.MaxNewTokens = 0,
     seed: opt.Seed = 0,
     task_seed: opt.TaskSeed = 0,
+    verifier: opt.VerifierName = "",
+    columns: opt.Columns = "",
     chat: opt.Chat = False,
     engine: opt.EngineName = "hf",
     device: opt.Device = "cpu",
@@ -53,18 +55,18 @@ def rollout(
     from grpolab.validate.rollouts.make import EngineOptions, make_engine
 
     part = _worker(worker)
-    the_task, prompts = opt.take_prompts(task, seed=task_seed, split=split, limit=limit)
-    plan = opt.make_plan(
-        the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k,
-        num_samples=num_samples, group_size=group_size, seed=seed, chat=chat,
-        rows_per_shard=shard_rows,
-    )  # fmt: skip
-    made = make_engine(
-        model,
-        EngineOptions(engine, device, dtype, batch_rows, adapter, tensor_parallel,
-                      max_model_len or None, gpu_memory),
-    )  # fmt: skip
-    table = opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
+    options = EngineOptions(engine, device, dtype, batch_rows, adapter, tensor_parallel,
+                            max_model_len or None, gpu_memory)  # fmt: skip
+    with opt.take_prompts(
+        task, seed=task_seed, split=split, limit=limit, verifier=verifier, columns=columns
+    ) as (the_task, prompts):
+        plan = opt.make_plan(
+            the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p,
+            top_k=top_k, num_samples=num_samples, group_size=group_size, seed=seed, chat=chat,
+            rows_per_shard=shard_rows,
+        )  # fmt: skip
+        made = make_engine(model, options)
+        table = opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
     summary = _summary(out, finished=table is not None)
     if as_json:
         print_json(summary)

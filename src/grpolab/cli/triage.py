@@ -36,6 +36,8 @@ def triage(
     max_new_tokens: opt.MaxNewTokens = 0,
     seed: opt.Seed = 0,
     task_seed: opt.TaskSeed = 0,
+    verifier: opt.VerifierName = "",
+    columns: opt.Columns = "",
     chat: opt.Chat = False,
     engine: opt.EngineName = "hf",
     device: opt.Device = "cpu",
@@ -55,18 +57,20 @@ def triage(
     from grpolab.validate.rollouts.make import EngineOptions
     from grpolab.validate.triage import triage as compare_runs
 
-    the_task, prompts = opt.take_prompts(task, seed=task_seed, split=split, limit=limit)
-    plan = opt.make_plan(
-        the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k,
-        num_samples=num_samples or 4 * group_size, group_size=group_size, seed=seed, chat=chat,
-        rows_per_shard=shard_rows,
-    )  # fmt: skip
     options = EngineOptions(engine, device, dtype, batch_rows, "", tensor_parallel,
                             max_model_len or None, gpu_memory)  # fmt: skip
-    runs = {
-        label: _run(model, label, options, plan, the_task, prompts, out)
-        for label, model in zip(labels(models), models, strict=True)
-    }
+    with opt.take_prompts(
+        task, seed=task_seed, split=split, limit=limit, verifier=verifier, columns=columns
+    ) as (the_task, prompts):
+        plan = opt.make_plan(
+            the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p,
+            top_k=top_k, num_samples=num_samples or 4 * group_size, group_size=group_size,
+            seed=seed, chat=chat, rows_per_shard=shard_rows,
+        )  # fmt: skip
+        runs = {
+            label: _run(model, label, options, plan, the_task, prompts, out)
+            for label, model in zip(labels(models), models, strict=True)
+        }
     with input_errors():
         found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=seed)
     if html is not None:
@@ -141,7 +145,16 @@ def _print(found: Triage, html: Path | None) -> None:
     g = found.group_size
     print_table(
         f"{found.num_prompts} prompts x {found.samples_per_prompt} samples, g={g}",
-        ["checkpoint", "pass@1", f"pass@{g}", "signal", "+-", "best", "zero std", "token H"],
+        [
+            "checkpoint",
+            "pass@1",
+            f"pass@{g}",
+            "signal",
+            "+-",
+            "best",
+            "zero std",
+            found.entropy_name,
+        ],
         [_row(checkpoint, g) for checkpoint in found.checkpoints],
     )
     for sentence in advise_triage(found):

@@ -13,11 +13,15 @@ Style = Literal["canonical", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One problem as the model reads it; ``id`` is unique within a task, whatever the split."""
+    """One problem as the model reads it; ``id`` is unique within a task, whatever the split.
+
+    A conversation has its (role, content) pairs in ``messages``, and the last content as ``text``.
+    """
 
     id: int
     text: str
     label: str
+    messages: tuple[tuple[str, str], ...] = ()
 
 
 class Task(Protocol):

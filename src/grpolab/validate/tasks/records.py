@@ -39,7 +39,7 @@ class RecordTask:
         self._rows = tuple(rows)
         self._verifier = verifier
         self._prompts = tuple(
-            Prompt(i, _text(row[prompt]), str(row[label]) if label else "all")
+            _prompt(i, row[prompt], str(row[label]) if label else "all")
             for i, row in enumerate(rows)
         )
 
@@ -109,10 +109,18 @@ class RecordTask:
         return as_verdict(self._verifier(completion, row))
 
 
-def _text(prompt: Any) -> str:
-    """A prompt as text: a chat is its last message."""
+def _prompt(index: int, prompt: Any, label: str) -> Prompt:
+    """Read a prompt: text, or a chat as a list of messages with a role and a content."""
     if isinstance(prompt, str):
-        return prompt
-    if isinstance(prompt, Sequence) and prompt and isinstance(prompt[-1], Mapping):
-        return str(prompt[-1]["content"])
-    raise UserError(f"a prompt must be text or a list of messages, got {type(prompt).__name__}")
+        return Prompt(index, prompt, label)
+    if isinstance(prompt, Sequence) and prompt and all(_is_message(m) for m in prompt):
+        pairs = tuple((str(m["role"]), str(m["content"])) for m in prompt)
+        return Prompt(index, pairs[-1][1], label, pairs)
+    raise UserError(
+        f"row {index}: a prompt must be text or a list of messages with role and content, got"
+        f" {type(prompt).__name__}"
+    )
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"role", "content"} <= set(value)

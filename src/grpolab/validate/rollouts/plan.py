@@ -1,0 +1,125 @@
+"""What a run is to draw, how it is cut into shards, and the manifest that pins both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpolab import __version__
+from grpolab.errors import UserError
+from grpolab.store import jsonable, read_json, write_json
+from grpolab.validate.rollouts.engine import EngineInfo
+from grpolab.validate.rollouts.table import SamplingLaw
+
+if TYPE_CHECKING:
+    from grpolab.validate.tasks import Prompt
+
+MANIFEST = "manifest.json"
+_PATH = "engine.model"  # the same model may be reached by another path: its hash decides
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPlan:
+    """``num_samples`` completions per prompt in groups of ``group_size``, at one law and seed.
+
+    ``rows_per_shard`` completions go into a file (whole prompts, at least one). ``chat`` sends
+    prompts through the chat template.
+    """
+
+    law: SamplingLaw
+    num_samples: int
+    group_size: int
+    seed: int
+    chat: bool = False
+    rows_per_shard: int = 4096
+
+    def __post_init__(self) -> None:
+        for name in ("num_samples", "group_size", "rows_per_shard"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed}")
+        if self.num_samples % self.group_size:
+            raise ValueError(
+                f"num_samples must be a multiple of group_size={self.group_size},"
+                f" got {self.num_samples}"
+            )
+
+    def shards(self, num_prompts: int) -> list[range]:
+        """Places of the prompts of every shard.
+
+        >>> law = SamplingLaw(max_new_tokens=4)
+        >>> plan = RolloutPlan(law, num_samples=8, group_size=8, seed=0, rows_per_shard=16)
+        >>> plan.shards(5)
+        [range(0, 2), range(2, 4), range(4, 5)]
+        """
+        size = max(1, self.rows_per_shard // self.num_samples)
+        return [range(i, min(i + size, num_prompts)) for i in range(0, num_prompts, size)]
+
+
+def manifest(
+    plan: RolloutPlan, engine: EngineInfo, *, task: str, prompts: Sequence[Prompt]
+) -> dict[str, Any]:
+    """Everything that the rollouts depend on, in plain JSON types."""
+    return {
+        "grpolab": __version__,
+        "task": task,
+        "num_prompts": len(prompts),
+        "prompts_hash": prompts_hash(prompts),
+        "sampling": plan.law.as_dict(),
+        "num_samples": plan.num_samples,
+        "group_size": plan.group_size,
+        "seed": plan.seed,
+        "chat": plan.chat,
+        "rows_per_shard": plan.rows_per_shard,
+        "engine": engine.as_dict(),
+    }
+
+
+def prompts_hash(prompts: Sequence[Prompt]) -> str:
+    """Hash of ids and texts, in order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for prompt in prompts:
+        talk = getattr(prompt, "messages", None)
+        line = f"{prompt.id}\0{prompt.text}\0{'' if talk is None else talk}\0"
+        digest.update(line.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def open_run(out: Path, wanted: Mapping[str, Any]) -> None:
+    """Write the manifest, or check that the run in ``out`` is this one; UserError if it is not.
+
+    Numbers from two models, laws or versions in one table would be numbers of neither.
+    """
+    path = out / MANIFEST
+    if not path.exists():
+        if out.exists() and any(p for p in out.iterdir() if not p.name.startswith(".")):
+            raise UserError(f"{out}: not empty and not a rollout run; choose another --out")
+        write_json(path, wanted)
+        return
+    there, asked = _flat(read_json(path)), _flat(jsonable(wanted))
+    differ = [key for key in asked if key != _PATH and there.get(key) != asked[key]]
+    if differ:
+        key = differ[0]
+        more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
+        raise UserError(
+            f"{out}: holds another run: {key} was {there.get(key)!r}, now {asked[key]!r}{more};"
+            " choose another --out"
+        )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings under dotted names.
+
+    >>> _flat({"a": {"b": 1}, "c": [2]})
+    {'a.b': 1, 'c': [2]}
+    """
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return found

@@ -1,0 +1,239 @@
+"""Rollouts to disk, shard by shard: kill it at any point, start it again, get the same files.
+
+A run is a folder: ``manifest.json``, ``prompts.jsonl``, ``samples/00000.parquet`` (texts, token
+ids, log-probabilities), ``verdicts/00000.parquet`` and, once all shards are there,
+``rollouts.parquet`` and ``groups.parquet`` (which ``grpolab audit`` reads). Samples are written
+before they are judged, so a verifier cannot lose them; removing ``verdicts`` judges them anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from grpolab.errors import UserError
+from grpolab.store import (
+    SCRATCH,
+    atomic_path,
+    read_json,
+    read_parquet,
+    write_counts,
+    write_json,
+    write_parquet,
+    write_text,
+)
+from grpolab.theory.groups import GroupCounts, IntArray, Provenance
+from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, Engine, texts
+from grpolab.validate.rollouts.judge import judge_all
+from grpolab.validate.rollouts.plan import MANIFEST, RolloutPlan, manifest, open_run
+from grpolab.validate.rollouts.prompts import check_context, encode
+from grpolab.validate.rollouts.table import Rollouts, text_hash
+
+if TYPE_CHECKING:
+    from grpolab.validate.tasks import Prompt, Verifiable
+
+ROLLOUTS, GROUPS, RESULT = "rollouts.parquet", "groups.parquet", "result.json"
+_SAMPLES = ("prompt_id", "sample", "num_tokens", "truncated", "entropy", "logprob", "token_hash")
+_NO_PROGRESS: Callable[[float], None] = lambda share: None  # noqa: E731
+
+
+class Worker(NamedTuple):
+    """Process ``rank`` of the ``workers`` that share a run; each takes every workers-th shard."""
+
+    rank: int = 0
+    workers: int = 1
+
+
+def stream(
+    engine: Engine,
+    plan: RolloutPlan,
+    *,
+    task: Verifiable,
+    prompts: Sequence[Prompt],
+    out: Path,
+    worker: Worker | None = None,
+    progress: Callable[[float], None] = _NO_PROGRESS,
+) -> Rollouts | None:
+    """Draw and judge what is not there yet; the whole table, or None while other parts are missing.
+
+    Each shard has its own seeds, so shards may be drawn in any order, by any number of processes,
+    and a run that was killed continues to the files that it would have written. UserError when
+    ``out`` holds another run, or where a prompt is empty or does not fit the context.
+    """
+    rank, workers = worker or Worker()
+    if not 0 <= rank < workers:
+        raise ValueError(f"rank must lie in 0..{workers - 1}, got {rank}")
+    if not prompts:
+        raise UserError("there are no prompts to draw for")
+    open_run(out, manifest(plan, engine.info, task=task.name, prompts=prompts))
+    if workers == 1:
+        _sweep(out)
+    write_text(out / "prompts.jsonl", "".join(_line(p) for p in prompts))
+    shards = plan.shards(len(prompts))
+    mine = range(rank, len(shards), workers)
+    _draw_missing(engine, plan, prompts, out, [(i, shards[i]) for i in mine], progress)
+    for i in mine:
+        _judge_missing(task, [prompts[j] for j in shards[i]], out, i)
+    progress(1.0)
+    if any(not _shard(out, "verdicts", i).exists() for i in range(len(shards))):
+        return None
+    return _finish(out, task.name, len(shards))
+
+
+def _line(prompt: Prompt) -> str:
+    return json.dumps({"id": prompt.id, "text": prompt.text, "label": prompt.label}) + "\n"
+
+
+def _shard(out: Path, kind: str, index: int) -> Path:
+    return out / kind / f"{index:05d}.parquet"
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run was writing."""
+    for path in out.rglob(f"*{SCRATCH}"):
+        path.unlink()
+
+
+def _draw_missing(
+    engine: Engine,
+    plan: RolloutPlan,
+    prompts: Sequence[Prompt],
+    out: Path,
+    shards: Sequence[tuple[int, range]],
+    progress: Callable[[float], None],
+) -> None:
+    missing = [(i, places) for i, places in shards if not _shard(out, "samples", i).exists()]
+    if not missing:
+        return
+    ids = encode(engine.tokenizer, prompts, chat=plan.chat)
+    check_context(ids, prompts, max_new_tokens=plan.law.max_new_tokens, context=engine.context)
+    for done, (i, places) in enumerate(missing):
+        progress((len(shards) - len(missing) + done) / len(shards))
+        draws = engine.draw(
+            [ids[j] for j in places], num_samples=plan.num_samples, law=plan.law, seed=plan.seed,
+            first=places.start,
+        )  # fmt: skip
+        columns = _columns(engine.tokenizer, [prompts[j].id for j in places], draws)
+        with atomic_path(_shard(out, "samples", i)) as scratch:
+            write_parquet(scratch, columns, {})
+
+
+def _columns(tokenizer: Any, prompt_ids: Sequence[int], draws: Draws) -> dict[str, Any]:
+    """One row per completion, with everything that was drawn."""
+    n = len(draws.tokens) // len(prompt_ids)
+    size = draws.num_tokens
+    entropy = np.full(len(size), np.nan)
+    if draws.entropy is not None:
+        entropy = draws.entropy.sum(axis=1) / size
+    return {
+        "prompt_id": np.repeat(np.asarray(prompt_ids, dtype=np.int64), n),
+        "sample": np.tile(np.arange(n), len(prompt_ids)),
+        "text": texts(tokenizer, draws.tokens),
+        "num_tokens": size,
+        "truncated": draws.truncated,
+        "entropy": entropy,
+        "logprob": draws.logprob.sum(axis=1),
+        "token_hash": _token_hash(draws.tokens),
+        "token_ids": _lists(draws.tokens.astype(np.int32), draws.tokens != NO_TOKEN),
+        "token_logprob": _lists(draws.logprob.astype(np.float32), draws.tokens != NO_TOKEN),
+    }
+
+
+def _token_hash(tokens: IntArray) -> IntArray:
+    """63-bit hashes of the rows without their padding."""
+    rows = (np.trim_zeros(row - NO_TOKEN, "b").astype(np.int64).tobytes() for row in tokens)
+    digests = (hashlib.blake2b(row, digest_size=8).digest() for row in rows)
+    return np.array([int.from_bytes(d, "little") >> 1 for d in digests], dtype=np.int64)
+
+
+def _lists(values: Any, mask: Any) -> Any:
+    """An arrow column of lists from a padded array and the mask of what counts."""
+    import pyarrow as pa
+
+    offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, values[mask])
+
+
+def _judge_missing(task: Verifiable, prompts: Sequence[Prompt], out: Path, index: int) -> None:
+    path = _shard(out, "verdicts", index)
+    if path.exists():
+        return
+    columns, _ = read_parquet(_shard(out, "samples", index), ["text"])
+    judged = judge_all(task, prompts, columns["text"].tolist())
+    reward = np.array(judged.verdicts, dtype=np.float64)
+    meta = {"num_errors": judged.num_errors, "first_error": judged.first_error}
+    with atomic_path(path) as scratch:
+        write_parquet(scratch, {"reward": reward}, meta)
+
+
+def _finish(out: Path, task: str, num_shards: int) -> Rollouts:
+    """Put the shards together and write the tables that others read."""
+    table, errors = _collect(out, num_shards)
+    table.write(out / ROLLOUTS)
+    counts = named_counts(table, task=task)
+    write_counts(out / GROUPS, counts)
+    missing = int(np.isnan(table.reward).sum())
+    write_json(
+        out / RESULT,
+        {
+            "num_rollouts": len(table),
+            "num_missing": missing,
+            "num_verifier_errors": sum(count for count, _ in errors),
+            "first_verifier_error": next((text for _, text in errors if text), ""),
+            "num_empty": int((table.text_hash == text_hash("")).sum()),
+            "frac_truncated": float(table.truncated.mean()),
+            "mean_reward": float(np.nanmean(table.reward)) if missing < len(table) else None,
+        },
+    )
+    return table
+
+
+def _collect(out: Path, num_shards: int) -> tuple[Rollouts, list[tuple[int, str]]]:
+    info = read_json(out / MANIFEST)
+    parts: list[dict[str, Any]] = []
+    errors = []
+    for i in range(num_shards):
+        columns, _ = read_parquet(_shard(out, "samples", i), [*_SAMPLES, "text"])
+        known = {t: text_hash(t) for t in set(columns["text"].tolist())}
+        columns["text_hash"] = np.array([known[t] for t in columns.pop("text")], dtype=np.int64)
+        columns["group"] = columns.pop("sample") // info["group_size"]
+        verdicts, meta = read_parquet(_shard(out, "verdicts", i), ["reward"])
+        parts.append({**columns, **verdicts})
+        errors.append((int(meta["num_errors"]), str(meta["first_error"])))
+    engine = info["engine"]
+    sampling = {**info["sampling"], "engine": engine["name"], "chat": info["chat"]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return (
+        Rollouts(
+            **joined,
+            provenance=Provenance(
+                source=engine["model"], sampling=sampling, seed=info["seed"],
+                versions={**engine["versions"], "grpolab": info["grpolab"]},
+            ),
+        ),
+        errors,
+    )  # fmt: skip
+
+
+def named_counts(table: Rollouts, *, task: str) -> GroupCounts:
+    """Counts whose prompts have names, so that runs over the same prompts can be paired."""
+    counts = table.counts()
+    return GroupCounts(
+        counts.num_correct,
+        counts.group_size,
+        prompt_id=counts.prompt_id,
+        prompt_names={i: f"{task}/{i}" for i in np.unique(counts.prompt_id).tolist()},
+        provenance=counts.provenance,
+    )
+
+
+def read_run(out: Path) -> Rollouts:
+    """The table of a finished run; UserError when ``out`` is none."""
+    if not (out / ROLLOUTS).is_file():
+        raise UserError(f"{out}: no finished rollout run (no {ROLLOUTS})")
+    return Rollouts.read(out / ROLLOUTS)

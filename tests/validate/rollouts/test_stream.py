@@ -1,0 +1,320 @@
+"""Runs on disk: killed, continued, shared among processes, and never mixed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from grpolab.errors import UserError
+from grpolab.store import read_counts, read_json
+from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
+from grpolab.validate.rollouts import (
+    RolloutPlan,
+    Rollouts,
+    SamplingLaw,
+    Worker,
+    hf,
+    read_run,
+    stream,
+)
+from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo
+from grpolab.validate.rollouts.hf_engine import HFEngine
+from grpolab.validate.rollouts.stream import _token_hash
+from grpolab.validate.tasks import Prompt, make_task
+
+pytest.importorskip("torch")
+TASK = make_task("coins", seed=0)
+PROMPTS = TASK.prompts("eval")[:10]
+PLAN = RolloutPlan(
+    SamplingLaw(max_new_tokens=6), num_samples=8, group_size=4, seed=3, rows_per_shard=16
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    save_model(*build_model(TASK.vocabulary, TinyConfig(hidden=32, layers=1), seed=0), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    table = stream(HFEngine(folder), PLAN, task=TASK, prompts=PROMPTS, out=out)
+    return out, table
+
+
+def same(a: Rollouts, b: Rollouts) -> bool:
+    columns = zip(a.columns.values(), b.columns.values(), strict=True)
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in columns)
+
+
+def test_everything_is_kept(whole):
+    out, table = whole
+    assert len(table) == 80
+    assert sorted(p.name for p in (out / "samples").iterdir()) == [
+        f"0000{i}.parquet" for i in range(5)
+    ]
+    samples = pq.read_table(out / "samples/00000.parquet").to_pylist()
+    first = samples[0]
+    assert len(first["token_ids"]) == first["num_tokens"] == len(first["token_logprob"])
+    assert sum(first["token_logprob"]) == pytest.approx(first["logprob"], abs=1e-4)
+    manifest = read_json(out / "manifest.json")
+    assert manifest["engine"]["model_hash"].startswith("files:")
+    assert set(manifest["engine"]["versions"]) == {"torch", "transformers"}
+    assert manifest["sampling"]["top_k"] == 0
+    assert (manifest["seed"], manifest["num_samples"]) == (3, 8)
+    lines = (out / "prompts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [p.id for p in PROMPTS]
+    assert same(read_run(out), table)
+    counts = read_counts(out / "groups.parquet")
+    assert counts.group_size.tolist() == [4] * 20
+    assert counts.prompt_names[PROMPTS[0].id] == f"coins/{PROMPTS[0].id}"
+    assert table.provenance.source == manifest["engine"]["model"]
+
+
+def test_columns_are_those_of_the_tokens(whole, folder):
+    """Entropy and log-probability of every row, recomputed from its token ids."""
+    out, table = whole
+    model, tokenizer = load_model(folder)
+    rows = pq.read_table(out / "samples/00000.parquet").to_pylist()
+    text = {p.id: p.text for p in PROMPTS}
+    asked = [tokenizer(text[row["prompt_id"]])["input_ids"] for row in rows]
+    logprob, entropy = hf.score(model, asked, [r["token_ids"] for r in rows], law=PLAN.law)
+    size = np.array([len(r["token_ids"]) for r in rows])
+    assert len(set(size)) > 1
+    np.testing.assert_allclose(
+        table.entropy[: len(rows)], entropy.sum(dim=1).numpy() / size, atol=1e-5
+    )
+    np.testing.assert_allclose(table.logprob[: len(rows)], logprob.sum(dim=1).numpy(), atol=1e-4)
+    assert [r["text"] for r in rows] == tokenizer.batch_decode(
+        [r["token_ids"] for r in rows], skip_special_tokens=True
+    )
+
+
+def test_token_hashes_tell_sequences_apart_and_nothing_else():
+    rows = np.array([[0, 1, NO_TOKEN], [1, 0, NO_TOKEN], [0, 1, 0], [0, 1, NO_TOKEN]])
+    found = _token_hash(rows)
+    assert len(set(found.tolist())) == 3
+    assert found[0] == found[3]
+    wider = np.pad(rows, ((0, 0), (0, 2)), constant_values=NO_TOKEN)
+    assert np.array_equal(_token_hash(wider), found)
+
+
+def test_a_run_is_continued_to_the_same_numbers(whole, folder, tmp_path):
+    _, table = whole
+    first = stream(HFEngine(folder), PLAN, task=TASK, prompts=PROMPTS, out=tmp_path / "r")
+    for lost in ("samples/00003", "verdicts/00003", "verdicts/00001"):
+        (tmp_path / f"r/{lost}.parquet").unlink()
+    (tmp_path / "r/samples/.00003.parquet.abc.partial").write_text("torn")
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "r/samples").glob("0*.parquet")}
+    again = stream(HFEngine(folder), PLAN, task=TASK, prompts=PROMPTS, out=tmp_path / "r")
+    assert same(first, table)
+    assert same(again, table)
+    assert all(p.stat().st_mtime_ns == t for p, t in kept.items())
+    assert not list((tmp_path / "r/samples").glob("*.partial"))
+
+
+def test_a_finished_run_needs_no_weights(whole, folder):
+    class NoWeights(HFEngine):
+        @property
+        def _loaded(self):
+            raise AssertionError("weights were loaded")
+
+    out, table = whole
+    again = stream(NoWeights(folder), PLAN, task=TASK, prompts=PROMPTS, out=out)
+    assert same(again, table)
+
+
+def test_workers_share_a_run(whole, folder, tmp_path):
+    out = tmp_path / "r"
+    engine = HFEngine(folder)
+    parts = [
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out, worker=Worker(rank, 3))
+        for rank in (1, 0, 2)
+    ]
+    assert parts[:2] == [None, None]
+    assert same(parts[2], whole[1])
+    with pytest.raises(ValueError, match=r"rank must lie in 0\.\.2, got 3"):
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out, worker=Worker(3, 3))
+
+
+def test_a_killed_process_loses_only_the_shard_it_was_at(whole, folder, tmp_path):
+    out = tmp_path / "r"
+    code = textwrap.dedent(f"""
+        import sys, time
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        import test_stream as t
+        from grpolab.validate.rollouts.hf_engine import HFEngine
+        class Slow(HFEngine):
+            def draw(self, *args, **kwargs):
+                time.sleep(0.2)
+                return super().draw(*args, **kwargs)
+        from pathlib import Path
+        engine, out = Slow({str(folder)!r}), Path({str(out)!r})
+        t.stream(engine, t.PLAN, task=t.TASK, prompts=t.PROMPTS, out=out)
+    """)
+    child = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while not (out / "samples/00001.parquet").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert not (out / "rollouts.parquet").exists()
+    with pytest.raises(UserError, match="no finished rollout run"):
+        read_run(out)
+    assert same(stream(HFEngine(folder), PLAN, task=TASK, prompts=PROMPTS, out=out), whole[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"seed": 4}, "seed"),
+        ({"law": SamplingLaw(max_new_tokens=6, temperature=0.5)}, "sampling.temperature"),
+        ({"num_samples": 4}, "num_samples"),
+    ],
+)
+def test_another_run_is_not_mixed_in(whole, folder, change, key):
+    import dataclasses
+
+    other = dataclasses.replace(PLAN, **change)
+    with pytest.raises(UserError, match=f"holds another run: {key} was"):
+        stream(HFEngine(folder), other, task=TASK, prompts=PROMPTS, out=whole[0])
+
+
+def test_other_prompts_models_and_folders_are_refused(whole, folder, tmp_path):
+    engine = HFEngine(folder)
+    with pytest.raises(UserError, match="holds another run: num_prompts"):
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS[:5], out=whole[0])
+    with pytest.raises(UserError, match="holds another run: prompts_hash"):
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS[::-1], out=whole[0])
+    save_model(
+        *build_model(TASK.vocabulary, TinyConfig(hidden=32, layers=1), seed=1), tmp_path / "m"
+    )
+    with pytest.raises(UserError, match=r"holds another run: engine\.model_hash"):
+        stream(HFEngine(tmp_path / "m"), PLAN, task=TASK, prompts=PROMPTS, out=whole[0])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("")
+    with pytest.raises(UserError, match="not empty and not a rollout run"):
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=tmp_path / "mine")
+    with pytest.raises(UserError, match="no prompts"):
+        stream(engine, PLAN, task=TASK, prompts=[], out=tmp_path / "new")
+
+
+class Fixed:
+    """An engine without a model: completions by a table, no entropies."""
+
+    context = 40
+    info = EngineInfo("fixed", "m", "h", {}, {}, {})
+
+    class tokenizer:
+        chat_template = None
+
+        def __new__(cls, text):
+            return {"input_ids": [1] * max(len(text), 1)}
+
+        @staticmethod
+        def batch_decode(rows, *, skip_special_tokens):
+            return ["".join("?ab"[t] for t in row if t) for row in rows]
+
+    def draw(self, prompts, *, num_samples, law, seed, first=0):
+        pattern = np.array([[1, 2, 0], [2, 0, NO_TOKEN], [0, NO_TOKEN, NO_TOKEN], [1, 1, 1]])
+        tokens = np.tile(pattern, (len(prompts) * num_samples // 4, 1))
+        logprob = np.where(tokens == NO_TOKEN, 0.0, -0.5)
+        return Draws(tokens, logprob, None, np.tile([False] * 3 + [True], len(tokens) // 4))
+
+
+class Grumpy:
+    """Raises on 'b', has no verdict for the empty completion."""
+
+    name = "grumpy"
+
+    def verify(self, prompt, completion):
+        if completion == "b":
+            raise OSError("grader is down")
+        return None if completion == "" else completion == "ab"
+
+
+def test_failing_verifiers_and_empty_completions_are_counted(tmp_path):
+    prompts = [Prompt(i, "x", "") for i in range(3)]
+    out = tmp_path / "r"
+    table = stream(Fixed(), PLAN, task=Grumpy(), prompts=prompts, out=out)
+    assert table.reward[:4].tolist()[0] == 1
+    assert np.isnan(table.reward[1:3]).all()
+    assert table.reward[3] == 0
+    assert np.isnan(table.entropy).all()
+    assert table.num_tokens[:4].tolist() == [3, 2, 1, 3]
+    assert table.truncated[:4].tolist() == [False, False, False, True]
+    result = read_json(out / "result.json")
+    assert result["num_missing"] == 12
+    assert result["num_verifier_errors"] == 6
+    assert result["first_verifier_error"] == "OSError: grader is down"
+    assert result["num_empty"] == 6
+    assert read_counts(out / "groups.parquet").group_size.tolist() == [2] * 6
+
+    class Mended(Grumpy):
+        def verify(self, prompt, completion):
+            return completion == "ab"
+
+    for path in (out / "verdicts").iterdir():
+        path.unlink()
+    again = stream(Fixed(), PLAN, task=Mended(), prompts=prompts, out=out)
+    assert not np.isnan(again.reward).any()
+    assert np.array_equal(again.logprob, table.logprob)
+
+
+def test_every_shard_is_drawn_at_its_own_place(tmp_path):
+    """Shards that all said they were first would share their noise."""
+    places = []
+
+    class Recording(Fixed):
+        def draw(self, prompts, *, first, **options):
+            places.append((first, len(prompts)))
+            return super().draw(prompts, first=first, **options)
+
+    prompts = [Prompt(i, "x", "") for i in range(5)]
+    stream(Recording(), PLAN, task=Grumpy(), prompts=prompts, out=tmp_path / "r")
+    assert places == [(0, 2), (2, 2), (4, 1)]
+
+
+def test_a_verifier_that_never_answers_leaves_a_run(tmp_path):
+    class Silent:
+        name = "silent"
+
+        def verify(self, prompt, completion):
+            return None
+
+    out = tmp_path / "r"
+    table = stream(Fixed(), PLAN, task=Silent(), prompts=[Prompt(0, "x", "")], out=out)
+    assert np.isnan(table.reward).all()
+    assert read_json(out / "result.json")["mean_reward"] is None
+
+
+def test_long_prompts_stop_the_run_before_it_starts(tmp_path):
+    prompts = [Prompt(0, "x", ""), Prompt(1, "x" * 35, "")]
+    with pytest.raises(UserError, match="1 of 2 prompts do not fit the context of 40"):
+        stream(Fixed(), PLAN, task=Grumpy(), prompts=prompts, out=tmp_path / "r")
+    assert not (tmp_path / "r/samples").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_samples": 0}, "num_samples must be >= 1"),
+        ({"num_samples": 6}, "num_samples must be a multiple of group_size=4, got 6"),
+        ({"seed": -1}, "seed must be >= 0"),
+        ({"rows_per_shard": 0}, "rows_per_shard must be >= 1"),
+    ],
+)
+def test_bad_plans_are_refused(change, message):
+    import dataclasses
+
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PLAN, **change)
