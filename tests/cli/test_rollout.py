@@ -110,3 +110,21 @@ def test_labels_tell_checkpoints_apart():
     assert labels(["/x/a/last", "/x/b/last"]) == ["a/last", "b/last"]
     with pytest.raises(UserError, match="given twice"):
         labels(["a/b", "a/b/"])
+
+
+def test_code_is_judged_in_a_sandbox_whose_level_is_recorded(models, tmp_path):
+    rows = [
+        {"task_id": f"a/{i}", "prompt": "make 9 with 2 5", "entry_point": "f",
+         "test": "def check(f):\n    assert f(1) == 2\n"}
+        for i in range(2)
+    ]  # fmt: skip
+    source = tmp_path / "code.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    args = (models / "one", "--task", source, "--num-samples", 8, "--max-new-tokens", 3)
+    result = run(rollouts_app, *args, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["sandbox"] in (["bubblewrap"], ["landlock"])
+    assert sum(found["outcomes"].values()) > 0
+    assert "pass" not in found["outcomes"]
+    assert found["mean_reward"] == 0

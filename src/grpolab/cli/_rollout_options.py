@@ -44,15 +44,27 @@ Adapter = Annotated[str, typer.Option(help="vllm: folder of a LoRA adapter.")]
 TensorParallel = Annotated[int, typer.Option(min=1, help="vllm: GPUs per copy of the model.")]
 MaxModelLen = Annotated[int, typer.Option(min=0, help="vllm: context to reserve; 0: the model's.")]
 GpuMemory = Annotated[float, typer.Option(help="vllm: share of GPU memory to use.")]
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Run code without walls where no sandbox works.")
+]
 ShardRows = Annotated[int, typer.Option(min=1, help="Completions per file.")]
 
 
 @contextlib.contextmanager
 def take_prompts(
-    name: str, *, seed: int, split: str, limit: int, verifier: str = "", columns: str = ""
+    name: str,
+    *,
+    seed: int,
+    split: str,
+    limit: int,
+    verifier: str = "",
+    columns: str = "",
+    unsafe: bool = False,
 ) -> Iterator[tuple[Verifiable, list[Prompt]]]:
     """The task and the prompts to sample; a sandbox that the task opens is closed at the end."""
-    task, split = _find_task(name, seed=seed, split=split, verifier=verifier, columns=columns)
+    task, split = _find_task(
+        name, seed=seed, split=split, verifier=verifier, columns=columns, unsafe=unsafe
+    )
     try:
         prompts = list(task.prompts(split))
         if not prompts:
@@ -63,7 +75,7 @@ def take_prompts(
 
 
 def _find_task(
-    name: str, *, seed: int, split: str, verifier: str, columns: str
+    name: str, *, seed: int, split: str, verifier: str, columns: str, unsafe: bool
 ) -> tuple[Verifiable, str]:
     """A task by name, or the records in a file or data set; with the split to ask it for."""
     from grpolab.validate.tasks import TASKS, load_task, make_task
@@ -73,7 +85,7 @@ def _find_task(
     prompt, _, answer = (columns or "prompt,answer").partition(",")
     loaded = load_task(
         name, verifier=verifier or None, prompt=prompt, answer=answer or "answer",
-        split="test" if split == "eval" else split,
+        split="test" if split == "eval" else split, unsafe=unsafe,
     )  # fmt: skip
     return loaded, "eval"
 

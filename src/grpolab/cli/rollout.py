@@ -33,6 +33,7 @@ def rollout(
     task_seed: opt.TaskSeed = 0,
     verifier: opt.VerifierName = "",
     columns: opt.Columns = "",
+    unsafe: opt.Unsafe = False,
     chat: opt.Chat = False,
     engine: opt.EngineName = "hf",
     device: opt.Device = "cpu",
@@ -58,7 +59,13 @@ def rollout(
     options = EngineOptions(engine, device, dtype, batch_rows, adapter, tensor_parallel,
                             max_model_len or None, gpu_memory)  # fmt: skip
     with opt.take_prompts(
-        task, seed=task_seed, split=split, limit=limit, verifier=verifier, columns=columns
+        task,
+        seed=task_seed,
+        split=split,
+        limit=limit,
+        verifier=verifier,
+        columns=columns,
+        unsafe=unsafe,
     ) as (the_task, prompts):
         plan = opt.make_plan(
             the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p,
@@ -114,6 +121,9 @@ def _print(summary: dict[str, Any]) -> None:
     for name, value in summary["entropies"].items():
         if value is not None and value == value:
             typer.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+    if summary["sandbox"]:
+        counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
+        typer.echo(f"judged in a sandbox of level {', '.join(summary['sandbox'])}: {counts}")
     if summary["num_missing"]:
         typer.echo(
             f"! {summary['num_missing']} completions have no verdict;"

@@ -38,6 +38,7 @@ def triage(
     task_seed: opt.TaskSeed = 0,
     verifier: opt.VerifierName = "",
     columns: opt.Columns = "",
+    unsafe: opt.Unsafe = False,
     chat: opt.Chat = False,
     engine: opt.EngineName = "hf",
     device: opt.Device = "cpu",
@@ -60,7 +61,13 @@ def triage(
     options = EngineOptions(engine, device, dtype, batch_rows, "", tensor_parallel,
                             max_model_len or None, gpu_memory)  # fmt: skip
     with opt.take_prompts(
-        task, seed=task_seed, split=split, limit=limit, verifier=verifier, columns=columns
+        task,
+        seed=task_seed,
+        split=split,
+        limit=limit,
+        verifier=verifier,
+        columns=columns,
+        unsafe=unsafe,
     ) as (the_task, prompts):
         plan = opt.make_plan(
             the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p,

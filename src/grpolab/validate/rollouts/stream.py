@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -164,16 +165,23 @@ def _judge_missing(task: Verifiable, prompts: Sequence[Prompt], out: Path, index
     if path.exists():
         return
     columns, _ = read_parquet(_shard(out, "samples", index), ["text"])
+    before = Counter(getattr(task, "outcomes", {}))
     judged = judge_all(task, prompts, columns["text"].tolist())
     reward = np.array(judged.verdicts, dtype=np.float64)
-    meta = {"num_errors": judged.num_errors, "first_error": judged.first_error}
+    outcomes = Counter(getattr(task, "outcomes", {})) - before
+    meta = {
+        "num_errors": judged.num_errors,
+        "first_error": judged.first_error,
+        "sandbox": getattr(task, "level", None),
+        "outcomes": {str(name): count for name, count in sorted(outcomes.items())},
+    }
     with atomic_path(path) as scratch:
         write_parquet(scratch, {"reward": reward}, meta)
 
 
 def _finish(out: Path, task: str, num_shards: int) -> Rollouts:
     """Put the shards together and write the tables that others read."""
-    table, errors = _collect(out, num_shards)
+    table, judging = _collect(out, num_shards)
     table.write(out / ROLLOUTS)
     counts = named_counts(table, task=task)
     write_counts(out / GROUPS, counts)
@@ -183,8 +191,12 @@ def _finish(out: Path, task: str, num_shards: int) -> Rollouts:
         {
             "num_rollouts": len(table),
             "num_missing": missing,
-            "num_verifier_errors": sum(count for count, _ in errors),
-            "first_verifier_error": next((text for _, text in errors if text), ""),
+            "num_verifier_errors": sum(meta["num_errors"] for meta in judging),
+            "first_verifier_error": next(
+                (meta["first_error"] for meta in judging if meta["first_error"]), ""
+            ),
+            "sandbox": sorted({meta["sandbox"] for meta in judging if meta["sandbox"]}),
+            "outcomes": dict(sum((Counter(meta["outcomes"]) for meta in judging), Counter())),
             "num_empty": int((table.text_hash == text_hash("")).sum()),
             "frac_truncated": float(table.truncated.mean()),
             "mean_reward": float(np.nanmean(table.reward)) if missing < len(table) else None,
@@ -193,10 +205,10 @@ def _finish(out: Path, task: str, num_shards: int) -> Rollouts:
     return table
 
 
-def _collect(out: Path, num_shards: int) -> tuple[Rollouts, list[tuple[int, str]]]:
+def _collect(out: Path, num_shards: int) -> tuple[Rollouts, list[dict[str, Any]]]:
     info = read_json(out / MANIFEST)
     parts: list[dict[str, Any]] = []
-    errors = []
+    judging = []
     for i in range(num_shards):
         columns, _ = read_parquet(_shard(out, "samples", i), [*_SAMPLES, "text"])
         known = {t: text_hash(t) for t in set(columns["text"].tolist())}
@@ -204,7 +216,7 @@ def _collect(out: Path, num_shards: int) -> tuple[Rollouts, list[tuple[int, str]
         columns["group"] = columns.pop("sample") // info["group_size"]
         verdicts, meta = read_parquet(_shard(out, "verdicts", i), ["reward"])
         parts.append({**columns, **verdicts})
-        errors.append((int(meta["num_errors"]), str(meta["first_error"])))
+        judging.append(meta)
     engine = info["engine"]
     sampling = {**info["sampling"], "engine": engine["name"], "chat": info["chat"]}
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -216,7 +228,7 @@ def _collect(out: Path, num_shards: int) -> tuple[Rollouts, list[tuple[int, str]
                 versions={**engine["versions"], "grpolab": info["grpolab"]},
             ),
         ),
-        errors,
+        judging,
     )  # fmt: skip
 
 

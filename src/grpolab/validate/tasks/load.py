@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from grpolab.errors import UserError
+from grpolab.validate.sandbox import Sandbox
 from grpolab.validate.tasks.code import CodeTask
 from grpolab.validate.tasks.code_formats import detect_format
 from grpolab.validate.tasks.records import RecordTask
@@ -21,12 +23,14 @@ def load_task(
     extract: str | None = None,
     split: str = "test",
     limit: int | None = None,
+    unsafe: bool = False,
 ) -> CodeTask | RecordTask:
     """The task in a local file or data set.
 
     Without a ``verifier`` the rows must be code problems. A verifier is a name (see `VERIFIERS`),
     which judges against column ``answer`` what ``extract`` finds in the completion, or a function.
-    UserError when the rows are neither.
+    ``unsafe`` lets code run without walls where none can be had. UserError when the rows are
+    neither.
     """
     rows = load_rows(source, split=split, limit=limit)
     name = Path(source).name
@@ -36,7 +40,7 @@ def load_task(
                 f"{source}: not code problems (columns: {', '.join(sorted(rows[0]))}); for other"
                 " records give a verifier"
             )
-        return CodeTask.from_rows(rows, name=name)
+        return CodeTask.from_rows(rows, name=name, sandbox=partial(Sandbox, unsafe=unsafe))
     if isinstance(verifier, str):
         verifier = make_verifier(verifier, answer=answer, extract=extract)
         missing = next((i for i, row in enumerate(rows) if row.get(answer) is None), None)
