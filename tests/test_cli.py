@@ -71,6 +71,12 @@ def test_wrong_usage(words: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_group_without_a_command_prints_its_help() -> None:
+    done = run("simulate")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "dynamics" in done.stdout
+
+
 def test_bad_input_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,8 @@ def main() -> None:
         status = app(standalone_mode=False)
     except typer.TyperException as err:
         words = err.format_message() if hasattr(err, "format_message") else str(err)
+        if not words.strip():  # a group of commands without one of them: its help was printed
+            sys.exit(2)
         _fail(f"{' '.join(words.split())} (grpolab --help lists what there is)")
     except UserError as err:
         _fail(str(err))
