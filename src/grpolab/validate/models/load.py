@@ -36,13 +36,34 @@ def load_model(path: str | Path, *, device: str = "cpu", dtype: str = "float32")
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype))
     except Exception as err:  # the loaders raise anything, from OSError to safetensors' own
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        raise UserError(f"{name}: cannot load this checkpoint ({reason})") from err
+        raise UserError(f"{name}: cannot load this checkpoint ({_first_line(err)})") from err
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    return model.to(device).eval(), _with_end(tokenizer, name)
+
+
+def load_tokenizer(name: str) -> Any:
+    """Load the tokenizer of a checkpoint without its weights; UserError when there is none."""
+    require("transformers", extra="train")
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
+    except Exception as err:  # the loaders raise anything
+        raise UserError(f"{name}: cannot load a tokenizer ({_first_line(err)})") from err
+    return _with_end(tokenizer, name)
+
+
+def _first_line(err: Exception) -> str:
+    """Say what a loader complained of, in one line."""
+    text = str(err).strip()
+    return text.splitlines()[0] if text else type(err).__name__
+
+
+def _with_end(tokenizer: Any, name: str) -> Any:
     if tokenizer.eos_token_id is None:
         raise UserError(f"{name}: the tokenizer has no end token, so no completion could end")
-    return model.to(device).eval(), tokenizer
+    return tokenizer
 
 
 def save_model(model: Any, tokenizer: Any, path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from grpolab.errors import UserError, require
+from grpolab.validate.models.load import load_tokenizer
 from grpolab.validate.rollouts import hf
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo, end_tokens, hashed_seed
 from grpolab.validate.rollouts.identity import describe_tokenizer, model_hash, state_hash
@@ -140,21 +141,6 @@ def import_torch_device(device: str) -> None:
         require("accelerate", extra="train")
     elif device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {device!r} was asked for, but torch sees no GPU: use --device cpu")
-
-
-def load_tokenizer(name: str) -> Any:
-    """Load the tokenizer of a checkpoint; UserError when there is none."""
-    require("transformers", extra="train")
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
-    except Exception as err:  # the loaders raise anything
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        raise UserError(f"{name}: cannot load a tokenizer ({reason})") from err
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"{name}: the tokenizer has no end token, so no completion could end")
-    return tokenizer
 
 
 def _spread(model: Any) -> Any:

@@ -21,6 +21,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import IntArray
+from grpolab.validate.models.load import load_tokenizer
 from grpolab.validate.rollouts.engine import (
     NO_TOKEN,
     Draws,
@@ -28,7 +29,6 @@ from grpolab.validate.rollouts.engine import (
     end_tokens,
     prompt_seeds,
 )
-from grpolab.validate.rollouts.hf_engine import load_tokenizer
 from grpolab.validate.rollouts.identity import describe_tokenizer, model_hash
 from grpolab.validate.rollouts.table import SamplingLaw
 

@@ -18,7 +18,7 @@ def findings(config: StudyConfig, results: Mapping[str, Any]) -> list[str]:
         return [_tuning(results["tuning"])]
     regimes: Mapping[str, Any] = results["regimes"]
     rows: Sequence[Mapping[str, Any]] = results["rows"]
-    out = [_zero_std(rows, config), _variance(rows), _early(rows, config)]
+    out = [_zero_std(rows, config), _variance(rows), _early(rows)]
     out += [_ladder(name, regime) for name, regime in regimes.items()]
     out += [_rank(regimes), _independence(rows), _thresholds(results, config)]
     return out
@@ -77,7 +77,7 @@ def _variance(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _early(rows: Sequence[Mapping[str, Any]], config: StudyConfig) -> str:
+def _early(rows: Sequence[Mapping[str, Any]]) -> str:
     def miss(window: int, name: str) -> float:
         cells = [r["early"]["windows"][window]["zero_std"] for r in rows]
         return float(np.mean([abs(c[name]) for c in cells]))

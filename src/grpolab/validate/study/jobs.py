@@ -80,7 +80,7 @@ def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: P
         _KINDS[job.kind](config, job, root, out, progress)
 
 
-def _seed(config: StudyConfig, job: Job) -> int:
+def _seed(job: Job) -> int:
     """A seed of its own for each job: a stable hash of the study's seed and the job's key."""
     import zlib
 
@@ -130,7 +130,7 @@ def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progre
     task = make_task(config.task, seed=job.seed)
     model, tokenizer = build_model(task.vocabulary, config.model, seed=job.seed)
     model = model.to(config.device)
-    seed = _seed(config, job)
+    seed = _seed(job)
     train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
     save_model(model, tokenizer, out / "model")
     parameters = sum(p.numel() for p in model.parameters())
@@ -152,7 +152,7 @@ def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Prog
 
     train_ladder(
         model, tokenizer, pairs=demonstrations(task, job.data, seed=job.seed), config=config.sft,
-        seed=_seed(config, job), reached=reached, progress=progress,
+        seed=_seed(job), reached=reached, progress=progress,
     )  # fmt: skip
     write_json(out / RESULT, {"held_out_nll": nll})
 
@@ -182,7 +182,7 @@ def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progres
 
     task = make_task(config.task, seed=job.seed)
     model, tokenizer = _load(config, root / f"ladder/{job.data}/seed{job.seed}/depth{job.depth}")
-    seed = _seed(config, job)
+    seed = _seed(job)
     held_out, train = eval_prompts(config, task), task.prompts("rl")[: config.train_prompts]
     parts: tuple[tuple[str, Sequence[Prompt], int, bool], ...] = (
         ("eval", held_out, config.num_samples, False),
@@ -214,7 +214,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
     model, tokenizer = _load(config, root / f"ladder/{job.data}/seed{job.seed}/depth{job.depth}")
     grpo = dataclasses.replace(config.grpo, lr=job.lr)
     held_out = eval_prompts(config, task, classes=REGIMES[job.regime].rl_classes)
-    seed = _seed(config, job)
+    seed = _seed(job)
     g = grpo.group_size
 
     def evaluate(step: int) -> dict[str, Any]:
@@ -267,15 +267,3 @@ def _simulate(config: StudyConfig, job: Job, root: Path, out: Path, progress: Pr
 _KINDS: Mapping[str, Callable[[StudyConfig, Job, Path, Path, Progress], None]] = MappingProxyType(
     {"base": _base, "ladder": _ladder, "pre": _pre, "rl": _rl, "simulate": _simulate}
 )
-
-
-def describe(jobs: Sequence[Job]) -> str:
-    """Say how many jobs of each kind there are.
-
-    >>> describe([Job("a", "rl", (), 1.0), Job("b", "rl", (), 1.0), Job("c", "base", (), 1.0)])
-    '2 rl, 1 base'
-    """
-    kinds: dict[str, int] = {}
-    for job in jobs:
-        kinds[job.kind] = kinds.get(job.kind, 0) + 1
-    return ", ".join(f"{n} {kind}" for kind, n in kinds.items())

@@ -23,7 +23,7 @@ from grpolab.validate.icc import icc
 from grpolab.validate.independence import pair_contrast
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import REGIMES, StudyConfig
-from grpolab.validate.study.jobs import RESULT, eval_prompts
+from grpolab.validate.study.jobs import RESULT
 from grpolab.validate.tasks import Task, make_task
 
 EARLY_STEPS = 100
@@ -150,7 +150,7 @@ def _of_classes(task: Task, table: Rollouts, classes: Sequence[str]) -> Rollouts
 
 
 def outcome(
-    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int, lr: float
+    *, root: Path, task: Task, regime: str, seed: int, depth: int, lr: float
 ) -> dict[str, Any]:
     """What RL made of a checkpoint: peak over the schedule, and the end in full.
 
@@ -252,13 +252,7 @@ def collect(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
                 before = checkpoint(config, root=root, task=task, **where)
                 for lr in config.rates:
                     at = {**where, "lr": lr}
-                    after = outcome(config, root=root, task=task, **at)
+                    after = outcome(root=root, task=task, **at)
                     first = early(config, root=root, task=task, **at)
                     rows.append({**at, "pre": before, "post": after, "early": first})
     return rows
-
-
-def num_eval_prompts(config: StudyConfig, regime: str) -> int:
-    """How many held-out prompts a regime is judged on."""
-    task = make_task(config.task, seed=config.seeds[0])
-    return len(eval_prompts(config, task, classes=REGIMES[regime].rl_classes))

@@ -45,7 +45,7 @@ def _parts(config: StudyConfig, results: Results) -> list[str]:
         page.findings(results["findings"]),
         page.section("What was done", *(page.paragraph(t) for t in TERMS)),
         *(_regime(config, name, regimes[name], results["rows"]) for name in config.regimes),
-        _signal(config, results),
+        _signal(results),
         _early(config, results),
         _ranks(regimes),
         _thresholds(results["thresholds"]),
@@ -135,7 +135,7 @@ def _mean(runs: Sequence[Mapping[str, Any]], path: Sequence[str]) -> float:
     return sum(values) / len(values)
 
 
-def _signal(config: StudyConfig, results: Results) -> str:
+def _signal(results: Results) -> str:
     rows = results["rows"]
     points = {
         name: [

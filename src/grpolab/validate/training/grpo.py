@@ -148,7 +148,7 @@ def train_grpo(
         parts, norm = update(model, optimiser, draw=draw, config=config, task=task,
                              reference=reference)  # fmt: skip
         schedule.step()
-        _record(run, step, picked, draw, parts, norm, config)
+        _record(run, step, picked, draw, parts, norm)
         progress((step + 1) / config.steps)
     if evaluate is not None:
         run.evals.append((config.steps, evaluate(config.steps)))
@@ -255,7 +255,6 @@ def _record(
     draw: Draw,
     parts: LossParts,
     norm: float,
-    config: GRPOConfig,
 ) -> None:
     k, g = draw.num_correct, draw.group_size
     run.num_correct.append(k)
