@@ -28,7 +28,7 @@ def study(
 
     Example: grpolab study --preset smoke --out runs/smoke
     """
-    from grpolab.validate.report import plain
+    from grpolab.figures.page import plain
     from grpolab.validate.study import run_study
 
     summary = run_study(preset, task=task, out=out, workers=workers, device=device)

@@ -146,7 +146,7 @@ def _row(c: Checkpoint, group_size: int) -> list[str]:
 
 
 def _print(found: Triage, html: Path | None) -> None:
-    from grpolab.validate.report import plain
+    from grpolab.figures.page import plain
     from grpolab.validate.triage_advice import advise_triage
 
     g = found.group_size

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from grpolab.figures import page
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong
 from grpolab.theory.zero_std import prob_zero_std
-from grpolab.validate import report
 from grpolab.validate.advice import advise, advise_comparison
 from grpolab.validate.audit import Audit
 from grpolab.validate.compare import Difference
@@ -25,11 +25,11 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
     """Write the page; figures are inlined, so that the file stands alone."""
     parts = []
     if differences:
-        parts.append(report.section("Comparison", report.findings(advise_comparison(differences))))
+        parts.append(page.section("Comparison", page.findings(advise_comparison(differences))))
     for audit in audits:
         parts += _one(audit)
     total = sum(a.num_samples for a in audits)
-    report.write_page(
+    page.write_page(
         path,
         title="Where will the groups carry a signal?",
         lead=f"{len(audits)} input{'s' if len(audits) > 1 else ''}, {total:,} verdicts. A group of"
@@ -40,7 +40,7 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
 
 
 def _one(audit: Audit) -> list[str]:
-    parts = [report.section(audit.label, report.findings(advise(audit)), *_notes(audit))]
+    parts = [page.section(audit.label, page.findings(advise(audit)), *_notes(audit))]
     if audit.plans:
         parts.append(_plan_table(audit))
     if audit.mixture is not None:
@@ -52,12 +52,12 @@ def _one(audit: Audit) -> list[str]:
 
 
 def _notes(audit: Audit) -> list[str]:
-    return [report.paragraph(f"Note: {w}.", note=True) for w in audit.warnings]
+    return [page.paragraph(f"Note: {w}.", note=True) for w in audit.warnings]
 
 
 def _figure(audit: Audit, draw: Any, title: str, caption: Any) -> str:
-    picture = report.figure(lambda ax: draw(ax, audit), caption=caption(audit), alt=title)
-    return report.section(f"{audit.label}: {title}", picture)
+    picture = page.figure(lambda ax: draw(ax, audit), caption=caption(audit), alt=title)
+    return page.section(f"{audit.label}: {title}", picture)
 
 
 def _plan_table(audit: Audit) -> str:
@@ -75,9 +75,7 @@ def _plan_table(audit: Audit) -> str:
         "p* is the mean success rate at which half of the groups have zero standard deviation at"
         " the measured correlation; a dash means that no mean escapes."
     )
-    return report.section(
-        f"{audit.label}: group sizes", report.table(columns, rows, caption=caption)
-    )
+    return page.section(f"{audit.label}: group sizes", page.table(columns, rows, caption=caption))
 
 
 def _draw_rates(ax: Any, audit: Audit) -> None:

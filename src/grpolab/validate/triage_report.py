@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grpolab.validate import report
+from grpolab.figures import page
 from grpolab.validate.triage import TAU_H, Checkpoint, Triage
 from grpolab.validate.triage_advice import advise_triage, chance
 
@@ -45,18 +45,18 @@ def write_triage(path: Path, found: Triage) -> None:
     g = found.group_size
     law = ", ".join(f"{name} {v}" for name, v in found.sampling.items() if v is not False)
     parts = [
-        report.findings(advise_triage(found)),
-        report.section("Signal and entropy", _figure(found)),
-        report.section("Checkpoints, most signal first", _table(found)),
+        page.findings(advise_triage(found)),
+        page.section("Signal and entropy", _figure(found)),
+        page.section("Checkpoints, most signal first", _table(found)),
     ]
     if found.pairs:
-        parts.append(report.section("Who has more signal than whom?", _pair_table(found)))
+        parts.append(page.section("Who has more signal than whom?", _pair_table(found)))
     parts += [
-        report.section("Are these independent draws?", _test_table(found)),
-        report.section("Entropies", _entropy_table(found)),
-        report.section("What the words mean", *map(report.paragraph, _words(found))),
+        page.section("Are these independent draws?", _test_table(found)),
+        page.section("Entropies", _entropy_table(found)),
+        page.section("What the words mean", *map(page.paragraph, _words(found))),
     ]
-    report.write_page(
+    page.write_page(
         path,
         title=f"Which checkpoint has a signal for groups of {g}?",
         lead=f"{len(found.checkpoints)} checkpoint(s), {found.num_prompts} prompts with"
@@ -73,7 +73,7 @@ def _figure(found: Triage) -> str:
         " surprisal, its estimate, where the engine gives no entropy); the dotted line is"
         f" {TAU_H} nats, calibrated on one model family."
     )
-    return report.figure(
+    return page.figure(
         lambda axes: _draw(axes, found), caption=caption, alt="signal of the checkpoints",
         size=(11.0, height), panels=3,
     )  # fmt: skip
@@ -118,7 +118,7 @@ def _table(found: Triage) -> str:
         " bootstrap resamples of the prompts in which the checkpoint is highest. `zero std`:"
         " predicted share of groups without a signal."
     )
-    return report.table(columns(found), checkpoint_rows(found), caption=caption)
+    return page.table(columns(found), checkpoint_rows(found), caption=caption)
 
 
 def _pair_table(found: Triage) -> str:
@@ -135,7 +135,7 @@ def _pair_table(found: Triage) -> str:
         " settle the pair with chance 80 % if the difference is the one measured (at least 0.005)."
     )
     names = ["pair", "difference", "chance", "settled", "prompts", "samples"]
-    return report.table(names, rows, caption=caption)
+    return page.table(names, rows, caption=caption)
 
 
 def _count(number: float) -> str | None:
@@ -165,7 +165,7 @@ def _test_table(found: Triage) -> str:
         " predict. `place`: does the place of a sample in its request predict its reward?"
     )
     names = ["checkpoint", "rho", "p", "equal", "predicted", "p", "place: p"]
-    return report.table(names, rows, caption=caption)
+    return page.table(names, rows, caption=caption)
 
 
 def _p(value: float) -> str | None:
@@ -183,9 +183,7 @@ def _entropy_table(found: Triage) -> str:
         " much beyond log n for n samples. `collision rate`: chance that two completions are the"
         " same text."
     )
-    return report.table(
-        ["checkpoint", *(n.replace("_", " ") for n in names)], rows, caption=caption
-    )
+    return page.table(["checkpoint", *(n.replace("_", " ") for n in names)], rows, caption=caption)
 
 
 def _words(found: Triage) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from grpolab.figures import forecast as forecast_figure
 from grpolab.figures import ladder as ladder_figure
+from grpolab.figures import page
 from grpolab.figures import thresholds as threshold_figure
-from grpolab.validate import report as page
 from grpolab.validate.study.choices import CHOICES, LIMITS, TERMS
 from grpolab.validate.study.config import REGIMES, StudyConfig
 from grpolab.validate.study.summary import FORECASTS, OUTCOMES, PREDICTORS, label

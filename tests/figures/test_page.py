@@ -2,32 +2,32 @@
 
 import pytest
 
-from grpolab.validate import report
+from grpolab.figures import page
 
 
 def test_text_is_escaped_before_it_is_marked_up():
-    assert report.text("<b> & `a<b`") == "&lt;b&gt; &amp; <code>a&lt;b</code>"
-    assert report.text("**p*(8) = 1** x") == "<strong>p*(8) = 1</strong> x"
+    assert page.text("<b> & `a<b`") == "&lt;b&gt; &amp; <code>a&lt;b</code>"
+    assert page.text("**p*(8) = 1** x") == "<strong>p*(8) = 1</strong> x"
 
 
 def test_table_has_every_cell():
-    made = report.table(["name", "value"], [["a<b", 0.5], ["none", None]], digits=2)
+    made = page.table(["name", "value"], [["a<b", 0.5], ["none", None]], digits=2)
     for piece in ("<th>name</th>", "a&lt;b", "0.50", "<td>–</td>"):
         assert piece in made
 
 
 def test_figure_is_inline_and_sized_by_inches():
-    made = report.figure(lambda ax: ax.plot([1, 2]), caption="c", alt="a line", size=(5.5, 3))
+    made = page.figure(lambda ax: ax.plot([1, 2]), caption="c", alt="a line", size=(5.5, 3))
     assert made.count("<svg") == 1
     assert 'aria-label="a line"' in made
     assert "max-width:50%" in made
 
 
 def test_a_page_is_one_file(tmp_path):
-    report.write_page(tmp_path / "p.html", title="T <1>", lead="lead", parts=[report.section("S")])
-    page = (tmp_path / "p.html").read_text()
-    assert page.startswith("<!doctype html>")
-    assert "T &lt;1&gt;" in page
+    page.write_page(tmp_path / "p.html", title="T <1>", lead="lead", parts=[page.section("S")])
+    written = (tmp_path / "p.html").read_text()
+    assert written.startswith("<!doctype html>")
+    assert "T &lt;1&gt;" in written
     assert [p.name for p in tmp_path.iterdir()] == ["p.html"]
 
 
@@ -35,4 +35,4 @@ def test_a_page_is_one_file(tmp_path):
     ("value", "shown"), [(float("nan"), "–"), (3, "3"), ("x", "x"), (0.12345, "0.123")]
 )
 def test_numbers(value, shown):
-    assert report.number(value) == shown
+    assert page.number(value) == shown
