@@ -171,7 +171,7 @@ def test_k3_is_unbiased_for_the_kl_divergence():
     logp, ref = torch.tensor(np.log(p))[None], torch.tensor(np.log(q))[None]
     parts = grpo_loss(
         logp, old_logp=logp, ref_logp=ref, advantage=torch.zeros(1).double(),
-        weight=torch.tensor(p)[None], clip_low=0.2, clip_high=0.2, beta=1.0,
+        weight=torch.tensor(p)[None], config=dataclasses.replace(CONFIG, beta=1.0),
     )  # fmt: skip
     assert float(parts.kl) == pytest.approx(float(np.sum(p * np.log(p / q))), rel=1e-12)
 
@@ -184,7 +184,7 @@ def test_clipping_stops_the_gradient_only_where_it_should(ratio, advantage, slop
     logp = torch.log(torch.tensor([[ratio]])).requires_grad_()
     parts = grpo_loss(
         logp, old_logp=torch.zeros(1, 1), ref_logp=None, advantage=torch.tensor([advantage]),
-        weight=torch.ones(1, 1), clip_low=0.2, clip_high=0.28, beta=0.0,
+        weight=torch.ones(1, 1), config=dataclasses.replace(CONFIG, clip_high=0.28),
     )  # fmt: skip
     parts.loss.backward()
     assert logp.grad.item() == pytest.approx(-slope)
@@ -355,7 +355,7 @@ def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
     model = tabular_model(start)
     config = GRPOConfig(
         group_size=g, rule=rule, beta=beta, inner_epochs=epochs, clip_low=clip, clip_high=clip,
-        max_grad_norm=1e9,
+        max_grad_norm=1e9, kl_correction=False,
     )  # fmt: skip
     # the loss is a mean over prompts, the simulated one a sum: three prompts, three times the rate
     optimiser = torch.optim.SGD(model.parameters(), lr=3 * rate)

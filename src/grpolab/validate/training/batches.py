@@ -53,8 +53,20 @@ def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
 
 def completion_logprobs(model: Any, batch: Batch, *, temperature: float = 1.0) -> torch.Tensor:
     """Log-probabilities [N, L] of the completion tokens; 0 where there is none."""
+    return _picked(completion_logits(model, batch).float() / temperature, batch)
+
+
+def logprobs_and_entropy(
+    model: Any, batch: Batch, *, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of each completion token and entropy of its law, both [N, L], in nats."""
+    logits = completion_logits(model, batch).float() / temperature
+    logp = logits.log_softmax(dim=-1)
+    return _picked(logits, batch), -(logp.exp() * logp).sum(dim=-1)
+
+
+def _picked(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     import torch
 
-    logits = completion_logits(model, batch).float() / temperature
     picked = logits.gather(-1, batch.tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)
     return torch.where(batch.mask, picked, torch.zeros_like(picked))

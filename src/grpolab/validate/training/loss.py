@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from grpolab.validate.training.config import Aggregation, GRPOConfig
 
 if TYPE_CHECKING:
     import torch
-
-Aggregation = Literal["sequence", "token", "constant"]
 
 
 class LossParts(NamedTuple):
@@ -39,33 +39,36 @@ def grpo_loss(
     logp: torch.Tensor,
     *,
     old_logp: torch.Tensor,
-    ref_logp: torch.Tensor | None,
     advantage: torch.Tensor,
     weight: torch.Tensor,
-    clip_low: float,
-    clip_high: float,
-    beta: float,
+    config: GRPOConfig,
+    ref_logp: torch.Tensor | None = None,
+    entropy: torch.Tensor | None = None,
 ) -> LossParts:
-    """-sum weight * min(r A, clip(r, 1 - low, 1 + high) A) + beta sum weight * k3(ref, policy).
+    """-sum weight * min(r A, clip(r, 1 - low, 1 + high) A) + beta * KL - entropy_coef * H.
 
-    r = exp(logp - old_logp) per token, k3 = exp(d) - d - 1 with d = ref_logp - logp (an unbiased,
-    non-negative estimate of the KL divergence to the reference). Shapes [N, L]; advantage [N].
+    r = exp(logp - old_logp) per token. KL = sum weight * k3, k3 = exp(d) - d - 1 with
+    d = ref_logp - logp (an unbiased, non-negative estimate), times r under ``kl_correction``.
+    H is the mean of ``entropy`` over the real tokens. Shapes [N, L]; advantage [N].
     """
     import torch
 
+    low, high = 1 - config.clip_low, 1 + config.clip_high
     ratio = (logp - old_logp).exp()
     signed = advantage[:, None]
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    surrogate = torch.minimum(ratio * signed, clipped * signed)
+    surrogate = torch.minimum(ratio * signed, ratio.clamp(low, high) * signed)
     loss = -(weight * surrogate).sum()
+    real = weight > 0
+    tokens = real.sum().clamp(min=1)
     kl = logp.new_zeros(())
     if ref_logp is not None:
         gap = ref_logp - logp
-        kl = (weight * (gap.exp() - gap - 1)).sum()
-        loss = loss + beta * kl
+        k3 = gap.exp() - gap - 1
+        kl = (weight * (k3 * ratio if config.kl_correction else k3)).sum()
+        loss = loss + config.beta * kl
+    if entropy is not None:
+        loss = loss - config.entropy_coef * (entropy * real).sum() / tokens
     with torch.no_grad():
-        real = weight > 0
-        tokens = real.sum().clamp(min=1)
-        low = (real & (ratio < 1 - clip_low) & (signed < 0)).sum() / tokens
-        high = (real & (ratio > 1 + clip_high) & (signed > 0)).sum() / tokens
-    return LossParts(loss, kl.detach(), low, high)
+        cut_low = (real & (ratio < low) & (signed < 0)).sum() / tokens
+        cut_high = (real & (ratio > high) & (signed > 0)).sum() / tokens
+    return LossParts(loss, kl.detach(), cut_low, cut_high)
