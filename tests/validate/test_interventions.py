@@ -16,7 +16,7 @@ from grpolab.validate.training.batches import (
 )
 from grpolab.validate.training.draw import Draw, draw_groups, merge
 from grpolab.validate.training.grpo import GRPOConfig, GRPOLoop, train_grpo, update
-from grpolab.validate.training.loss import grpo_loss
+from grpolab.validate.training.loss import grpo_loss, token_weights
 
 torch = pytest.importorskip("torch")
 
@@ -68,7 +68,7 @@ def test_kl_correction_makes_the_gradient_that_of_the_divergence():
         logp = logits.log_softmax(-1)
         parts = grpo_loss(
             logp, old_logp=logp.detach(), ref_logp=ref, advantage=torch.zeros(1).double(),
-            weight=logp.detach().exp(),
+            weight=logp.detach().exp(), share=logp.detach().exp(),
             config=dataclasses.replace(CONFIG, beta=1.0, kl_correction=corrected),
         )  # fmt: skip
         (grads[corrected],) = torch.autograd.grad(parts.loss, logits)
@@ -93,6 +93,37 @@ def test_entropy_bonus_is_the_mean_token_entropy(setup):
     (-0.3 * mean).backward()
     torch.testing.assert_close(flat_grad(one), flat_grad(two), atol=1e-7, rtol=1e-5)
     assert float(parts.loss.detach()) == pytest.approx(-0.3 * float(mean.detach()), rel=1e-5)
+
+
+@pytest.mark.parametrize("aggregation", ["sequence", "token", "constant"])
+def test_copies_of_a_rollout_run_once_and_count_as_often_as_they_came(setup, aggregation):
+    task, model, _ = setup
+    config = dataclasses.replace(
+        CONFIG, group_size=8, temperature=0.2, aggregation=aggregation, beta=0.1,
+        entropy_coef=0.01, max_grad_norm=1e9,
+    )  # fmt: skip
+    draw = drawn(setup, config)
+    rows = np.unique(draw.batch.tokens.numpy(), axis=0)
+    assert len(rows) < 0.9 * len(draw.advantage)
+    reference = copy.deepcopy(model)
+    with torch.no_grad():
+        reference.lm_head.weight.mul_(1.1)
+    merged, whole = copy.deepcopy(model), copy.deepcopy(model)
+    optimiser = torch.optim.SGD(merged.parameters(), lr=0.0)
+    got, _ = update(merged, optimiser, draw=draw, config=config, task=task, reference=reference)
+    logp, entropy = logprobs_and_entropy(whole, draw.batch, temperature=0.2)
+    with torch.no_grad():
+        anchor = completion_logprobs(reference, draw.batch, temperature=0.2)
+    mask, length = draw.batch.mask, task.max_new_tokens
+    parts = grpo_loss(
+        logp, old_logp=logp.detach(), ref_logp=anchor, entropy=entropy, config=config,
+        advantage=torch.tensor(draw.advantage, dtype=torch.float32),
+        weight=token_weights(mask, aggregation, max_length=length),
+        share=token_weights(mask, "token", max_length=length),
+    )  # fmt: skip
+    parts.loss.backward()
+    torch.testing.assert_close(flat_grad(merged), flat_grad(whole), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(got.loss, parts.loss, atol=1e-6, rtol=1e-5)
 
 
 def test_temperature_scales_the_policy_inside_the_loss(setup):

@@ -171,7 +171,8 @@ def test_k3_is_unbiased_for_the_kl_divergence():
     logp, ref = torch.tensor(np.log(p))[None], torch.tensor(np.log(q))[None]
     parts = grpo_loss(
         logp, old_logp=logp, ref_logp=ref, advantage=torch.zeros(1).double(),
-        weight=torch.tensor(p)[None], config=dataclasses.replace(CONFIG, beta=1.0),
+        weight=torch.tensor(p)[None], share=torch.tensor(p)[None],
+        config=dataclasses.replace(CONFIG, beta=1.0),
     )  # fmt: skip
     assert float(parts.kl) == pytest.approx(float(np.sum(p * np.log(p / q))), rel=1e-12)
 
@@ -184,7 +185,8 @@ def test_clipping_stops_the_gradient_only_where_it_should(ratio, advantage, slop
     logp = torch.log(torch.tensor([[ratio]])).requires_grad_()
     parts = grpo_loss(
         logp, old_logp=torch.zeros(1, 1), ref_logp=None, advantage=torch.tensor([advantage]),
-        weight=torch.ones(1, 1), config=dataclasses.replace(CONFIG, clip_high=0.28),
+        weight=torch.ones(1, 1), share=torch.ones(1, 1),
+        config=dataclasses.replace(CONFIG, clip_high=0.28),
     )  # fmt: skip
     parts.loss.backward()
     assert logp.grad.item() == pytest.approx(-slope)

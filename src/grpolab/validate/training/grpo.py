@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -184,19 +184,14 @@ def update(
 ) -> tuple[LossParts, float]:
     """``inner_epochs`` optimiser steps on one draw; the parts and gradient norm of the last.
 
-    The token weights are those of the whole batch times ``scale``, so leaving out rows whose
-    advantage is 0 changes nothing as long as no KL or entropy term acts on them. With nothing left
+    The token weights are those of the whole batch times ``scale``. With nothing left to learn from
     the optimiser still steps on a zero gradient: its momentum moves the weights, as it does for a
     trainer that skips nothing.
     """
     import torch
 
-    batch = draw.batch
-    weight = token_weights(batch.mask, config.aggregation, max_length=task.max_new_tokens) * scale
-    advantage = torch.as_tensor(draw.advantage, dtype=weight.dtype, device=weight.device)
-    if config.skip_zero_advantage and config.only_advantages_act:
-        rows = advantage.nonzero()[:, 0]
-        batch, weight, advantage = Batch(*(x[rows] for x in batch)), weight[rows], advantage[rows]
+    batch, advantage, weight, share = _terms(draw, config, task.max_new_tokens)
+    weight = weight * scale
     ref_logp = None
     if config.beta > 0 and len(advantage):
         with torch.no_grad():
@@ -213,12 +208,45 @@ def update(
             old_logp = logp.detach() if old_logp is None else old_logp
             parts = grpo_loss(
                 logp, old_logp=old_logp, ref_logp=ref_logp, entropy=entropy, advantage=advantage,
-                weight=weight, config=config,
+                weight=weight, share=share, config=config,
             )  # fmt: skip
             parts.loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimiser.step()
     return parts, float(norm)
+
+
+class _Terms(NamedTuple):
+    """Rows [N] of a batch, and for each token its weight in the loss and its share of all."""
+
+    batch: Batch
+    advantage: torch.Tensor
+    weight: torch.Tensor
+    share: torch.Tensor
+
+
+def _terms(draw: Draw, config: GRPOConfig, max_length: int) -> _Terms:
+    """The rows that need a forward pass: each distinct one once, with the weight of its copies.
+
+    A row whose advantage is 0 is left out where no KL or entropy term acts on it. Both are exact:
+    the gradient is the sum over rows, and copies of a row have equal terms.
+    """
+    import torch
+
+    mask = draw.batch.mask
+    weight = token_weights(mask, config.aggregation, max_length=max_length)
+    share = token_weights(mask, "token", max_length=max_length)
+    group = np.repeat(np.arange(len(draw.num_correct)), config.group_size)
+    key = [group[:, None], draw.advantage.view(np.int64)[:, None], draw.batch.tokens.cpu().numpy()]
+    _, first, copies = np.unique(np.hstack(key), axis=0, return_index=True, return_counts=True)
+    if config.skip_zero_advantage and config.only_advantages_act:
+        acts = draw.advantage[first] != 0
+        first, copies = first[acts], copies[acts]
+    rows = torch.as_tensor(first, device=mask.device)
+    times = torch.as_tensor(copies, device=mask.device)[:, None]
+    advantage = torch.as_tensor(draw.advantage, dtype=weight.dtype, device=mask.device)
+    batch = Batch(*(part[rows] for part in draw.batch))
+    return _Terms(batch, advantage[rows], weight[rows] * times, share[rows] * times)
 
 
 def _policy(

@@ -41,6 +41,7 @@ def grpo_loss(
     old_logp: torch.Tensor,
     advantage: torch.Tensor,
     weight: torch.Tensor,
+    share: torch.Tensor,
     config: GRPOConfig,
     ref_logp: torch.Tensor | None = None,
     entropy: torch.Tensor | None = None,
@@ -49,7 +50,8 @@ def grpo_loss(
 
     r = exp(logp - old_logp) per token. KL = sum weight * k3, k3 = exp(d) - d - 1 with
     d = ref_logp - logp (an unbiased, non-negative estimate), times r under ``kl_correction``.
-    H is the mean of ``entropy`` over the real tokens. Shapes [N, L]; advantage [N].
+    ``share`` is each token's share of all tokens: H = sum share * entropy, and the shares cut by
+    the clip are sums of it. Shapes [N, L]; advantage [N].
     """
     import torch
 
@@ -58,8 +60,6 @@ def grpo_loss(
     signed = advantage[:, None]
     surrogate = torch.minimum(ratio * signed, ratio.clamp(low, high) * signed)
     loss = -(weight * surrogate).sum()
-    real = weight > 0
-    tokens = real.sum().clamp(min=1)
     kl = logp.new_zeros(())
     if ref_logp is not None:
         gap = ref_logp - logp
@@ -67,8 +67,8 @@ def grpo_loss(
         kl = (weight * (k3 * ratio if config.kl_correction else k3)).sum()
         loss = loss + config.beta * kl
     if entropy is not None:
-        loss = loss - config.entropy_coef * (entropy * real).sum() / tokens
+        loss = loss - config.entropy_coef * (share * entropy).sum()
     with torch.no_grad():
-        cut_low = (real & (ratio < low) & (signed < 0)).sum() / tokens
-        cut_high = (real & (ratio > high) & (signed > 0)).sum() / tokens
+        cut_low = (share * ((ratio < low) & (signed < 0))).sum()
+        cut_high = (share * ((ratio > high) & (signed > 0))).sum()
     return LossParts(loss, kl.detach(), cut_low, cut_high)
