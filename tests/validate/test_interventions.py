@@ -99,7 +99,7 @@ def test_entropy_bonus_is_the_mean_token_entropy(setup):
 def test_copies_of_a_rollout_run_once_and_count_as_often_as_they_came(setup, aggregation):
     task, model, _ = setup
     config = dataclasses.replace(
-        CONFIG, group_size=8, temperature=0.2, aggregation=aggregation, beta=0.1,
+        CONFIG, group_size=8, temperature=0.01, aggregation=aggregation, beta=0.1,
         entropy_coef=0.01, max_grad_norm=1e9,
     )  # fmt: skip
     draw = drawn(setup, config)
@@ -111,9 +111,9 @@ def test_copies_of_a_rollout_run_once_and_count_as_often_as_they_came(setup, agg
     merged, whole = copy.deepcopy(model), copy.deepcopy(model)
     optimiser = torch.optim.SGD(merged.parameters(), lr=0.0)
     got, _ = update(merged, optimiser, draw=draw, config=config, task=task, reference=reference)
-    logp, entropy = logprobs_and_entropy(whole, draw.batch, temperature=0.2)
+    logp, entropy = logprobs_and_entropy(whole, draw.batch, temperature=0.01)
     with torch.no_grad():
-        anchor = completion_logprobs(reference, draw.batch, temperature=0.2)
+        anchor = completion_logprobs(reference, draw.batch, temperature=0.01)
     mask, length = draw.batch.mask, task.max_new_tokens
     parts = grpo_loss(
         logp, old_logp=logp.detach(), ref_logp=anchor, entropy=entropy, config=config,
