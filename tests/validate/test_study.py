@@ -19,13 +19,15 @@ from grpolab.errors import UserError
 from grpolab.theory import GroupCounts, prob_zero_std
 from grpolab.validate.models import TinyConfig
 from grpolab.validate.study import PRESETS, StudyConfig, preset
-from grpolab.validate.study.config import REGIMES
+from grpolab.validate.study.arms import rates
+from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import findings
-from grpolab.validate.study.jobs import demonstrations, eval_prompts, plan, rl_prompts
+from grpolab.validate.study.jobs import eval_prompts, plan
 from grpolab.validate.study.main import run, run_study
 from grpolab.validate.study.measure import observe, predict
 from grpolab.validate.study.runner import open_run
 from grpolab.validate.study.summary import rank_table, regret_table, tuning
+from grpolab.validate.study.work import demonstrations, rl_prompts
 from grpolab.validate.tasks import make_task
 from grpolab.validate.training.grpo import GRPOConfig
 from grpolab.validate.training.sft import BaseConfig, SFTConfig
@@ -34,7 +36,7 @@ pytest.importorskip("torch")
 
 MICRO = StudyConfig(
     "micro",
-    regimes=("shift", "no-shift", "broad"),
+    families=("countdown/shift", "countdown/no-shift", "coins/broad"),
     model=TinyConfig(hidden=32, layers=1),
     base=BaseConfig(steps=400, batch_size=128, lr=1e-2),
     sft=SFTConfig(depths=(1, 4, 16), lr=2e-3),
@@ -70,9 +72,9 @@ def test_every_link_leaves_its_numbers(finished):
         assert len(row["early"]["measured"]["zero_std"]) == 4
         assert [e["step"] for e in row["post"]["curve"]] == [0, 2, 4]
         assert set(pre["by_class"]) == set(
-            make_task("countdown", seed=0).classes[: REGIMES[row["regime"]].rl_classes]
+            make_task(row["task"], seed=0).classes[: REGIMES[row["regime"]].rl_classes]
         )
-    assert set(results["regimes"]) == set(MICRO.regimes)
+    assert set(results["families"]) == {"shift", "no-shift", "coins broad"}
     table = pq.read_table(out / "checkpoints.parquet").to_pydict()
     assert table["final_pass_at_10"] == [r["post"]["final"]["pass_at_10"] for r in results["rows"]]
     steps = pq.read_table(out / "early_steps.parquet").to_pydict()
@@ -83,11 +85,16 @@ def test_the_same_checkpoint_is_measured_once(finished):
     """shift and no-shift start from one ladder; the second asks the first class alone."""
     out, _ = finished
     rows = json.loads((out / "results.json").read_text())["rows"]
-    one = {(r["regime"], r["depth"]): r["pre"]["by_class"]["add"] for r in rows}
+    one = {
+        (r["regime"], r["depth"]): r["pre"]["by_class"]["add"]
+        for r in rows
+        if r["task"] == "countdown"
+    }
     for depth in MICRO.sft.depths:
         shift, same = one["shift", depth], one["no-shift", depth]
         assert shift["pass_at_1"] == same["pass_at_1"]
-    assert sorted(p.name for p in (out / "pre").iterdir()) == ["broad", "narrow"]
+    assert [p.name for p in (out / "countdown/pre").iterdir()] == ["narrow"]
+    assert [p.name for p in (out / "coins/pre").iterdir()] == ["broad"]
 
 
 def test_report_is_one_file_without_network(finished):
@@ -96,7 +103,7 @@ def test_report_is_one_file_without_network(finished):
         body = text.replace("http://www.w3.org", "").replace("http://purl.org", "")
         body = body.replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
         assert tag not in body
-    assert text.count("<svg") == len(MICRO.regimes) + 3
+    assert text.count("<svg") == len(MICRO.families) + 3
     seen = Words()
     seen.feed(text)
     for finding in finished[1]["findings"]:
@@ -139,7 +146,7 @@ def test_killed_and_resumed_ends_the_same(finished, tmp_path):
     )
     process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(out.glob("pre/*/*/*/result.json")) and time.monotonic() < deadline:
+    while not list(out.glob("*/pre/*/*/*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -192,8 +199,8 @@ def test_a_broken_checkpoint_stops_the_run_with_its_path(finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(finished[0], copy)
     for folder in ("rl", "pre"):
-        shutil.rmtree(copy / folder)
-    broken = copy / "ladder/narrow/seed0/depth1/model.safetensors"
+        shutil.rmtree(copy / "countdown" / folder)
+    broken = copy / "countdown/ladder/narrow/plain/seed0/depth1/model.safetensors"
     broken.write_bytes(b"not weights")
     with pytest.raises(UserError, match="cannot load this checkpoint"):
         run(MICRO, out=copy, workers=1)
@@ -207,7 +214,7 @@ def test_every_preset_plans_and_keeps_the_rl_budget_equal():
         for i, job in enumerate(jobs):
             assert set(job.needs) <= set(keys[:i])
     assert len({(c.group_size, c.rule, c.beta) for c in (p.grpo for p in PRESETS.values())}) == 1
-    assert preset("smoke", task="coins").task == "coins"
+    assert preset("smoke", task="coins").tasks == ("coins",)
 
 
 def test_regimes_are_what_they_say():
@@ -267,7 +274,7 @@ def test_regret_and_rank_can_say_yes_and_no():
 
 
 def test_tuning_picks_the_best_mean_and_says_so():
-    config = dataclasses.replace(MICRO, learning_rates=(0.1, 0.2))
+    config = dataclasses.replace(MICRO, arms=rates((0.1, 0.2)))
     rows = [
         {"lr": lr, "depth": d, "pre": {"pass_at_1": 0.1},
          "post": {"final": {"pass_at_1": v, "pass_at_10": v}}}
@@ -279,17 +286,9 @@ def test_tuning_picks_the_best_mean_and_says_so():
     assert "0.2" in findings(config, {"tuning": found, "rows": rows})[0]
 
 
-@pytest.mark.slow
-def test_coins_runs_too(tmp_path):
-    config = dataclasses.replace(MICRO, task="coins", regimes=("shift",))
-    run(config, out=tmp_path / "run", workers=2)
-    rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
-    assert set(rows[0]["pre"]["by_class"]) == set(make_task("coins", seed=0).classes)
-
-
 def test_reduced_precision_runs_and_keeps_float32_weights(tmp_path):
     from grpolab.validate.models import load_model
-    from grpolab.validate.study.jobs import run_job
+    from grpolab.validate.study.work import run_job
 
     config = dataclasses.replace(MICRO, dtype="bfloat16", base=BaseConfig(steps=3, batch_size=16))
     job = next(job for job in plan(config) if job.kind == "base")

@@ -14,7 +14,9 @@ def study(
     preset: Annotated[
         str, typer.Option(help="smoke (2 min), default (8 min), full (30 min), gpu, tune.")
     ] = "default",
-    task: Annotated[str, typer.Option(help="countdown or coins.")] = "countdown",
+    task: Annotated[
+        str, typer.Option(help="Play all families of the preset with this task instead.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="Folder of the run; a stopped run goes on.")] = Path(
         "runs/study"
     ),
@@ -31,7 +33,7 @@ def study(
     from grpolab.figures.page import plain
     from grpolab.validate.study import run_study
 
-    summary = run_study(preset, task=task, out=out, workers=workers, device=device)
+    summary = run_study(preset, task=task or None, out=out, workers=workers, device=device)
     if as_json:
         print_json(summary)
         return

@@ -43,9 +43,10 @@ CHOICES: Mapping[str, str] = MappingProxyType(
 )
 
 LIMITS = (
-    "The regimes were chosen beforehand to differ: a shift between SFT and RL prompts, none, and a"
-    " broad mix on which deep SFT can only memorise. The first was known from an earlier experiment"
-    " to show an inversion; that it appears says that it can happen, not that it must.",
+    "The regimes were chosen beforehand to differ: a shift between SFT and RL prompts, none, a"
+    " broad mix on which deep SFT can only memorise, and ample demonstrations, on which it need"
+    " not. The first was known from an earlier experiment to show an inversion; that it appears"
+    " says that it can happen, not that it must.",
     "A noisy base corpus (40 % wrong targets) was kept because without noise pass@1 does not rise"
     " with SFT depth, so that there is no dilemma to study.",
     "Intervals are over prompts. With one seed they say nothing about other seeds.",

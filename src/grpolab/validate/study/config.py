@@ -1,4 +1,4 @@
-"""What a study is made of: regimes, presets, and which numbers were chosen how."""
+"""What a study is made of, and the presets."""
 
 from __future__ import annotations
 
@@ -9,55 +9,32 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.models.tiny import TinyConfig
-from grpolab.validate.training.grpo import GRPOConfig
+from grpolab.validate.study.arms import PLAIN, SFT_VARIANTS, Arm, controls, rates, rescues
+from grpolab.validate.study.families import Family, family
+from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.sft import BaseConfig, SFTConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Regime:
-    """How the SFT data relate to the prompts of RL and evaluation.
-
-    ``data`` names the demonstrations: ``narrow`` shows one canonical answer per problem of the
-    first class, ``broad`` one random answer per problem of both. ``rl_classes`` is how many of the
-    task's classes (in order) RL trains on and evaluation asks.
-    """
-
-    name: str
-    data: str
-    rl_classes: int
-    summary: str
-
-
-REGIMES: Mapping[str, Regime] = MappingProxyType(
-    {
-        r.name: r
-        for r in (
-            Regime("shift", "narrow", 2, "SFT shows one class of prompts, RL asks two"),
-            Regime("no-shift", "narrow", 1, "SFT and RL on the same class of prompts"),
-            Regime("broad", "broad", 2, "SFT and RL on the same mix: deep SFT can only memorise"),
-        )
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
 class StudyConfig:
     """Everything that defines a study; two runs with equal configs give equal results.
 
-    ``num_samples`` completions per prompt are drawn for a full measurement, ``quick_samples`` at
-    each point of the RL evaluation schedule. ``train_prompts`` x ``train_samples`` rollouts on RL
-    training prompts predict the early groups of RL.
+    ``families`` are ``task/regime``. ``num_samples`` completions per prompt are drawn for a full
+    measurement, ``quick_samples`` at each point of the RL evaluation schedule. ``train_prompts`` x
+    ``train_samples`` rollouts on RL training prompts predict the early groups of RL. Rescue arms
+    are played in the first family only. ``force_steps`` > 0 asks which force moves the prompts
+    that give no signal, by that many GRPO steps. ``simulated_groups`` 0 leaves the thresholds out.
     """
 
     preset: str
-    task: str = "countdown"
+    families: tuple[str, ...] = ("countdown/shift",)
     seeds: tuple[int, ...] = (0,)
-    regimes: tuple[str, ...] = ("shift",)
     model: TinyConfig = field(default_factory=TinyConfig)
     base: BaseConfig = field(default_factory=lambda: BaseConfig(steps=1500))
     sft: SFTConfig = field(default_factory=SFTConfig)
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
-    learning_rates: tuple[float, ...] = ()
+    arms: tuple[Arm, ...] = (PLAIN,)
+    force_steps: int = 0
     eval_prompts: int = 256
     num_samples: int = 128
     quick_samples: int = 20
@@ -75,24 +52,55 @@ class StudyConfig:
         return plain
 
     @property
-    def rates(self) -> tuple[float, ...]:
-        """Learning rates to run: one, or a grid in a tuning run."""
-        return self.learning_rates or (self.grpo.lr,)
+    def parsed(self) -> tuple[Family, ...]:
+        """The families as (task, regime)."""
+        return tuple(family(text) for text in self.families)
 
     @property
-    def data_kinds(self) -> tuple[str, ...]:
-        """The kinds of demonstrations that the regimes need, each once."""
-        return tuple(dict.fromkeys(REGIMES[name].data for name in self.regimes))
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks, each once."""
+        return tuple(dict.fromkeys(f.task for f in self.parsed))
+
+    @property
+    def is_tuning(self) -> bool:
+        """Whether the study chooses a learning rate."""
+        return any(arm.question == "tune" for arm in self.arms)
+
+    def data_of(self, task: str) -> tuple[str, ...]:
+        """The kinds of demonstrations that a task's families need, each once."""
+        return tuple(dict.fromkeys(f.data for f in self.parsed if f.task == task))
+
+    def arms_of(self, family: Family) -> tuple[Arm, ...]:
+        """The arms that a family plays."""
+        first = family == self.parsed[0]
+        return tuple(arm for arm in self.arms if first or arm.question != "rescue")
+
+    def depths_of(self, arm: Arm) -> tuple[int, ...]:
+        """The depths at which an arm is played."""
+        return tuple(d for d in self.sft.depths if arm.at(d))
+
+    def sft_of(self, variant: str) -> SFTConfig:
+        """SFT settings of a variant; only the depths that some arm starts from are kept."""
+        if variant == "plain":
+            return self.sft
+        used = {d for arm in self.arms if arm.sft == variant for d in self.depths_of(arm)}
+        return replace(self.sft, depths=tuple(sorted(used)), **SFT_VARIANTS[variant])
+
+    def grpo_of(self, arm: Arm) -> GRPOConfig:
+        """GRPO settings of an arm."""
+        return replace(self.grpo, **dict(arm.changes))
 
 
-_DEFAULT = StudyConfig("default", regimes=("shift", "no-shift"))
+_DEFAULT = StudyConfig("default", families=("countdown/shift", "countdown/no-shift"))
+_SEEDS = (0, 1, 2)
+_THREE = SFTConfig(depths=(8, 128, 2048))
 
 PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
     {
         "smoke": replace(
             _DEFAULT,
             preset="smoke",
-            regimes=("shift",),
+            families=("countdown/shift",),
             base=BaseConfig(steps=700),
             sft=SFTConfig(depths=(8, 64, 512)),
             grpo=GRPOConfig(steps=120, eval_every=20),
@@ -102,20 +110,39 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
         ),
         "default": _DEFAULT,
         "full": replace(
-            _DEFAULT, preset="full", seeds=(0, 1, 2), regimes=("shift", "no-shift", "broad")
+            _DEFAULT,
+            preset="full",
+            seeds=_SEEDS,
+            families=(
+                "countdown/shift", "countdown/no-shift", "countdown/broad", "countdown/ample",
+                "programs/shift", "programs/ample",
+            ),
+            grpo=GRPOConfig(eval_every=50),
+        ),
+        "causes": replace(
+            _DEFAULT,
+            preset="causes",
+            seeds=_SEEDS,
+            families=("countdown/shift", "programs/shift"),
+            sft=_THREE,
+            grpo=GRPOConfig(eval_every=100),
+            arms=(PLAIN, *controls(8, 128, 2048), *rescues(8, 2048)),
+            force_steps=100,
+            train_prompts=2800,
+            simulated_groups=0,
         ),
         "tune": replace(
             _DEFAULT,
             preset="tune",
             seeds=(1000,),
-            regimes=("shift",),
-            learning_rates=(3e-5, 1e-4, 3e-4, 1e-3),
+            families=("countdown/shift",),
+            arms=rates((3e-5, 1e-4, 3e-4, 1e-3)),
             grpo=GRPOConfig(steps=300, eval_every=50),
+            simulated_groups=0,
         ),
         "gpu": replace(
             _DEFAULT,
             preset="gpu",
-            seeds=(0,),
             model=TinyConfig(hidden=768, layers=8, mlp_ratio=4),
             base=BaseConfig(steps=4000, batch_size=1024, lr=5e-4),
             sft=SFTConfig(lr=1e-4),
@@ -125,16 +152,21 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             dtype="bfloat16",
         ),
     }
-)
+)  # fmt: skip
 
 
 def preset(name: str, *, task: str | None = None) -> StudyConfig:
-    """Look a preset up by name; UserError lists the known ones.
+    """Look a preset up by name; ``task`` replaces the tasks of all its families.
 
-    >>> preset("smoke").regimes
-    ('shift',)
+    UserError lists the known presets.
+
+    >>> preset("smoke").families, preset("smoke", task="coins").families
+    (('countdown/shift',), ('coins/shift',))
     """
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}; known presets: {', '.join(PRESETS)}")
     config = PRESETS[name]
-    return config if task is None else replace(config, task=task)
+    if task is None:
+        return config
+    moved = dict.fromkeys(f"{task}/{f.regime}" for f in config.parsed)
+    return replace(config, families=tuple(moved))

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.validate.study.config import REGIMES, StudyConfig
+from grpolab.validate.study import causes_report
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import REGIMES
 
 _LEVEL = 0.05
 
@@ -16,11 +18,13 @@ def findings(config: StudyConfig, results: Mapping[str, Any]) -> list[str]:
     """Sentences for the head of the report, the most consequential first."""
     if "tuning" in results:
         return [_tuning(results["tuning"])]
-    regimes: Mapping[str, Any] = results["regimes"]
+    families: Mapping[str, Any] = results["families"]
     rows: Sequence[Mapping[str, Any]] = results["rows"]
     out = [_zero_std(rows, config), _variance(rows), _early(rows)]
-    out += [_ladder(name, regime) for name, regime in regimes.items()]
-    out += [_rank(regimes), _independence(rows), _thresholds(results, config)]
+    out += causes_report.findings(results)
+    out += [_ladder(name, family) for name, family in families.items()]
+    out += [_rank(families), _independence(rows)]
+    out += [_thresholds(results, config)] if "thresholds" in results else []
     return out
 
 
@@ -55,7 +59,7 @@ def _zero_std(rows: Sequence[Mapping[str, Any]], config: StudyConfig) -> str:
     return (
         f"**The formula at the mean success rate {verdict} for groups without a signal.** Over"
         f" {len(rows)} checkpoints it misses their share by {mean['mean-p']:.3f} on average (worst:"
-        f" {worst['regime']}, depth {worst['depth']}: it says {_pct(said)}, {_pct(seen)} of the"
+        f" {worst['family']}, depth {worst['depth']}: it says {_pct(said)}, {_pct(seen)} of the"
         f" groups of {config.grpo.group_size} have identical rewards). With the measured intraclass"
         f" correlation (ICC) the miss is {mean['beta-binomial']:.3f}; thinning a few earlier"
         f" rollouts per prompt misses by {mean['thinning']:.3f}."
@@ -94,14 +98,14 @@ def _early(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _ladder(name: str, regime: Mapping[str, Any]) -> str:
-    found = regime["inversion"]
+def _ladder(name: str, family: Mapping[str, Any]) -> str:
+    found = family["inversion"]
     head = (
-        f"**Regime {name}** ({REGIMES[name].summary}): pass@1 before RL picks depth"
+        f"**Family {name}** ({REGIMES[family['regime']].summary}): pass@1 before RL picks depth"
         f" {found['picked']}. "
     )
     verdicts = [_verdict(found, key, label) for key, label in _METRIC_NAMES]
-    return head + " ".join([*verdicts, _regrets(regime["regret"])])
+    return head + " ".join([*verdicts, _regrets(family["regret"])])
 
 
 _METRIC_NAMES = (("pass_at_1", "pass@1"), ("pass_at_10", "pass@10"))
@@ -138,10 +142,10 @@ def _regrets(table: Sequence[Mapping[str, Any]]) -> str:
     return "Choosing the start costs, in final pass@1 / pass@10: " + ", ".join(parts) + "."
 
 
-def _rank(regimes: Mapping[str, Any]) -> str:
+def _rank(families: Mapping[str, Any]) -> str:
     parts = []
-    for name, regime in regimes.items():
-        cell = {(e["predictor"], e["outcome"]): e for e in regime["rank"]}
+    for name, family in families.items():
+        cell = {(e["predictor"], e["outcome"]): e for e in family["rank"]}
         entropy = cell["token_entropy", "final_pass_at_10"]
         depth = cell["depth", "final_pass_at_10"]
         parts.append(
@@ -158,12 +162,12 @@ def _rank(regimes: Mapping[str, Any]) -> str:
 
 
 def _independence(rows: Sequence[Mapping[str, Any]]) -> str:
-    # regimes may share checkpoints; each is tested once
+    # families may share checkpoints; each is tested once
     tests = {}
     for row in rows:
         entry = row["pre"]["independence"]
         if entry["identifiable"]:
-            tests[row["seed"], row["depth"], row["pre"]["pass_at_1"]] = entry
+            tests[row["task"], row["seed"], row["depth"], row["pre"]["pass_at_1"]] = entry
     if not tests:
         return "Independence given the prompt could not be tested: no prompt had mixed groups."
     least = min(e["p_value"] for e in tests.values())

@@ -1,25 +1,22 @@
-"""The jobs of a study, each a function of (config, key, folder) that fills its own folder.
+"""The plan of a study: jobs, what each waits for, and roughly how long it takes.
 
 A job reads the finished folders of the jobs that it depends on and writes ``result.json`` beside
-its artefacts. Keys are paths: ``base/seed0``, ``ladder/narrow/seed0``, ``pre/narrow/seed0/depth8``,
-``rl/shift/seed0/depth8/lr0.0001``, ``simulate``.
+its artefacts. Keys are paths: ``countdown/base/seed0``, ``countdown/ladder/narrow/plain/seed0``,
+``countdown/pre/narrow/seed0/depth8``, ``countdown/rl/shift/seed0/depth8/plain``,
+``countdown/force/shift/seed0/depth8``, ``simulate``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
-from grpolab.store import write_counts, write_json
-from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
-from grpolab.validate.study.config import REGIMES, StudyConfig
-from grpolab.validate.tasks import Prompt, Task, make_task
+from grpolab.validate.study.arms import SFT_VARIANTS, Arm
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import Family
+from grpolab.validate.tasks import Prompt, Task
 
 Progress = Callable[[float], None]
 RESULT = "result.json"
@@ -33,65 +30,102 @@ class Job:
     kind: str
     needs: tuple[str, ...]
     weight: float  # CPU seconds, for the progress bar and for starting long jobs first
+    task: str = ""
     seed: int = 0
     data: str = ""
+    sft: str = "plain"
     regime: str = ""
     depth: int = 0
-    lr: float = 0.0
+    arm: Arm | None = None
+
+
+def base_key(task: str, seed: int) -> str:
+    """Folder of a base model."""
+    return f"{task}/base/seed{seed}"
+
+
+def ladder_key(task: str, data: str, seed: int, *, sft: str = "plain") -> str:
+    """Folder of an SFT ladder."""
+    return f"{task}/ladder/{data}/{sft}/seed{seed}"
+
+
+def pre_key(task: str, data: str, seed: int, depth: int) -> str:
+    """Folder of the rollouts of a checkpoint before RL."""
+    return f"{task}/pre/{data}/seed{seed}/depth{depth}"
+
+
+def rl_key(family: Family, seed: int, depth: int, arm: str) -> str:
+    """Folder of a GRPO run."""
+    return f"{family.task}/rl/{family.regime}/seed{seed}/depth{depth}/{arm}"
+
+
+def force_key(family: Family, seed: int, depth: int) -> str:
+    """Folder of the short runs that switch forces on and off."""
+    return f"{family.task}/force/{family.regime}/seed{seed}/depth{depth}"
 
 
 def plan(config: StudyConfig) -> list[Job]:
     """All jobs of a study, dependencies before dependents."""
-    jobs = [Job("simulate", "simulate", (), 20.0)]
-    rows = config.eval_prompts * config.num_samples + config.train_prompts * config.train_samples
-    evals = config.grpo.steps / config.grpo.eval_every + 1
-    quick = config.eval_prompts * config.quick_samples * evals
+    jobs = [Job("simulate", "simulate", (), 20.0)] if config.simulated_groups else []
     for seed in config.seeds:
-        base = f"base/seed{seed}"
-        jobs.append(Job(base, "base", (), 0.05 * config.base.steps, seed))
-        for data in config.data_kinds:
-            ladder = f"ladder/{data}/seed{seed}"
-            jobs.append(Job(ladder, "ladder", (base,), 0.012 * max(config.sft.depths), seed, data))
-            for depth in config.sft.depths:
-                key = f"pre/{data}/seed{seed}/depth{depth}"
-                jobs.append(Job(key, "pre", (ladder,), 6e-5 * rows, seed, data, "", depth))
-        for regime in config.regimes:
-            data = REGIMES[regime].data
-            for depth in config.sft.depths:
-                for lr in config.rates:
-                    key = f"rl/{regime}/seed{seed}/depth{depth}/lr{lr:g}"
-                    weight = 0.05 * config.grpo.steps + 6e-5 * (quick + rows)
-                    jobs.append(
-                        Job(key, "rl", (f"ladder/{data}/seed{seed}",), weight, seed, data,
-                            regime, depth, lr)
-                    )  # fmt: skip
+        for task in config.tasks:
+            jobs += _before_rl(config, task, seed)
+        for family in config.parsed:
+            jobs += _runs(config, family, seed)
     return jobs
 
 
-def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: Progress) -> None:
-    """Run one job into ``out``; ``root`` holds the finished folders of the others.
+def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[Job]:
+    base = base_key(task, seed)
+    yield Job(base, "base", (), 0.05 * config.base.steps, task, seed)
+    variants = {(f.data, arm.sft) for f in config.parsed if f.task == task
+                for arm in config.arms_of(f)}  # fmt: skip
+    rows = config.eval_prompts * config.num_samples + config.train_prompts * config.train_samples
+    for data in config.data_of(task):
+        for sft in SFT_VARIANTS:
+            if (data, sft) in variants or sft == "plain":
+                depths = config.sft_of(sft).depths
+                key = ladder_key(task, data, seed, sft=sft)
+                yield Job(key, "ladder", (base,), 0.012 * max(depths), task, seed, data, sft)
+        for depth in config.sft.depths:
+            ladder = ladder_key(task, data, seed)
+            key = pre_key(task, data, seed, depth)
+            yield Job(key, "pre", (ladder,), 5e-5 * rows, task, seed, data, "plain", "", depth)
 
-    Weights are float32 throughout; with dtype bfloat16 the forward passes run in that precision.
-    """
-    import torch
 
-    half = config.dtype == "bfloat16"
-    with torch.autocast(config.device, dtype=torch.bfloat16, enabled=half):
-        _KINDS[job.kind](config, job, root, out, progress)
+def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
+    evals = config.grpo.steps / config.grpo.eval_every + 1
+    rows = config.eval_prompts * (config.num_samples + config.quick_samples * evals)
+    task, regime, data = family.task, family.regime, family.data
+    for arm in config.arms_of(family):
+        for depth in config.depths_of(arm):
+            needs = [ladder_key(task, data, seed, sft=arm.sft)]
+            if arm.reference.startswith("depth"):
+                needs.append(ladder_key(task, data, seed))
+            if arm.entropy_of:
+                needs.append(pre_key(task, data, seed, arm.entropy_of))
+            if arm.prompts != "all":
+                needs += [pre_key(task, data, seed, d) for d in {depth, arm.other} - {0}]
+            yield Job(
+                rl_key(family, seed, depth, arm.name), "rl", tuple(sorted(set(needs))),
+                0.035 * config.grpo.steps + 5e-5 * rows, task, seed, data, arm.sft, regime,
+                depth, arm,
+            )  # fmt: skip
+    if config.force_steps:
+        for depth in config.sft.depths:
+            yield Job(
+                force_key(family, seed, depth), "force", (pre_key(task, data, seed, depth),),
+                40.0, task, seed, data, "plain", regime, depth,
+            )  # fmt: skip
 
 
-def _seed(job: Job) -> int:
+def job_seed(job: Job) -> int:
     """A seed of its own for each job: a stable hash of the study's seed and the job's key."""
     import zlib
 
     return int(
         np.random.SeedSequence([job.seed, zlib.crc32(job.key.encode())]).generate_state(1)[0]
     )
-
-
-def _law(task: Task, config: StudyConfig, *, greedy: bool = False) -> SamplingLaw:
-    temperature = 0.0 if greedy else config.grpo.temperature
-    return SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
 
 
 def eval_prompts(config: StudyConfig, task: Task, *, classes: int = 2) -> list[Prompt]:
@@ -103,167 +137,3 @@ def eval_prompts(config: StudyConfig, task: Task, *, classes: int = 2) -> list[P
         for label in task.classes[:classes]
         for p in [q for q in prompts if q.label == label][:share]
     ]
-
-
-def rl_prompts(task: Task, regime: str) -> list[Prompt]:
-    """The training prompts of RL in a regime."""
-    allowed = task.classes[: REGIMES[regime].rl_classes]
-    return [p for p in task.prompts("rl") if p.label in allowed]
-
-
-def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]:
-    """The SFT pairs of a kind of data."""
-    rng = np.random.default_rng([seed, 1])
-    if data == "narrow":
-        prompts = task.prompts("sft")
-        answers = task.demonstrations(prompts, style="canonical", rng=rng)
-    else:
-        prompts = task.prompts("sft_broad")
-        answers = task.demonstrations(prompts, style="random", rng=rng)
-    return [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
-
-
-def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.models import build_model, save_model
-    from grpolab.validate.training.sft import train_base
-
-    task = make_task(config.task, seed=job.seed)
-    model, tokenizer = build_model(task.vocabulary, config.model, seed=job.seed)
-    model = model.to(config.device)
-    seed = _seed(job)
-    train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
-    save_model(model, tokenizer, out / "model")
-    parameters = sum(p.numel() for p in model.parameters())
-    write_json(out / RESULT, {"parameters": parameters, "seed": seed})
-
-
-def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.models import save_model
-    from grpolab.validate.training.sft import sequence_nll, train_ladder
-
-    task = make_task(config.task, seed=job.seed)
-    model, tokenizer = _load(config, root / f"base/seed{job.seed}/model")
-    held_out = held_out_pairs(config, task, seed=job.seed)
-    nll: dict[str, dict[str, float]] = {}
-
-    def reached(depth: int) -> None:
-        save_model(model, tokenizer, out / f"depth{depth}")
-        nll[str(depth)] = {c: sequence_nll(model, tokenizer, p) for c, p in held_out.items()}
-
-    train_ladder(
-        model, tokenizer, pairs=demonstrations(task, job.data, seed=job.seed), config=config.sft,
-        seed=_seed(job), reached=reached, progress=progress,
-    )  # fmt: skip
-    write_json(out / RESULT, {"held_out_nll": nll})
-
-
-def held_out_pairs(
-    config: StudyConfig, task: Task, *, seed: int
-) -> dict[str, list[tuple[str, str]]]:
-    """Held-out prompts with their canonical answers, by prompt class."""
-    rng = np.random.default_rng([seed, 2])
-    out = {}
-    for label in task.classes:
-        prompts = [p for p in eval_prompts(config, task) if p.label == label]
-        answers = task.demonstrations(prompts, style="canonical", rng=rng)
-        out[label] = [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
-    return out
-
-
-def _load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
-    from grpolab.validate.models import load_model
-
-    model, tokenizer = load_model(path, device=config.device)
-    return model, tokenizer
-
-
-def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.rollouts.hf import rollout
-
-    task = make_task(config.task, seed=job.seed)
-    model, tokenizer = _load(config, root / f"ladder/{job.data}/seed{job.seed}/depth{job.depth}")
-    seed = _seed(job)
-    held_out, train = eval_prompts(config, task), task.prompts("rl")[: config.train_prompts]
-    parts: tuple[tuple[str, Sequence[Prompt], int, bool], ...] = (
-        ("eval", held_out, config.num_samples, False),
-        ("greedy", held_out, 1, True),
-        ("train", train, config.train_samples, False),
-    )
-    for i, (name, prompts, n, greedy) in enumerate(parts):
-        table = rollout(
-            model, tokenizer, task=task, prompts=prompts, num_samples=n,
-            group_size=config.grpo.group_size, law=_law(task, config, greedy=greedy), seed=seed + i,
-        )  # fmt: skip
-        _write_rollouts(out, name, table)
-        progress((i + 1) / len(parts))
-    write_json(out / RESULT, {"seed": seed})
-
-
-def _write_rollouts(out: Path, name: str, table: Rollouts) -> None:
-    # the source is named relative to the run, so that a run gives the same files anywhere
-    info = dataclasses.replace(table.provenance, source=name)
-    dataclasses.replace(table, provenance=info).write(out / f"{name}.parquet")
-
-
-def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.models import save_model
-    from grpolab.validate.rollouts.hf import rollout
-    from grpolab.validate.training.grpo import train_grpo
-
-    task = make_task(config.task, seed=job.seed)
-    model, tokenizer = _load(config, root / f"ladder/{job.data}/seed{job.seed}/depth{job.depth}")
-    grpo = dataclasses.replace(config.grpo, lr=job.lr)
-    held_out = eval_prompts(config, task, classes=REGIMES[job.regime].rl_classes)
-    seed = _seed(job)
-    g = grpo.group_size
-
-    def evaluate(step: int) -> dict[str, Any]:
-        # the same draws at every step: common random numbers make the curve smoother, not biased
-        table = rollout(
-            model, tokenizer, task=task, prompts=held_out, num_samples=config.quick_samples,
-            group_size=g, law=_law(task, config), seed=seed + 1,
-        )  # fmt: skip
-        return quick_measure(table)
-
-    run = train_grpo(
-        model, tokenizer, task=task, prompts=rl_prompts(task, job.regime), config=grpo, seed=seed,
-        evaluate=evaluate, progress=lambda share: progress(0.9 * share),
-    )  # fmt: skip
-    write_counts(out / "groups.parquet", run.counts())
-    for name, prompts, n in (
-        ("eval", held_out, config.num_samples),
-        ("train", rl_prompts(task, job.regime)[: config.train_prompts], g),
-    ):
-        table = rollout(
-            model, tokenizer, task=task, prompts=prompts, num_samples=n, group_size=g,
-            law=_law(task, config), seed=seed + 2,
-        )  # fmt: skip
-        _write_rollouts(out, name, table)
-    save_model(model, tokenizer, out / "model")
-    steps = [row._asdict() for row in run.steps]
-    evals = [{"step": step, **measured} for step, measured in run.evals]
-    write_json(out / RESULT, {"seed": seed, "steps": steps, "evals": evals})
-
-
-def quick_measure(table: Rollouts) -> dict[str, float]:
-    """The few numbers that the evaluation schedule keeps: pass@1, pass@10, token entropy."""
-    from grpolab.theory import pass_at_k
-
-    totals = table.counts().by_prompt()
-    tenth = pass_at_k(totals.num_samples, totals.num_correct, 10)
-    return {
-        "pass_at_1": float(totals.rate.mean()),
-        "pass_at_10": float(np.mean(tenth)),
-        "token_entropy": float(table.entropy.mean()),
-    }
-
-
-def _simulate(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.study.thresholds import threshold_table
-
-    write_json(out / RESULT, threshold_table(config, progress=progress))
-
-
-_KINDS: Mapping[str, Callable[[StudyConfig, Job, Path, Path, Progress], None]] = MappingProxyType(
-    {"base": _base, "ladder": _ladder, "pre": _pre, "rl": _rl, "simulate": _simulate}
-)

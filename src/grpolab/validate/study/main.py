@@ -20,7 +20,7 @@ from grpolab.validate.tasks import make_task
 
 
 def run_study(
-    name: str, *, task: str, out: Path, workers: int = 0, device: str = ""
+    name: str, *, task: str | None, out: Path, workers: int = 0, device: str = ""
 ) -> dict[str, Any]:
     """Run a preset in a folder, or go on with it; returns what ``results.json`` holds.
 
@@ -28,7 +28,8 @@ def run_study(
     torch, or a device that is not there.
     """
     config = preset(name, task=task)
-    make_task(task, seed=config.seeds[0])  # an unknown task is refused before anything is written
+    for known in config.tasks:  # an unknown task is refused before anything is written
+        make_task(known, seed=config.seeds[0])
     require("torch", extra="train")
     require("transformers", extra="train")
     return run(_on_device(config, device), out=out, workers=workers)
@@ -68,16 +69,19 @@ def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
     """Read the finished jobs; write ``results.json``, ``summary.json``, tables and report."""
     from grpolab.validate.study.findings import findings
     from grpolab.validate.study.measure import collect
+    from grpolab.validate.study.outcomes import arm_table, force_table
     from grpolab.validate.study.report import write_report
     from grpolab.validate.study.summary import summarise
 
     rows = collect(config, root=out)
-    thresholds = read_json(out / "simulate" / RESULT)
+    thresholds = out / "simulate" / RESULT
     results: dict[str, Any] = {
         "config": config.as_dict(),
         "version": __version__,
-        "thresholds": thresholds,
+        **({"thresholds": read_json(thresholds)} if config.simulated_groups else {}),
         **summarise(config, rows, root=out),
+        **({"arms": arm_table(config, root=out)} if len(config.arms) > 1 else {}),
+        **({"forces": force_table(config, root=out)} if config.force_steps else {}),
         "rows": rows,
     }
     results["findings"] = findings(config, results)
@@ -93,7 +97,7 @@ def _write_tables(rows: Sequence[Mapping[str, Any]], *, out: Path) -> None:
     """Two tables for other tools: one row per checkpoint, one per early RL step."""
     from grpolab.validate.study.summary import METRICS
 
-    keys = ("regime", "seed", "depth", "lr")
+    keys = ("family", "seed", "depth", "lr")
     checkpoints = {key: [row[key] for row in rows] for key in keys}
     for name, read in METRICS.items():
         checkpoints[name] = [read(row) for row in rows]

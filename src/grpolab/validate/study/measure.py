@@ -18,12 +18,14 @@ from grpolab.theory import (
     thin_all_right,
     thin_all_wrong,
     thin_pq,
+    thin_std,
 )
 from grpolab.validate.icc import icc
 from grpolab.validate.independence import pair_contrast
 from grpolab.validate.rollouts.table import Rollouts
-from grpolab.validate.study.config import REGIMES, StudyConfig
-from grpolab.validate.study.jobs import RESULT
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import REGIMES, Family
+from grpolab.validate.study.jobs import RESULT, ladder_key, pre_key, rl_key
 from grpolab.validate.tasks import Task, make_task
 
 EARLY_STEPS = 100
@@ -82,13 +84,13 @@ def halves(table: Rollouts) -> tuple[GroupCounts, GroupCounts]:
 
 
 def _rates(table: Rollouts) -> dict[str, float]:
+    most = table.counts().by_prompt().num_samples.min()
+    return {f"pass_at_{k}": _pass_at(table, k) for k in (1, 10, 64, 256) if k <= most}
+
+
+def _pass_at(table: Rollouts, k: int) -> float:
     totals = table.counts().by_prompt()
-    n, c = totals.num_samples, totals.num_correct
-    rates = {"pass_at_1": float(totals.rate.mean())}
-    for k in (10, 64):
-        if k <= n.min():
-            rates[f"pass_at_{k}"] = float(np.mean(pass_at_k(n, c, k)))
-    return rates
+    return float(np.mean(pass_at_k(totals.num_samples, totals.num_correct, k)))
 
 
 def _labels(task: Task, table: Rollouts) -> np.ndarray[Any, Any]:
@@ -107,6 +109,7 @@ def measure(
     contrast = pair_contrast(table.counts(), rng=rng)
     return {
         **_rates(table),
+        "pass_at_g": _pass_at(table, group_size),
         "greedy": float(greedy.reward.mean()),
         "token_entropy": float(table.entropy.mean()),
         "sequence_entropy": float(-table.logprob.mean()),
@@ -127,13 +130,13 @@ def measure(
 
 
 def checkpoint(
-    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int
+    config: StudyConfig, *, root: Path, task: Task, family: Family, seed: int, depth: int
 ) -> dict[str, Any]:
-    """One checkpoint before RL: on all prompts that a regime asks, and by prompt class."""
-    kind = REGIMES[regime].data
-    folder = root / f"pre/{kind}/seed{seed}/depth{depth}"
-    asked = task.classes[: REGIMES[regime].rl_classes]
-    nll = read_json(root / f"ladder/{kind}/seed{seed}" / RESULT)["held_out_nll"][str(depth)]
+    """One checkpoint before RL: on all prompts that a family asks, and by prompt class."""
+    folder = root / pre_key(family.task, family.data, seed, depth)
+    asked = task.classes[: REGIMES[family.regime].rl_classes]
+    ladder = root / ladder_key(family.task, family.data, seed)
+    nll = read_json(ladder / RESULT)["held_out_nll"][str(depth)]
     tables = [Rollouts.read(folder / f"{name}.parquet") for name in ("eval", "greedy")]
 
     def of(classes: Sequence[str]) -> dict[str, Any]:
@@ -142,7 +145,27 @@ def checkpoint(
         return measure(sampled, greedy, group_size=config.grpo.group_size, nll=mean_nll, rng=seed)
 
     by_class = {label: of([label]) for label in asked}
-    return {**of(asked), "held_out_nll_sft_class": nll[task.classes[0]], "by_class": by_class}
+    train = _of_classes(task, Rollouts.read(folder / "train.parquet"), asked)
+    return {
+        **of(asked),
+        "held_out_nll_sft_class": nll[task.classes[0]],
+        "train": on_training_prompts(train.counts(), config.grpo.group_size),
+        "by_class": by_class,
+    }
+
+
+def on_training_prompts(counts: GroupCounts, group_size: int) -> dict[str, float]:
+    """Mean p, E[sigma] of a planned group, share informative, and share of prompts ever solved."""
+    totals = counts.by_prompt()
+    n, c = totals.num_samples, totals.num_correct
+    same = thin_all_wrong(n, c, group_size) + thin_all_right(n, c, group_size)
+    return {
+        "pass_at_1": float(totals.rate.mean()),
+        "signal": float(np.mean(thin_std(n, c, group_size))),
+        "informative": float(1 - np.mean(same)),
+        "support": float(np.mean(c > 0)),
+        "num_samples": float(n.min()),
+    }
 
 
 def _of_classes(task: Task, table: Rollouts, classes: Sequence[str]) -> Rollouts:
@@ -150,14 +173,14 @@ def _of_classes(task: Task, table: Rollouts, classes: Sequence[str]) -> Rollouts
 
 
 def outcome(
-    *, root: Path, task: Task, regime: str, seed: int, depth: int, lr: float
+    *, root: Path, task: Task, family: Family, seed: int, depth: int, arm: str
 ) -> dict[str, Any]:
     """What RL made of a checkpoint: peak over the schedule, and the end in full.
 
     The peak is over evaluations of ``quick_samples`` per prompt and includes step 0; ``peak_after``
     leaves step 0 out. Both carry the noise of a maximum; ``final`` does not.
     """
-    folder = root / f"rl/{regime}/seed{seed}/depth{depth}/lr{lr:g}"
+    folder = root / rl_key(family, seed, depth, arm)
     result = read_json(folder / RESULT)
     table = Rollouts.read(folder / "eval.parquet")
     evals = result["evals"]
@@ -185,19 +208,18 @@ def outcome(
 
 
 def early(
-    config: StudyConfig, *, root: Path, task: Task, regime: str, seed: int, depth: int, lr: float
+    config: StudyConfig, *, root: Path, task: Task, family: Family, seed: int, depth: int, arm: str
 ) -> dict[str, Any]:
     """The first RL steps: zero-std share and variance per step, and three forecasts of them.
 
     (a) is the formula at the batch's own mean reward of that step, the most favourable reading of
     it; (b) and (c) are made once, before RL, from rollouts on training prompts.
     """
-    kind = REGIMES[regime].data
-    table = Rollouts.read(root / f"pre/{kind}/seed{seed}/depth{depth}/train.parquet")
-    asked = task.classes[: REGIMES[regime].rl_classes]
+    table = Rollouts.read(root / pre_key(family.task, family.data, seed, depth) / "train.parquet")
+    asked = task.classes[: REGIMES[family.regime].rl_classes]
     g = config.grpo.group_size
     forecast = predict(_of_classes(task, table, asked).counts(), g)
-    groups = read_counts(root / f"rl/{regime}/seed{seed}/depth{depth}/lr{lr:g}/groups.parquet")
+    groups = read_counts(root / rl_key(family, seed, depth, arm) / "groups.parquet")
     steps = min(EARLY_STEPS, config.grpo.steps)
     shape = (config.grpo.steps, config.grpo.prompts_per_step)
     k = groups.num_correct.reshape(shape)[:steps]
@@ -242,17 +264,24 @@ def _window(
 
 
 def collect(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
-    """One row per (regime, seed, depth, learning rate)."""
+    """One row per (family, seed, depth) of the plain runs, or per learning rate of a tuning run."""
     rows = []
     for seed in config.seeds:
-        task = make_task(config.task, seed=seed)
-        for regime in config.regimes:
+        for family in config.parsed:
+            task = make_task(family.task, seed=seed)
             for depth in config.sft.depths:
-                where: dict[str, Any] = {"regime": regime, "seed": seed, "depth": depth}
-                before = checkpoint(config, root=root, task=task, **where)
-                for lr in config.rates:
-                    at = {**where, "lr": lr}
-                    after = outcome(root=root, task=task, **at)
-                    first = early(config, root=root, task=task, **at)
-                    rows.append({**at, "pre": before, "post": after, "early": first})
+                at: dict[str, Any] = {"family": family, "seed": seed, "depth": depth}
+                before = checkpoint(config, root=root, task=task, **at)
+                for arm in config.arms_of(family):
+                    if arm.question not in ("plain", "tune"):
+                        continue
+                    after = outcome(root=root, task=task, **at, arm=arm.name)
+                    first = early(config, root=root, task=task, **at, arm=arm.name)
+                    rows.append(
+                        {
+                            "family": family.name, "task": family.task, "regime": family.regime,
+                            "seed": seed, "depth": depth, "lr": config.grpo_of(arm).lr,
+                            "pre": before, "post": after, "early": first,
+                        }
+                    )  # fmt: skip
     return rows

@@ -11,8 +11,10 @@ from grpolab.figures import forecast as forecast_figure
 from grpolab.figures import ladder as ladder_figure
 from grpolab.figures import page
 from grpolab.figures import thresholds as threshold_figure
+from grpolab.validate.study import causes_report
 from grpolab.validate.study.choices import CHOICES, LIMITS, TERMS
-from grpolab.validate.study.config import REGIMES, StudyConfig
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.summary import FORECASTS, OUTCOMES, PREDICTORS, label
 
 Results = Mapping[str, Any]
@@ -21,7 +23,7 @@ Results = Mapping[str, Any]
 def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
     """Write ``report.html`` from what ``results.json`` holds; nothing is recomputed."""
     lead = (
-        f"Preset {config.preset}: task {config.task}, SFT depths"
+        f"Preset {config.preset}: {' and '.join(config.tasks)}, SFT depths"
         f" {', '.join(map(str, config.sft.depths))} steps,"
         f" {len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}, groups of"
         f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
@@ -40,23 +42,24 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
 
 
 def _parts(config: StudyConfig, results: Results) -> list[str]:
-    regimes: Mapping[str, Any] = results["regimes"]
+    families: Mapping[str, Any] = results["families"]
     return [
         page.findings(results["findings"]),
         page.section("What was done", *(page.paragraph(t) for t in TERMS)),
-        *(_regime(config, name, regimes[name], results["rows"]) for name in config.regimes),
+        *(_family(config, name, families[name], results["rows"]) for name in families),
         _signal(results),
         _early(config, results),
-        _ranks(regimes),
-        _thresholds(results["thresholds"]),
+        *causes_report.sections(results),
+        _ranks(families),
+        *([_thresholds(results["thresholds"])] if "thresholds" in results else []),
         _choices(config),
     ]
 
 
-def _regime(
-    config: StudyConfig, name: str, regime: Results, rows: Sequence[Mapping[str, Any]]
+def _family(
+    config: StudyConfig, name: str, family: Results, rows: Sequence[Mapping[str, Any]]
 ) -> str:
-    depths = regime["by_depth"]
+    depths = family["by_depth"]
 
     def draw(axes: list[Any]) -> None:
         ladder_figure.draw(axes[0], depths, title="before and after RL")
@@ -64,7 +67,7 @@ def _regime(
         ladder_figure.draw_entropy(axes[2], depths, title="what SFT does to the rollouts")
 
     picture = page.figure(
-        draw, panels=3, size=(11.0, 3.9), alt=f"SFT ladder, regime {name}",
+        draw, panels=3, size=(11.0, 3.9), alt=f"SFT ladder, {name}",
         caption="Dashed: before RL. Solid: at the end of RL with the same budget for every depth."
         + (" Bars: standard deviation over seeds." if len(config.seeds) > 1 else ""),
     )  # fmt: skip
@@ -73,7 +76,7 @@ def _regime(
          "entropy / answer", "distinct of g", "ICC", "zero-std", "all wrong", "all right",
          "NLL held out", "truncated"],
         [[d["depth"], *(d.get(m) for m in _BEFORE)] for d in depths],
-        caption="Before RL, on held-out prompts of this regime. Entropies and the negative"
+        caption="Before RL, on held-out prompts of this family. Entropies and the negative"
         " log-likelihood (per answer, canonical answers) in nats; zero-std: share of groups with"
         " identical rewards, counted.",
     )  # fmt: skip
@@ -86,7 +89,7 @@ def _regime(
         " final minus before, both from the full measurement.",
     )  # fmt: skip
     by_class = page.details("The same by prompt class", _by_class(config, name, rows))
-    title = f"Regime {name}: {REGIMES[name].summary}"
+    title = f"Family {name}: {REGIMES[family['regime']].summary}"
     return page.section(title, picture, before, after, by_class)
 
 
@@ -100,8 +103,8 @@ _AFTER = (
 )  # fmt: skip
 
 
-def _by_class(config: StudyConfig, regime: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    mine = [r for r in rows if r["regime"] == regime]
+def _by_class(config: StudyConfig, family: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    mine = [r for r in rows if r["family"] == family]
     lines = []
     for name in mine[0]["pre"]["by_class"]:
         for depth in config.sft.depths:
@@ -151,15 +154,15 @@ def _signal(results: Results) -> str:
         " samples of each held-out prompt, counts from groups of the second half.",
     )  # fmt: skip
     lines = []
-    for name, regime in results["regimes"].items():
-        for d in regime["by_depth"]:
+    for name, family in results["families"].items():
+        for d in family["by_depth"]:
             lines.append(
                 [name, d["depth"], d["pass_at_1"], d["icc"], d["zero_std"],
                  *(d[f"zero_std/{f}"] for f in FORECASTS), d["variance"],
                  *(d[f"variance/{f}"] for f in FORECASTS)]
             )  # fmt: skip
     columns = [
-        "regime", "SFT steps", "mean p", "ICC", "zero-std counted", "at mean p", "beta-binomial",
+        "family", "SFT steps", "mean p", "ICC", "zero-std counted", "at mean p", "beta-binomial",
         "thinning", "variance counted", "p(1-p)(g-1)/g", "x (1-ICC)", "thinning",
     ]  # fmt: skip
     table = page.table(columns, lines, digits=4)
@@ -169,11 +172,11 @@ def _signal(results: Results) -> str:
 def _early(config: StudyConfig, results: Results) -> str:
     depths = config.sft.depths
     shown = (depths[0], depths[len(depths) // 2], depths[-1])
-    first = config.regimes[0]
+    first = config.parsed[0].name
     picked = {
         r["depth"]: r["early"]
         for r in reversed(results["rows"])
-        if r["regime"] == first and r["depth"] in shown
+        if r["family"] == first and r["depth"] in shown
     }
 
     def draw(axes: list[Any]) -> None:
@@ -191,7 +194,7 @@ def _early(config: StudyConfig, results: Results) -> str:
 
     picture = page.figure(
         draw, panels=3, size=(11.0, 3.7), alt="zero-std share in the first RL steps",
-        caption=f"Regime {first}, seed {config.seeds[0]}: share of zero-std groups in the first RL"
+        caption=f"Family {first}, seed {config.seeds[0]}: share of zero-std groups in the first RL"
         " steps (means of 5 steps). The formula is given each step's own mean reward; the other"
         " two were made before RL from rollouts on training prompts.",
     )  # fmt: skip
@@ -211,10 +214,10 @@ def _early(config: StudyConfig, results: Results) -> str:
 
 
 def _all_windows(results: Results) -> list[dict[str, Any]]:
-    """Windows averaged over regimes, which hold equally many runs each."""
-    per_regime = [regime["early_error"] for regime in results["regimes"].values()]
+    """Windows averaged over families, which hold equally many runs each."""
+    per_family = [family["early_error"] for family in results["families"].values()]
     out = []
-    for windows in zip(*per_regime, strict=True):
+    for windows in zip(*per_family, strict=True):
         entry: dict[str, Any] = {"from": windows[0]["from"], "to": windows[0]["to"]}
         for what in ("zero_std", "variance"):
             entry[what] = {
@@ -224,22 +227,22 @@ def _all_windows(results: Results) -> list[dict[str, Any]]:
     return out
 
 
-def _ranks(regimes: Results) -> str:
+def _ranks(families: Results) -> str:
     parts = []
-    for name, regime in regimes.items():
-        cell = {(e["predictor"], e["outcome"]): e for e in regime["rank"]}
+    for name, family in families.items():
+        cell = {(e["predictor"], e["outcome"]): e for e in family["rank"]}
         names = [p for p in PREDICTORS if (p, OUTCOMES[0]) in cell]
         rank = page.table(
             ["predictor before RL", *map(label, OUTCOMES)],
             [[label(p), *(_rho(cell[p, o]) for o in OUTCOMES)] for p in names],
-            caption=f"Regime {name}: Spearman's rho over {len(regime['by_depth'])} depths (means"
+            caption=f"Family {name}: Spearman's rho over {len(family['by_depth'])} depths (means"
             " over seeds), exact permutation p-value in brackets.",
         )
         regret = page.table(
             ["choose by", "picks depth", *map(label, OUTCOMES[:4])],
             [
                 [label(e["predictor"]), e["picks"], *(e[o] for o in OUTCOMES[:4])]
-                for e in regime["regret"]
+                for e in family["regret"]
             ],
             caption="What choosing the checkpoint by each predictor costs against the best one"
             " (0: it picks the best). SFT depth itself picks the shallowest.",

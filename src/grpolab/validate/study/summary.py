@@ -11,7 +11,9 @@ import numpy as np
 
 from grpolab.validate.rank import spearman
 from grpolab.validate.rollouts.table import Rollouts
-from grpolab.validate.study.config import REGIMES, StudyConfig
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import Family
+from grpolab.validate.study.jobs import pre_key, rl_key
 
 Row = Mapping[str, Any]
 FORECASTS = ("mean-p", "beta-binomial", "thinning")
@@ -39,6 +41,9 @@ METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
         "greedy": _get("pre", "greedy"),
         "pass_at_10": _get("pre", "pass_at_10"),
         "pass_at_64": _get("pre", "pass_at_64"),
+        "pass_at_g": _get("pre", "pass_at_g"),
+        "signal": _get("pre", "train", "signal"),
+        "support": _get("pre", "train", "support"),
         "token_entropy": _get("pre", "token_entropy"),
         "sequence_entropy": _get("pre", "sequence_entropy"),
         "distinct": _get("pre", "distinct"),
@@ -60,6 +65,7 @@ METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
         "peak_pass_at_10": _get("post", "peak", "pass_at_10", "peak"),
         "final_pass_at_1": _get("post", "final", "pass_at_1"),
         "final_pass_at_10": _get("post", "final", "pass_at_10"),
+        "final_pass_at_64": _get("post", "final", "pass_at_64"),
         "gain_pass_at_1": _gain("pass_at_1"),
         "gain_pass_at_10": _gain("pass_at_10"),
         "train_pass_at_1": _get("post", "train_pass_at_1"),
@@ -73,6 +79,9 @@ PREDICTORS: Mapping[str, int] = MappingProxyType(
         "greedy": 1,
         "pass_at_10": 1,
         "pass_at_64": 1,
+        "pass_at_g": 1,
+        "signal": 1,
+        "support": 1,
         "token_entropy": 1,
         "sequence_entropy": 1,
         "held_out_nll": -1,
@@ -112,21 +121,23 @@ OUTCOMES = (
 
 def summarise(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> dict[str, Any]:
     """Everything between the raw rows and the report; for a tuning run, the choice of the rate."""
-    if config.learning_rates:
+    if config.is_tuning:
         return {"tuning": tuning(config, rows)}
-    regimes = {}
-    for regime in config.regimes:
-        mine = [row for row in rows if row["regime"] == regime]
+    families = {}
+    for family in config.parsed:
+        mine = [row for row in rows if row["family"] == family.name]
         depths = by_depth(config, mine)
-        regimes[regime] = {
+        families[family.name] = {
+            "task": family.task,
+            "regime": family.regime,
             "by_depth": depths,
             "rank": rank_table(depths),
             "regret": regret_table(depths),
-            "inversion": inversion(config, depths, root=root, regime=regime),
+            "inversion": inversion(config, depths, root=root, family=family),
             "checkpoint_error": checkpoint_error(mine),
             "early_error": early_error(mine),
         }
-    return {"regimes": regimes}
+    return {"families": families}
 
 
 def by_depth(config: StudyConfig, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -196,7 +207,7 @@ def regret_table(depths: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def inversion(
-    config: StudyConfig, depths: Sequence[Row], *, root: Path, regime: str
+    config: StudyConfig, depths: Sequence[Row], *, root: Path, family: Family
 ) -> dict[str, Any]:
     """The checkpoint that pre-RL pass@1 picks against the one that ends best, paired by prompt.
 
@@ -214,43 +225,49 @@ def inversion(
         entry: dict[str, Any] = {"best": depths[best]["depth"]}
         if best != pick:
             pair = (depths[best]["depth"], depths[pick]["depth"])
-            entry["before"] = _paired(config, root, regime, pair, k=k, after=False)
-            entry["after"] = _paired(config, root, regime, pair, k=k, after=True)
+            entry["before"] = _paired(config, root, family, pair, k=k, after=False)
+            entry["after"] = _paired(config, root, family, pair, k=k, after=True)
         out[name] = entry
     return out
 
 
 def _paired(
-    config: StudyConfig, root: Path, regime: str, pair: tuple[int, int], *, k: int, after: bool
+    config: StudyConfig, root: Path, family: Family, pair: tuple[int, int], *, k: int, after: bool
 ) -> dict[str, float]:
     """Mean over prompts (and seeds) of the difference of two depths, 95 % interval over prompts."""
+    differences: list[float] = []
+    for seed in config.seeds:
+        first, second = (
+            root / (rl_key(family, seed, depth, "plain") if after
+                    else pre_key(family.task, family.data, seed, depth))
+            for depth in pair
+        )  # fmt: skip
+        # RL is judged on the family's prompts only: the pre-RL table may hold more
+        asked = np.unique(
+            Rollouts.read(
+                root / rl_key(family, seed, config.sft.depths[0], "plain") / "eval.parquet"
+            ).prompt_id
+        )
+        one, two = (scores(folder / "eval.parquet", k) for folder in (first, second))
+        differences += [one[i] - two[i] for i in asked.tolist()]
+    return interval(differences)
+
+
+def scores(path: Path, k: int) -> dict[int, float]:
+    """Unbiased pass@k of every prompt in a table of rollouts."""
     from grpolab.theory import pass_at_k
 
-    differences = []
-    for seed in config.seeds:
-        values = []
-        for depth in pair:
-            if after:
-                folder = root / f"rl/{regime}/seed{seed}/depth{depth}/lr{config.grpo.lr:g}"
-            else:
-                folder = root / f"pre/{REGIMES[regime].data}/seed{seed}/depth{depth}"
-            totals = Rollouts.read(folder / "eval.parquet").counts().by_prompt()
-            score = pass_at_k(totals.num_samples, totals.num_correct, k)
-            values.append(dict(zip(totals.prompt_id.tolist(), score.tolist(), strict=True)))
-        # RL is judged on the regime's prompts only: the pre-RL table may hold more
-        asked = _asked(config, root, regime, seed)
-        differences += [values[0][i] - values[1][i] for i in asked]
+    totals = Rollouts.read(path).counts().by_prompt()
+    values = pass_at_k(totals.num_samples, totals.num_correct, k)
+    return dict(zip(totals.prompt_id.tolist(), values.tolist(), strict=True))
+
+
+def interval(differences: Sequence[float]) -> dict[str, float]:
+    """Mean of paired differences over prompts, with its normal 95 % interval."""
     array = np.array(differences)
     half = 1.96 * float(array.std(ddof=1)) / len(array) ** 0.5
     mean = float(array.mean())
     return {"difference": mean, "low": mean - half, "high": mean + half, "num_prompts": len(array)}
-
-
-def _asked(config: StudyConfig, root: Path, regime: str, seed: int) -> list[int]:
-    depth = config.sft.depths[0]
-    path = root / f"rl/{regime}/seed{seed}/depth{depth}/lr{config.grpo.lr:g}/eval.parquet"
-    ids: list[int] = np.unique(Rollouts.read(path).prompt_id).tolist()
-    return ids
 
 
 def checkpoint_error(rows: Sequence[Row]) -> dict[str, Any]:
@@ -284,7 +301,7 @@ def early_error(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def tuning(config: StudyConfig, rows: Sequence[Row]) -> dict[str, Any]:
     """Final pass@1 per depth and learning rate, and the rate with the best mean over depths."""
     table: list[dict[str, Any]] = []
-    for lr in config.rates:
+    for lr in (config.grpo_of(arm).lr for arm in config.arms):
         finals = {
             str(row["depth"]): row["post"]["final"]["pass_at_1"] for row in rows if row["lr"] == lr
         }

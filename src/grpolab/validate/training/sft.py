@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class SFTConfig:
     lr: float = 5e-4
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    loss: Literal["cross-entropy", "pear"] = "cross-entropy"
 
 
 def cross_entropy(

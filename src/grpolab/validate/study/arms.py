@@ -1,0 +1,119 @@
+"""Arms: what a GRPO run of the study changes, and what the change is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+Question = Literal["plain", "tune", "control", "rescue"]
+Selection = Literal["all", "solved", "solved-by", "mean-of"]
+
+SFT_VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "plain": {},
+        "smooth": {"label_smoothing": 0.1},
+        "decay": {"weight_decay": 0.1},
+        "pear": {"loss": "pear"},
+    }
+)
+"""Changes of the SFT settings; each variant is a ladder of its own from the same base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to run GRPO from a checkpoint.
+
+    ``depths``: where on the ladder it is played; empty: everywhere. ``sft`` names an SFT variant.
+    ``changes`` are fields of GRPOConfig. ``reference`` of the KL term: ``start`` (the checkpoint
+    itself), ``base`` (before SFT) or ``depth8`` (that depth). ``entropy_of``: the temperature is
+    set so that the token entropy is that of another depth; with ``match_step`` the learning rate is
+    multiplied by the temperature, so that a step moves log-probabilities as far as before.
+    ``prompts``: those that this checkpoint solved at least once before RL but not always
+    (``solved``), those that depth ``other`` ever solved (``solved-by``), or a subset on which the
+    mean p is that of depth ``other`` (``mean-of``).
+    """
+
+    name: str
+    question: Question
+    summary: str
+    depths: tuple[int, ...] = ()
+    sft: str = "plain"
+    changes: tuple[tuple[str, Any], ...] = ()
+    reference: str = ""
+    entropy_of: int = 0
+    match_step: bool = True
+    prompts: Selection = "all"
+    other: int = 0
+
+    def at(self, depth: int) -> bool:
+        """Whether the arm is played at a depth."""
+        return not self.depths or depth in self.depths
+
+
+PLAIN = Arm("plain", "plain", "the study's GRPO settings")
+
+
+def rates(values: tuple[float, ...]) -> tuple[Arm, ...]:
+    """One arm per learning rate, for tuning.
+
+    >>> [arm.name for arm in rates((1e-4, 3e-4))]
+    ['lr0.0001', 'lr0.0003']
+    """
+    return tuple(
+        Arm(f"lr{lr:g}", "tune", f"learning rate {lr:g}", changes=(("lr", lr),)) for lr in values
+    )
+
+
+def controls(shallow: int, middle: int, deep: int) -> tuple[Arm, ...]:
+    """Same weights at another entropy, and equal p, support or zero-std share by other means."""
+    ends = (shallow, middle, deep)
+    return (
+        Arm("cooled", "control", f"entropy of depth {deep}, step size matched",
+            depths=(shallow, middle), entropy_of=deep),
+        Arm("cooled-unmatched", "control", f"entropy of depth {deep}, learning rate as it is",
+            depths=(shallow,), entropy_of=deep, match_step=False),
+        Arm("warmed", "control", f"entropy of depth {shallow}, step size matched",
+            depths=(middle, deep), entropy_of=shallow),
+        Arm("warmed-unmatched", "control", f"entropy of depth {shallow}, learning rate as it is",
+            depths=(deep,), entropy_of=shallow, match_step=False),
+        Arm("smooth", "control", "label smoothing .1 in SFT", depths=ends, sft="smooth"),
+        Arm("equal-support", "control", f"only prompts that depth {deep} ever solved",
+            depths=(shallow, deep), prompts="solved-by", other=deep),
+        Arm("equal-p", "control", f"prompts on which the mean p is that of depth {deep}",
+            depths=(shallow,), prompts="mean-of", other=deep),
+        Arm("dynamic", "control", "dynamic sampling: every group informative",
+            depths=(shallow, deep), changes=(("dynamic_sampling", "filter"),)),
+        Arm("dynamic-matched", "control", "dynamic sampling, averaged over all groups drawn",
+            depths=(deep,), changes=(("dynamic_sampling", "matched"),)),
+    )  # fmt: skip
+
+
+def rescues(shallow: int, deep: int) -> tuple[Arm, ...]:
+    """Attempts to save the deepest start; each is compared with the plain run of that depth."""
+
+    def arm(name: str, summary: str, **kw: Any) -> Arm:
+        return Arm(name, "rescue", summary, depths=(deep,), **kw)
+
+    kl = (("beta", 0.05),)
+    return (
+        arm("kl-start", "KL .05 to the deep checkpoint itself", changes=kl, reference="start"),
+        arm("kl-early", f"KL .05 to depth {shallow}", changes=kl, reference=f"depth{shallow}"),
+        arm("kl-early-strong", f"KL .5 to depth {shallow}", changes=(("beta", 0.5),),
+            reference=f"depth{shallow}"),
+        arm("kl-base", "KL .05 to the base model", changes=kl, reference="base"),
+        arm("entropy-bonus", "entropy bonus .01", changes=(("entropy_coef", 0.01),)),
+        arm("epochs", "4 inner epochs, clip .2", changes=(("inner_epochs", 4),)),
+        arm("clip-higher", "4 inner epochs, clip .2 / .28",
+            changes=(("inner_epochs", 4), ("clip_high", 0.28))),
+        arm("decay-zero", "weight decay 1 towards zero", changes=(("weight_decay", 1.0),)),
+        arm("decay-start", "weight decay 1 towards the start",
+            changes=(("weight_decay", 1.0), ("decay_to", "start"))),
+        arm("betas", "Adam's second beta .999", changes=(("betas", (0.9, 0.999)),)),
+        arm("larger-groups", "g = 32 at equal rollouts",
+            changes=(("group_size", 32), ("prompts_per_step", 8))),
+        arm("solved-prompts", "only prompts with 0 < p < 1 before RL", prompts="solved"),
+        arm("sft-decay", "weight decay .1 in SFT", sft="decay"),
+        arm("sft-pear", "PEAR-weighted SFT loss", sft="pear"),
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Where SFT data come from, and which prompts RL asks: the families of starts that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from grpolab.errors import UserError
+from grpolab.validate.tasks.base import Style
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Demonstrations: prompts of a split, how they are answered, and how many there are.
+
+    ``size`` 0 takes the whole split once; a larger size goes through it again with new answers.
+    """
+
+    name: str
+    split: str
+    style: Style
+    size: int = 0
+
+
+DATA: Mapping[str, Data] = MappingProxyType(
+    {
+        d.name: d
+        for d in (
+            Data("narrow", "sft", "canonical"),
+            Data("broad", "sft_broad", "random"),
+            Data("ample", "base", "random", 24_000),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """How the SFT data relate to the prompts of RL and evaluation.
+
+    ``data`` names the demonstrations; ``rl_classes`` is how many of the task's classes (in order)
+    RL trains on and evaluation asks.
+    """
+
+    name: str
+    data: str
+    rl_classes: int
+    summary: str
+
+
+REGIMES: Mapping[str, Regime] = MappingProxyType(
+    {
+        r.name: r
+        for r in (
+            Regime("shift", "narrow", 2, "SFT shows one class of prompts, RL asks two"),
+            Regime("no-shift", "narrow", 1, "SFT and RL on the same class of prompts"),
+            Regime("broad", "broad", 2, "SFT and RL on the same mix: deep SFT can only memorise"),
+            Regime("ample", "ample", 2, "SFT with more demonstrations than it can memorise"),
+        )
+    }
+)
+
+
+class Family(NamedTuple):
+    """A task and a regime, written ``task/regime``: starts that differ in SFT alone."""
+
+    task: str
+    regime: str
+
+    @property
+    def name(self) -> str:
+        """How results call it: the regime, with the task before it unless it is countdown.
+
+        >>> Family("countdown", "shift").name, Family("coins", "broad").name
+        ('shift', 'coins broad')
+        """
+        return self.regime if self.task == "countdown" else f"{self.task} {self.regime}"
+
+    @property
+    def data(self) -> str:
+        """Name of the demonstrations."""
+        return REGIMES[self.regime].data
+
+
+def family(text: str) -> Family:
+    """Read ``task/regime``; UserError for an unknown regime.
+
+    >>> family("coins/shift")
+    Family(task='coins', regime='shift')
+    """
+    task, _, regime = text.partition("/")
+    if regime not in REGIMES:
+        raise UserError(f"unknown regime {regime!r}; known regimes: {', '.join(REGIMES)}")
+    return Family(task, regime)

@@ -1,0 +1,95 @@
+"""Which prompts an arm trains on, and the temperature that gives it another depth's entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.theory.groups import FloatArray
+from grpolab.validate.rollouts.table import Rollouts
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import REGIMES
+from grpolab.validate.study.jobs import Job, eval_prompts, job_seed, pre_key
+from grpolab.validate.tasks import Prompt, Task
+
+
+def prompt_rates(
+    job: Job, prompts: Sequence[Prompt], *, root: Path, depth: int
+) -> tuple[list[Prompt], FloatArray]:
+    """The prompts that were sampled before RL, and the share right of each at a depth."""
+    table = Rollouts.read(root / pre_key(job.task, job.data, job.seed, depth) / "train.parquet")
+    totals = table.counts().by_prompt()
+    rate = dict(zip(totals.prompt_id.tolist(), totals.rate.tolist(), strict=True))
+    known = [p for p in prompts if p.id in rate]
+    return known, np.array([rate[p.id] for p in known])
+
+
+def select_prompts(
+    config: StudyConfig, job: Job, prompts: Sequence[Prompt], *, root: Path
+) -> list[Prompt]:
+    """The RL prompts of an arm, chosen by rollouts from before RL (see `Arm`)."""
+    arm = job.arm
+    assert arm is not None
+    if arm.prompts == "all":
+        return list(prompts)
+    known, rate = prompt_rates(job, prompts, root=root, depth=job.depth)
+    if arm.prompts == "solved":
+        keep = (rate > 0) & (rate < 1)
+    elif arm.prompts == "solved-by":
+        keep = prompt_rates(job, prompts, root=root, depth=arm.other)[1] > 0
+    else:
+        goal = float(prompt_rates(job, prompts, root=root, depth=arm.other)[1].mean())
+        keep = with_mean(rate, goal, rng=np.random.default_rng([job.seed, 3]))
+    chosen = [p for p, k in zip(known, keep.tolist(), strict=True) if k]
+    least = config.grpo_of(arm).prompts_per_step
+    return chosen if len(chosen) >= least else known[:least]
+
+
+def with_mean(rate: FloatArray, goal: float, *, rng: np.random.Generator) -> Any:
+    """A mask [P] that keeps as many prompts as it can while the mean rate comes to ``goal``.
+
+    Prompts on the wrong side of the goal are dropped in random order.
+
+    >>> mask = with_mean(np.array([0.0, 0.0, 0.5, 0.5]), 0.4, rng=np.random.default_rng(0))
+    >>> int(mask.sum())
+    3
+    """
+    keep = np.ones(len(rate), dtype=bool)
+    total, left, rising = float(rate.sum()), len(rate), rate.mean() < goal
+    for i in rng.permutation(len(rate)):
+        if left == 1 or (total / left >= goal) == rising:
+            break
+        if (rate[i] < goal) == rising:
+            keep[i] = False
+            total, left = total - float(rate[i]), left - 1
+    return keep
+
+
+def matched_temperature(
+    config: StudyConfig, job: Job, model: Any, tokenizer: Any, *, task: Task, root: Path
+) -> float:
+    """The temperature at which this checkpoint's token entropy is that of another depth.
+
+    Bisection on its logarithm; the entropy is that of the law that is sampled, on held-out prompts.
+    """
+    from grpolab.validate.rollouts.hf import rollout
+    from grpolab.validate.study.work import law
+
+    assert job.arm is not None
+    folder = root / pre_key(job.task, job.data, job.seed, job.arm.entropy_of)
+    prompts = eval_prompts(config, task, classes=REGIMES[job.regime].rl_classes)
+    asked = {p.id for p in prompts}
+    table = Rollouts.read(folder / "eval.parquet")
+    goal = float(table.entropy[np.isin(table.prompt_id, list(asked))].mean())
+    low, high = np.log(0.02), np.log(8.0)
+    for _ in range(12):
+        middle = (low + high) / 2
+        drawn = rollout(
+            model, tokenizer, task=task, prompts=prompts, num_samples=8, group_size=8,
+            law=law(task, temperature=float(np.exp(middle))), seed=job_seed(job) + 3,
+        )  # fmt: skip
+        low, high = (middle, high) if drawn.entropy.mean() < goal else (low, middle)
+    return float(np.exp((low + high) / 2))

@@ -1,0 +1,276 @@
+"""The jobs of a study, each a function of (config, job, root, out) that fills its own folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from grpolab.store import write_counts, write_json
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
+from grpolab.validate.study.arms import Arm
+from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.families import DATA, REGIMES
+from grpolab.validate.study.jobs import (
+    RESULT,
+    Job,
+    Progress,
+    base_key,
+    eval_prompts,
+    job_seed,
+    ladder_key,
+)
+from grpolab.validate.tasks import Prompt, Task, make_task
+
+
+def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: Progress) -> None:
+    """Run one job into ``out``; ``root`` holds the finished folders of the others.
+
+    Weights are float32 throughout; with dtype bfloat16 the forward passes run in that precision.
+    """
+    import torch
+
+    half = config.dtype == "bfloat16"
+    with torch.autocast(config.device, dtype=torch.bfloat16, enabled=half):
+        _KINDS[job.kind](config, job, root, out, progress)
+
+
+@contextmanager
+def open_task(name: str, *, seed: int) -> Iterator[Task]:
+    """A task whose sandbox, if it has one, is closed in the end."""
+    task = make_task(name, seed=seed)
+    try:
+        yield task
+    finally:
+        close = getattr(task, "close", None)
+        if close is not None:
+            close()
+
+
+def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]:
+    """The SFT pairs of a kind of data."""
+    kind = DATA[data]
+    rng = np.random.default_rng([seed, 1])
+    prompts = list(task.prompts(kind.split))
+    size = kind.size or len(prompts)
+    if size != len(prompts):
+        prompts = [prompts[i] for _ in range(-(-size // len(prompts)))
+                   for i in rng.permutation(len(prompts))][:size]  # fmt: skip
+    answers = task.demonstrations(prompts, style=kind.style, rng=rng)
+    return [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
+
+
+def rl_prompts(task: Task, regime: str) -> list[Prompt]:
+    """The training prompts of RL in a regime."""
+    allowed = task.classes[: REGIMES[regime].rl_classes]
+    return [p for p in task.prompts("rl") if p.label in allowed]
+
+
+def held_out_pairs(
+    config: StudyConfig, task: Task, *, seed: int
+) -> dict[str, list[tuple[str, str]]]:
+    """Held-out prompts with their canonical answers, by prompt class."""
+    rng = np.random.default_rng([seed, 2])
+    out = {}
+    for label in task.classes:
+        prompts = [p for p in eval_prompts(config, task) if p.label == label]
+        answers = task.demonstrations(prompts, style="canonical", rng=rng)
+        out[label] = [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
+    return out
+
+
+def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
+    """A checkpoint on the study's device."""
+    from grpolab.validate.models import load_model
+
+    model, tokenizer = load_model(path, device=config.device)
+    return model, tokenizer
+
+
+def law(task: Task, *, temperature: float) -> SamplingLaw:
+    """The study's sampling law at a temperature; 0 is greedy."""
+    return SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
+
+
+def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+    from grpolab.validate.models import build_model, save_model
+    from grpolab.validate.training.sft import train_base
+
+    task = make_task(job.task, seed=job.seed)
+    model, tokenizer = build_model(task.vocabulary, config.model, seed=job.seed)
+    model = model.to(config.device)
+    seed = job_seed(job)
+    train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
+    save_model(model, tokenizer, out / "model")
+    parameters = sum(p.numel() for p in model.parameters())
+    write_json(out / RESULT, {"parameters": parameters, "seed": seed})
+
+
+def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+    from grpolab.validate.models import save_model
+    from grpolab.validate.training.sft import sequence_nll, train_ladder
+
+    task = make_task(job.task, seed=job.seed)
+    model, tokenizer = load(config, root / base_key(job.task, job.seed) / "model")
+    held_out = held_out_pairs(config, task, seed=job.seed)
+    nll: dict[str, dict[str, float]] = {}
+
+    def reached(depth: int) -> None:
+        save_model(model, tokenizer, out / f"depth{depth}")
+        nll[str(depth)] = {c: sequence_nll(model, tokenizer, p) for c, p in held_out.items()}
+
+    # every variant sees the same demonstrations in the same order
+    order = job_seed(dataclasses.replace(job, key=ladder_key(job.task, job.data, job.seed)))
+    train_ladder(
+        model, tokenizer, pairs=demonstrations(task, job.data, seed=job.seed),
+        config=config.sft_of(job.sft), seed=order, reached=reached, progress=progress,
+    )  # fmt: skip
+    write_json(out / RESULT, {"held_out_nll": nll})
+
+
+def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+    from grpolab.validate.rollouts.hf import rollout
+
+    model, tokenizer = load(
+        config, root / ladder_key(job.task, job.data, job.seed) / f"depth{job.depth}"
+    )
+    seed, hot = job_seed(job), config.grpo.temperature
+    with open_task(job.task, seed=job.seed) as task:
+        held_out, train = eval_prompts(config, task), task.prompts("rl")[: config.train_prompts]
+        parts: tuple[tuple[str, Sequence[Prompt], int, float], ...] = (
+            ("eval", held_out, config.num_samples, hot),
+            ("greedy", held_out, 1, 0.0),
+            ("train", train, config.train_samples, hot),
+        )
+        for i, (name, prompts, n, temperature) in enumerate(parts):
+            table = rollout(
+                model, tokenizer, task=task, prompts=prompts, num_samples=n, seed=seed + i,
+                group_size=config.grpo.group_size, law=law(task, temperature=temperature),
+            )  # fmt: skip
+            write_rollouts(out, name, table)
+            progress((i + 1) / len(parts))
+        write_json(out / RESULT, {"seed": seed, "judged": _judged(task)})
+
+
+def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
+    """Write a table; its source is named relative to the run, so that runs are alike anywhere."""
+    info = dataclasses.replace(table.provenance, source=name)
+    dataclasses.replace(table, provenance=info).write(out / f"{name}.parquet")
+
+
+def _judged(task: Task) -> dict[str, Any]:
+    """Where verdicts came from: the level of the sandbox, if the task has one."""
+    return {"level": str(task.level)} if hasattr(task, "level") else {}
+
+
+def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+    from grpolab.validate.models import save_model
+    from grpolab.validate.rollouts.hf import rollout
+    from grpolab.validate.study.selection import matched_temperature, select_prompts
+    from grpolab.validate.training.grpo import train_grpo
+
+    assert job.arm is not None
+    arm, seed = job.arm, job_seed(job)
+    start = root / ladder_key(job.task, job.data, job.seed, sft=job.sft) / f"depth{job.depth}"
+    model, tokenizer = load(config, start)
+    with open_task(job.task, seed=job.seed) as task:
+        grpo = config.grpo_of(arm)
+        if arm.entropy_of:
+            hot = matched_temperature(config, job, model, tokenizer, task=task, root=root)
+            rate = grpo.lr * hot if arm.match_step else grpo.lr
+            grpo = dataclasses.replace(grpo, temperature=hot, lr=rate)
+        asked = law(task, temperature=grpo.temperature)
+        held_out = eval_prompts(config, task, classes=REGIMES[job.regime].rl_classes)
+        prompts = select_prompts(config, job, rl_prompts(task, job.regime), root=root)
+        curve: list[Rollouts] = []
+
+        def evaluate(step: int) -> dict[str, Any]:
+            # the same draws at every step: common random numbers make the curve smoother
+            table = rollout(
+                model, tokenizer, task=task, prompts=held_out, num_samples=config.quick_samples,
+                group_size=config.quick_samples, law=asked, seed=seed + 1,
+            )  # fmt: skip
+            curve.append(table)
+            return quick_measure(table)
+
+        run = train_grpo(
+            model, tokenizer, task=task, prompts=prompts, config=grpo, seed=seed,
+            reference=_reference(config, job, arm, root, start), evaluate=evaluate,
+            progress=lambda share: progress(0.9 * share),
+        )  # fmt: skip
+        write_counts(out / "groups.parquet", run.counts())
+        write_counts(out / "evals.parquet", _curve(curve, [step for step, _ in run.evals]))
+        for name, asked_prompts, n in (
+            ("eval", held_out, config.num_samples),
+            ("train", rl_prompts(task, job.regime)[:512], config.grpo.group_size),
+        ):
+            table = rollout(
+                model, tokenizer, task=task, prompts=asked_prompts, num_samples=n,
+                group_size=config.grpo.group_size, law=asked, seed=seed + 2,
+            )  # fmt: skip
+            write_rollouts(out, name, table)
+    save_model(model, tokenizer, out / "model")
+    result = {
+        "seed": seed, "temperature": grpo.temperature, "lr": grpo.lr, "num_prompts": len(prompts),
+        "steps": [row._asdict() for row in run.steps],
+        "evals": [{"step": step, **measured} for step, measured in run.evals],
+    }  # fmt: skip
+    write_json(out / RESULT, result)
+
+
+def _reference(config: StudyConfig, job: Job, arm: Arm, root: Path, start: Path) -> Any:
+    if not arm.reference:
+        return None
+    folder = {
+        "start": start,
+        "base": root / base_key(job.task, job.seed) / "model",
+    }.get(arm.reference, root / ladder_key(job.task, job.data, job.seed) / arm.reference)
+    return load(config, folder)[0]
+
+
+def _curve(tables: Sequence[Rollouts], steps: Sequence[int]) -> GroupCounts:
+    """One row per evaluated prompt and step: how many of the quick samples were right."""
+    counts = [table.counts() for table in tables]
+    return GroupCounts(
+        np.concatenate([c.num_correct for c in counts]),
+        np.concatenate([c.group_size for c in counts]),
+        prompt_id=np.concatenate([c.prompt_id for c in counts]),
+        step=np.repeat(steps, [len(c) for c in counts]),
+    )
+
+
+def quick_measure(table: Rollouts) -> dict[str, float]:
+    """The few numbers that the evaluation schedule keeps: pass@1, pass@10, token entropy."""
+    from grpolab.theory import pass_at_k
+
+    totals = table.counts().by_prompt()
+    tenth = pass_at_k(totals.num_samples, totals.num_correct, 10)
+    return {
+        "pass_at_1": float(totals.rate.mean()),
+        "pass_at_10": float(np.mean(tenth)),
+        "token_entropy": float(table.entropy.mean()),
+    }
+
+
+def _force(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+    from grpolab.validate.study.forces import play_forces
+
+    write_json(out / RESULT, play_forces(config, job, root=root, progress=progress))
+
+
+def _simulate(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+    from grpolab.validate.study.thresholds import threshold_table
+
+    write_json(out / RESULT, threshold_table(config, progress=progress))
+
+
+_KINDS: Mapping[str, Callable[[StudyConfig, Job, Path, Path, Progress], None]] = MappingProxyType(
+    {"base": _base, "ladder": _ladder, "pre": _pre, "rl": _rl, "force": _force,
+     "simulate": _simulate}
+)  # fmt: skip
