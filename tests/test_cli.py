@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import re
+import shlex
+import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -52,7 +59,30 @@ def refusal(
 
 def test_version() -> None:
     done = run("--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"grpolab {__version__}\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"grpolab {__version__}"
+    assert f"numpy {metadata.version('numpy')}" in lines
+    assert [line.split()[0] for line in lines][-2:] == ["trl", "vllm"]
+
+
+def test_version_is_an_object_and_imports_nothing_to_know() -> None:
+    code = (
+        "import sys, grpolab.cli as c; sys.argv = ['grpolab', '--version', '--json']\n"
+        "try: c.main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert (found["grpolab"], found["numpy"]) == (__version__, metadata.version("numpy"))
+
+
+def test_json_before_a_command_says_where_it_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(["--json", "pstar", "-g", "8"], monkeypatch, capsys)
+    assert "pstar -g 8 --json" in said
 
 
 def test_help() -> None:
@@ -77,6 +107,55 @@ def test_a_group_without_a_command_prints_its_help() -> None:
     assert "dynamics" in done.stdout
 
 
+def test_an_interrupt_says_so_and_ends_with_130() -> None:
+    words = ["simulate", "dynamics", "--trap", "0.02", "--chains", "1000000"]
+    command = [sys.executable, "-m", "grpolab", *words]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    assert "points" in running.stderr.readline()  # what says that it takes long
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "grpolab: interrupted"
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{shlex.quote(sys.executable)} -m grpolab verify --list --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {}])
+def test_colours_on_a_terminal_only_and_never_with_no_color(plain: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    env |= {"TERM": "xterm-256color", **plain}
+    command = [sys.executable, "-m", "grpolab", "--help"]
+    subprocess.run(command, stdout=theirs, env=env, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert b"Usage" in shown
+    assert bool(re.search(rb"\x1b\[[0-9;]*3[0-7]m", shown)) == (not plain)
+    piped = subprocess.run(command, capture_output=True, env=env, check=True)
+    assert b"\x1b" not in piped.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    env = {**os.environ, "_GRPOLAB_COMPLETE": f"source_{shell}"}
+    command = [sys.executable, "-c", "import sys; from grpolab.cli import main;"
+               " sys.argv = ['grpolab']; main()"]  # fmt: skip
+    script = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert "_GRPOLAB_COMPLETE" in script.stdout
+    assert script.stderr == ""
+    if shell == "bash":
+        env |= {"_GRPOLAB_COMPLETE": "complete_bash", "COMP_WORDS": "grpolab ps", "COMP_CWORD": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+        assert done.stdout.split() == ["pstar"]
+
+
 def test_bad_input_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +174,18 @@ def test_interrupt_is_one_line(
 def test_a_bug_is_not_dressed_up_as_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         run_main(ZeroDivisionError(), monkeypatch)
+
+
+def test_what_the_machine_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a-file").touch()
+    said = refusal(["explore", "--out", str(tmp_path)], monkeypatch, capsys)
+    assert f"{tmp_path}: Is a directory" in said
+    said = refusal(["explore", "--out", str(tmp_path / "a-file" / "e.html")], monkeypatch, capsys)
+    assert "a-file" in said
+    with pytest.raises(OSError, match="gone"):
+        run_main(OSError(5, "gone"), monkeypatch)
 
 
 def test_a_missing_package_is_named_with_its_remedy() -> None:

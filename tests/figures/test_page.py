@@ -20,12 +20,20 @@ def test_figure_is_inline_and_sized_by_inches():
     made = page.figure(lambda ax: ax.plot([1, 2]), caption="c", alt="a line", size=(5.5, 3))
     assert made.count("<svg") == 1
     assert 'aria-label="a line"' in made
-    assert "max-width:50%" in made
+    assert "--inches:5.5" in made
+
+
+def test_sentences_wrap_and_numbers_do_not():
+    made = page.table(["name", "value"], [["a", "0.205 to 0.251"], ["b", "because " * 6]])
+    assert "<td>0.205 to 0.251</td>" in made
+    assert '<td class="words">because' in made
 
 
 def test_a_page_is_one_file(tmp_path):
-    page.write_page(tmp_path / "p.html", title="T <1>", lead="lead", parts=[page.section("S")])
+    page.write_page(tmp_path / "p.html", title="T <1>", lead="lead", parts=[page.section("S")],
+                    style="p { color: red; }")  # fmt: skip
     written = (tmp_path / "p.html").read_text()
+    assert written.index("@media print") < written.index("p { color: red; }</style>")
     assert written.startswith("<!doctype html>")
     assert "T &lt;1&gt;" in written
     assert [p.name for p in tmp_path.iterdir()] == ["p.html"]

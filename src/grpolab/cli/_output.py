@@ -16,22 +16,35 @@ JsonFlag = Annotated[
 ]
 
 
+_UNFOLDED = 1000  # columns; a table takes no more than it needs
+
+
 def print_json(value: Any) -> None:
     """Print one JSON object; NaN and infinities become null."""
     sys.stdout.write(json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; colours only where stdout is a terminal (rich decides)."""
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    words: bool = False,
+) -> None:
+    """Print a table; colours only where stdout is a terminal (rich decides), lines whole elsewhere.
+
+    Columns but the first hold numbers, unless ``words``. A terminal has a width to fold a long row
+    to; a file or a pipe has none.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
+        table.add_column(column, justify="left" if words or i == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(cell(value) for value in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
 
 
 def cell(value: object) -> str:

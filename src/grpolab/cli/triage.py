@@ -53,6 +53,7 @@ def triage(
     """Compare checkpoints on the same prompts at the same law, before any RL.
 
     Ends with status 1 when a test says that the rollouts are not independent draws.
+
     Example: grpolab triage ckpt-100 ckpt-200 --task countdown -g 8 --html triage.html
     """
     from grpolab.validate.rollouts.make import EngineOptions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +26,9 @@ def verify(
 ) -> None:
     """Play the formulas: every claim must stand and every wrong formula must fall.
 
-    Exit status 1 if a claim is rejected or a wrong formula is not. Example: grpolab verify zero-std
+    Exit status 1 if a claim is rejected or a wrong formula is not.
+
+    Example: grpolab verify zero-std
     """
     from grpolab.validate import suite
 
@@ -38,14 +39,7 @@ def verify(
         _list(entries, as_json)
         return
     size = suite.FULL if full else suite.SMALL
-
-    def progress(name: str) -> None:
-        if sys.stderr.isatty() and not as_json:
-            sys.stderr.write(f"\r\x1b[K{name} ...")
-            sys.stderr.flush()
-
-    outcomes = suite.run_suite(chosen, size=size, level=level, progress=progress)
-    progress("done")
+    outcomes = _run(chosen, size, level)
     passed = all(outcome.passed for outcome in outcomes)
     if as_json:
         print_json(
@@ -61,13 +55,33 @@ def verify(
     raise typer.Exit(0 if passed else 1)
 
 
+def _run(names: list[str], size: Any, level: float) -> list[Any]:
+    from grpolab.progress import ProgressBar
+    from grpolab.validate import suite
+
+    total = len(suite.entries(names, full=size == suite.FULL))
+    with ProgressBar(total, note=f"{total} checks", patience=1.0) as bar:
+        begun: list[str] = []
+
+        def begin(name: str) -> None:
+            if begun:
+                bar.part(begun[-1], 1, finished=True)
+            bar.part(name, 0)
+            begun.append(name)
+
+        found = suite.run_suite(names, size=size, level=level, progress=begin)
+        bar.part(begun[-1], 1, finished=True)
+        return found
+
+
 def _list(entries: list[Any], as_json: bool) -> None:
     if as_json:
         checks = [{"name": e.name, "claim": e.claim, "wrong": e.wrong} for e in entries]
         print_json({"checks": checks})
         return
     rows = [(e.name, e.claim, e.wrong) for e in entries]
-    print_table("Checks, those of --full included", ("name", "claim", "must reject"), rows)
+    columns = ("name", "claim", "must reject")
+    print_table("Checks, those of --full included", columns, rows, words=True)
 
 
 def _report(outcomes: list[Any], passed: bool) -> None:

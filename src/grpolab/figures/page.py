@@ -11,7 +11,7 @@ from typing import Any
 
 from grpolab.store import write_text
 
-_FULL_WIDTH = 11.0  # inches of a figure as wide as the page
+_WORDS = 28  # characters from which on a cell is a sentence
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa; }
 * { box-sizing: border-box; }
@@ -26,20 +26,37 @@ p, li { max-width: 46rem; }
   padding: .9rem 1.2rem .9rem 2.4rem; }
 .findings li { margin: .5rem 0; max-width: none; }
 .note { color: var(--soft); font-size: .9rem; }
+a { color: var(--accent); }
 figure { margin: 1rem 0 1.4rem; }
-figure svg { width: 100%; height: auto; }
+/* an inch has one width in all figures, so that lettering has one size; 11 inches fill the page */
+.picture { overflow-x: auto; }
+.picture svg { display: block; height: auto; width: calc(var(--inches) * 5.23rem); max-width: 100%;
+  min-width: calc(var(--inches) * 3.5rem); }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 46rem; }
 .wide { overflow-x: auto; }
+.wide :is(th, td):first-child { position: sticky; left: 0; background: #fff; }
 table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums;
   margin: .6rem 0 .3rem; }
 th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, td.words { text-align: left; }
+td { white-space: nowrap; } td:first-child, td.words { white-space: normal; }
+td.words { min-width: 14rem; }
 tr.rule td { border-top: 2px solid var(--line); }
 code { background: var(--wash); padding: .05rem .3rem; font-size: .9em; }
 details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
-@media print { body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; }
-  figure, table { break-inside: avoid; } details { display: block; } }
+@media screen and (max-width: 40rem) {
+  body { padding: 1.2rem 1rem; } h1 { font-size: 1.5rem; }
+  .findings { margin: 1rem -1rem; padding: .7rem 1rem .7rem 1.9rem; }
+}
+@media print {
+  @page { margin: 16mm; }
+  body { max-width: none; padding: 0; font-size: 10.5pt; }
+  h2, summary, thead { break-after: avoid; } figure, tr, li { break-inside: avoid; }
+  .wide, .picture { overflow: visible; } table { font-size: 7.2pt; }
+  th, td { padding: .15rem .25rem; } .picture svg { min-width: 0; }
+  details::details-content { content-visibility: visible; height: auto; }
+}
 """
 
 
@@ -91,12 +108,17 @@ def table(
     """A table that can be selected and copied into a spreadsheet."""
     head = "".join(f"<th>{text(c)}</th>" for c in columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{text(number(v, digits=digits))}</td>" for v in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(_cell(number(v, digits=digits)) for v in row) + "</tr>" for row in rows
     )
     note = paragraph(caption, note=True) if caption else ""
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide">{inner}</div>{note}'
+
+
+def _cell(shown: str) -> str:
+    """A cell of a table; sentences may wrap, and numbers with their intervals do not."""
+    mark = ' class="words"' if len(shown) > _WORDS else ""
+    return f"<td{mark}>{text(shown)}</td>"
 
 
 def figure(
@@ -107,7 +129,10 @@ def figure(
     size: tuple[float, float] = (8.0, 3.6),
     panels: int = 1,
 ) -> str:
-    """Draw on fresh axes (a list of them if ``panels`` > 1) and inline the picture as SVG."""
+    """Draw on fresh axes (a list of them if ``panels`` > 1) and inline the picture as SVG.
+
+    A width of 11 inches fills the page; on a phone a wide figure scrolls and stays readable.
+    """
     from matplotlib.figure import Figure
 
     from grpolab.figures.style import styled
@@ -120,10 +145,8 @@ def figure(
         page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
-    # one inch is the same width in every figure, so that all lettering has one size
-    width = min(100.0, 100 * size[0] / _FULL_WIDTH)
-    style = f'style="max-width:{width:.0f}%"'
-    return f"<figure><div {style}>{svg}</div><figcaption>{text(caption)}</figcaption></figure>"
+    picture = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
+    return f"<figure>{picture}<figcaption>{text(caption)}</figcaption></figure>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -136,12 +159,12 @@ def details(summary: str, *parts: str) -> str:
     return f"<details><summary>{text(summary)}</summary>{''.join(parts)}</details>"
 
 
-def write_page(path: Path, *, title: str, lead: str, parts: Iterable[str]) -> None:
-    """Write one HTML file that needs nothing else."""
+def write_page(path: Path, *, title: str, lead: str, parts: Iterable[str], style: str = "") -> None:
+    """Write one HTML file that needs nothing else; ``style`` is CSS on top of the common one."""
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head><body>"
         f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
     )
     write_text(path, page)

@@ -1,0 +1,113 @@
+"""Progress with time left, on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+
+class ProgressBar:
+    """Adds up the parts of concurrent jobs, in units of their weights.
+
+    Nothing is shown in the first ``patience`` seconds, so that a short job stays silent. What
+    is reported in the first second was done before, by a run that this one takes up, and says
+    nothing about the pace.
+    """
+
+    def __init__(
+        self, total: float, *, note: str, every: float = 15.0, patience: float = 0.0
+    ) -> None:
+        self._total = max(total, 1e-9)
+        self._note = note
+        self._every = every
+        self._patience = patience
+        self._parts: dict[str, float] = {}
+        self._start = self._last = time.monotonic()
+        self._behind: float | None = None  # share of what was done before
+        self._begun = threading.Event()
+        self._timer = threading.Timer(patience, self._begin)
+        self._timer.daemon = True
+        self._rich: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> ProgressBar:
+        if self._patience > 0:
+            self._timer.start()
+        else:
+            self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if self._patience > 0 and self._timer.is_alive():
+            self._timer.join()
+        if self._rich is not None:
+            self._rich.stop()
+
+    def part(self, key: str, amount: float, *, finished: bool = False) -> None:
+        """Say how much of a job is done."""
+        self._parts[key] = amount
+        share = min(sum(self._parts.values()) / self._total, 1.0)
+        first = self._behind is None
+        if self._behind is None:
+            self._behind = share if time.monotonic() - self._start < 1 else 0.0
+        if not self._begun.is_set():
+            return
+        if self._rich is not None:
+            names = [k for k in self._parts if not finished or k != key]
+            label = names[-1] if names else key
+            move = self._rich.reset if first and self._behind else self._rich.update
+            move(self._task, completed=share * self._total, description=label)
+        elif finished or time.monotonic() - self._last > self._every:
+            self._line(
+                f"{100 * share:3.0f}%  {key}{' done' if finished else ''}{self._left(share)}"
+            )
+
+    def _begin(self) -> None:
+        if not sys.stderr.isatty():
+            self._line(self._note)
+            self._begun.set()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._rich = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._rich.start()
+        done = min(sum(list(self._parts.values())), self._total)
+        label = next(reversed(self._parts), self._note)
+        self._task = self._rich.add_task(label, total=self._total, completed=done)
+        self._begun.set()
+
+    def _left(self, share: float) -> str:
+        elapsed, new = time.monotonic() - self._start, share - (self._behind or 0.0)
+        if new <= 0.02:
+            return ""
+        return f"  ({_clock(elapsed)} so far, about {_clock(elapsed * (1 - share) / new)} left)"
+
+    def _line(self, text: str) -> None:
+        self._last = time.monotonic()
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> _clock(125.2)
+    '2:05'
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
