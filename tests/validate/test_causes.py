@@ -22,7 +22,7 @@ PLAYED = ("cooled", "cooled-unmatched", "warmed", "smooth", "equal-support", "eq
           "kl-early", "kl-base", "larger-groups", "solved-prompts", "decay-start")  # fmt: skip
 CAUSES = StudyConfig(
     "micro",
-    arms=(PLAIN, *(a for a in (*controls(2, 4, 16), *rescues(2, 16)) if a.name in PLAYED)),
+    arms=(PLAIN, *(a for a in (*controls(2, 16), *rescues(2, 16)) if a.name in PLAYED)),
     model=TinyConfig(hidden=32, layers=1),
     base=BaseConfig(steps=400, batch_size=128, lr=1e-2),
     sft=SFTConfig(depths=(2, 4, 16), lr=2e-3),
@@ -135,7 +135,7 @@ def test_prompts_with_a_given_mean():
         assert keep.sum() > 100
 
 
-def test_rescue_arms_are_played_in_the_first_family_only():
+def test_arms_and_forces_of_the_first_family_only():
     config = PRESETS["causes"]
     jobs: list[Job] = plan(config)
     first, second = config.parsed
@@ -144,4 +144,5 @@ def test_rescue_arms_are_played_in_the_first_family_only():
     assert "kl-early" in names[first]
     assert "kl-early" not in names[second]
     assert "cooled" in names[second]
+    assert not any(j.kind == "force" and j.task == second.task for j in jobs)
     assert not any(j.sft in ("decay", "pear") for j in jobs if j.task == second.task)

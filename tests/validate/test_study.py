@@ -26,7 +26,7 @@ from grpolab.validate.study.jobs import eval_prompts, plan
 from grpolab.validate.study.main import run, run_study
 from grpolab.validate.study.measure import observe, predict
 from grpolab.validate.study.runner import open_run
-from grpolab.validate.study.summary import rank_table, regret_table, tuning
+from grpolab.validate.study.summary import tuning
 from grpolab.validate.study.work import demonstrations, rl_prompts
 from grpolab.validate.tasks import make_task
 from grpolab.validate.training.grpo import GRPOConfig
@@ -145,7 +145,7 @@ def test_killed_and_resumed_ends_the_same(finished, tmp_path):
         """)
     )
     process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(out.glob("*/pre/*/*/*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
@@ -247,30 +247,6 @@ def test_forecasts_of_a_known_mixture():
     for name in ("thinning", "beta-binomial"):
         assert guess[name]["variance"] == pytest.approx(variance, abs=0.004)
     assert guess["mean-p"]["variance"] == pytest.approx(0.25 * 0.75 * 7 / 8, abs=0.004)
-
-
-def ladder(final):
-    entries = []
-    for depth, value in zip((1, 2, 4), final, strict=True):
-        entry = dict.fromkeys(
-            ("greedy", "pass_at_10", "token_entropy", "sequence_entropy", "icc", "zero_std",
-             "held_out_nll", "held_out_nll_sft_class", "gain_pass_at_1", "gain_pass_at_10",
-             "peak_pass_at_1", "peak_pass_at_10", "final_pass_at_1"), 0.1 * depth)  # fmt: skip
-        entries.append(
-            {**entry, "depth": depth, "pass_at_1": depth / 10, "final_pass_at_10": value}
-        )
-    return entries
-
-
-def test_regret_and_rank_can_say_yes_and_no():
-    for final, regret, rho in (((0.9, 0.6, 0.5), 0.4, -1.0), ((0.5, 0.6, 0.9), 0.0, 1.0)):
-        cost = {e["predictor"]: e for e in regret_table(ladder(final))}
-        assert cost["pass_at_1"]["picks"] == 4
-        assert cost["pass_at_1"]["final_pass_at_10"] == pytest.approx(regret)
-        cells = {(e["predictor"], e["outcome"]): e for e in rank_table(ladder(final))}
-        found = cells["depth", "final_pass_at_10"]
-        assert found["rho"] == pytest.approx(rho)
-        assert found["p_value"] == pytest.approx(1 / 3)  # 2 of 3! orders
 
 
 def test_tuning_picks_the_best_mean_and_says_so():

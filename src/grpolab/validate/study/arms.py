@@ -32,7 +32,8 @@ class Arm:
     multiplied by the temperature, so that a step moves log-probabilities as far as before.
     ``prompts``: those that this checkpoint solved at least once before RL but not always
     (``solved``), those that depth ``other`` ever solved (``solved-by``), or a subset on which the
-    mean p is that of depth ``other`` (``mean-of``).
+    mean p is that of depth ``other`` (``mean-of``). An arm that is not ``everywhere`` is played in
+    the first family only.
     """
 
     name: str
@@ -46,13 +47,14 @@ class Arm:
     match_step: bool = True
     prompts: Selection = "all"
     other: int = 0
+    everywhere: bool = False
 
     def at(self, depth: int) -> bool:
         """Whether the arm is played at a depth."""
         return not self.depths or depth in self.depths
 
 
-PLAIN = Arm("plain", "plain", "the study's GRPO settings")
+PLAIN = Arm("plain", "plain", "the study's GRPO settings", everywhere=True)
 
 
 def rates(values: tuple[float, ...]) -> tuple[Arm, ...]:
@@ -62,29 +64,31 @@ def rates(values: tuple[float, ...]) -> tuple[Arm, ...]:
     ['lr0.0001', 'lr0.0003']
     """
     return tuple(
-        Arm(f"lr{lr:g}", "tune", f"learning rate {lr:g}", changes=(("lr", lr),)) for lr in values
+        Arm(f"lr{lr:g}", "tune", f"learning rate {lr:g}", changes=(("lr", lr),), everywhere=True)
+        for lr in values
     )
 
 
-def controls(shallow: int, middle: int, deep: int) -> tuple[Arm, ...]:
+def controls(shallow: int, deep: int) -> tuple[Arm, ...]:
     """Same weights at another entropy, and equal p, support or zero-std share by other means."""
-    ends = (shallow, middle, deep)
+    ends = (shallow, deep)
     return (
         Arm("cooled", "control", f"entropy of depth {deep}, step size matched",
-            depths=(shallow, middle), entropy_of=deep),
+            depths=(shallow,), entropy_of=deep, everywhere=True),
         Arm("cooled-unmatched", "control", f"entropy of depth {deep}, learning rate as it is",
             depths=(shallow,), entropy_of=deep, match_step=False),
         Arm("warmed", "control", f"entropy of depth {shallow}, step size matched",
-            depths=(middle, deep), entropy_of=shallow),
+            depths=(deep,), entropy_of=shallow, everywhere=True),
         Arm("warmed-unmatched", "control", f"entropy of depth {shallow}, learning rate as it is",
             depths=(deep,), entropy_of=shallow, match_step=False),
-        Arm("smooth", "control", "label smoothing .1 in SFT", depths=ends, sft="smooth"),
+        Arm("smooth", "control", "label smoothing .1 in SFT", depths=ends, sft="smooth",
+            everywhere=True),
         Arm("equal-support", "control", f"only prompts that depth {deep} ever solved",
-            depths=(shallow, deep), prompts="solved-by", other=deep),
+            depths=ends, prompts="solved-by", other=deep, everywhere=True),
         Arm("equal-p", "control", f"prompts on which the mean p is that of depth {deep}",
             depths=(shallow,), prompts="mean-of", other=deep),
         Arm("dynamic", "control", "dynamic sampling: every group informative",
-            depths=(shallow, deep), changes=(("dynamic_sampling", "filter"),)),
+            depths=ends, changes=(("dynamic_sampling", "filter"),)),
         Arm("dynamic-matched", "control", "dynamic sampling, averaged over all groups drawn",
             depths=(deep,), changes=(("dynamic_sampling", "matched"),)),
     )  # fmt: skip

@@ -30,7 +30,7 @@ CHOICES: Mapping[str, str] = MappingProxyType(
         "grpo.lr": "pilot: best mean final pass@1 over all five depths among 3e-5, 1e-4, 3e-4,"
         " 1e-3 on a seed that no study uses (`grpolab study --preset tune`; table in"
         " docs/results/tune.json); too high a rate makes a collapse of its own",
-        "grpo.steps": "beforehand",
+        "grpo.steps": "beforehand: 500; 400, as in the source paper, where many runs are compared",
         "grpo.warmup": "beforehand; without it high rates wreck every depth",
         "grpo.group_size": "beforehand: that of the source paper, arXiv 2606.18487",
         "grpo.beta": "beforehand: no KL term, as in the source paper",

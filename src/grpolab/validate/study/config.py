@@ -21,9 +21,9 @@ class StudyConfig:
 
     ``families`` are ``task/regime``. ``num_samples`` completions per prompt are drawn for a full
     measurement, ``quick_samples`` at each point of the RL evaluation schedule. ``train_prompts`` x
-    ``train_samples`` rollouts on RL training prompts predict the early groups of RL. Rescue arms
-    are played in the first family only. ``force_steps`` > 0 asks which force moves the prompts
-    that give no signal, by that many GRPO steps. ``simulated_groups`` 0 leaves the thresholds out.
+    ``train_samples`` rollouts on RL training prompts predict the early groups of RL.
+    ``force_steps`` > 0 asks, in the first family, which force moves the prompts that give no
+    signal, by that many GRPO steps. ``simulated_groups`` 0 leaves the thresholds out.
     """
 
     preset: str
@@ -73,7 +73,7 @@ class StudyConfig:
     def arms_of(self, family: Family) -> tuple[Arm, ...]:
         """The arms that a family plays."""
         first = family == self.parsed[0]
-        return tuple(arm for arm in self.arms if first or arm.question != "rescue")
+        return tuple(arm for arm in self.arms if first or arm.everywhere)
 
     def depths_of(self, arm: Arm) -> tuple[int, ...]:
         """The depths at which an arm is played."""
@@ -117,7 +117,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
                 "countdown/shift", "countdown/no-shift", "countdown/broad", "countdown/ample",
                 "programs/shift", "programs/ample",
             ),
-            grpo=GRPOConfig(eval_every=50),
+            grpo=GRPOConfig(steps=400, eval_every=50),
         ),
         "causes": replace(
             _DEFAULT,
@@ -125,10 +125,20 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             seeds=_SEEDS,
             families=("countdown/shift", "programs/shift"),
             sft=_THREE,
-            grpo=GRPOConfig(eval_every=100),
-            arms=(PLAIN, *controls(8, 128, 2048), *rescues(8, 2048)),
+            grpo=GRPOConfig(steps=400, eval_every=100),
+            arms=(PLAIN, *controls(8, 2048), *rescues(8, 2048)),
             force_steps=100,
             train_prompts=2800,
+            simulated_groups=0,
+        ),
+        "data": replace(
+            _DEFAULT,
+            preset="data",
+            seeds=_SEEDS,
+            families=("coins/unique", "coins/half", "coins/eighth", "coins/short"),
+            sft=SFTConfig(depths=(48,)),
+            grpo=GRPOConfig(steps=400, eval_every=50),
+            num_samples=256,
             simulated_groups=0,
         ),
         "tune": replace(

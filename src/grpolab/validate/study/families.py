@@ -16,6 +16,7 @@ class Data:
     """Demonstrations: prompts of a split, how they are answered, and how many there are.
 
     ``size`` 0 takes the whole split once; a larger size goes through it again with new answers.
+    Split ``spare`` is what is neither evaluated nor trained on by RL.
     """
 
     name: str
@@ -30,7 +31,11 @@ DATA: Mapping[str, Data] = MappingProxyType(
         for d in (
             Data("narrow", "sft", "canonical"),
             Data("broad", "sft_broad", "random"),
-            Data("ample", "base", "random", 24_000),
+            Data("ample", "spare", "random", 24_000),
+            Data("unique", "spare", "random", 3072),
+            Data("half", "spare", "random", 1536),
+            Data("eighth", "spare", "random", 384),
+            Data("short", "spare", "short", 1536),
         )
     }
 )
@@ -58,6 +63,10 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
             Regime("no-shift", "narrow", 1, "SFT and RL on the same class of prompts"),
             Regime("broad", "broad", 2, "SFT and RL on the same mix: deep SFT can only memorise"),
             Regime("ample", "ample", 2, "SFT with more demonstrations than it can memorise"),
+            Regime("unique", "unique", 2, "3072 demonstrations once"),
+            Regime("half", "half", 2, "1536 demonstrations twice, of all lengths"),
+            Regime("eighth", "eighth", 2, "384 demonstrations eight times"),
+            Regime("short", "short", 2, "1536 demonstrations twice, the shortest answers"),
         )
     }
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.validate.study import causes_report
+from grpolab.validate.study import causes_report, shootout_report, starts_report
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 
@@ -18,12 +18,13 @@ def findings(config: StudyConfig, results: Mapping[str, Any]) -> list[str]:
     """Sentences for the head of the report, the most consequential first."""
     if "tuning" in results:
         return [_tuning(results["tuning"])]
-    families: Mapping[str, Any] = results["families"]
+    families: Mapping[str, Any] = results.get("families", {})
     rows: Sequence[Mapping[str, Any]] = results["rows"]
     out = [_zero_std(rows, config), _variance(rows), _early(rows)]
-    out += causes_report.findings(results)
+    for part in (shootout_report, causes_report, starts_report):
+        out += part.findings(results)
     out += [_ladder(name, family) for name, family in families.items()]
-    out += [_rank(families), _independence(rows)]
+    out.append(_independence(rows))
     out += [_thresholds(results, config)] if "thresholds" in results else []
     return out
 
@@ -105,7 +106,7 @@ def _ladder(name: str, family: Mapping[str, Any]) -> str:
         f" {found['picked']}. "
     )
     verdicts = [_verdict(found, key, label) for key, label in _METRIC_NAMES]
-    return head + " ".join([*verdicts, _regrets(family["regret"])])
+    return head + " ".join(verdicts)
 
 
 _METRIC_NAMES = (("pass_at_1", "pass@1"), ("pass_at_10", "pass@10"))
@@ -130,35 +131,6 @@ def _verdict(found: Mapping[str, Any], key: str, label: str) -> str:
             return lead + "the whole lead was there before RL, which did not widen it."
         return lead + f"{_pct(there)} of the final lead was there before RL."
     return lead + "not distinguishable before RL, ahead after it."
-
-
-def _regrets(table: Sequence[Mapping[str, Any]]) -> str:
-    cost = {e["predictor"]: e for e in table}
-    parts = [
-        f"by {label} {cost[name]['final_pass_at_1']:.3f} / {cost[name]['final_pass_at_10']:.3f}"
-        for name, label in (("pass_at_1", "pass@1"), ("token_entropy", "the highest entropy"),
-                            ("pass_at_10", "pass@10"))
-    ]  # fmt: skip
-    return "Choosing the start costs, in final pass@1 / pass@10: " + ", ".join(parts) + "."
-
-
-def _rank(families: Mapping[str, Any]) -> str:
-    parts = []
-    for name, family in families.items():
-        cell = {(e["predictor"], e["outcome"]): e for e in family["rank"]}
-        entropy = cell["token_entropy", "final_pass_at_10"]
-        depth = cell["depth", "final_pass_at_10"]
-        parts.append(
-            f"{name}: entropy {entropy['rho']:+.2f} (exact p = {entropy['p_value']:.3f}), depth"
-            f" itself {depth['rho']:+.2f}"
-        )
-    least = entropy["min_p_value"]
-    return (
-        "**SFT depth itself is the predictor to beat.** Rank correlation with the final pass@10"
-        " over depths: " + "; ".join(parts) + ". On one"
-        " ladder everything that is monotone in depth correlates; a predictor that does not beat"
-        f" the number of SFT steps has shown nothing (smallest possible p here: {least:.3f})."
-    )
 
 
 def _independence(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -111,7 +111,7 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
                 0.035 * config.grpo.steps + 5e-5 * rows, task, seed, data, arm.sft, regime,
                 depth, arm,
             )  # fmt: skip
-    if config.force_steps:
+    if config.force_steps and family == config.parsed[0]:
         for depth in config.sft.depths:
             yield Job(
                 force_key(family, seed, depth), "force", (pre_key(task, data, seed, depth),),

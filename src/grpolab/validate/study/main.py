@@ -70,20 +70,27 @@ def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
     from grpolab.validate.study.findings import findings
     from grpolab.validate.study.measure import collect
     from grpolab.validate.study.outcomes import arm_table, force_table
+    from grpolab.validate.study.predictions import calibration, independence, predictions
     from grpolab.validate.study.report import write_report
     from grpolab.validate.study.summary import summarise
 
     rows = collect(config, root=out)
-    thresholds = out / "simulate" / RESULT
     results: dict[str, Any] = {
         "config": config.as_dict(),
         "version": __version__,
-        **({"thresholds": read_json(thresholds)} if config.simulated_groups else {}),
         **summarise(config, rows, root=out),
-        **({"arms": arm_table(config, root=out)} if len(config.arms) > 1 else {}),
-        **({"forces": force_table(config, root=out)} if config.force_steps else {}),
         "rows": rows,
     }
+    if config.simulated_groups:
+        results["thresholds"] = read_json(out / "simulate" / RESULT)
+    if "families" in results:
+        results["shootout"] = predictions(config, rows)
+        results["calibration"] = calibration(config, root=out)
+        results["independence"] = independence(config, root=out)
+    if len(config.arms) > 1 and not config.is_tuning:
+        results["arms"] = arm_table(config, root=out)
+    if config.force_steps:
+        results["forces"] = force_table(config, root=out)
     results["findings"] = findings(config, results)
     write_json(out / "results.json", results)
     write_json(out / "summary.json", {k: v for k, v in results.items() if k != "rows"})

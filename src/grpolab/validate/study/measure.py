@@ -20,8 +20,10 @@ from grpolab.theory import (
     thin_pq,
     thin_std,
 )
+from grpolab.validate.estimate import fit_beta_binomial
 from grpolab.validate.icc import icc
 from grpolab.validate.independence import pair_contrast
+from grpolab.validate.peak import corrected_peak
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
@@ -93,6 +95,13 @@ def _pass_at(table: Rollouts, k: int) -> float:
     return float(np.mean(pass_at_k(totals.num_samples, totals.num_correct, k)))
 
 
+def _extrapolated(table: Rollouts, group_size: int) -> float:
+    """pass@64 from the first ``group_size`` samples of each prompt, by a beta-binomial's tail."""
+    few = table.select(table.group == 0).counts()
+    fit = fit_beta_binomial(few)
+    return 1.0 - float(BetaBinomial(mean=fit.mean, rho=fit.rho).prob_all_wrong(64))
+
+
 def _labels(task: Task, table: Rollouts) -> np.ndarray[Any, Any]:
     label = {p.id: p.label for split in ("eval", "rl") for p in task.prompts(split)}
     return np.array([label[i] for i in table.prompt_id.tolist()])
@@ -110,6 +119,7 @@ def measure(
     return {
         **_rates(table),
         "pass_at_g": _pass_at(table, group_size),
+        "pass_at_64_extrapolated": _extrapolated(table, group_size),
         "greedy": float(greedy.reward.mean()),
         "token_entropy": float(table.entropy.mean()),
         "sequence_entropy": float(-table.logprob.mean()),
@@ -196,6 +206,7 @@ def outcome(
     labels = _labels(task, table)
     return {
         "peak": peaks,
+        "corrected_peak": corrected_peaks(folder, seed=seed),
         "final": _rates(table),
         "final_token_entropy": float(table.entropy.mean()),
         "train_pass_at_1": float(Rollouts.read(folder / "train.parquet").reward.mean()),
@@ -204,6 +215,20 @@ def outcome(
         },
         "curve": [{k: row[k] for k in ("step", "pass_at_1", "pass_at_10")} for row in evals],
         "mean_grad_norm": float(np.mean([row["grad_norm"] for row in result["steps"]])),
+    }
+
+
+def corrected_peaks(folder: Path, *, seed: int) -> dict[str, float]:
+    """pass@1 and pass@10 at the best evaluation of a run, free of the winner's curse."""
+    table = read_counts(folder / "evals.parquet")
+    steps = np.unique(table.step)
+    order = np.lexsort((table.prompt_id, table.step))
+    correct = table.num_correct[order].reshape(len(steps), -1)
+    samples = int(table.group_size.min())
+    return {
+        f"pass_at_{k}": corrected_peak(correct, samples, k=k, rng=seed, steps=steps).corrected
+        for k in (1, 10)
+        if k <= samples
     }
 
 

@@ -119,7 +119,7 @@ def force_table(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
     ``change`` is the mean over seeds, ``stderr`` that of the mean: prompts within seeds.
     """
     table = []
-    for family in config.parsed:
+    for family in config.parsed[:1]:
         for depth in config.sft.depths:
             found = [read_json(root / force_key(family, s, depth) / RESULT) for s in config.seeds]
             names = dict.fromkeys(run["force"] for result in found for run in result["runs"])

@@ -11,11 +11,11 @@ from grpolab.figures import forecast as forecast_figure
 from grpolab.figures import ladder as ladder_figure
 from grpolab.figures import page
 from grpolab.figures import thresholds as threshold_figure
-from grpolab.validate.study import causes_report
+from grpolab.validate.study import causes_report, shootout_report, starts_report
 from grpolab.validate.study.choices import CHOICES, LIMITS, TERMS
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
-from grpolab.validate.study.summary import FORECASTS, OUTCOMES, PREDICTORS, label
+from grpolab.validate.study.summary import FORECASTS
 
 Results = Mapping[str, Any]
 
@@ -42,15 +42,16 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
 
 
 def _parts(config: StudyConfig, results: Results) -> list[str]:
-    families: Mapping[str, Any] = results["families"]
+    families: Mapping[str, Any] = results.get("families", {})
     return [
         page.findings(results["findings"]),
         page.section("What was done", *(page.paragraph(t) for t in TERMS)),
         *(_family(config, name, families[name], results["rows"]) for name in families),
         _signal(results),
-        _early(config, results),
+        *([_early(config, results)] if families else []),
+        *shootout_report.sections(results),
         *causes_report.sections(results),
-        _ranks(families),
+        *starts_report.sections(results),
         *([_thresholds(results["thresholds"])] if "thresholds" in results else []),
         _choices(config),
     ]
@@ -154,7 +155,7 @@ def _signal(results: Results) -> str:
         " samples of each held-out prompt, counts from groups of the second half.",
     )  # fmt: skip
     lines = []
-    for name, family in results["families"].items():
+    for name, family in results.get("families", {}).items():
         for d in family["by_depth"]:
             lines.append(
                 [name, d["depth"], d["pass_at_1"], d["icc"], d["zero_std"],
@@ -165,7 +166,7 @@ def _signal(results: Results) -> str:
         "family", "SFT steps", "mean p", "ICC", "zero-std counted", "at mean p", "beta-binomial",
         "thinning", "variance counted", "p(1-p)(g-1)/g", "x (1-ICC)", "thinning",
     ]  # fmt: skip
-    table = page.table(columns, lines, digits=4)
+    table = page.table(columns, lines, digits=4) if lines else ""
     return page.section("Does the formula say which groups carry a signal?", picture, table)
 
 
@@ -225,41 +226,6 @@ def _all_windows(results: Results) -> list[dict[str, Any]]:
             }
         out.append(entry)
     return out
-
-
-def _ranks(families: Results) -> str:
-    parts = []
-    for name, family in families.items():
-        cell = {(e["predictor"], e["outcome"]): e for e in family["rank"]}
-        names = [p for p in PREDICTORS if (p, OUTCOMES[0]) in cell]
-        rank = page.table(
-            ["predictor before RL", *map(label, OUTCOMES)],
-            [[label(p), *(_rho(cell[p, o]) for o in OUTCOMES)] for p in names],
-            caption=f"Family {name}: Spearman's rho over {len(family['by_depth'])} depths (means"
-            " over seeds), exact permutation p-value in brackets.",
-        )
-        regret = page.table(
-            ["choose by", "picks depth", *map(label, OUTCOMES[:4])],
-            [
-                [label(e["predictor"]), e["picks"], *(e[o] for o in OUTCOMES[:4])]
-                for e in family["regret"]
-            ],
-            caption="What choosing the checkpoint by each predictor costs against the best one"
-            " (0: it picks the best). SFT depth itself picks the shallowest.",
-        )
-        parts += [rank, regret]
-    note = page.paragraph(
-        "Depth itself is the baseline: on one ladder every quantity that is monotone in depth"
-        " correlates with every other, so no row of these tables identifies a cause.",
-        note=True,
-    )
-    return page.section("Which number before RL ranks the checkpoints?", note, *parts)
-
-
-def _rho(entry: Mapping[str, Any]) -> str:
-    if entry["rho"] is None:
-        return "–"
-    return f"{entry['rho']:+.2f} ({entry['p_value']:.2f})"
 
 
 def _thresholds(found: Results) -> str:

@@ -21,10 +21,10 @@ from queue import Empty
 from typing import Any
 
 from grpolab.errors import UserError
+from grpolab.progress import ProgressBar
 from grpolab.store import SCRATCH, atomic_dir, read_json, write_json
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.jobs import RESULT, Job
-from grpolab.validate.study.progress import ProgressBar
 from grpolab.validate.study.work import run_job
 
 RUN = "run.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.validate.rank import spearman
+from grpolab.validate import shootout
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
@@ -41,6 +41,8 @@ METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
         "greedy": _get("pre", "greedy"),
         "pass_at_10": _get("pre", "pass_at_10"),
         "pass_at_64": _get("pre", "pass_at_64"),
+        "pass_at_256": _get("pre", "pass_at_256"),
+        "pass_at_64_extrapolated": _get("pre", "pass_at_64_extrapolated"),
         "pass_at_g": _get("pre", "pass_at_g"),
         "signal": _get("pre", "train", "signal"),
         "support": _get("pre", "train", "support"),
@@ -63,6 +65,8 @@ METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
         },
         "peak_pass_at_1": _get("post", "peak", "pass_at_1", "peak"),
         "peak_pass_at_10": _get("post", "peak", "pass_at_10", "peak"),
+        "corrected_peak_pass_at_1": _get("post", "corrected_peak", "pass_at_1"),
+        "corrected_peak_pass_at_10": _get("post", "corrected_peak", "pass_at_10"),
         "final_pass_at_1": _get("post", "final", "pass_at_1"),
         "final_pass_at_10": _get("post", "final", "pass_at_10"),
         "final_pass_at_64": _get("post", "final", "pass_at_64"),
@@ -72,29 +76,11 @@ METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
     }
 )
 
-PREDICTORS: Mapping[str, int] = MappingProxyType(
-    {
-        "depth": -1,
-        "pass_at_1": 1,
-        "greedy": 1,
-        "pass_at_10": 1,
-        "pass_at_64": 1,
-        "pass_at_g": 1,
-        "signal": 1,
-        "support": 1,
-        "token_entropy": 1,
-        "sequence_entropy": 1,
-        "held_out_nll": -1,
-        "held_out_nll_sft_class": -1,
-        "icc": -1,
-        "zero_std": -1,
-    }
-)
-"""Predictors of the outcome and the direction in which each is used to choose a checkpoint."""
-
 LABELS: Mapping[str, str] = MappingProxyType(
     {
         "depth": "SFT depth itself",
+        "deepest": "the deepest",
+        "pass_at_64_extrapolated": "pass@64 from g samples",
         "greedy": "greedy pass@1",
         "held_out_nll": "held-out NLL",
         "held_out_nll_sft_class": "held-out NLL, SFT class",
@@ -123,6 +109,8 @@ def summarise(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> dict[s
     """Everything between the raw rows and the report; for a tuning run, the choice of the rate."""
     if config.is_tuning:
         return {"tuning": tuning(config, rows)}
+    if len(config.sft.depths) == 1:
+        return {"starts": {t: starts(config, rows, t, root=root) for t in config.tasks}}
     families = {}
     for family in config.parsed:
         mine = [row for row in rows if row["family"] == family.name]
@@ -131,8 +119,6 @@ def summarise(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> dict[s
             "task": family.task,
             "regime": family.regime,
             "by_depth": depths,
-            "rank": rank_table(depths),
-            "regret": regret_table(depths),
             "inversion": inversion(config, depths, root=root, family=family),
             "checkpoint_error": checkpoint_error(mine),
             "early_error": early_error(mine),
@@ -155,55 +141,76 @@ def by_depth(config: StudyConfig, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return out
 
 
+def starts(config: StudyConfig, rows: Sequence[Row], task: str, *, root: Path) -> dict[str, Any]:
+    """One entry per family of a task, all at one depth: starts that differ in their SFT data."""
+    families = [family for family in config.parsed if family.task == task]
+    entries = []
+    for family in families:
+        mine = by_depth(config, [row for row in rows if row["family"] == family.name])
+        entries.append({"start": family.regime, **mine[0]})
+    found = {f.regime: f for f in families}
+    claims = [
+        {"better": a, "worse": b, **compare_starts(config, root, found[a], found[b])}
+        for a, b in CLAIMS
+        if a in found and b in found
+    ]
+    return {"by_start": entries, "claims": claims, "regret": start_regrets(config, rows, families)}
+
+
+def start_regrets(
+    config: StudyConfig, rows: Sequence[Row], families: Sequence[Family]
+) -> list[dict[str, Any]]:
+    """What choosing among the starts by each predictor costs, mean over seeds."""
+    place = {family.name: i for i, family in enumerate(families)}
+    flat = [
+        {
+            "task": row["task"], "regime": "starts", "seed": row["seed"],
+            "depth": place[row["family"]], **{name: read(row) for name, read in METRICS.items()},
+        }
+        for row in rows
+        if row["family"] in place
+    ]  # fmt: skip
+    (table,) = shootout.families(flat)
+    directions = {n: d for n, d in shootout.DIRECTIONS.items() if n != "depth" and table.has(n)}
+    found: dict[str, dict[str, Any]] = {}
+    for outcome in OUTCOMES[:4]:
+        for cell in shootout.regret_rows(table, outcome, directions=directions):
+            if cell.predictor != "deepest":
+                picks = [families[i].regime for i in cell.picks]
+                entry = found.setdefault(cell.predictor, {"predictor": cell.predictor})
+                entry |= {"picks": ", ".join(dict.fromkeys(picks)), outcome: cell.regret}
+    return list(found.values())
+
+
+CLAIMS = (("half", "unique"), ("half", "short"))
+"""Data-level claims of arXiv 2510.01624: the first start ends better after RL than the second."""
+
+
+def compare_starts(
+    config: StudyConfig, root: Path, one: Family, two: Family
+) -> dict[str, dict[str, float]]:
+    """Paired differences one - two before and after RL, over prompts and seeds."""
+    depth = config.sft.depths[0]
+    out = {}
+    for name, k in (("pass_at_1", 1), ("pass_at_10", 10)):
+        for when in ("before", "after"):
+            differences: list[float] = []
+            for seed in config.seeds:
+                a, b = (
+                    scores(
+                        root / (rl_key(f, seed, depth, "plain") if when == "after"
+                                else pre_key(f.task, f.data, seed, depth)) / "eval.parquet", k
+                    )
+                    for f in (one, two)
+                )  # fmt: skip
+                differences += [a[i] - b[i] for i in a]
+            out[f"{name}_{when}"] = interval(differences)
+    return out
+
+
 def _column(depths: Sequence[Row], name: str) -> list[float] | None:
     values = [entry.get(name) for entry in depths]
     return None if any(v is None for v in values) else [float(v) for v in values if v is not None]
-
-
-def rank_table(depths: Sequence[Row]) -> list[dict[str, Any]]:
-    """Spearman's rho of each predictor with each outcome over depths, exact permutation p-values.
-
-    A depth is one observation whatever the number of seeds: seeds share the schedule, so permuting
-    runs would claim evidence that is not there.
-    """
-    table = []
-    for predictor in PREDICTORS:
-        x = _column(depths, predictor)
-        if x is None:
-            continue
-        for target in OUTCOMES:
-            y = _column(depths, target)
-            assert y is not None
-            found = spearman(x, y)
-            table.append(
-                {
-                    "predictor": predictor, "outcome": target, "rho": found.value,
-                    "p_value": found.p_value, "min_p_value": found.min_p_value,
-                }
-            )  # fmt: skip
-    return table
-
-
-def choose(depths: Sequence[Row], predictor: str) -> int | None:
-    """Index of the checkpoint that a predictor picks; None where it was not measured."""
-    values = _column(depths, predictor)
-    return None if values is None else int(np.argmax(PREDICTORS[predictor] * np.array(values)))
-
-
-def regret_table(depths: Sequence[Row]) -> list[dict[str, Any]]:
-    """What choosing by each predictor costs: best outcome minus the outcome of its choice."""
-    table = []
-    for predictor in PREDICTORS:
-        pick = choose(depths, predictor)
-        if pick is None:
-            continue
-        entry: dict[str, Any] = {"predictor": predictor, "picks": depths[pick]["depth"]}
-        for target in OUTCOMES[:4]:
-            values = _column(depths, target)
-            assert values is not None
-            entry[target] = max(values) - values[pick]
-        table.append(entry)
-    return table
 
 
 def inversion(
@@ -215,8 +222,9 @@ def inversion(
     before and after with 95 % intervals over prompts, and the share of the final gap that was there
     before RL.
     """
-    pick = choose(depths, "pass_at_1")
-    assert pick is not None
+    before = _column(depths, "pass_at_1")
+    assert before is not None
+    pick = int(np.argmax(before))
     out: dict[str, Any] = {"picked": depths[pick]["depth"]}
     for name, k in (("pass_at_1", 1), ("pass_at_10", 10)):
         values = _column(depths, f"final_{name}")

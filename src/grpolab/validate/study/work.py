@@ -57,13 +57,21 @@ def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]
     """The SFT pairs of a kind of data."""
     kind = DATA[data]
     rng = np.random.default_rng([seed, 1])
-    prompts = list(task.prompts(kind.split))
+    prompts = list(_split(task, kind.split))
     size = kind.size or len(prompts)
-    if size != len(prompts):
-        prompts = [prompts[i] for _ in range(-(-size // len(prompts)))
-                   for i in rng.permutation(len(prompts))][:size]  # fmt: skip
+    if kind.size:  # smaller sets are beginnings of larger ones
+        rounds = -(-size // len(prompts))
+        order = np.concatenate([rng.permutation(len(prompts)) for _ in range(rounds)])
+        prompts = [prompts[i] for i in order[:size].tolist()]
     answers = task.demonstrations(prompts, style=kind.style, rng=rng)
     return [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
+
+
+def _split(task: Task, name: str) -> Sequence[Prompt]:
+    if name != "spare":
+        return task.prompts(name)
+    asked = {p.id for p in task.prompts("rl")}
+    return [p for p in task.prompts("base") if p.id not in asked]
 
 
 def rl_prompts(task: Task, regime: str) -> list[Prompt]:
