@@ -12,7 +12,13 @@ from grpolab.validate.tasks import Prompt, make_task
 from grpolab.validate.training.batches import Batch, completion_logprobs, encode
 from grpolab.validate.training.grpo import GRPOConfig, draw_groups, train_grpo, update
 from grpolab.validate.training.loss import grpo_loss, token_weights
-from grpolab.validate.training.sft import SFTConfig, cross_entropy, sequence_nll, train_ladder
+from grpolab.validate.training.sft import (
+    SFTConfig,
+    cross_entropy,
+    pear_loss,
+    sequence_nll,
+    train_ladder,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -304,6 +310,25 @@ def test_sft_loss_counts_completion_tokens_only(setup):
     assert nll == pytest.approx(loss * np.mean(lengths), rel=1e-5)
     smooth = float(cross_entropy(model, tokenizer, pairs[:8], label_smoothing=0.1).detach())
     assert smooth > loss
+
+
+def test_pear_ladder_trains_on_weighted_tokens(setup):
+    _, model, tokenizer, pairs = setup
+    plain = float(cross_entropy(model, tokenizer, pairs[:8]).detach())
+    assert 0 < float(pear_loss(model, tokenizer, pairs[:8]).detach()) < plain
+    weights = {}
+    for loss in ("cross-entropy", "pear"):
+        twin = copy.deepcopy(model)
+        train_ladder(
+            twin, tokenizer, pairs=pairs, config=SFTConfig(depths=(3,), loss=loss), seed=0,
+            reached=lambda depth: None,
+        )  # fmt: skip
+        weights[loss] = twin.lm_head.weight.detach()
+    assert not torch.equal(*weights.values())
+    with pytest.raises(ValueError, match="label_smoothing"):
+        SFTConfig(loss="pear", label_smoothing=0.1)
+    with pytest.raises(ValueError, match="loss"):
+        SFTConfig(loss="mean")
 
 
 def tabular_model(logits):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from grpolab.validate.training.batches import Pair, completion_logits, completion_logprobs, encode
+from grpolab.validate.training.pear import pear_weights, weighted_nll
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,10 @@ class BaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class SFTConfig:
-    """The ladder: one trajectory at a constant rate, a checkpoint at each depth (in steps)."""
+    """The ladder: one trajectory at a constant rate, a checkpoint at each depth (in steps).
+
+    ``loss`` "pear" weighs the tokens of the cross-entropy as arXiv 2602.01058 does (see `pear`).
+    """
 
     depths: tuple[int, ...] = (8, 32, 128, 512, 2048)
     batch_size: int = 64
@@ -38,6 +42,12 @@ class SFTConfig:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     loss: Literal["cross-entropy", "pear"] = "cross-entropy"
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("cross-entropy", "pear"):
+            raise ValueError(f"loss must be cross-entropy or pear, got {self.loss!r}")
+        if self.loss == "pear" and self.label_smoothing > 0:
+            raise ValueError(f"label_smoothing must be 0 with pear, got {self.label_smoothing}")
 
 
 def cross_entropy(
@@ -51,6 +61,13 @@ def cross_entropy(
     return torch.nn.functional.cross_entropy(
         logits[batch.mask].float(), batch.tokens[batch.mask], label_smoothing=label_smoothing
     )
+
+
+def pear_loss(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> torch.Tensor:
+    """-sum(weight * log pi(token)) / number of tokens, with the weights of `pear_weights`."""
+    batch = encode(tokenizer, pairs, device=model.device)
+    logp = completion_logprobs(model, batch)
+    return weighted_nll(logp, batch.mask, pear_weights(logp, batch.mask))
 
 
 def sequence_nll(
@@ -113,7 +130,10 @@ def train_ladder(
     depths = sorted(config.depths)
     for step, chunk in zip(range(1, depths[-1] + 1), batches, strict=False):
         model.train()
-        loss = cross_entropy(model, tokenizer, chunk, label_smoothing=config.label_smoothing)
+        if config.loss == "pear":
+            loss = pear_loss(model, tokenizer, chunk)
+        else:
+            loss = cross_entropy(model, tokenizer, chunk, label_smoothing=config.label_smoothing)
         _update(model, optimiser, loss)
         progress(step / depths[-1])
         if step in depths:
