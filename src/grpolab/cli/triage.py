@@ -128,40 +128,47 @@ def _print_json(found: Triage) -> None:
 
 
 def _row(c: Checkpoint, group_size: int) -> list[str]:
+    """The rules side by side: pass@1, the paper's entropy rule, pass@g, and the expected signal."""
+    from grpolab.validate.triage import TAU_H
     from grpolab.validate.triage_advice import chance
 
-    scores = [
-        f"{c.audit.pass_at_k[k].value:.3f}" if k in c.audit.pass_at_k else "-"
-        for k in (1, group_size)
-    ]
-    signal = [f"{c.signal.value:.3f}", f"{(c.signal.high - c.signal.low) / 2:.3f}"]
-    zero_std = c.audit.plans[group_size].prediction.zero_std
+    scores = [_with_interval(c.audit.pass_at_k.get(k)) for k in (1, group_size)]
+    plan = c.audit.plans[group_size]
+    zero_std = plan.prediction
     return [
         c.label,
+        f"{c.entropy:.3f}{' !' if c.entropy < TAU_H else ''}",
         *scores,
-        *signal,
+        f"{plan.frac_mixed:.3f} [{1 - zero_std.high:.3f}, {1 - zero_std.low:.3f}]",
+        f"{1000 * plan.frac_mixed / group_size:.0f}",
+        _with_interval(c.signal),
         chance(c.signal.prob_best),
-        f"{zero_std:.3f}",
-        f"{c.entropy:.3f}",
     ]
+
+
+def _with_interval(found: Any) -> str:
+    """A value with its 95 % interval; a dash for nothing."""
+    return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def _print(found: Triage, html: Path | None) -> None:
     from grpolab.figures.page import plain
+    from grpolab.validate.triage import TAU_H
     from grpolab.validate.triage_advice import advise_triage
 
     g = found.group_size
     print_table(
-        f"{found.num_prompts} prompts x {found.samples_per_prompt} samples, g={g}",
+        f"{found.num_prompts} prompts x {found.samples_per_prompt} samples, g={g}; 95 % intervals"
+        f" over prompts; !: {found.entropy_name} below {TAU_H}",
         [
             "checkpoint",
+            found.entropy_name,
             "pass@1",
             f"pass@{g}",
+            "informative groups",
+            "per 1000 rollouts",
             "signal",
-            "+-",
             "best",
-            "zero std",
-            found.entropy_name,
         ],
         [_row(checkpoint, g) for checkpoint in found.checkpoints],
     )
