@@ -24,7 +24,7 @@ def findings(config: StudyConfig, results: Mapping[str, Any]) -> list[str]:
     for part in (shootout_report, causes_report, starts_report):
         out += part.findings(results)
     out += [_ladder(name, family) for name, family in families.items()]
-    out.append(_independence(rows))
+    out += [_independence(results["independence"])] if "independence" in results else []
     out += [_thresholds(results, config)] if "thresholds" in results else []
     return out
 
@@ -133,25 +133,17 @@ def _verdict(found: Mapping[str, Any], key: str, label: str) -> str:
     return lead + "not distinguishable before RL, ahead after it."
 
 
-def _independence(rows: Sequence[Mapping[str, Any]]) -> str:
-    # families may share checkpoints; each is tested once
-    tests = {}
-    for row in rows:
-        entry = row["pre"]["independence"]
-        if entry["identifiable"]:
-            tests[row["task"], row["seed"], row["depth"], row["pre"]["pass_at_1"]] = entry
-    if not tests:
-        return "Independence given the prompt could not be tested: no prompt had mixed groups."
-    least = min(e["p_value"] for e in tests.values())
-    biggest = max(tests.values(), key=lambda e: abs(e["rho"]))
-    adjusted = min(1.0, least * len(tests))
-    verdict = "is rejected" if adjusted < _LEVEL else "is not rejected"
-    icc = [row["pre"]["icc"] for row in rows]
+def _independence(found: Mapping[str, Any]) -> str:
+    icc = [row["icc"] for row in found["rows"]]
+    verdict = found["verdict"]
+    head = "is not rejected" if verdict["least_adjusted_p"] >= _LEVEL else "is rejected"
     return (
-        f"**Independence of the rewards of a group, given the prompt, {verdict}** ({len(tests)}"
-        f" exact permutation tests, smallest p {least:.3f}, Bonferroni {adjusted:.2f}; largest"
-        f" correlation {biggest['rho']:+.4f} with standard error {biggest['stderr']:.4f}). Between"
-        f" prompts the rewards are far from independent: ICC {min(icc):.2f} to {max(icc):.2f}."
+        f"**Independence of the rewards of a group, given the prompt, {head}** on"
+        f" {verdict['num_tests']} checkpoints (exact permutation tests, smallest p"
+        f" {verdict['least_p']:.3f}, {verdict['least_adjusted_p']:.2f} after Holm's correction; mean"
+        f" correlation {verdict['mean_rho']:+.4f} with standard error"
+        f" {verdict['mean_rho_stderr']:.4f}). Between prompts the rewards are far from independent:"
+        f" ICC {min(icc):.2f} to {max(icc):.2f}."
     )
 
 

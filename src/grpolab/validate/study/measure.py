@@ -22,7 +22,6 @@ from grpolab.theory import (
 )
 from grpolab.validate.estimate import fit_beta_binomial
 from grpolab.validate.icc import icc
-from grpolab.validate.independence import pair_contrast
 from grpolab.validate.peak import corrected_peak
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
@@ -86,8 +85,10 @@ def halves(table: Rollouts) -> tuple[GroupCounts, GroupCounts]:
 
 
 def _rates(table: Rollouts) -> dict[str, float]:
-    most = table.counts().by_prompt().num_samples.min()
-    return {f"pass_at_{k}": _pass_at(table, k) for k in (1, 10, 64, 256) if k <= most}
+    totals = table.counts().by_prompt()
+    n, c = totals.num_samples, totals.num_correct
+    ks = [k for k in (1, 10, 64, 256) if k <= n.min()]
+    return {f"pass_at_{k}": float(np.mean(pass_at_k(n, c, k))) for k in ks}
 
 
 def _pass_at(table: Rollouts, k: int) -> float:
@@ -107,15 +108,12 @@ def _labels(task: Task, table: Rollouts) -> np.ndarray[Any, Any]:
     return np.array([label[i] for i in table.prompt_id.tolist()])
 
 
-def measure(
-    table: Rollouts, greedy: Rollouts, *, group_size: int, nll: float, rng: int
-) -> dict[str, Any]:
+def measure(table: Rollouts, greedy: Rollouts, *, group_size: int, nll: float) -> dict[str, Any]:
     """Everything that is measured on the rollouts of one checkpoint before RL.
 
     Forecasts come from the first half of each prompt's samples, counts from the second.
     """
     first, second = halves(table)
-    contrast = pair_contrast(table.counts(), rng=rng)
     return {
         **_rates(table),
         "pass_at_g": _pass_at(table, group_size),
@@ -130,12 +128,6 @@ def measure(
         "held_out_nll": nll,
         "observed": observe(second),
         "predicted": predict(first, group_size),
-        "independence": {
-            "identifiable": contrast.identifiable,
-            "rho": contrast.rho,
-            "stderr": contrast.stderr,
-            "p_value": contrast.p_value,
-        },
     }
 
 
@@ -152,7 +144,7 @@ def checkpoint(
     def of(classes: Sequence[str]) -> dict[str, Any]:
         sampled, greedy = (_of_classes(task, table, classes) for table in tables)
         mean_nll = float(np.mean([nll[label] for label in classes]))
-        return measure(sampled, greedy, group_size=config.grpo.group_size, nll=mean_nll, rng=seed)
+        return measure(sampled, greedy, group_size=config.grpo.group_size, nll=mean_nll)
 
     by_class = {label: of([label]) for label in asked}
     train = _of_classes(task, Rollouts.read(folder / "train.parquet"), asked)

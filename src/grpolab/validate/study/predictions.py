@@ -27,7 +27,7 @@ from grpolab.validate.study.families import REGIMES, Family
 from grpolab.validate.study.jobs import pre_key, rl_key
 from grpolab.validate.study.measure import EARLY_STEPS
 from grpolab.validate.study.summary import METRICS
-from grpolab.validate.tasks import make_task
+from grpolab.validate.tasks import Task, make_task
 
 OUTCOMES = (
     "final_pass_at_1", "final_pass_at_10", "final_pass_at_64", "corrected_peak_pass_at_1",
@@ -121,17 +121,19 @@ def calibration(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
     """Does a 95 % interval made before RL cover the zero-std share of each early RL step?"""
     steps = min(EARLY_STEPS, config.grpo.steps)
     found = []
+    tasks = {(name, s): make_task(name, seed=s) for name in config.tasks for s in config.seeds}
     runs = [(f, s, d) for f in config.parsed for s in config.seeds for d in config.sft.depths]
     seen = np.array([_measured(config, root, *run)[:, :steps] for run in runs])  # [R, 2, T]
+    before = [_training_counts(root, tasks[f.task, s], f, s, d) for f, s, d in runs]
     for i, quantity in enumerate(("zero_std", "variance")):
         for method in METHODS:
             ends = [
                 forecast_interval(
-                    _training_counts(root, *run), group_size=config.grpo.group_size,
-                    num_groups=config.grpo.prompts_per_step, rng=0, method=method,
+                    counts, group_size=config.grpo.group_size, rng=0, method=method,
+                    num_groups=config.grpo.prompts_per_step,
                     quantity=quantity,  # type: ignore[arg-type]
                 )
-                for run in runs
+                for counts in before
             ]  # fmt: skip
             windows = coverage_by_step(
                 seen[:, i], mean=[e.mean for e in ends], low=[e.low for e in ends],
@@ -149,9 +151,8 @@ def _measured(config: StudyConfig, root: Path, family: Family, seed: int, depth:
     return np.stack([((k == 0) | (k == g)).mean(axis=1), (k * (g - k) / g**2).mean(axis=1)])
 
 
-def _training_counts(root: Path, family: Family, seed: int, depth: int) -> GroupCounts:
+def _training_counts(root: Path, task: Task, family: Family, seed: int, depth: int) -> GroupCounts:
     table = Rollouts.read(root / pre_key(family.task, family.data, seed, depth) / "train.parquet")
-    task = make_task(family.task, seed=seed)
     asked = task.classes[: REGIMES[family.regime].rl_classes]
     ids = [p.id for p in task.prompts("rl") if p.label in asked]
     return table.select(np.isin(table.prompt_id, ids)).counts()
