@@ -232,6 +232,22 @@ def test_regimes_are_what_they_say():
     assert held_out.isdisjoint(p.text for p in rl_prompts(task, "shift"))
 
 
+def test_starts_differ_in_their_data_as_they_say():
+    task = make_task("coins", seed=0)
+    pairs = {n: demonstrations(task, n, seed=0) for n in ("unique", "half", "eighth", "short")}
+    assert [len(p) for p in pairs.values()] == [3072, 1536, 384, 1536]
+    prompts = {name: [text for text, _ in p] for name, p in pairs.items()}
+    assert len(set(prompts["unique"])) == 3072
+    assert prompts["unique"][:1536] == prompts["half"]
+    length = {n: np.mean([len(answer.split()) for _, answer in p]) for n, p in pairs.items()}
+    assert length["short"] < 0.8 * length["half"]
+    used = {p.text for p in (*task.prompts("eval"), *task.prompts("rl"))}
+    assert all(used.isdisjoint(texts) for texts in prompts.values())
+    ample = demonstrations(make_task("countdown", seed=0), "ample", seed=0)
+    assert len(ample) == 24_000
+    assert len(set(ample)) > 5000  # the same prompts with other answers
+
+
 def test_forecasts_of_a_known_mixture():
     """Half the prompts at p = 0, half at 1/2: the mean formula is wrong, the other two are not."""
     rng = np.random.default_rng(0)

@@ -16,11 +16,13 @@ from grpolab.validate.tasks import (
     TASKS,
     EnumeratedTask,
     Problem,
+    ProblemTask,
     Prompt,
     SplitSizes,
     coins,
     countdown,
     make_task,
+    programs,
 )
 
 SPLITS = ("base", "sft", "sft_broad", "rl", "eval")
@@ -37,7 +39,20 @@ def task(request: pytest.FixtureRequest) -> EnumeratedTask:
     return made(request.param, 3)
 
 
-def find(task: EnumeratedTask, text: str) -> Prompt:
+ALL_MAKERS = {**MAKERS, "programs": programs}
+
+
+@cache
+def any_made(name: str, seed: int) -> ProblemTask:
+    return ALL_MAKERS[name](seed=seed)
+
+
+@pytest.fixture(params=sorted(ALL_MAKERS), scope="module")
+def any_task(request: pytest.FixtureRequest) -> ProblemTask:
+    return any_made(request.param, 3)
+
+
+def find(task: ProblemTask, text: str) -> Prompt:
     return next(p for s in ("base", "eval") for p in task.prompts(s) if p.text == text)
 
 
@@ -238,24 +253,24 @@ def test_coins_canonical() -> None:
         assert task.solutions(prompt)[0] == min(task.solutions(prompt), key=rank)
 
 
-def test_splits(task: EnumeratedTask) -> None:
-    ids = {split: {p.id for p in task.prompts(split)} for split in SPLITS}
-    sizes = {split: len(task.prompts(split)) for split in SPLITS}
+def test_splits(any_task: ProblemTask) -> None:
+    ids = {split: {p.id for p in any_task.prompts(split)} for split in SPLITS}
+    sizes = {split: len(any_task.prompts(split)) for split in SPLITS}
     assert sizes == {split: len(ids[split]) for split in SPLITS}
     assert (sizes["eval"], sizes["rl"]) == (1000, 2800)
     assert sizes["sft"] == sizes["sft_broad"] == 512
     assert not ids["eval"] & (ids["base"] | ids["sft"] | ids["sft_broad"] | ids["rl"])
     assert not ids["rl"] & (ids["sft"] | ids["sft_broad"])
     assert ids["sft"] | ids["sft_broad"] | ids["rl"] <= ids["base"]
-    every = {p for split in SPLITS for p in task.prompts(split)}
+    every = {p for split in SPLITS for p in any_task.prompts(split)}
     assert len({p.id for p in every}) == len({p.text for p in every}) == len(every)
 
 
-def test_mixed_splits_alternate_and_narrow_sft_does_not(task: EnumeratedTask) -> None:
+def test_mixed_splits_alternate_and_narrow_sft_does_not(any_task: ProblemTask) -> None:
     for split in ("eval", "rl", "sft_broad"):
-        labels = [p.label for p in task.prompts(split)]
-        assert labels == list(task.classes) * (len(labels) // 2)
-    assert {p.label for p in task.prompts("sft")} == {task.classes[0]}
+        labels = [p.label for p in any_task.prompts(split)]
+        assert labels == list(any_task.classes) * (len(labels) // 2)
+    assert {p.label for p in any_task.prompts("sft")} == {any_task.classes[0]}
 
 
 def test_every_demonstration_verifies(task: EnumeratedTask) -> None:
@@ -267,30 +282,32 @@ def test_every_demonstration_verifies(task: EnumeratedTask) -> None:
             assert all(map(RULES[task.name], [p.text for p in prompts], answers))
 
 
-def test_random_demonstrations_are_uniform_over_solutions(task: EnumeratedTask) -> None:
-    prompt = next(p for p in task.prompts("base") if len(task.solutions(p)) == 6)
+def test_random_demonstrations_are_uniform_over_solutions(any_task: ProblemTask) -> None:
+    prompt = next(p for p in any_task.prompts("base") if len(any_task.solutions(p)) == 6)
     rng = np.random.default_rng(0)
-    answers = task.demonstrations([prompt] * 6000, style="random", rng=rng)
-    counts = np.array([answers.count(s) for s in task.solutions(prompt)])
+    answers = any_task.demonstrations([prompt] * 6000, style="random", rng=rng)
+    counts = np.array([answers.count(s) for s in any_task.solutions(prompt)])
     assert float(((counts - 1000) ** 2 / 1000).sum()) < 20.5  # chi2, 5 df, p = .001
 
 
-def test_canonical_does_not_touch_the_generator(task: EnumeratedTask) -> None:
+def test_canonical_does_not_touch_the_generator(any_task: ProblemTask) -> None:
     rng = np.random.default_rng(0)
-    task.demonstrations(task.prompts("sft"), style="canonical", rng=rng)
+    any_task.demonstrations(any_task.prompts("sft"), style="canonical", rng=rng)
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
 
 
-def test_words_stay_inside_vocabulary_and_limits(task: EnumeratedTask) -> None:
-    assert len(set(task.vocabulary)) == len(task.vocabulary)
-    assert not any(re.search(r"\s", word) for word in task.vocabulary)
-    prompts = [*task.prompts("base"), *task.prompts("eval")]
-    answers = [s.split(" ") for p in prompts for s in task.solutions(p)]
+def test_words_stay_inside_vocabulary_and_limits(any_task: ProblemTask) -> None:
+    assert len(set(any_task.vocabulary)) == len(any_task.vocabulary)
+    assert not any(re.search(r"\s", word) for word in any_task.vocabulary)
+    prompts = [*any_task.prompts("base"), *any_task.prompts("eval")]
+    answers = [s.split(" ") for p in prompts for s in any_task.solutions(p)]
     used = {w for p in prompts for w in p.text.split(" ")} | {w for a in answers for w in a}
-    used |= {w for text, _ in task.corpus(3000, rng=np.random.default_rng(0)) for w in text.split()}
-    assert used <= set(task.vocabulary)
-    assert task.max_prompt_words == max(len(p.text.split(" ")) for p in prompts)
-    assert task.max_new_tokens == 1 + max(map(len, answers))
+    used |= {
+        w for text, _ in any_task.corpus(3000, rng=np.random.default_rng(0)) for w in text.split()
+    }
+    assert used <= set(any_task.vocabulary)
+    assert any_task.max_prompt_words == max(len(p.text.split(" ")) for p in prompts)
+    assert any_task.max_new_tokens == 1 + max(map(len, answers))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.4, 1.0])
@@ -305,21 +322,21 @@ def test_corpus_noise_share(name: str, noise: float) -> None:
     assert noise * (1 - 1 / 40) - 4 * stderr <= wrong <= noise * (1 - 1 / 200) + 4 * stderr
 
 
-def test_corpus_never_shows_an_evaluation_problem(task: EnumeratedTask) -> None:
-    held_out = {p.text for p in task.prompts("eval")}
-    pairs = task.corpus(20_000, rng=np.random.default_rng(2))
+def test_corpus_never_shows_an_evaluation_problem(any_task: ProblemTask) -> None:
+    held_out = {p.text for p in any_task.prompts("eval")}
+    pairs = any_task.corpus(20_000, rng=np.random.default_rng(2))
     assert not held_out & {text for text, _ in pairs}
 
 
-def test_one_seed_one_task(task: EnumeratedTask) -> None:
-    again, other = MAKERS[task.name](seed=3), MAKERS[task.name](seed=4)
+def test_one_seed_one_task(any_task: ProblemTask) -> None:
+    again, other = ALL_MAKERS[any_task.name](seed=3), ALL_MAKERS[any_task.name](seed=4)
     for split in SPLITS:
-        assert task.prompts(split) == again.prompts(split)
-        assert task.prompts(split) != other.prompts(split)
-    first, second = (t.corpus(500, rng=np.random.default_rng(9)) for t in (task, again))
+        assert any_task.prompts(split) == again.prompts(split)
+        assert any_task.prompts(split) != other.prompts(split)
+    first, second = (t.corpus(500, rng=np.random.default_rng(9)) for t in (any_task, again))
     assert first == second
-    assert first != task.corpus(500, rng=np.random.default_rng(10))
-    everything = [{*t.prompts("base"), *t.prompts("eval")} for t in (task, other)]
+    assert first != any_task.corpus(500, rng=np.random.default_rng(10))
+    everything = [{*t.prompts("base"), *t.prompts("eval")} for t in (any_task, other)]
     assert everything[0] == everything[1]  # an id names the same problem under every seed
 
 

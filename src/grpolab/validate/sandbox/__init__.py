@@ -1,6 +1,6 @@
 """Untrusted programs judged by tests that they cannot reach; Linux, torch-free."""
 
-from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, Tests, TextTests
+from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, Output, Tests, TextTests
 from grpolab.validate.sandbox.levels import Level
 from grpolab.validate.sandbox.limits import Limits
 from grpolab.validate.sandbox.outcome import Outcome, Result, count_outcomes
@@ -14,6 +14,7 @@ __all__ = [
     "Level",
     "Limits",
     "Outcome",
+    "Output",
     "Result",
     "Sandbox",
     "Tests",

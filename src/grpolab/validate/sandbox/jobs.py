@@ -1,4 +1,4 @@
-"""What can be asked of the sandbox: a program, and one of three kinds of tests."""
+"""What can be asked of the sandbox: a program, and one of three kinds of tests, or its output."""
 
 from __future__ import annotations
 
@@ -77,15 +77,25 @@ class TextTests:
             raise ValueError("cases must not be empty: every program would pass")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """No tests: a whole program that runs, and what it prints comes back as text.
+
+    PASS then says that it ended well and no more; what the text is worth is for the caller to say.
+    """
+
+    stdin: str = ""
+
+
 Tests = CodeTests | CaseTests | TextTests
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One program, as source, and its tests."""
+    """One program, as source, and its tests, or the wish for its output."""
 
     program: str
-    tests: Tests
+    tests: Tests | Output
 
 
 def _free_names(tests: str, context: str) -> set[str]:

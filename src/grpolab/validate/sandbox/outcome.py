@@ -37,7 +37,10 @@ class Outcome(enum.StrEnum):
 
 
 class Result(NamedTuple):
-    """One run: its outcome, why, the level of isolation, what the program used, and how often."""
+    """One run: its outcome, why, the level of isolation, what the program used, and how often.
+
+    ``output`` is what it printed, where that was asked for and it ended well.
+    """
 
     outcome: Outcome
     level: str
@@ -46,6 +49,7 @@ class Result(NamedTuple):
     wall_seconds: float = 0.0
     peak_bytes: int = 0
     tries: int = 1
+    output: str = ""
 
 
 def count_outcomes(results: Iterable[Result]) -> dict[str, int]:

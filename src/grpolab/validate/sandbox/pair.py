@@ -11,7 +11,7 @@ from typing import Any
 
 from grpolab.validate.sandbox.child import script
 from grpolab.validate.sandbox.child.values import encode
-from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, TextTests
+from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, Output, TextTests
 from grpolab.validate.sandbox.levels import Level
 from grpolab.validate.sandbox.limits import Limits
 from grpolab.validate.sandbox.outcome import Outcome, Result
@@ -39,15 +39,24 @@ class Pair:
     def run(self, job: Job) -> Result:
         """The verdict on one job; SANDBOX_ERROR when a server fails, never an exception."""
         try:
-            if not self._workers:
-                for _ in range(2):
-                    self._workers.append(Worker(self._level, self._packages))
-            if isinstance(job.tests, TextTests):
-                return self._run_text(job.program, job.tests)
-            return self._run_calls(job.program, job.tests)
+            match job.tests:
+                case TextTests():
+                    self._start(1)
+                    return self._run_text(job.program, job.tests)
+                case Output():
+                    self._start(1)
+                    return self._run_output(job.program, job.tests.stdin)
+                case _:
+                    self._start(2)
+                    return self._run_calls(job.program, job.tests)
         except WorkerLost as err:
             self.close()
             return Result(Outcome.SANDBOX_ERROR, str(self._level), str(err))
+
+    def _start(self, count: int) -> None:
+        """Have ``count`` servers: scripts need none for tests."""
+        while len(self._workers) < count:
+            self._workers.append(Worker(self._level, self._packages))
 
     def close(self) -> None:
         """End both servers; a later `run` starts new ones."""
@@ -62,20 +71,30 @@ class Pair:
             peak_bytes=max(r.peak_bytes for r in reports),
         )  # fmt: skip
 
-    def _run_text(self, program: str, tests: TextTests) -> Result:
+    def _run_script(self, program: str, stdin: str) -> Report:
         worker = self._workers[0]
+        worker.submit(
+            {"kind": "script", "program": program, "stdin": stdin,
+             "limits": self._limits.as_dict()}
+        )  # fmt: skip
+        return worker.collect()
+
+    def _run_output(self, program: str, stdin: str) -> Result:
+        report = self._run_script(program, stdin)
+        outcome, detail = judge_script(report)
+        text = _printed(report) if outcome is Outcome.PASS else ""
+        return self._result(outcome, detail, report)._replace(output=text)
+
+    def _run_text(self, program: str, tests: TextTests) -> Result:
         reports: list[Report] = []
         for i, (given, expected) in enumerate(tests.cases):
-            worker.submit(
-                {"kind": "script", "program": program, "stdin": given,
-                 "limits": self._limits.as_dict()}
-            )  # fmt: skip
-            reports.append(worker.collect())
+            reports.append(self._run_script(program, given))
             outcome, detail = judge_script(reports[-1])
-            if outcome is Outcome.PASS:
-                got = reports[-1].output.decode("utf-8", "surrogateescape")
-                if not same_text(got, expected, tolerance=tests.tolerance):
-                    outcome = Outcome.WRONG
+            printed = _printed(reports[-1])
+            if outcome is Outcome.PASS and not same_text(
+                printed, expected, tolerance=tests.tolerance
+            ):
+                outcome = Outcome.WRONG
             if outcome is not Outcome.PASS:
                 return self._result(outcome, f"case {i}: {detail}".removesuffix(": "), *reports)
         return self._result(Outcome.PASS, "", *reports)
@@ -94,6 +113,10 @@ class Pair:
         program_report = self._workers[0].collect()
         outcome, detail = judge_calls(program_report, trial_report)
         return self._result(outcome, detail, program_report, trial_report)
+
+
+def _printed(report: Report) -> str:
+    return report.output.decode("utf-8", "surrogateescape")
 
 
 def describe_tests(tests: CodeTests | CaseTests) -> tuple[list[str], dict[str, Any]]:

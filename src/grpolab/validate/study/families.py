@@ -16,13 +16,15 @@ class Data:
     """Demonstrations: prompts of a split, how they are answered, and how many there are.
 
     ``size`` 0 takes the whole split once; a larger size goes through it again with new answers.
-    Split ``spare`` is what is neither evaluated nor trained on by RL.
+    Split ``spare`` is what is neither evaluated nor trained on by RL. ``shortest`` takes the
+    prompts whose answers are shortest, in words.
     """
 
     name: str
     split: str
     style: Style
     size: int = 0
+    shortest: bool = False
 
 
 DATA: Mapping[str, Data] = MappingProxyType(
@@ -35,7 +37,7 @@ DATA: Mapping[str, Data] = MappingProxyType(
             Data("unique", "spare", "random", 3072),
             Data("half", "spare", "random", 1536),
             Data("eighth", "spare", "random", 384),
-            Data("short", "spare", "short", 1536),
+            Data("short", "spare", "short", 1536, shortest=True),
         )
     }
 )
@@ -66,7 +68,7 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
             Regime("unique", "unique", 2, "3072 demonstrations once"),
             Regime("half", "half", 2, "1536 demonstrations twice, of all lengths"),
             Regime("eighth", "eighth", 2, "384 demonstrations eight times"),
-            Regime("short", "short", 2, "1536 demonstrations twice, the shortest answers"),
+            Regime("short", "short", 2, "1536 demonstrations twice, the shortest"),
         )
     }
 )

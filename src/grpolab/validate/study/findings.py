@@ -140,8 +140,8 @@ def _independence(found: Mapping[str, Any]) -> str:
     return (
         f"**Independence of the rewards of a group, given the prompt, {head}** on"
         f" {verdict['num_tests']} checkpoints (exact permutation tests, smallest p"
-        f" {verdict['least_p']:.3f}, {verdict['least_adjusted_p']:.2f} after Holm's correction; mean"
-        f" correlation {verdict['mean_rho']:+.4f} with standard error"
+        f" {verdict['least_p']:.3f}, {verdict['least_adjusted_p']:.2f} after Holm's correction;"
+        f" mean correlation {verdict['mean_rho']:+.4f} with standard error"
         f" {verdict['mean_rho_stderr']:.4f}). Between prompts the rewards are far from independent:"
         f" ICC {min(icc):.2f} to {max(icc):.2f}."
     )

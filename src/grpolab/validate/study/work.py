@@ -62,7 +62,12 @@ def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]
     if kind.size:  # smaller sets are beginnings of larger ones
         rounds = -(-size // len(prompts))
         order = np.concatenate([rng.permutation(len(prompts)) for _ in range(rounds)])
-        prompts = [prompts[i] for i in order[:size].tolist()]
+        prompts = [prompts[i] for i in order.tolist()]
+        if kind.shortest:
+            shown = task.demonstrations(prompts, style="short", rng=np.random.default_rng(seed))
+            words = [answer.count(" ") for answer in shown]
+            prompts = [prompts[i] for i in np.argsort(words, kind="stable").tolist()]
+        prompts = prompts[:size]
     answers = task.demonstrations(prompts, style=kind.style, rng=rng)
     return [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
 

@@ -11,9 +11,11 @@ from grpolab.validate.tasks.code import CodeTask
 from grpolab.validate.tasks.code_formats import FORMATS, CodeProblem
 from grpolab.validate.tasks.coins import coins
 from grpolab.validate.tasks.countdown import countdown
-from grpolab.validate.tasks.enumerated import EnumeratedTask, Problem, SplitSizes
+from grpolab.validate.tasks.enumerated import EnumeratedTask
 from grpolab.validate.tasks.judging import BatchVerifier, NoVerdict, Verifiable
 from grpolab.validate.tasks.load import load_task
+from grpolab.validate.tasks.problems import Problem, ProblemTask, SplitSizes
+from grpolab.validate.tasks.programs import ProgramTask, programs
 from grpolab.validate.tasks.records import RecordTask
 from grpolab.validate.tasks.rows import load_rows
 from grpolab.validate.tasks.verifiers import VERIFIERS, TrlReward, make_verifier
@@ -28,6 +30,8 @@ __all__ = [
     "EnumeratedTask",
     "NoVerdict",
     "Problem",
+    "ProblemTask",
+    "ProgramTask",
     "Prompt",
     "RecordTask",
     "SplitSizes",
@@ -41,10 +45,11 @@ __all__ = [
     "load_task",
     "make_task",
     "make_verifier",
+    "programs",
 ]
 
 TASKS: Mapping[str, Callable[..., Task]] = MappingProxyType(
-    {"coins": coins, "countdown": countdown}
+    {"coins": coins, "countdown": countdown, "programs": programs}
 )
 """Task constructors by name; each takes ``seed`` and, optionally, ``noise`` and ``sizes``."""
 

@@ -8,7 +8,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-Style = Literal["canonical", "random"]
+Style = Literal["canonical", "random", "short", "long"]
+"""Which right answer is shown: always the same one, any known one, any of the shortest (in words),
+any of the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Task(Protocol):
     def demonstrations(
         self, prompts: Sequence[Prompt], *, style: Style, rng: np.random.Generator
     ) -> list[str]:
-        """One right completion per prompt; ``canonical`` does not depend on ``rng``."""
+        """One right completion per prompt, see `Style`; ``canonical`` does not touch ``rng``."""
         ...
 
     def corpus(self, size: int, *, rng: np.random.Generator) -> list[tuple[str, str]]:

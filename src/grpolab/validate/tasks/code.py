@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Self
 
 from grpolab.errors import UserError
@@ -14,9 +13,10 @@ from grpolab.validate.tasks.code_formats import CodeProblem, read_problem
 from grpolab.validate.tasks.extract import extract_program
 from grpolab.validate.tasks.judging import NoVerdict
 from grpolab.validate.tasks.rows import Row
+from grpolab.validate.tasks.sandboxed import Sandboxed
 
 
-class CodeTask:
+class CodeTask(Sandboxed):
     """Problems whose completions are programs; a context manager that owns its sandbox.
 
     ``sandbox`` makes the sandbox when the first verdict is asked for; by default the strongest
@@ -32,14 +32,13 @@ class CodeTask:
         sandbox: Callable[[], Sandbox] = Sandbox,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
+        super().__init__(sandbox)
         if not problems:
             raise UserError(f"task {name} has no problems")
         self.name = name
         self.outcomes: Counter[Outcome] = Counter()
         self._problems = tuple(problems)
         self._prompts = tuple(Prompt(i, p.prompt, "code") for i, p in enumerate(problems))
-        self._make_sandbox = sandbox
-        self._sandbox: Sandbox | None = None
         self._progress = progress
 
     @classmethod
@@ -55,26 +54,10 @@ class CodeTask:
         problems = [read_problem(row, number=i, form=form) for i, row in enumerate(rows)]
         return cls(problems, name=name, sandbox=sandbox)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def classes(self) -> tuple[str, ...]:
         """One class."""
         return ("code",)
-
-    @property
-    def level(self) -> str:
-        """Level of isolation of the sandbox; opens it."""
-        return str(self._open().level)
 
     def prompts(self, split: str = "eval") -> tuple[Prompt, ...]:
         """All prompts; ``eval`` is the only split."""
@@ -125,14 +108,3 @@ class CodeTask:
         """The same task without some problems, which are numbered anew."""
         left = [p for i, p in enumerate(self._problems) if i not in set(ids)]
         return CodeTask(left, name=self.name, sandbox=self._make_sandbox, progress=self._progress)
-
-    def close(self) -> None:
-        """End the sandbox; a later verdict opens a new one."""
-        if self._sandbox is not None:
-            self._sandbox.close()
-            self._sandbox = None
-
-    def _open(self) -> Sandbox:
-        if self._sandbox is None:
-            self._sandbox = self._make_sandbox()
-        return self._sandbox

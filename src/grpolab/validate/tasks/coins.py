@@ -6,7 +6,8 @@ from collections import defaultdict
 from functools import cache
 from itertools import accumulate, combinations, product
 
-from grpolab.validate.tasks.enumerated import EnumeratedTask, Problem, SplitSizes
+from grpolab.validate.tasks.enumerated import EnumeratedTask
+from grpolab.validate.tasks.problems import Problem, SplitSizes
 
 COIN_VALUES = range(2, 14)
 MAX_COINS = 5

@@ -6,7 +6,8 @@ from collections import defaultdict
 from functools import cache
 from itertools import combinations_with_replacement, permutations, product
 
-from grpolab.validate.tasks.enumerated import EnumeratedTask, Problem, SplitSizes
+from grpolab.validate.tasks.enumerated import EnumeratedTask
+from grpolab.validate.tasks.problems import Problem, SplitSizes
 
 LARGEST_NUMBER = 15
 LARGEST_TARGET = 99

@@ -1,0 +1,46 @@
+"""Sandboxed: what owns a sandbox, and opens it only when there is something to judge."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from grpolab.validate.sandbox import Sandbox
+
+
+class Sandboxed:
+    """A context manager that owns a sandbox; forgotten, it still ends the sandbox's servers."""
+
+    def __init__(self, make: Callable[[], Sandbox]) -> None:
+        self._make_sandbox = make
+        self._sandbox: Sandbox | None = None
+        self._end: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def level(self) -> str:
+        """Level of isolation of the sandbox; opens it."""
+        return str(self._open().level)
+
+    def close(self) -> None:
+        """End the sandbox; a later verdict opens a new one."""
+        self._end()
+        self._sandbox = None
+
+    def _open(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = self._make_sandbox()
+            self._end = weakref.finalize(self, self._sandbox.close)
+        return self._sandbox
