@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from grpolab.validate.study.config import StudyConfig, preset
 from grpolab.validate.study.jobs import RESULT, plan
 from grpolab.validate.study.runner import open_run, run_jobs
 from grpolab.validate.tasks import make_task
+
+MANIFEST = "manifest.json"
+_VERSIONS = ("numpy", "scipy", "torch", "transformers")
 
 
 def run_study(
@@ -41,7 +46,7 @@ def run(config: StudyConfig, *, out: Path, workers: int = 0) -> dict[str, Any]:
     with open_run(config, out):
         jobs = plan(config)
         run_jobs(config, jobs, root=out, workers=workers or _workers(config))
-        return finish(config, out=out, seconds=time.monotonic() - start)
+        return finish(config, out=out, start=start)
 
 
 def _workers(config: StudyConfig) -> int:
@@ -65,8 +70,11 @@ def _on_device(config: StudyConfig, device: str) -> StudyConfig:
     return config
 
 
-def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
-    """Read the finished jobs; write ``results.json``, ``summary.json``, tables and report."""
+def finish(config: StudyConfig, *, out: Path, start: float) -> dict[str, Any]:
+    """Read the finished jobs; write ``results.json``, ``summary.json``, tables, report, manifest.
+
+    ``start`` is the monotonic clock when the session began.
+    """
     from grpolab.validate.study.findings import findings
     from grpolab.validate.study.measure import collect
     from grpolab.validate.study.outcomes import arm_table, force_table
@@ -93,11 +101,19 @@ def finish(config: StudyConfig, *, out: Path, seconds: float) -> dict[str, Any]:
         results["forces"] = force_table(config, root=out)
     results["findings"] = findings(config, results)
     write_json(out / "results.json", results)
-    write_json(out / "summary.json", {k: v for k, v in results.items() if k != "rows"})
+    write_json(out / "summary.json", _summary(results))
     _write_tables(rows, out=out)
-    _note_time(out, seconds)
     write_report(config, read_json(out / "results.json"), out=out)
+    _write_manifest(config, out, time.monotonic() - start)
     return {"findings": results["findings"], "out": str(out), "report": str(out / "report.html")}
+
+
+def _summary(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What is small enough to be committed: no raw rows, no table of each single family."""
+    kept = {k: v for k, v in results.items() if k != "rows"}
+    if "shootout" in kept:
+        kept["shootout"] = {k: v for k, v in kept["shootout"].items() if k != "families"}
+    return kept
 
 
 def _write_tables(rows: Sequence[Mapping[str, Any]], *, out: Path) -> None:
@@ -121,17 +137,37 @@ def _write_tables(rows: Sequence[Mapping[str, Any]], *, out: Path) -> None:
             write_parquet(scratch, table, {})
 
 
-def _note_time(out: Path, seconds: float) -> None:
-    """Wall time and machine go beside the results, not into them: results are reproducible."""
-    path = out / "timing.json"
+def _write_manifest(config: StudyConfig, out: Path, seconds: float) -> None:
+    """What made these results, and how long it took: beside them, for results are reproducible."""
+    path = out / MANIFEST
     sessions = read_json(path)["sessions"] if path.exists() else []
     sessions.append({"seconds": round(seconds, 1)})
     write_json(
         path,
         {
+            "command": f"grpolab study --preset {config.preset}",
+            "families": list(config.families),
+            "seeds": list(config.seeds),
+            "commit": _commit(),
+            "versions": {"python": platform.python_version(), "grpolab": __version__,
+                         **{name: metadata.version(name) for name in _VERSIONS}},
+            "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), "gpu": _gpu()},
             "sessions": sessions,
             "total_seconds": round(sum(s["seconds"] for s in sessions), 1),
-            "machine": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
         },
-    )
+    )  # fmt: skip
+
+
+def _commit() -> str:
+    """The commit of the checkout that ran, or nothing where there is none."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    return found.stdout.strip()
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""

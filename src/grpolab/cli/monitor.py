@@ -1,0 +1,132 @@
+"""``grpolab monitor``: follow the files of a run, say when it has no signal, end with status 1."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grpolab.cli._output import JsonFlag, print_json
+from grpolab.errors import UserError, input_errors
+
+if TYPE_CHECKING:
+    from grpolab.validate.monitor.files import Source
+    from grpolab.validate.monitor.follow import Followed, Follower
+
+
+def monitor(
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    once: Annotated[bool, typer.Option("--once", help="Read what is there, then end.")] = False,
+    min_signal: Annotated[
+        float, typer.Option(help="Share of informative groups below which a run has no signal.")
+    ] = 0.01,
+    alpha: Annotated[
+        float, typer.Option(help="False-stop rate over the whole run, however often one looks.")
+    ] = 0.01,
+    patience: Annotated[int, typer.Option(min=1, help="Steps before a verdict of no signal.")] = 20,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
+    idle: Annotated[
+        float, typer.Option(min=0, help="End when nothing has changed for SECONDS; 0: never.")
+    ] = 0.0,
+    group_size: Annotated[
+        int, typer.Option("-g", "--group-size", min=0, help="Rollouts per group; 0: see the files.")
+    ] = 0,
+    groups_per_step: Annotated[
+        int, typer.Option(min=0, help="Groups per step, for logs that only have a share (TRL).")
+    ] = 0,
+    score: Annotated[
+        str | None, typer.Option(help="Reward function, field or score that holds the verdict.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page, renewed as steps come.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.
+
+    Prints a line when the verdict or an alarm changes. Ends with status 1 as soon as the run has no
+    signal, so that a job script can act; with 0 otherwise (--once, --idle).
+    Example: grpolab monitor runs/my-run --once || scancel $JOB
+    """
+    from grpolab.validate.monitor.follow import Follower
+    from grpolab.validate.monitor.state import MonitorConfig
+    from grpolab.validate.readers.options import ReadOptions
+
+    with input_errors():
+        config = MonitorConfig(min_signal=min_signal, alpha=alpha, patience=patience)
+    options = ReadOptions(score=score, threshold=threshold, group_size=group_size or None)
+    source = _source(run_dir, groups_per_step, once=once, interval=interval)
+    follower = Follower(source, config, options)
+    found = _follow(
+        follower, name=run_dir.name, interval=0 if once else interval, idle=idle, html=html,
+        quiet=as_json,
+    )  # fmt: skip
+    if as_json:
+        print_json({"trainer": found.trainer, **found.monitor.as_dict(), "notes": found.notes})
+    elif html is not None:
+        typer.echo(f"wrote {html}")
+    if found.monitor.verdict == "no-signal":
+        raise typer.Exit(1)
+
+
+def _source(folder: Path, groups_per_step: int, *, once: bool, interval: float) -> Source:
+    """The files of the run; an empty folder is waited for unless there is only one look."""
+    from grpolab.validate.monitor.follow import find_source
+
+    while True:
+        source = find_source(folder, groups_per_step=groups_per_step or None)
+        if source is not None:
+            return source
+        if once:
+            raise UserError(f"{folder}: the folder is empty")
+        time.sleep(interval)
+
+
+def _follow(
+    follower: Follower, *, name: str, interval: float, idle: float, html: Path | None, quiet: bool
+) -> Followed:
+    """Look until the run has no signal, or nothing changes for ``idle`` seconds."""
+    speaker, seen, changed = _Speaker(quiet), None, time.monotonic()
+    while True:
+        found = follower.look()
+        mark = (found.history[-1:], len(found.history), found.notes)
+        if mark != seen:
+            seen, changed = mark, time.monotonic()
+            speaker.say(found)
+            if html is not None:
+                from grpolab.validate.monitor.page import write_run
+
+                write_run(html, found, name=name)
+        over = idle > 0 and time.monotonic() - changed >= idle
+        if interval == 0 or over or found.monitor.verdict == "no-signal":
+            return found
+        time.sleep(interval)
+
+
+class _Speaker:
+    """Prints what was not said before; to stderr where stdout is kept for JSON."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._said: set[str] = set()
+        self._verdict = ""
+
+    def say(self, found: Followed) -> None:
+        """Notes and alarms that are new, and the verdict when it has changed."""
+        from grpolab.validate.monitor.words import describe
+
+        lines = [f"note: {note}" for note in found.notes]
+        lines += [f"step {alarm.step}: {alarm.name}{' is over' if alarm.over else ''}"
+                  for alarm in found.alarms]  # fmt: skip
+        for line in lines:
+            if line not in self._said:
+                self._said.add(line)
+                typer.echo(line, err=self._quiet)
+        if found.monitor.verdict != self._verdict:
+            self._verdict = found.monitor.verdict
+            step = found.monitor.state.last_group_step
+            place = f"step {step}: " if step >= 0 else ""
+            typer.echo(f"{place}{describe(found.monitor)}", err=self._quiet)

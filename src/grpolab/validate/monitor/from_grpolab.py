@@ -1,0 +1,60 @@
+"""Our own loop: ``run.json`` of kind grpolab-train, and one line per step in ``steps.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from grpolab.validate.monitor.files import Notes, json_lines, last_branch, number_of, step_of
+from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally
+from grpolab.validate.readers.options import ReadOptions
+
+KIND = "grpolab-train"
+
+
+class GrpolabSource:
+    """Exact counts of every group; after a resume the last line of a step counts."""
+
+    trainer = "grpolab"
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "steps.jsonl"
+
+    def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
+        """All whole lines."""
+        if not self._path.is_file():
+            return []
+        rows = ((step_of(row), row) for row in json_lines(self._path, notes))
+        kept = last_branch((step, row) for step, row in rows if step is not None)
+        return [
+            StepView(step, _groups(row, notes, step), _metrics(row)) for step, row in kept.items()
+        ]
+
+
+def find(folder: Path) -> GrpolabSource | None:
+    """The run in a folder, if it is one of ours."""
+    try:
+        kind = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return GrpolabSource(folder) if kind == KIND else None
+
+
+def _groups(row: dict[str, Any], notes: Notes, step: int) -> GroupTally | None:
+    try:
+        return tally([int(k) for k in row["num_correct"]], [int(n) for n in row["group_size"]])
+    except (KeyError, TypeError, ValueError):
+        notes[f"step {step} has no counts of its groups and was left out"] = None
+        return None
+
+
+def _metrics(row: dict[str, Any]) -> StepMetrics:
+    """Numbers of the step; null is how the writer puts NaN."""
+    return StepMetrics(
+        *(
+            math.nan if name in row and row[name] is None else number_of(row, name)
+            for name in ("entropy", "frac_truncated", "loss", "grad_norm")
+        )
+    )

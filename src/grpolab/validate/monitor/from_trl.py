@@ -1,0 +1,162 @@
+"""TRL: ``completions/*.parquet`` for the groups, ``trainer_state.json`` for the metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from grpolab.errors import UserError
+from grpolab.validate.monitor.files import (
+    Notes,
+    ReadOnce,
+    current,
+    merge_steps,
+    note_error,
+    number_of,
+    step_of,
+    tally_steps,
+    unseen,
+)
+from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.readers import trl_completions
+from grpolab.validate.readers.options import ReadOptions
+
+
+class TrlSource:
+    """Groups from the completions where they are logged, else from the logged zero-std share.
+
+    ``trainer_state.json`` is only written with a checkpoint, and does not say how many groups a
+    share is of: without ``groups_per_step`` one is assumed, which weakens the evidence.
+    """
+
+    trainer = "trl"
+
+    def __init__(self, folder: Path, *, groups_per_step: int | None) -> None:
+        self._folder = folder
+        self._groups_per_step = groups_per_step
+        self._kept = ReadOnce()
+        self._anchor: Path | None = None  # a file from which the reward column can be told
+
+    def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
+        """All whole files, steps of evaluations left out."""
+        history = _history(self._folder)
+        evaluated = {step_of(row) for row in history if any(k.startswith("eval_") for k in row)}
+        rows = [row for row in history if "grad_norm" in row or "loss" in row]
+        files = [p for _, p in current(((_step(p), p) for p in _completions(self._folder)), notes)]
+        if files:
+            groups = {
+                step: found
+                for step, found in self._from_completions(files, options, notes).items()
+                if step not in evaluated
+            }
+        else:
+            notes["no completions/*.parquet (log_completions=True): the groups are known by the"
+                  " logged share only, from the last checkpoint"] = None  # fmt: skip
+            groups = self._from_history(rows, notes)
+        metrics = {step: _metrics(row) for row in rows if (step := step_of(row)) is not None}
+        return merge_steps(groups, metrics)
+
+    def _from_completions(
+        self, files: list[Path], options: ReadOptions, notes: Notes
+    ) -> dict[int, GroupTally]:
+        found: dict[int, GroupTally] = {}
+        for before, path in zip([None, *files], files, strict=False):
+            if not self._kept.has(path):
+                result = self._read_one(before, path, options, notes)
+                if result is None:  # not whole yet: come back
+                    continue
+                self._kept.put(path, result)
+            found |= self._kept.get(path, lambda p: {})
+        return found
+
+    def _read_one(
+        self, before: Path | None, path: Path, options: ReadOptions, notes: Notes
+    ) -> dict[int, GroupTally] | None:
+        """The groups of one file; the file before it shows which rows were written twice."""
+        if not _whole(path):
+            return None
+        step = _step(path)
+        context = [p for p in (self._anchor, before) if p is not None and p != path and _whole(p)]
+        try:
+            counts = trl_completions.read([*dict.fromkeys(context), path], options, [])
+        except UserError as err:
+            blank = unseen(err)
+            if blank is None:
+                note_error(err, notes, first=self._anchor is None)
+            return {step: blank} if blank is not None else {}
+        groups = {s: g for s, g in tally_steps(counts).items() if s == step}
+        self._anchor = self._anchor or path
+        if not groups and counts.provenance.num_missing:
+            groups = {step: GroupTally(0, 0, num_unseen=1)}
+        return groups
+
+    def _from_history(self, rows: list[dict[str, Any]], notes: Notes) -> dict[int, GroupTally]:
+        known = self._groups_per_step
+        if known is None:
+            notes["how many groups a step has is not in the log: pass --groups-per-step"] = None
+        found = {}
+        for row in rows:
+            step, share = step_of(row), number_of(row, "frac_reward_zero_std")
+            if step is None or share is None:
+                continue
+            if "reward" in row and number_of(row, "reward") is None:
+                found[step] = GroupTally(0, 0, num_unseen=known or 1)
+            else:
+                found[step] = tally_share(share, known or 1)
+        return found
+
+
+def find(folder: Path, *, groups_per_step: int | None) -> TrlSource | None:
+    """The run in a folder, if it has TRL's completions or a trainer's state."""
+    if folder.name == "completions" and _completions(folder.parent):
+        folder = folder.parent
+    if _completions(folder) or _states(folder):
+        return TrlSource(folder, groups_per_step=groups_per_step)
+    return None
+
+
+def _completions(folder: Path) -> list[Path]:
+    files = folder.glob("completions/completions_*.parquet")
+    return sorted((p for p in files if _step(p) >= 0), key=_step)
+
+
+def _step(path: Path) -> int:
+    number = path.stem.removeprefix("completions_")
+    return int(number) if number.isdigit() else -1
+
+
+def _whole(path: Path) -> bool:
+    """Whether a parquet file has its end: the footer is written last."""
+    with path.open("rb") as handle:
+        head = handle.read(4)
+        if handle.seek(0, 2) < 12:
+            return False
+        handle.seek(-4, 2)
+        return head == b"PAR1" and handle.read(4) == b"PAR1"
+
+
+def _states(folder: Path) -> list[Path]:
+    return [*folder.glob("checkpoint-*/trainer_state.json"), *folder.glob("trainer_state.json")]
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """The log of the newest state that can be read; one that is being written is passed over."""
+    newest = sorted(_states(folder), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in newest:
+        try:
+            history = json.loads(path.read_text(encoding="utf-8"))["log_history"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(history, list):
+            return [row for row in history if isinstance(row, dict)]
+    return []
+
+
+def _metrics(row: dict[str, Any]) -> StepMetrics:
+    return StepMetrics(
+        number_of(row, "entropy"),
+        number_of(row, "completions/clipped_ratio"),
+        number_of(row, "loss"),
+        number_of(row, "grad_norm"),
+    )

@@ -1,0 +1,127 @@
+"""verl: ``{step}.jsonl`` files of ``rollout_data_dir``, and the lines of its file logger."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from grpolab.errors import UserError
+from grpolab.validate.monitor.files import (
+    Notes,
+    ReadOnce,
+    at_rest,
+    current,
+    json_lines,
+    last_branch,
+    merge_steps,
+    note_error,
+    number_of,
+    step_of,
+    tally_steps,
+    unseen,
+)
+from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView
+from grpolab.validate.readers import verl
+from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.source import Sample
+
+_REST = 5.0  # seconds after which the newest file is taken to be whole
+_DEPTH = 3  # folders below the run in which rollouts may lie
+
+
+class VerlSource:
+    """Groups from the rollout dumps, metrics from the file logger; either may be missing."""
+
+    trainer = "verl"
+
+    def __init__(self, dumps: Path | None, log: Path | None) -> None:
+        self._dumps, self._log = dumps, log
+        self._kept = ReadOnce()
+
+    def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
+        """All whole files and lines."""
+        groups: dict[int, GroupTally] = {}
+        dumps = _numbered(self._dumps) if self._dumps is not None else []
+        files = current(((int(path.stem), path) for path in dumps), notes)
+        for i, (_, path) in enumerate(files):
+            if i + 1 < len(files) or at_rest(path, seconds=_REST):
+                load = functools.partial(
+                    _tally_file, options=options, notes=notes, first=not groups
+                )
+                groups |= self._kept.get(path, load)
+        if self._dumps is None:
+            notes["no rollout dumps ({step}.jsonl): set trainer.rollout_data_dir, without it"
+                  " nothing is known of the groups"] = None  # fmt: skip
+        return merge_steps(groups, _metrics(self._log, notes) if self._log is not None else {})
+
+
+def find(folder: Path) -> VerlSource | None:
+    """The dumps and the log in or below a folder; UserError when there are several dumps."""
+    depths = ["/".join("*" * n) for n in range(1, _DEPTH)]
+    below = [p for depth in depths for p in sorted(folder.glob(depth)) if p.is_dir()]
+    dumps = [p for p in (folder, *below) if not _is_validation(p, folder) and _has_dumps(p)]
+    if len(dumps) > 1:
+        names = ", ".join(str(p) for p in dumps[:4])
+        raise UserError(f"{folder}: rollouts in several folders ({names}); give one of them")
+    logs = [
+        p
+        for where in (folder, *below)
+        for p in sorted(where.glob("*.jsonl"))
+        if not p.stem.isdigit() and p.stat().st_size and Sample(p).has("step", "data")
+    ]
+    if not dumps and not logs:
+        return None
+    newest = max(logs, key=lambda p: p.stat().st_mtime) if logs else None
+    return VerlSource(dumps[0] if dumps else None, newest)
+
+
+def _is_validation(path: Path, folder: Path) -> bool:
+    inside = path.relative_to(folder).parts
+    return any(word in part.lower() for part in inside for word in ("val", "eval", "test"))
+
+
+def _has_dumps(folder: Path) -> bool:
+    files = _numbered(folder)
+    return bool(files) and any(
+        verl.recognises(Sample(path)) for path in files[:3] if path.stat().st_size
+    )
+
+
+def _numbered(folder: Path) -> list[Path]:
+    files = [p for p in folder.glob("*.jsonl") if p.stem.isdigit()]
+    return sorted(files, key=lambda p: int(p.stem))
+
+
+def _tally_file(
+    path: Path, *, options: ReadOptions, notes: Notes, first: bool
+) -> dict[int, GroupTally]:
+    remarks: list[str] = []
+    try:
+        counts = verl.read([path], options, remarks)
+    except UserError as err:
+        blank = unseen(err)
+        if blank is not None:
+            return {int(path.stem): blank}
+        note_error(err, notes, first=first)
+        return {}
+    if any("cut off" in remark for remark in remarks):
+        return {}
+    return tally_steps(counts)
+
+
+def _metrics(log: Path, notes: Notes) -> dict[int, StepMetrics]:
+    rows = ((step_of(row), row.get("data")) for row in json_lines(log, notes))
+    kept = last_branch(
+        (step, data)
+        for step, data in rows
+        if step is not None and isinstance(data, dict) and "actor/grad_norm" in data
+    )
+    return {
+        step: StepMetrics(
+            number_of(data, "actor/entropy"),
+            number_of(data, "response_length/clip_ratio"),
+            number_of(data, "actor/pg_loss"),
+            number_of(data, "actor/grad_norm"),
+        )
+        for step, data in kept.items()
+    }

@@ -1,0 +1,232 @@
+"""SignalMonitor: takes in one step after the other, says what it has seen and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+from scipy.special import bdtrc
+
+from grpolab.validate.monitor.sequential import SignalTest
+from grpolab.validate.monitor.state import MonitorConfig, MonitorState
+from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView
+
+Verdict = Literal["healthy", "undecided", "blind", "no-signal"]
+ALARMS = (
+    "no-signal", "blind", "entropy-collapse", "entropy-explosion", "truncation", "not-finite",
+)  # fmt: skip
+PAPER_STEPS, PAPER_DROP = (10, 150), 0.5
+"""Second stage of arXiv 2606.18487: relative drop of entropy between two steps, and its limit."""
+_HEALTHY_LEVEL = 0.05
+_SLACK = 1.25
+
+
+class Alarm(NamedTuple):
+    """Something worth a line: its name, the step at which it was seen, whether it is over."""
+
+    name: str
+    step: int
+    over: bool = False
+
+
+class SignalMonitor:
+    """The stage-2 monitor on any stream of training steps.
+
+    A step that is no later than the last one seen is a duplicate and ignored; a number that is not
+    there is no evidence; groups without verdicts make the test wait.
+
+    >>> monitor = SignalMonitor(MonitorConfig(min_signal=0.05, patience=5))
+    >>> for step in range(1, 20):
+    ...     for alarm in monitor.observe(StepView(step, GroupTally(16, 0, 16))):
+    ...         print(alarm)
+    Alarm(name='no-signal', step=8, over=False)
+    >>> monitor.verdict, monitor.reason
+    ('no-signal', 'all wrong')
+    """
+
+    def __init__(
+        self, config: MonitorConfig | None = None, *, state: MonitorState | None = None
+    ) -> None:
+        self.config = config or MonitorConfig()
+        self.state = state or MonitorState()
+        kept = {"wealth": list(self.state.wealth)} if self.state.wealth else {}
+        self._test = SignalTest(
+            min_signal=self.config.min_signal, alpha=self.config.alpha,
+            num_steps=self.state.test_steps, **kept,
+        )  # fmt: skip
+
+    def observe(self, view: StepView) -> list[Alarm]:
+        """Take in one step; the alarms that it raised or ended."""
+        state = self.state
+        if view.groups is not None and view.step > state.last_group_step:
+            state.last_group_step = view.step
+            self._observe_groups(view.step, view.groups)
+        if any(value is not None for value in view.metrics) and view.step > state.last_metric_step:
+            state.last_metric_step = view.step
+            self._observe_metrics(view.step, view.metrics)
+        return self._changes(view.step)
+
+    def _observe_groups(self, step: int, groups: GroupTally) -> None:
+        state = self.state
+        state.num_unseen += groups.num_unseen
+        if not groups.num_groups > 0:
+            state.blind_steps += 1
+            return
+        state.blind_steps = 0
+        if state.first_step < 0:
+            state.first_step = step
+        self._test.observe(groups.num_informative, groups.num_groups)
+        state.test_steps, state.wealth = self._test.num_steps, list(self._test.wealth)
+        state.num_groups += groups.num_groups
+        state.num_informative += groups.num_informative
+        wrong = None if math.isnan(groups.num_all_wrong) else groups.num_all_wrong
+        state.recent.append([step, groups.num_groups, groups.num_informative, wrong])
+        del state.recent[: -self.config.window]
+        if state.first_rejection < 0 and self._no_signal:
+            state.first_rejection = step
+
+    def _observe_metrics(self, step: int, metrics: StepMetrics) -> None:
+        state, width = self.state, self.config.window
+        if metrics.entropy is not None and math.isfinite(metrics.entropy):
+            if len(state.early_entropy) < width:
+                state.early_entropy.append(metrics.entropy)
+            else:
+                state.recent_entropy.append(metrics.entropy)
+                del state.recent_entropy[:-width]
+            self._keep_paper_entropy(step, metrics.entropy)
+        if metrics.frac_truncated is not None and math.isfinite(metrics.frac_truncated):
+            state.recent_truncated.append(metrics.frac_truncated)
+            del state.recent_truncated[:-width]
+        logged = [v for v in (metrics.loss, metrics.grad_norm) if v is not None]
+        if logged:
+            bad = not all(map(math.isfinite, logged))
+            state.not_finite_rows = state.not_finite_rows + 1 if bad else 0
+
+    def _keep_paper_entropy(self, step: int, entropy: float) -> None:
+        kept, (first, second) = self.state.paper_entropy, PAPER_STEPS
+        if (not kept and first <= step < second) or (len(kept) == 1 and step >= second):
+            kept.append(entropy)
+
+    def _changes(self, step: int) -> list[Alarm]:
+        """Compare the alarms that stand with those raised before."""
+        raised = self.state.raised
+        stands = self._standing()
+        out = [Alarm(name, step) for name in ALARMS if stands[name] and name not in raised]
+        out += [Alarm(name, step, over=True) for name in ALARMS
+                if not stands[name] and name in raised]  # fmt: skip
+        for alarm in out:
+            if alarm.over:
+                del raised[alarm.name]
+            else:
+                raised[alarm.name] = step
+        return out
+
+    def _standing(self) -> dict[str, bool]:
+        config, state = self.config, self.state
+        early, now = _mean(state.early_entropy), _mean(state.recent_entropy)
+        full = len(state.recent_entropy) >= config.window
+        # an alarm ends only well inside its limit, so that noise does not ring it again and again
+        low, high, cut = (
+            _SLACK if name in state.raised else 1.0
+            for name in ("entropy-collapse", "entropy-explosion", "truncation")
+        )
+        return {
+            "no-signal": self._no_signal,
+            "blind": state.blind_steps >= config.blind_after,
+            "entropy-collapse": full
+            and now < low * config.collapse_ratio * early
+            and now < low * config.collapse_entropy,
+            "entropy-explosion": full
+            and high * now > config.explosion_ratio * early
+            and high * now > config.explosion_entropy,
+            "truncation": len(state.recent_truncated) >= config.window
+            and cut * _mean(state.recent_truncated) >= config.truncated,
+            "not-finite": state.not_finite_rows >= config.not_finite,
+        }
+
+    @property
+    def _no_signal(self) -> bool:
+        long_enough = self.state.last_group_step - self.state.first_step + 1 >= self.config.patience
+        return self._test.rejects and long_enough
+
+    @property
+    def evidence(self) -> float:
+        """E of the sequential test; 1/alpha is its threshold."""
+        return self._test.evidence
+
+    @property
+    def verdict(self) -> Verdict:
+        """What can be said now.
+
+        ``healthy`` is a plain binomial test on the last steps, for words only: nothing is stopped
+        or spared by it.
+        """
+        if self._no_signal:
+            return "no-signal"
+        if self.state.blind_steps >= self.config.blind_after:
+            return "blind"
+        groups, informative, _ = self.recent_totals
+        if groups < 1 or informative < 1:
+            return "undecided"
+        by_chance = bdtrc(math.ceil(informative) - 1, math.floor(groups), self.config.min_signal)
+        return "healthy" if by_chance < _HEALTHY_LEVEL else "undecided"
+
+    @property
+    def recent_totals(self) -> tuple[float, float, float]:
+        """Groups, informative and all-wrong ones in the last steps; NaN where it is not known."""
+        rows = self.state.recent
+        wrong = [math.nan if row[3] is None else row[3] for row in rows]
+        return sum(row[1] or 0.0 for row in rows), sum(row[2] or 0.0 for row in rows), sum(wrong)
+
+    @property
+    def reason(self) -> Literal["all wrong", "all right", "both", "unknown"]:
+        """Which of the zero-std groups of the last steps prevail (nine in ten or more)."""
+        groups, informative, wrong = self.recent_totals
+        if math.isnan(wrong) or groups <= informative:
+            return "unknown"
+        share = wrong / (groups - informative)
+        return "all wrong" if share >= 0.9 else "all right" if share <= 0.1 else "both"
+
+    @property
+    def paper_drop(self) -> float:
+        """1 - H(150)/H(10), the paper's second stage; NaN before step 150 or without entropy."""
+        if len(self.state.paper_entropy) < 2 or not self.state.paper_entropy[0] > 0:
+            return math.nan
+        first, second = self.state.paper_entropy
+        return 1 - second / first
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict and all its evidence, plain JSON types."""
+        groups, informative, wrong = self.recent_totals
+        drop = None if math.isnan(self.paper_drop) else self.paper_drop
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason if self.verdict == "no-signal" else None,
+            "step": self.state.last_group_step,
+            "evidence": self.evidence,
+            "threshold": 1 / self.config.alpha,
+            "first_rejection": None if self.state.first_rejection < 0
+            else self.state.first_rejection,
+            "alarms": dict(self.state.raised),
+            "recent": {
+                "steps": len(self.state.recent),
+                "groups": groups,
+                "informative": informative,
+                "all_wrong": None if math.isnan(wrong) else wrong,
+            },
+            "total": {
+                "groups": self.state.num_groups,
+                "informative": self.state.num_informative,
+                "unseen": self.state.num_unseen,
+            },
+            "entropy": {
+                "first": _mean(self.state.early_entropy) if self.state.early_entropy else None,
+                "last": _mean(self.state.recent_entropy) if self.state.recent_entropy else None,
+            },
+            "paper_rule": {"drop": drop, "flags": None if drop is None else drop > PAPER_DROP},
+            "config": self.config.as_dict(),
+        }  # fmt: skip
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

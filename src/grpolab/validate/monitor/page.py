@@ -1,0 +1,89 @@
+"""The page of a monitored run: findings first, then the share, the evidence and the entropy."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from grpolab.figures import monitor as figures
+from grpolab.figures import page
+from grpolab.validate.monitor.follow import Followed
+from grpolab.validate.monitor.words import describe, paper_rule
+
+_SHOWN = 30  # rows of the table of alarms
+
+
+def write_run(path: Path, found: Followed, *, name: str) -> None:
+    """Write one self-contained HTML file."""
+    monitor, config = found.monitor, found.monitor.config
+    said = describe(monitor)
+    findings = [f"**{said[:1].upper()}{said[1:]}.**"]
+    if monitor.state.first_rejection >= 0 and monitor.verdict != "no-signal":
+        findings.append(
+            f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
+            " has come back since."
+        )
+    findings += [f"{paper_rule(monitor)}; shown, not acted on."]
+    findings += [f"Note: {note}." for note in found.notes]
+    parts = [page.findings(findings)]
+    if found.history:
+        parts.append(_figures(found))
+    if found.alarms:
+        parts.append(_alarms(found))
+    parts.append(
+        page.section(
+            "What is tested",
+            page.paragraph(
+                "A group is informative when its verdicts differ. Hypothesis: at every step, given"
+                f" all before it, at least {config.min_signal:g} of the groups are informative. The"
+                " evidence is a supermartingale under it, so it reaches"
+                f" {1 / config.alpha:g} in at most {config.alpha:g} of the runs for which that is"
+                " true, however often one looks. Groups with fewer than two verdicts, missing keys"
+                " and repeated steps are no evidence."
+            ),
+        )
+    )
+    lead = f"{found.trainer} run, {len(found.history)} steps read, {_groups(found)}"
+    page.write_page(path, title=f"Monitor: {name}", lead=lead, parts=parts)
+
+
+def _groups(found: Followed) -> str:
+    state = found.monitor.state
+    unseen = f", {state.num_unseen:.0f} without" if state.num_unseen else ""
+    return f"{state.num_groups:.0f} groups with verdicts{unseen}"
+
+
+def _figures(found: Followed) -> str:
+    history, config = found.history, found.monitor.config
+    entropy = [m.entropy for m in history]
+    stop = found.monitor.state.first_rejection
+    draw = partial(
+        figures.draw_run,
+        steps=[m.step for m in history],
+        num_informative=[m.num_informative for m in history],
+        num_groups=[m.num_groups for m in history],
+        evidence=[m.evidence for m in history],
+        entropy=entropy,
+        min_signal=config.min_signal,
+        threshold=1 / config.alpha,
+        stop=stop if stop >= 0 else None,
+    )
+    caption = (
+        "Share of groups whose verdicts differ; evidence that it is below its limit; token entropy"
+        " where the trainer logs it."
+    )
+    tall = 6.6 if any(h is not None for h in entropy) else 4.6
+    return page.section(
+        "Signal, step by step", page.figure(draw, caption=caption, alt=caption, size=(9.5, tall))
+    )
+
+
+def _alarms(found: Followed) -> str:
+    rows = [
+        [alarm.step, alarm.name, "over" if alarm.over else "raised"]
+        for alarm in found.alarms[-_SHOWN:]
+    ]
+    return page.section(
+        "Alarms",
+        page.table(["step", "alarm", ""], rows),
+    )

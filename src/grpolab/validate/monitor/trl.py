@@ -1,0 +1,217 @@
+"""GroupSignalMonitor: the monitor as a callback of TRL's GRPOTrainer.
+
+The class that users import is put together on first use (see `callback_class`), so that nothing
+here needs transformers.
+
+State is kept under a key of its own in ``TrainerState.stateful_callbacks``, which goes into every
+checkpoint's trainer_state.json, and is taken up again in ``on_train_begin``. The interface that
+transformers offers for this (ExportableState) restores a callback only where the user sets
+``restore_callback_states_from_checkpoint``, and then puts a new object in its place, which the
+watched reward function would know nothing of.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from grpolab.errors import require
+from grpolab.store import write_json
+from grpolab.validate.monitor.monitor import ALARMS, Alarm, SignalMonitor
+from grpolab.validate.monitor.rewards import RewardLedger
+from grpolab.validate.monitor.state import MonitorConfig, MonitorState
+from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.monitor.words import describe, explain
+
+Action = Literal["warn", "stop"]
+STATE_KEY = "grpolab.monitor"
+VERDICT_FILE = "monitor.json"
+_log = logging.getLogger("grpolab.monitor")
+
+
+class SignalCallback:
+    """Watches a GRPOTrainer: ``GRPOTrainer(..., callbacks=[GroupSignalMonitor(action="stop")])``.
+
+    Without more, it reads ``frac_reward_zero_std`` from the log, which is a share of groups of the
+    *summed* reward and does not tell all wrong from all right. With
+    ``reward_funcs=[monitor.watch(correct), ...]`` it sees every reward of one binary function.
+
+    ``action``: ``warn`` logs, ``stop`` also saves a checkpoint and ends training when one of
+    ``stop_on`` (names of alarms) is raised. The verdict and its evidence are written to
+    ``monitor.json`` in the output folder. Options are those of `MonitorConfig`.
+    """
+
+    def __init__(
+        self,
+        action: Action = "warn",
+        *,
+        stop_on: tuple[str, ...] = ("no-signal",),
+        **options: Any,
+    ) -> None:
+        if action not in get_args(Action):
+            raise ValueError(f"action must be 'warn' or 'stop', got {action!r}")
+        unknown = [name for name in stop_on if name not in ALARMS]
+        if unknown:
+            raise ValueError(f"stop_on may hold {', '.join(ALARMS)}, got {unknown[0]!r}")
+        self.action, self.stop_on = action, stop_on
+        self.config = MonitorConfig(**options)
+        self.monitor = SignalMonitor(self.config)
+        self.notes: list[str] = []
+        self._ledger = RewardLedger()
+        self._logged_step = 0
+        self._stopped = False
+
+    def watch(
+        self, reward: Callable[..., Any], *, threshold: float | None = None
+    ) -> Callable[..., Any]:
+        """The same reward function (sync or async), its 0/1 rewards counted group by group.
+
+        None and NaN are missing verdicts. With ``threshold``, a reward above it is right; without,
+        values other than 0 and 1 count as missing, and the monitor says so.
+        """
+        return self._ledger.wrap(reward, threshold=threshold)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start anew, or go on from the checkpoint's state."""
+        saved = (state.stateful_callbacks or {}).get(STATE_KEY)
+        self._logged_step = state.global_step
+        self.notes = []
+        self._stopped = False
+        if not state.global_step or saved is None:
+            self.monitor = SignalMonitor(self.config)
+            if state.global_step:
+                self._note(f"step {state.global_step}: the checkpoint has no state of the monitor")
+            return
+        earlier = MonitorState.from_dict(saved)
+        if "no-signal" in earlier.raised:
+            # whoever resumes a run without a signal has changed something, or has a job script that
+            # always resumes; a fresh test is fair to the one and stops the other again
+            self._note(f"step {state.global_step}: resumed without a signal, tested anew")
+            earlier = MonitorState()
+        self.monitor = SignalMonitor(self.config, state=earlier)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Rewards from here to the end of the step are those of training."""
+        self._ledger.open = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count the groups of a watched reward function."""
+        self._ledger.open = False
+        if not self._ledger.name:
+            return
+        groups = self._ledger.take(group_size=args.num_generations)
+        if self._ledger.num_odd:
+            self._note(f"rewards of {self._ledger.name} other than 0 and 1 count as missing; pass"
+                       " threshold to watch()")  # fmt: skip
+        if groups is not None:
+            self._react(StepView(state.global_step, groups), args, state, control)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Take in a row of the log; rows of evaluations and the summary have none of its keys."""
+        row = logs or {}
+        groups = None if self._ledger.name else self._groups(args, state, row)
+        view = StepView(state.global_step, groups, _metrics(row))
+        self._react(view, args, state, control)
+        if "frac_reward_zero_std" in row:
+            self._logged_step = state.global_step
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the last verdict on disk."""
+        self._write(args, state)
+
+    def _groups(self, args: Any, state: Any, row: dict[str, Any]) -> GroupTally | None:
+        """Groups behind a row of the log, so counted that the evidence is never overstated.
+
+        Several steps in one row count as fewer groups at the same share, and a share that is a
+        flag of the whole batch as all groups informative: both can only weaken the evidence.
+        """
+        share = row.get("frac_reward_zero_std")
+        if share is None:
+            return None
+        per_draw = args.generation_batch_size // args.num_generations
+        if not _finite(row.get("reward")):
+            return GroupTally(0, 0, num_unseen=per_draw)  # no verdict at all: TRL logs a share of 0
+        micro = (state.global_step - self._logged_step) * args.gradient_accumulation_steps
+        draws = max(1, micro // (args.steps_per_generation * args.num_iterations))
+        several = len([k for k in row if k.startswith("rewards/") and k.endswith("/mean")]) > 1
+        if several:
+            self._note("several reward functions: the logged share is that of their sum, which may"
+                       " vary where the one that matters does not; use watch()")  # fmt: skip
+        whole = str(args.scale_rewards) == "batch" or (
+            getattr(args, "multi_objective_aggregation", "") == "normalize_then_sum"
+        )
+        if whole:
+            self._note("the logged share is a flag of the whole batch with this scale_rewards or"
+                       " multi_objective_aggregation; use watch()")  # fmt: skip
+            share = float(share == 1)
+        groups = tally_share(float(share), per_draw * draws)
+        if share == 1 and not several and row.get("reward_std") == 0 and row["reward"] in (0, 1):
+            wrong = groups.num_groups * (1 - row["reward"])  # one value in the whole batch
+            groups = groups._replace(num_all_wrong=wrong)
+        return groups
+
+    def _react(self, view: StepView, args: Any, state: Any, control: Any) -> None:
+        alarms = self.monitor.observe(view)
+        state.stateful_callbacks[STATE_KEY] = self.monitor.state.as_dict()
+        if not alarms:
+            return
+        stop = self.action == "stop" and any(a.name in self.stop_on for a in alarms if not a.over)
+        if stop:
+            self._stopped = control.should_save = control.should_training_stop = True
+        if state.is_world_process_zero:
+            self._say(alarms, stop)
+        self._write(args, state)
+
+    def _say(self, alarms: list[Alarm], stop: bool) -> None:
+        for alarm in alarms:
+            _log.warning("%s", explain(alarm, self.monitor))
+        if stop:
+            _log.warning("training is stopped; a checkpoint is saved and %s written", VERDICT_FILE)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+            _log.warning("%s", text)
+
+    def _write(self, args: Any, state: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        write_json(
+            Path(args.output_dir) / VERDICT_FILE,
+            {
+                **self.monitor.as_dict(),
+                "says": describe(self.monitor),
+                "action": self.action,
+                "stopped": self._stopped,
+                "watched": self._ledger.name or None,
+                "notes": self.notes,
+            },
+        )
+
+
+def _metrics(row: dict[str, Any]) -> StepMetrics:
+    return StepMetrics(
+        row.get("entropy"),
+        row.get("completions/clipped_ratio"),
+        row.get("loss"),
+        row.get("grad_norm"),
+    )
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+@functools.cache
+def callback_class() -> type:
+    """The class GroupSignalMonitor: `SignalCallback` as a TrainerCallback of transformers."""
+    require("transformers", extra="train")
+    from transformers import TrainerCallback
+
+    names = {"__doc__": SignalCallback.__doc__, "__module__": "grpolab.validate.monitor"}
+    return type("GroupSignalMonitor", (SignalCallback, TrainerCallback), names)

@@ -1,0 +1,101 @@
+"""The command: lines, exit status, JSON, page."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "validate" / "monitor"))
+import run_files as make
+from run_files import NONE, SOME
+
+from grpolab.cli import app, main
+
+QUICK = ["--min-signal", "0.2", "--patience", "5"]
+
+
+def call(*words):
+    return CliRunner().invoke(app, ["monitor", *map(str, words)])
+
+
+def test_a_run_without_signal_ends_with_one(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(30), NONE))
+    done = call(tmp_path, "--once", *QUICK)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[-1].startswith("step 29: no signal: 0 of 40 groups")
+
+
+def test_a_healthy_run_ends_with_zero(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(30), SOME))
+    done = call(tmp_path, "--once")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "step 29: healthy: 20 of 40 groups had both outcomes in the last 10 steps"
+        f" (evidence {31**-0.5:.3g}, threshold 100)"
+    ]
+
+
+def test_json_is_alone_on_stdout(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(30), NONE))
+    done = call(tmp_path, "--once", "--json", *QUICK)
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (found["trainer"], found["verdict"], found["reason"]) == (
+        "grpolab", "no-signal", "all wrong"
+    )  # fmt: skip
+    assert "no signal" in done.stderr
+
+
+def test_page(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(30), NONE))
+    page = tmp_path / "out.html"
+    call(tmp_path, "--once", "--html", page, *QUICK)
+    text = page.read_text()
+    assert text.index("No signal: 0 of 40 groups") < text.index("<svg")
+    assert "evidence" in text
+    assert "<script" not in text
+
+
+def test_following_ends_when_signal_is_lost(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
+
+    def train():
+        with (tmp_path / "steps.jsonl").open("a") as out:
+            for step in range(5, 200):
+                out.write(json.dumps(make.grpolab_row(step, NONE)) + "\n")
+                out.flush()
+                time.sleep(0.002)
+
+    writer = threading.Thread(target=train)
+    writer.start()
+    done = call(tmp_path, "--interval", "0.1", *QUICK)
+    writer.join()
+    assert done.exit_code == 1
+    assert ": no signal: 0 of 40 groups" in done.stdout.splitlines()[-1]
+
+
+def test_following_ends_when_nothing_happens(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
+    done = call(tmp_path, "--interval", "0.1", "--idle", "0.2")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--once"], "the folder is empty"),
+        (["--once", "--alpha", "2"], r"alpha must lie in (0, 1), got 2"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.setattr("sys.argv", ["grpolab", "monitor", str(tmp_path), *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    error = capsys.readouterr().err
+    assert (stop.value.code, error.count("\n")) == (2, 1)
+    assert message in error

@@ -1,0 +1,177 @@
+"""The state machine: what counts, what does not, what is said."""
+
+import json
+import math
+
+import pytest
+
+from grpolab.validate.monitor import (
+    GroupTally,
+    MonitorConfig,
+    MonitorState,
+    SignalMonitor,
+    StepMetrics,
+    StepView,
+    tally,
+)
+from grpolab.validate.monitor.monitor import Alarm
+from grpolab.validate.monitor.words import describe, explain, paper_rule
+
+NONE, ALL, SOME = GroupTally(16, 0, 16), GroupTally(16, 0, 0), GroupTally(16, 8, 4)
+DOWN = GroupTally(0, 0, 0, 16)
+
+
+def feed(monitor, groups, *, start=1, **metrics):
+    alarms = []
+    for step, part in enumerate(groups, start):
+        alarms += monitor.observe(StepView(step, part, StepMetrics(**metrics)))
+    return alarms
+
+
+def test_verdicts_and_reasons():
+    for groups, reason in ((NONE, "all wrong"), (ALL, "all right"), (GroupTally(16, 0, 8), "both"),
+                           (GroupTally(16, 0), "unknown")):  # fmt: skip
+        monitor = SignalMonitor()
+        alarms = feed(monitor, [groups] * 40)
+        assert (monitor.verdict, monitor.reason) == ("no-signal", reason)
+        assert [a.name for a in alarms] == ["no-signal"]
+        assert alarms[0].step == monitor.state.first_rejection == 38
+    assert SignalMonitor().verdict == "undecided"
+    healthy = SignalMonitor()
+    assert feed(healthy, [SOME] * 5) == []
+    assert (healthy.verdict, healthy.evidence < 1) == ("healthy", True)
+
+
+def test_patience_counts_from_the_first_groups():
+    monitor = SignalMonitor(MonitorConfig(patience=60))
+    assert feed(monitor, [DOWN] * 10 + [NONE] * 59) == []
+    assert monitor.evidence > 100
+    assert feed(monitor, [NONE], start=70) == [Alarm("no-signal", 70)]
+
+
+def test_an_outage_waits_and_is_reported():
+    monitor = SignalMonitor(MonitorConfig(blind_after=5))
+    feed(monitor, [SOME] * 10)
+    before = monitor.evidence
+    alarms = feed(monitor, [DOWN] * 30, start=11)
+    assert alarms == [Alarm("blind", 15)]
+    assert (monitor.evidence, monitor.verdict) == (before, "blind")
+    assert monitor.state.num_unseen == 30 * 16
+    assert feed(monitor, [SOME], start=41) == [Alarm("blind", 41, over=True)]
+    assert monitor.verdict == "healthy"
+
+
+def test_groups_with_one_verdict_do_not_count():
+    counted = tally([0, 1, 0, 1, 2], [0, 1, 1, 2, 2])
+    assert counted == GroupTally(2, 1, 0, 3)
+
+
+def test_repeated_steps_and_rows_without_groups_are_no_evidence():
+    monitor = SignalMonitor()
+    feed(monitor, [NONE] * 10)
+    state = json.dumps(monitor.state.as_dict())
+    feed(monitor, [NONE] * 10)  # the same steps again
+    for step in (10, 11):
+        monitor.observe(StepView(step))  # a row of an evaluation
+    assert json.dumps(monitor.state.as_dict()) == state
+
+
+@pytest.mark.parametrize("cut", [3, 12, 50])
+def test_state_survives_a_restart(cut):
+    groups = [SOME] * 10 + [NONE] * 80
+    whole = SignalMonitor()
+    alarms = feed(whole, groups, entropy=0.3, frac_truncated=0.5)
+    first = SignalMonitor()
+    before = feed(first, groups[:cut], entropy=0.3, frac_truncated=0.5)
+    saved = json.loads(json.dumps({**first.state.as_dict(), "from a later version": 1}))
+    second = SignalMonitor(state=MonitorState.from_dict(saved))
+    after = feed(second, groups[cut:], start=cut + 1, entropy=0.3, frac_truncated=0.5)
+    assert before + after == alarms
+    assert second.as_dict() == whole.as_dict()
+
+
+def test_signal_that_comes_back_ends_the_alarm():
+    monitor = SignalMonitor()
+    feed(monitor, [NONE] * 500)
+    alarms = feed(monitor, [SOME] * 10, start=501)
+    assert [(a.name, a.over) for a in alarms] == [("no-signal", True)]
+    assert monitor.as_dict()["first_rejection"] == 38
+
+
+def entropy_run(values):
+    monitor = SignalMonitor()
+    alarms = []
+    for step, value in enumerate(values, 1):
+        alarms += monitor.observe(StepView(step, SOME, StepMetrics(entropy=value)))
+    return monitor, alarms
+
+
+def test_entropy_collapse_and_explosion():
+    _, alarms = entropy_run([0.4] * 10 + [0.03] * 10)
+    assert alarms == [Alarm("entropy-collapse", 20)]
+    _, alarms = entropy_run([0.4] * 10 + [1.5] * 10)
+    assert alarms == [Alarm("entropy-explosion", 20)]
+    for quiet in ([0.4] * 10 + [0.11] * 30,  # sharper, not collapsed
+                  [0.02] * 40,  # low from the start
+                  [1.0] * 10 + [0.2] * 30,  # far below the start, yet not low
+                  [2.0] * 10 + [2.5] * 30,  # high from the start
+                  [0.1] * 10 + [0.4] * 30):  # fourfold, but small  # fmt: skip
+        assert entropy_run(quiet)[1] == []
+
+
+def test_entropy_alarm_does_not_flicker():
+    _, alarms = entropy_run([0.4] * 10 + [0.045] * 10 + [0.055] * 10 + [0.045] * 10)
+    assert alarms == [Alarm("entropy-collapse", 20)]
+    _, alarms = entropy_run([0.4] * 10 + [0.045] * 10 + [0.2] * 10)
+    assert [a.over for a in alarms] == [False, True]
+
+
+def test_truncation_and_numbers_that_are_not_finite():
+    monitor = SignalMonitor()
+    assert feed(monitor, [SOME] * 12, frac_truncated=0.4) == [Alarm("truncation", 10)]
+    monitor = SignalMonitor()
+    assert feed(monitor, [SOME] * 2, loss=0.0, grad_norm=math.nan) == []
+    assert feed(monitor, [SOME], start=3, grad_norm=math.inf) == [Alarm("not-finite", 3)]
+    assert feed(monitor, [SOME], start=4) == []  # nothing logged: nothing known
+    assert feed(monitor, [SOME], start=5, grad_norm=1.0)[0].over
+
+
+def test_paper_rule():
+    monitor, _ = entropy_run([0.9] * 9 + [0.4] + [0.3] * 139 + [0.1, 0.05])
+    assert monitor.paper_drop == pytest.approx(0.75)
+    assert "relative drop +0.75" in paper_rule(monitor)
+    assert monitor.as_dict()["paper_rule"]["flags"] is True
+    monitor, _ = entropy_run([0.4] * 149)
+    assert math.isnan(monitor.paper_drop)
+    assert "needs the entropy" in paper_rule(monitor)
+    late = SignalMonitor()
+    feed(late, [SOME] * 20, start=200, entropy=0.1)
+    assert math.isnan(late.paper_drop)
+
+
+def test_words():
+    monitor = SignalMonitor()
+    assert describe(monitor) == "undecided: no group with verdicts was seen yet"
+    alarms = feed(monitor, [NONE] * 38)
+    said = explain(alarms[0], monitor)
+    assert said.startswith("step 38: no signal: 0 of 160 groups had both outcomes")
+    assert "all wrong" in said
+    assert "wrong for at most 0.01 of the runs" in said
+    monitor = SignalMonitor()
+    (alarm,) = feed(monitor, [DOWN] * 20)
+    assert "is the grader down? The test waits" in explain(alarm, monitor)
+    for values, words in (([0.4] * 10 + [0.03] * 10, "entropy collapse: 0.03 nats"),
+                          ([0.4] * 10 + [1.5] * 10, "entropy explosion: 1.5 nats")):  # fmt: skip
+        monitor, (alarm,) = entropy_run(values)
+        assert words in explain(alarm, monitor)
+        assert "is over" in explain(alarm._replace(over=True), monitor)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"min_signal": 0}, {"alpha": 1.5}, {"patience": 0}, {"explosion_ratio": 1.0}, {"window": 0}],
+)
+def test_bad_options(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"{name} must .*got {value}"):
+        MonitorConfig(**options)
