@@ -26,7 +26,7 @@ def draw(ax: Any, points: Mapping[str, Sequence[tuple[float, float]]], *, title:
     ax.set_xlabel("measured share of zero-std groups")
     ax.set_ylabel("predicted share")
     ax.set_title(title)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    ax.legend(loc="upper left", borderpad=0.1)
 
 
 def draw_steps(

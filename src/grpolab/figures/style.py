@@ -36,3 +36,42 @@ def styled() -> Iterator[None]:
 
     with matplotlib.rc_context(_RC):
         yield
+
+
+def ink(colour: str) -> str:
+    """A darker shade of a line's colour, for words: pale letters are hard to read.
+
+    >>> ink("#ff8000")
+    '#b25900'
+    """
+    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{7 * part // 10:02x}" for part in parts)
+
+
+def name_line(
+    ax: Any, text: str, *, at: tuple[float, float], colour: str, shift: tuple[float, float] = (4, 0)
+) -> None:
+    """Write the name of a line at the point ``at``, moved by ``shift`` in points.
+
+    Moved to the right it begins there, to the left it ends there, else it is centred.
+    """
+    side = "center" if shift[0] == 0 else "left" if shift[0] > 0 else "right"
+    ax.annotate(
+        text, at, xytext=shift, textcoords="offset points", color=ink(colour), fontsize=8.5,
+        ha=side, va="center", annotation_clip=False,
+    )  # fmt: skip
+
+
+def size_ticks(ax: Any, sizes: Any) -> None:
+    """Group sizes along x, each written out, doubling at equal distances."""
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [str(g) for g in sizes])
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel("group size g")
+
+
+def plain_log(ax: Any, axis: str, ticks: Any) -> None:
+    """A logarithmic axis with these ticks, written as numbers."""
+    getattr(ax, f"set_{axis}scale")("log")
+    getattr(ax, f"set_{axis}ticks")(ticks, [f"{v:g}" for v in ticks])
+    getattr(ax, f"set_{axis}ticks")([], minor=True)

@@ -1,0 +1,51 @@
+"""Data of figures that show measurements: each function takes what a committed file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Content = Mapping[str, Any]
+_THRESHOLD = 100.0  # 1/alpha of the monitor's default, by which the committed runs were judged
+
+
+def families(summary: Content) -> dict[str, Any]:
+    """Families of a study by name; of studies on one task, its regimes."""
+    return dict(summary["families"] if "families" in summary else summary["regimes"])
+
+
+def regime(family: str) -> str:
+    """Name of a family for a reader who sees one task.
+
+    >>> regime("countdown/shift"), regime("broad")
+    ('shift', 'broad')
+    """
+    return family.rpartition("/")[2]
+
+
+def ladder(summary: Content) -> dict[str, Any]:
+    """The first three families: what `figures.ladder.draw` takes, by name."""
+    return {name: found["by_depth"] for name, found in list(families(summary).items())[:3]}
+
+
+def forecast(summary: Content) -> dict[str, list[tuple[float, float]]]:
+    """Points (counted, predicted) per forecast, one per family and depth (means over seeds)."""
+    depths = [d for family in families(summary).values() for d in family["by_depth"]]
+    return {
+        name: [(d["zero_std"], d[f"zero_std/{name}"]) for d in depths]
+        for name in ("mean-p", "beta-binomial", "thinning")
+    }
+
+
+def shootout(found: Content) -> dict[str, dict[str, float]]:
+    """Regret in final pass@10 by predictor and family, from the ``shootout`` of a study."""
+    values: dict[str, dict[str, float]] = {}
+    for family, outcomes in found["families"].items():
+        for row in outcomes["final_pass_at_10"]["regret"]:
+            values.setdefault(row["predictor"], {})[family] = row["regret"]
+    return values
+
+
+def monitor(found: Content) -> dict[str, Any]:
+    """Evidence and stop of one run of each kind, and the threshold."""
+    return {"runs": found["examples"], "threshold": _THRESHOLD}

@@ -1,0 +1,201 @@
+"""Every figure of the documentation, by name, with the sentence it proves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grpolab.figures import (
+    collapse,
+    committed,
+    escape,
+    kl,
+    panels,
+    sample_audit,
+    spread,
+    steps,
+    thresholds,
+    throughput,
+    trap,
+    weight,
+)
+from grpolab.figures.claim import Claim
+
+STUDY = "full.json"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        name="p-star",
+        title="Below p*, most groups carry no signal",
+        sentence="Below a mean success rate p*, at least half of the groups have identical rewards;"
+        " correlation raises p* and slows its fall with g, and simulation that knows no formula"
+        " finds the same values (99 % intervals).",
+        source="p*(g) at ICC 0: the root of p^g + (1-p)^g = 1/2; with correlation (beta-binomial)"
+        " and as a band for any law of p with that ICC: derived here.",
+        data=thresholds.data,
+        draw=thresholds.draw_claim,
+    ),
+    Claim(
+        name="spread",
+        title="At one mean, the spread of p decides the signal",
+        sentence="Correlation multiplies the variance of rewards by 1 - ICC at every mean, and"
+        " fills the middle of the range with zero-std groups, where the mean alone sees none.",
+        source="E[σ²] = m(1-m)(1-ρ)(g-1)/g for any exchangeable rewards; shares for the"
+        " beta-binomial: derived here.",
+        data=spread.data,
+        draw=spread.draw,
+        size=(4.2, 5.0),
+        panels=2,
+    ),
+    Claim(
+        name="weight",
+        title="A finite group caps the weight of hard prompts",
+        sentence="With std scaling a prompt enters the expected update with weight at most √(g-1):"
+        " the formula 1/√(p(1-p)) for infinite groups overstates hard prompts without bound, and"
+        " at g = 2 the scaling does nothing.",
+        source="w_g(p) = E[σ]/(p(1-p)): derived here; the limit: arXiv 2510.13651.",
+        data=weight.data,
+        draw=weight.draw,
+    ),
+    Claim(
+        name="collapse",
+        title="Low entropy means high ICC, but by no one law",
+        sentence="As SFT lowers the entropy of the answers the ICC rises toward 1, as the law of a"
+        " Dirichlet process says; at one entropy the ICC differs between regimes, so that entropy"
+        " alone does not give the share of zero-std groups.",
+        source="1 - ρ = α/(1+α), H = ψ(1+α) - ψ(1): derived here from facts on Dirichlet processes;"
+        " points: trained checkpoints, means over seeds.",
+        data=collapse.data,
+        draw=collapse.draw,
+        reads=(STUDY,),
+    ),
+    Claim(
+        name="escape",
+        title="Half the starting rate, twice the wait",
+        sentence="The number of updates that a hard prompt needs grows like 1/p₀, without a jump at"
+        " p* = 0.083; std scaling shortens it by up to g/√(g-1), and the mean field agrees"
+        " with the exact chain and with simulation within a few per cent.",
+        source="Exact first-step equations and T = ∫dz/(η p(1-p) w(p)): derived here.",
+        data=escape.data,
+        draw=escape.draw,
+    ),
+    Claim(
+        name="trap",
+        title="The trap moves with g otherwise than p*",
+        sentence="A push from other prompts on a shared logit makes an unstable point below which p"
+        " falls; it goes like 1/√(g-1) with std scaling and hardly moves without, while p* falls"
+        " like 1/g.",
+        source="p(1-p) w_g(p) = load: derived here; points: played runs with 95 % intervals.",
+        data=trap.data,
+        draw=trap.draw,
+    ),
+    Claim(
+        name="kl",
+        title="Under a KL penalty, g caps the gain in logits",
+        sentence="With a KL penalty to a reference, GRPO comes to rest at most √(g-1)/β logits"
+        " above it; the recursion for infinite groups has no such cap, and for hard prompts its"
+        " fixed point is unstable (dotted).",
+        source="Recursion for g → ∞: arXiv 2503.06639; finite g: derived here.",
+        data=kl.data,
+        draw=kl.draw,
+    ),
+    Claim(
+        name="ladder",
+        title="Deeper SFT: pass@1 up before RL,\npass@10 down after it",
+        sentence="Each deeper SFT checkpoint looks better by pass@1 before RL, or nearly so, and"
+        " after the same RL the deepest solve fewer held-out prompts in ten tries than shallower"
+        " ones.",
+        source="`grpolab study --preset full`: a transformer trained from scratch; bars: standard"
+        " deviation over seeds.",
+        data=committed.ladder,
+        draw=panels.draw_ladder,
+        size=(4.2, 6.4),
+        panels=3,
+        reads=(STUDY,),
+    ),
+    Claim(
+        name="forecast",
+        title="The mean hides the groups without a signal;\nthe spread of p shows them",
+        sentence="Over all checkpoints the formula at the mean success rate misses most zero-std"
+        " groups; with the ICC, or by thinning earlier rollouts, the share is right.",
+        source="`grpolab study --preset full`; forecasts from one half of the samples, counts from"
+        " the other; one mark per checkpoint, means over seeds.",
+        data=committed.forecast,
+        draw=panels.draw_forecast,
+        size=(4.2, 4.4),
+        reads=(STUDY,),
+    ),
+    Claim(
+        name="steps",
+        title="Forecasts from before RL hold for its first steps",
+        sentence="The zero-std share of the first GRPO steps is what rollouts from before RL say,"
+        " and drifts away from it as the policy learns; the formula misses it even when it is given"
+        " each step's own mean reward.",
+        source="`grpolab study --preset full`, on-policy groups of 8, means over seeds.",
+        data=steps.data,
+        draw=steps.draw,
+        size=(4.2, 6.2),
+        panels=3,
+        reads=("steps.json",),
+    ),
+    Claim(
+        name="shootout",
+        title="No number before RL picks every start",
+        sentence="What choosing a start by each number costs in final pass@10: none is best in"
+        " every family, and the depth of SFT itself is hard to beat.",
+        source="`grpolab study`, the shoot-out of predictors.",
+        data=committed.shootout,
+        draw=panels.draw_shootout,
+        size=(5.4, 5.2),
+        reads=("predictions.json",),
+    ),
+    Claim(
+        name="monitor",
+        title="A run without a signal crosses the threshold;\nan outage of the grader does not",
+        sentence="Evidence of no signal piles up in runs that have none and passes the threshold"
+        " (dot: stopped there); it rises late in a run that loses its signal late, and stays low in"
+        " runs that learn, through an outage of the grader too.",
+        source="`python -m grpolab.validate.monitor.evaluate`; the test by betting and its bound:"
+        " Ville's inequality, derived here.",
+        data=committed.monitor,
+        draw=panels.draw_monitor,
+        size=(4.2, 3.7),
+        reads=("monitor.json",),
+    ),
+    Claim(
+        name="throughput",
+        title="Simulated training runs at the speed of C",
+        sentence="Exact training chains run faster than the same model in NumPy and JAX by an order"
+        " of magnitude, and as fast as hand-written C with the same algorithm.",
+        source="`python tests/benchmarks/bench_simulate.py`: medians of 5 interleaved runs on an"
+        " idle machine with 2 cores.",
+        data=throughput.data,
+        draw=throughput.draw,
+        reads=("benchmarks.json",),
+    ),
+    Claim(
+        name="sample-audit",
+        title="Verdicts on file tell the zero-std share",
+        sentence="Sixteen verdicts per problem say, without a model, how many groups of every"
+        " smaller size carry no signal; the mean success rate says almost none do.",
+        source="`docs/samples/depth0128.csv`; exact thinning C(c, g)/C(n, g) + C(n-c, g)/C(n, g):"
+        " derived here.",
+        data=sample_audit.data,
+        draw=sample_audit.draw,
+        size=(4.2, 5.0),
+        panels=2,
+        reads=("../samples/depth0128.csv",),
+    ),
+)
+
+
+def find(names: Sequence[str]) -> list[Claim]:
+    """The claims of these names, or all of them where none is given; ValueError names the others.
+
+    >>> [claim.name for claim in find(["kl", "weight"])]
+    ['kl', 'weight']
+    """
+    known = {claim.name: claim for claim in CLAIMS}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no figure is called {name}; there are {', '.join(known)}")
+    return [known[name] for name in names] or list(CLAIMS)
