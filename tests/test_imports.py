@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,21 +16,30 @@ from grpolab.cli import app
 
 SRC = Path(__file__).parents[1] / "src"
 LEVELS = {
-    "errors": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4, "validate": 5, "cli": 6,
-    "__main__": 7,
+    "errors": 0, "progress": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4,
+    "validate": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
 OPTIONAL = {
-    "accelerate", "dask", "datasets", "inspect_ai", "joblib", "math_verify", "pandas", "ray",
-    "safetensors", "tokenizers", "torch", "transformers", "trl", "vllm",
+    "accelerate", "dask", "datasets", "inspect_ai", "joblib", "math_verify", "pandas", "peft",
+    "ray", "safetensors", "tokenizers", "torch", "transformers", "trl", "vllm",
 }  # fmt: skip
 HEAVY = ("numba", "torch", "matplotlib", "transformers")
 
-NEEDS_MODEL = {"rollout", "study", "train", "triage"}
+NEEDS_MODEL = {"rollout", "sft", "study", "train", "triage"}
 """Commands that may load torch; of these only ``--help`` is run here."""
 MODEL_FREE: dict[str, list[str]] = {
     "audit": [
         "audit",
         str(Path(__file__).parent / "validate/readers/data/human_eval.jsonl_results.jsonl"),
+    ],
+    "explore": ["explore", "--out", str(Path(tempfile.gettempdir()) / "grpolab-explorer.html")],
+    "figures": ["figures", "weight", "--out", str(Path(tempfile.gettempdir()) / "grpolab-figures")],
+    "monitor": [
+        "monitor",
+        str(Path(__file__).parent / "validate/readers/data/trl"),
+        "--once",
+        "--score",
+        "correct",
     ],
     "pstar": ["pstar", "-g", "8"],
     "simulate dynamics": ["simulate", "dynamics", "--chains", "100", "--steps", "20"],
@@ -187,7 +197,7 @@ def test_every_module_has_a_docstring() -> None:
     assert undocumented(SRC) == []
 
 
-@pytest.mark.parametrize("room", ["theory", "validate", "validate.tasks"])
+@pytest.mark.parametrize("room", ["theory", "validate", "validate.monitor", "validate.tasks"])
 def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
     watched = HEAVY if room == "theory" else ("torch", "transformers")
     assert loaded(f"import grpolab.{room}", watched) == []

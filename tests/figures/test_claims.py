@@ -251,9 +251,7 @@ def test_committed_readers():
              "zero_std/beta-binomial": 0.4, "zero_std/thinning": 0.5}]}}}  # fmt: skip
     assert committed.forecast(study)["mean-p"] == [(0.5, 0.1)]
     assert committed.ladder(study) == {"t/a": study["families"]["t/a"]["by_depth"]}
-    assert committed.families({"regimes": {"a": 1}}) == {"a": 1}
-    found = {"families": {"t/a": {"final_pass_at_10": {"regret": [
-        {"predictor": "depth", "regret": 0.25}]}}}}  # fmt: skip
+    found = {"shootout": {"regret": {"final_pass_at_1": {"depth": {"t/a": 0.25}}}}}
     assert committed.shootout(found) == {"depth": {"t/a": 0.25}}
 
 

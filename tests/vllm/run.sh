@@ -14,4 +14,14 @@ fi
 # one thread: with more, threads that wait for each other cost several times the work
 export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 cd "$root"
-PYTHONPATH="$root/src" "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/validate/rollouts/test_vllm.py
+
+# trained models for vLLM to serve, where the Python at hand can train them
+if python -c "import grpolab, trl, peft" 2>/dev/null; then
+  GRPOLAB_TRAINED="$(mktemp -d)"
+  export GRPOLAB_TRAINED
+  trap 'rm -rf "$GRPOLAB_TRAINED"' EXIT
+  python tests/vllm/train_both.py "$GRPOLAB_TRAINED"
+fi
+
+PYTHONPATH="$root/src" "$venv/bin/python" -m pytest -q -p no:cacheprovider \
+  tests/validate/rollouts/test_vllm.py tests/validate/training/test_vllm_serves.py

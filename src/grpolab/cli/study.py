@@ -12,7 +12,11 @@ from grpolab.cli._output import JsonFlag, print_json
 
 def study(
     preset: Annotated[
-        str, typer.Option(help="smoke (2 min), default (8 min), full (30 min), gpu, tune.")
+        str,
+        typer.Option(
+            help="smoke (1 min), default (5), full (30: predictors), causes (30: controls, rescue"
+            " attempts, forces), data (10: starts by SFT data), tune (10), gpu."
+        ),
     ] = "default",
     task: Annotated[
         str, typer.Option(help="Play all families of the preset with this task instead.")

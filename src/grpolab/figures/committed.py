@@ -10,8 +10,8 @@ _THRESHOLD = 100.0  # 1/alpha of the monitor's default, by which the committed r
 
 
 def families(summary: Content) -> dict[str, Any]:
-    """Families of a study by name; of studies on one task, its regimes."""
-    return dict(summary["families"] if "families" in summary else summary["regimes"])
+    """Families of a study by name."""
+    return dict(summary["families"])
 
 
 def regime(family: str) -> str:
@@ -37,13 +37,9 @@ def forecast(summary: Content) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def shootout(found: Content) -> dict[str, dict[str, float]]:
-    """Regret in final pass@10 by predictor and family, from the ``shootout`` of a study."""
-    values: dict[str, dict[str, float]] = {}
-    for family, outcomes in found["families"].items():
-        for row in outcomes["final_pass_at_10"]["regret"]:
-            values.setdefault(row["predictor"], {})[family] = row["regret"]
-    return values
+def shootout(summary: Content) -> dict[str, dict[str, float]]:
+    """Regret in final pass@1 by predictor and family."""
+    return dict(summary["shootout"]["regret"]["final_pass_at_1"])
 
 
 def monitor(found: Content) -> dict[str, Any]:

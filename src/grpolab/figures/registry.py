@@ -140,13 +140,13 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         name="shootout",
         title="No number before RL picks every start",
-        sentence="What choosing a start by each number costs in final pass@10: none is best in"
+        sentence="What choosing a start by each number costs in final pass@1: none is best in"
         " every family, and the depth of SFT itself is hard to beat.",
         source="`grpolab study`, the shoot-out of predictors.",
         data=committed.shootout,
         draw=panels.draw_shootout,
         size=(5.4, 5.2),
-        reads=("predictions.json",),
+        reads=("full.json",),
     ),
     Claim(
         name="monitor",

@@ -53,6 +53,7 @@ def predictions(config: StudyConfig, rows: Sequence[Row]) -> dict[str, Any]:
             for family in table
         },
     }
+    out["regret"] = {outcome: _regrets(table, outcome) for outcome in outcomes[:2]}
     if len(table) > 1:
         out["standings"] = {
             outcome: [_standing(s) for s in shootout.standings(table, outcome, rng=0)]
@@ -62,6 +63,15 @@ def predictions(config: StudyConfig, rows: Sequence[Row]) -> dict[str, Any]:
             leave_out: _transfer(table, outcomes[:2], leave_out) for leave_out in _folds(table)
         }
     return out
+
+
+def _regrets(table: Sequence[shootout.Family], outcome: str) -> dict[str, dict[str, float]]:
+    """Regret by predictor and family."""
+    found: dict[str, dict[str, float]] = {}
+    for family in table:
+        for row in shootout.regret_rows(family, outcome):
+            found.setdefault(row.predictor, {})[family.name] = row.regret
+    return found
 
 
 def _standing(row: shootout.Standing) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""``grpolab sft``: an SFT depth ladder of any Hugging Face causal LM."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grpolab.cli import _rollout_options as opt
+from grpolab.cli import _train_options as choose
+from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.errors import UserError, input_errors, require
+
+if TYPE_CHECKING:
+    from grpolab.validate.training.trl_sft import LadderConfig
+
+Share = Annotated[float, typer.Option(help="Share of the rows held out, if no file is given.")]
+
+
+def sft(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
+    out: choose.Out,
+    data: Annotated[
+        Path, typer.Option(help=".jsonl or .parquet with prompt and completion, or messages.")
+    ],
+    depths: Annotated[str, typer.Option(help="Depths at which the model is saved.")] = "1,2,4",
+    unit: Annotated[str, typer.Option(help="Of the depths: epochs or steps.")] = "epochs",
+    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 32,
+    lr: choose.LearningRate = 1e-5,
+    warmup: choose.Warmup = 0,
+    weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0,
+    label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0,
+    max_grad_norm: choose.MaxGradNorm = 1.0,
+    lora_rank: choose.LoraRank = 0,
+    held_out: Annotated[str, typer.Option(help="File of held-out rows, as --data.")] = "",
+    held_out_frac: Share = 0.1,
+    seed: opt.Seed = 0,
+    device: opt.Device = "cpu",
+    dtype: opt.Dtype = "float32",
+    batch_rows: Annotated[
+        int, typer.Option(min=0, help="Examples at once per process; 0: all of a step.")
+    ] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fine-tune once and save the model at every depth, with the held-out loss of each.
+
+    Example: grpolab sft base --data demos.jsonl --depths 1,2,4,8 --lr 1e-5 --out runs/ladder
+    """
+    from grpolab.validate.training.trl_sft import LadderConfig
+
+    with input_errors():
+        config = LadderConfig(
+            _depths(depths), unit, batch_size, lr, warmup, weight_decay,  # type: ignore[arg-type]
+            label_smoothing, max_grad_norm, lora_rank,
+        )  # fmt: skip
+    source = {"data": str(data), "held_out": held_out or held_out_frac, "seed": seed}
+    ladder = _run(model, config, source, out=out, device=device, dtype=dtype, rows=batch_rows)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if as_json:
+        print_json({"out": str(out), **ladder})
+        return
+    columns = ("depth", "step", "train_loss", "held_out_loss", "held_out_nll", "path")
+    rows = [[row.get(name) for name in columns] for row in ladder["depths"]]
+    print_table(f"{ladder['num_train']} examples, depths in {unit}", columns, rows)
+    typer.echo(f"wrote {out}; next: grpolab triage {out}/depth-* --task TASK --out DIR")
+
+
+def _depths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--depths must be whole numbers as 1,2,4, got {text!r}") from None
+
+
+def _run(
+    model: str, config: LadderConfig, source: dict[str, Any], *, out: Path, device: str,
+    dtype: str, rows: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Load, train to the last depth, and return the ladder."""
+    for module in ("torch", "transformers", "trl", *(["peft"] if config.lora_rank else [])):
+        require(module, extra="train")
+    from grpolab.progress import ProgressBar
+    from grpolab.validate.models.load import load_model
+    from grpolab.validate.rollouts.hf_engine import import_torch_device
+    from grpolab.validate.training.faults import BrokenRun
+    from grpolab.validate.training.rundir import RunDir, open_run
+    from grpolab.validate.training.sft_data import load_examples, split_off
+    from grpolab.validate.training.trl_sft import KIND, train_ladder_trl
+
+    import_torch_device(device)
+    loaded, tokenizer = load_model(model)
+    context = getattr(loaded.config, "max_position_embeddings", None)
+    train = load_examples(source["data"], tokenizer, context=context)
+    with input_errors():
+        if isinstance(source["held_out"], str):
+            held = load_examples(source["held_out"], tokenizer, context=context)
+        else:
+            train, held = split_off(train, source["held_out"], seed=source["seed"])
+    manifest = {"kind": KIND, "model": model, **source, "dtype": dtype, "config": asdict(config)}
+    first = os.environ.get("RANK", "0") == "0"
+    run = open_run(out, manifest) if first else RunDir(out)
+    with ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext() as bar:
+
+        def show(share: float) -> None:
+            if bar is not None:
+                bar.part(out.name, share, finished=share >= 1)
+
+        try:
+            return train_ladder_trl(
+                loaded, tokenizer, run=run, train=train, held_out=held, config=config,
+                seed=source["seed"], device=device, dtype=dtype, batch_rows=rows,
+                progress=show,
+            )  # fmt: skip
+        except BrokenRun as err:
+            typer.echo(f"grpolab: stopped: {err}", err=True)
+            raise typer.Exit(1) from None

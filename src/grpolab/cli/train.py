@@ -1,0 +1,166 @@
+"""``grpolab train``: GRPO on any Hugging Face causal LM, by the own loop or by TRL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grpolab.cli import _rollout_options as opt
+from grpolab.cli import _train_options as choose
+from grpolab.cli._output import JsonFlag, cell, print_json
+from grpolab.errors import UserError
+
+if TYPE_CHECKING:
+    from grpolab.validate.training.job import TrainJob
+    from grpolab.validate.training.rundir import RunDir
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
+    out: choose.Out,
+    task: opt.TaskName,
+    trainer: choose.Trainer = "own",
+    steps: choose.Steps = 100,
+    prompts_per_step: choose.PromptsPerStep = 32,
+    group_size: choose.GroupSize = 8,
+    lr: choose.LearningRate = 1e-6,
+    warmup: choose.Warmup = 10,
+    betas: choose.Betas = "0.9,0.99",
+    weight_decay: choose.WeightDecay = 0.0,
+    decay_to: choose.DecayTo = "zero",
+    max_grad_norm: choose.MaxGradNorm = 1.0,
+    loss: choose.Loss = "grpo",
+    advantage: choose.Advantage = "",
+    clip_low: choose.ClipLow = 0.2,
+    clip_high: choose.ClipHigh = 0.2,
+    inner_epochs: choose.InnerEpochs = 1,
+    beta: choose.Beta = 0.0,
+    reference: choose.Reference = "",
+    kl_correction: choose.KlCorrection = True,
+    entropy_coef: choose.EntropyCoef = 0.0,
+    temperature: opt.Temperature = 1.0,
+    dynamic_sampling: choose.DynamicSampling = "off",
+    max_draws: choose.MaxDraws = 8,
+    lora_rank: choose.LoraRank = 0,
+    max_new_tokens: opt.MaxNewTokens = 0,
+    split: choose.TrainSplit = "",
+    limit: opt.Limit = 0,
+    task_seed: opt.TaskSeed = 0,
+    verifier: opt.VerifierName = "",
+    columns: opt.Columns = "",
+    unsafe: opt.Unsafe = False,
+    chat: opt.Chat = False,
+    seed: opt.Seed = 0,
+    save_every: choose.SaveEvery = 50,
+    keep: choose.Keep = 0,
+    eval_every: choose.EvalEvery = 0,
+    eval_prompts: choose.EvalPrompts = 64,
+    eval_samples: choose.EvalSamples = 4,
+    device: opt.Device = "cpu",
+    dtype: opt.Dtype = "float32",
+    batch_rows: choose.BatchRows = 0,
+    vllm_memory: choose.VllmMemory = 0.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train by GRPO and keep every group of every step; run it again to go on where it stopped.
+
+    Example: grpolab train ckpt-100 --task countdown --steps 200 --lr 1e-4 --out runs/grpo-100
+    """
+    from grpolab.validate.training.budget import Budgeted
+    from grpolab.validate.training.job import TrainJob
+
+    config = choose.make_config(
+        loss=loss, advantage=advantage, betas=betas, eval_every=eval_every, steps=steps,
+        prompts_per_step=prompts_per_step, group_size=group_size, lr=lr, warmup=warmup,
+        weight_decay=weight_decay, decay_to=decay_to, max_grad_norm=max_grad_norm,
+        clip_low=clip_low, clip_high=clip_high, inner_epochs=inner_epochs, beta=beta,
+        kl_correction=kl_correction, entropy_coef=entropy_coef, temperature=temperature,
+        dynamic_sampling=dynamic_sampling, max_draws=max_draws,
+    )  # fmt: skip
+    split = choose.train_split(task, split)
+    named = {"name": task, "seed": task_seed, "split": split, "verifier": verifier,
+             "columns": columns}  # fmt: skip
+    with opt.take_prompts(
+        task, seed=task_seed, split=split, limit=limit, verifier=verifier,
+        columns=columns, unsafe=unsafe,
+    ) as (the_task, prompts):  # fmt: skip
+        budget = max_new_tokens or getattr(the_task, "max_new_tokens", 0)
+        if not budget:
+            raise UserError(f"task {task} sets no length: give --max-new-tokens")
+        held_out = list(the_task.prompts("eval"))[:eval_prompts] if eval_every else []
+        job = TrainJob(
+            model, trainer, Budgeted(the_task, max_new_tokens=budget), prompts, config, seed,
+            reference=reference, lora_rank=lora_rank, device=device, dtype=dtype, chat=chat,
+            batch_rows=batch_rows, vllm_memory=vllm_memory, save_every=save_every, keep=keep,
+            held_out=held_out, eval_samples=eval_samples,
+        )  # fmt: skip
+        run = _run(job, named, out)
+    if run is not None:
+        _report(run, as_json=as_json)
+
+
+def _run(job: TrainJob, task: dict[str, Any], out: Path) -> RunDir | None:
+    """Train to the end; the finished run in the process that writes it."""
+    from grpolab.progress import ProgressBar
+    from grpolab.validate.training.faults import BrokenRun
+    from grpolab.validate.training.job import check_job, is_finished, manifest, run_job
+    from grpolab.validate.training.rundir import RunDir, open_run
+
+    check_job(job)
+    first = os.environ.get("RANK", "0") == "0"
+    run = open_run(out, manifest(job, task=task)) if first else RunDir(out)
+    if is_finished(job, run):
+        return run if first else None
+    if not first:
+        run_job(job, run, progress=lambda share: None)
+        return None
+    with ProgressBar(1.0, note=str(out)) as bar:
+        try:
+            run_job(job, run, progress=lambda share: bar.part(out.name, share, finished=share >= 1))
+        except BrokenRun as err:
+            typer.echo(f"grpolab: stopped: {err}", err=True)
+            raise typer.Exit(1) from None
+    return run
+
+
+def _report(run: RunDir, *, as_json: bool) -> None:
+    from grpolab.validate.training.rundir import read_run
+
+    done = read_run(run.path)
+    logs = done.steps
+    last = logs[-10:]
+    summary = {
+        "out": str(run.path),
+        "trainer": run.manifest["trainer"],
+        "steps": len(logs),
+        "mean_reward_first": _mean([log.mean_reward for log in logs[:10]]),
+        "mean_reward_last": _mean([log.mean_reward for log in last]),
+        "frac_zero_std_last": _mean([log.frac_zero_std for log in last]),
+        "num_missing": sum(log.num_missing for log in logs),
+        "evals": [{"step": step, **found} for step, found in done.evals],
+        "interventions": run.manifest["interventions"],
+        "final": str(run.final),
+    }
+    if as_json:
+        print_json(summary)
+        return
+    for name, words in summary["interventions"].items():
+        typer.echo(f"{name.replace('_', ' ')}: {words}")
+    typer.echo(
+        f"{len(logs)} steps: mean reward {cell(summary['mean_reward_first'])} in the first ten,"
+        f" {cell(summary['mean_reward_last'])} in the last ten;"
+        f" zero-std groups {cell(summary['frac_zero_std_last'])} in the last ten"
+    )
+    for step, found in done.evals:
+        typer.echo(f"held out before step {step}: mean reward {cell(found['mean_reward'])}")
+    if summary["num_missing"]:
+        typer.echo(f"! {summary['num_missing']} rollouts had no verdict and moved nothing")
+    typer.echo(f"wrote {run.final}; next: grpolab audit {run.path}/groups.parquet")
+
+
+def _mean(values: list[float]) -> float | None:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,220 @@
+"""One training run, whichever trainer does it: what it depends on, and how it is run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpolab.errors import UserError, require
+from grpolab.validate.models.load import load_model
+from grpolab.validate.rollouts.hf_engine import import_torch_device
+from grpolab.validate.rollouts.plan import prompts_hash
+from grpolab.validate.rollouts.prompts import check_context, encode
+from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.policy import load_policy
+from grpolab.validate.training.rundir import GROUPS, RunDir, read_run
+from grpolab.validate.training.trl_config import check_expressible, num_processes
+from grpolab.validate.training.words import interventions
+
+if TYPE_CHECKING:
+    from grpolab.validate.tasks import Prompt, Task
+
+TRAINERS = ("own", "trl")
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """A run of ``trainer`` on a checkpoint folder or hub id.
+
+    ``reference`` is the checkpoint of the KL term, empty for the model at the start. ``held_out``
+    prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. ``batch_rows``,
+    ``vllm_memory`` and ``chat`` are TRL's (see `TrlOptions`).
+    """
+
+    model: str
+    trainer: str
+    task: Task
+    prompts: Sequence[Prompt]
+    config: GRPOConfig
+    seed: int
+    reference: str = ""
+    lora_rank: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    chat: bool = False
+    batch_rows: int = 0
+    vllm_memory: float = 0.0
+    save_every: int = 50
+    keep: int = 0
+    held_out: Sequence[Prompt] = ()
+    eval_samples: int = 4
+
+
+def check_job(job: TrainJob) -> None:
+    """UserError for whatever can be seen to be wrong before anything is loaded."""
+    if job.trainer not in TRAINERS:
+        raise UserError(f"--trainer must be own or trl, got {job.trainer!r}")
+    for module in ("torch", "transformers", *(["trl"] if job.trainer == "trl" else [])):
+        require(module, extra="train")
+    import_torch_device(job.device)
+    if len(job.prompts) < job.config.prompts_per_step:
+        raise UserError(
+            f"{len(job.prompts)} prompts are fewer than --prompts-per-step"
+            f" {job.config.prompts_per_step}"
+        )
+    processes = num_processes()
+    if processes > 1 and job.held_out:
+        raise UserError(
+            "--eval-every needs one process: evaluate the checkpoints by grpolab rollout instead"
+        )
+    if job.trainer == "own":
+        _check_own(job, processes)
+    else:
+        _check_trl(job)
+
+
+def _check_own(job: TrainJob, processes: int) -> None:
+    if processes > 1:
+        raise UserError(
+            f"the own loop runs in one process, and {processes} were started: use --trainer trl"
+        )
+    if job.chat or any(prompt.messages for prompt in job.prompts):
+        raise UserError("the own loop takes text prompts, not conversations: use --trainer trl")
+    if job.batch_rows or job.vllm_memory:
+        raise UserError("--batch-rows and --vllm-memory need --trainer trl")
+
+
+def _check_trl(job: TrainJob) -> None:
+    check_expressible(job.config)
+    other = job.reference not in ("", job.model)
+    if job.config.beta > 0 and job.lora_rank and other:
+        raise UserError(
+            "TRL's reference under LoRA is the model without its adapter: leave --reference out,"
+            " or use --trainer own"
+        )
+    if job.vllm_memory and job.device == "cpu":
+        raise UserError("--vllm-memory needs a GPU: give --device cuda")
+
+
+def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
+    """``run.json``: everything that the run depends on, and what each intervention is."""
+    config, lora = job.config, job.lora_rank > 0
+    reference = (job.reference or job.model) if config.beta > 0 else ""
+    names = ["grpolab", "torch", "transformers"]
+    names += (["trl", "accelerate"] if job.trainer == "trl" else []) + (["peft"] if lora else [])
+    return {
+        "trainer": job.trainer,
+        "model": job.model,
+        "task": {
+            **task,
+            "chat": job.chat,
+            "num_prompts": len(job.prompts),
+            "prompts_hash": prompts_hash(job.prompts),
+        },
+        "max_new_tokens": job.task.max_new_tokens,
+        "seed": job.seed,
+        "group_size": config.group_size,
+        "reference": reference,
+        "lora_rank": job.lora_rank,
+        "dtype": job.dtype,
+        "sampler": "vllm" if job.vllm_memory else "transformers",
+        "evaluation": {"prompts": len(job.held_out), "samples": job.eval_samples},
+        "config": asdict(config),
+        "interventions": interventions(config, reference=reference, lora_rank=job.lora_rank),
+        "versions": {name: importlib.metadata.version(name) for name in names},
+    }
+
+
+def is_finished(job: TrainJob, run: RunDir) -> bool:
+    """Whether all steps are done and the trained model is there."""
+    if not (run.path / GROUPS).is_file() or not run.final.is_dir():
+        return False
+    return len(read_run(run.path).records) >= job.config.steps
+
+
+def run_job(job: TrainJob, run: RunDir, *, progress: Progress) -> None:
+    """Train to the end, from where an earlier process stopped; see `train_own`, `train_trl`."""
+    (run.path / GROUPS).unlink(missing_ok=True)
+    if job.trainer == "own":
+        _run_own(job, run, progress)
+    else:
+        _run_trl(job, run, progress)
+
+
+def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
+    from grpolab.validate.training.own import last_checkpoint, train_own
+
+    model, tokenizer = load_policy(
+        job.model, seed=job.seed, lora_rank=job.lora_rank, checkpoint=last_checkpoint(run),
+        device=job.device, dtype=job.dtype,
+    )  # fmt: skip
+    _check_lengths(job, model, tokenizer)
+    reference = None
+    if job.config.beta > 0:
+        reference, _ = load_model(job.reference or job.model, device=job.device, dtype=job.dtype)
+        _check_vocabulary(job, model.config, reference.config)
+    train_own(
+        model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
+        seed=job.seed, reference=reference, evaluate=_evaluator(job, model, tokenizer),
+        save_every=job.save_every, keep=job.keep, progress=progress,
+    )  # fmt: skip
+
+
+def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
+    from grpolab.validate.training.trl_grpo import TrlOptions, train_trl
+
+    model, tokenizer = load_model(job.model)
+    _check_lengths(job, model, tokenizer)
+    if job.config.beta > 0:
+        from transformers import AutoConfig
+
+        _check_path(job.reference or job.model)
+        found = AutoConfig.from_pretrained(job.reference or job.model)
+        _check_vocabulary(job, model.config, found)
+    options = TrlOptions(
+        device=job.device, dtype=job.dtype, lora_rank=job.lora_rank, batch_rows=job.batch_rows,
+        save_every=job.save_every, keep=job.keep, vllm_memory=job.vllm_memory, chat=job.chat,
+    )  # fmt: skip
+    train_trl(
+        model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
+        seed=job.seed, options=options, reference=job.reference or job.model,
+        evaluate=_evaluator(job, model, tokenizer), progress=progress,
+    )  # fmt: skip
+
+
+def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dict[str, Any]] | None:
+    if not job.held_out:
+        return None
+    from grpolab.validate.training.evaluation import evaluator
+
+    return evaluator(
+        model, tokenizer, task=job.task, prompts=job.held_out, num_samples=job.eval_samples,
+        temperature=job.config.temperature, seed=job.seed,
+    )  # fmt: skip
+
+
+def _check_lengths(job: TrainJob, model: Any, tokenizer: Any) -> None:
+    prompts = [*job.prompts, *job.held_out]
+    check_context(
+        encode(tokenizer, prompts, chat=job.chat), prompts,
+        max_new_tokens=job.task.max_new_tokens,
+        context=getattr(model.config, "max_position_embeddings", None),
+    )  # fmt: skip
+
+
+def _check_vocabulary(job: TrainJob, ours: Any, theirs: Any) -> None:
+    if ours.vocab_size != theirs.vocab_size:
+        raise UserError(
+            f"--reference {job.reference}: its vocabulary of {theirs.vocab_size} is not the"
+            f" model's of {ours.vocab_size}"
+        )
+
+
+def _check_path(name: str) -> None:
+    local = name.startswith((".", "/")) or Path(name).exists()
+    if local and not (Path(name) / "config.json").is_file():
+        raise UserError(f"{name}: not a checkpoint (no config.json); give a folder or a hub id")

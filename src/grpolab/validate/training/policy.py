@@ -1,0 +1,48 @@
+"""The model to train: all its weights or a LoRA adapter, from the start or from a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from grpolab.errors import require
+from grpolab.validate.models.load import load_model
+
+
+def lora_config(rank: int) -> Any:
+    """LoRA of that rank on every linear layer but the head: W + B A, scale 1, no dropout."""
+    require("peft", extra="train")
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank, lora_alpha=rank, lora_dropout=0.0, target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )  # fmt: skip
+
+
+def load_policy(
+    model: str | Path,
+    *,
+    seed: int,
+    lora_rank: int = 0,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> tuple[Any, Any]:
+    """Model and tokenizer; with a rank the base stays frozen and an adapter is put on it.
+
+    ``checkpoint`` is what an earlier part of the run saved: a model, or an adapter. ``seed`` draws
+    the adapter's first weights. UserError when something cannot be loaded.
+    """
+    if not lora_rank:
+        return load_model(checkpoint or model, device=device, dtype=dtype)
+    import torch
+
+    config = lora_config(lora_rank)
+    import peft
+
+    base, tokenizer = load_model(model, device=device, dtype=dtype)
+    if checkpoint is not None:
+        return peft.PeftModel.from_pretrained(base, checkpoint, is_trainable=True), tokenizer
+    torch.manual_seed(seed)
+    return peft.get_peft_model(base, config), tokenizer

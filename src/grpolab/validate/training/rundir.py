@@ -1,0 +1,215 @@
+"""The folder of a training run, the same for every trainer; killed at any point, it goes on.
+
+``run.json`` says what runs, ``steps.jsonl`` has one JSON object per step (appended and flushed),
+``evals.jsonl`` the evaluations, ``checkpoints`` what a later process goes on from, ``final`` the
+trained model and ``groups.parquet`` all groups, which ``grpolab audit`` reads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.errors import UserError
+from grpolab.store import jsonable, read_json, write_counts, write_json, write_text
+from grpolab.theory.groups import GroupCounts, Provenance
+from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
+
+KIND = "grpolab-train"
+RUN, STEPS, EVALS, GROUPS = "run.json", "steps.jsonl", "evals.jsonl", "groups.parquet"
+_TABLES = ("num_correct", "group_size", "prompt_id")
+_FREE = ("versions", "model_path", "config.steps", "interventions")
+"""Parts of a manifest that may change between the processes of one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """An opened run folder, written by one process."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What runs here."""
+        found: dict[str, Any] = read_json(self.path / RUN)
+        return found
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the trainer keeps what it goes on from."""
+        return self.path / "checkpoints"
+
+    @property
+    def final(self) -> Path:
+        """The trained model, once the run is over."""
+        return self.path / "final"
+
+    def append(self, record: StepRecord) -> None:
+        """Add a step at the end of ``steps.jsonl``, on disk before this returns."""
+        _append(self.path / STEPS, step_row(record))
+
+    def append_eval(self, step: int, found: Mapping[str, Any]) -> None:
+        """Add an evaluation made before step ``step``."""
+        _append(self.path / EVALS, {"step": step, **found})
+
+    def rewind(self, step: int) -> None:
+        """Forget steps and evaluations from ``step`` on: a run goes on from a checkpoint there."""
+        for name in (STEPS, EVALS):
+            path = self.path / name
+            if path.is_file():
+                rows = [row for row in _rows(path) if row["step"] < step]
+                write_text(path, "".join(_line(row) for row in rows))
+
+    def finish(self) -> GroupCounts:
+        """Write all groups as ``groups.parquet``."""
+        counts = counts_of(self.path)
+        write_counts(self.path / GROUPS, counts)
+        return counts
+
+
+def open_run(path: Path, manifest: Mapping[str, Any]) -> RunDir:
+    """Write the manifest, or check that the run at ``path`` is this one; UserError if it is not.
+
+    A run may be made longer: ``config.steps`` is not compared. One that has not got anywhere yet
+    is no run that could be spoilt, and is replaced.
+    """
+    wanted = jsonable({"kind": KIND, **manifest})
+    found = [p.name for p in path.iterdir() if p.name[0] != "."] if path.exists() else []
+    if found and RUN not in found:
+        raise UserError(f"{path}: not empty and not a training run; choose another --out")
+    if found in ([], [RUN]):
+        write_json(path / RUN, wanted)
+        return RunDir(path)
+    there = read_json(path / RUN)
+    if not isinstance(there, dict) or there.get("kind") != wanted["kind"]:
+        raise UserError(f"{path}: not a run of this command; choose another --out")
+    before, now = flat(there), flat(wanted)
+    differ = [
+        key
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not _is_free(key)
+    ]
+    if differ:
+        key = differ[0]
+        more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
+        raise UserError(
+            f"{path}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
+            " choose another --out"
+        )
+    write_json(path / RUN, wanted)
+    return RunDir(path)
+
+
+def step_row(record: StepRecord) -> dict[str, Any]:
+    """One line of ``steps.jsonl``.
+
+    >>> one = np.array([1])
+    >>> record = StepRecord(StepLog(0, 0.5, 0, math.nan, 1, 0, 0, 0, 0, 0, 0), one, one + 1, one)
+    >>> [step_row(record)[name] for name in ("step", "num_correct", "group_size", "entropy")]
+    [0, [1], [2], None]
+    """
+    tables = {name: getattr(record, name) for name in _TABLES}
+    log = record.log._asdict()
+    row: dict[str, Any] = jsonable({"step": log.pop("step"), **tables, **log})
+    return row
+
+
+def read_run(path: Path) -> GRPORun:
+    """All steps and evaluations of a run, finished or not; a half-written last line is no step.
+
+    ``.records`` has a row per step, ``.counts()`` all groups. UserError for another folder.
+    """
+    manifest = read_json(path / RUN)
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise UserError(f"{path}: not a training run of grpolab")
+    steps, evals = path / STEPS, path / EVALS
+    records = [_record(row, steps) for row in _rows(steps)] if steps.is_file() else []
+    found = [(row.pop("step"), row) for row in _rows(evals)] if evals.is_file() else []
+    return GRPORun(records, found)
+
+
+def counts_of(path: Path) -> GroupCounts:
+    """All groups of a run with their provenance; UserError while there are none."""
+    run, manifest = read_run(path), read_json(path / RUN)
+    if not any(record.group_size.any() for record in run.records):
+        raise UserError(f"{path}: no group with a verdict yet")
+    config = manifest["config"]
+    provenance = Provenance(
+        source=manifest["model"],
+        sampling={"temperature": config["temperature"], "trainer": manifest["trainer"]},
+        seed=manifest["seed"],
+        versions=manifest["versions"],
+        num_missing=sum(record.log.num_missing for record in run.records),
+    )
+    return replace(run.counts(), provenance=provenance)
+
+
+def keep_last(folder: Path, pattern: str, *, keep: int) -> None:
+    """Remove the oldest numbered folders but ``keep``; 0 keeps all."""
+    found = sorted(folder.glob(pattern), key=number)
+    for old in found[: -keep or 0] if keep else []:
+        shutil.rmtree(old)
+
+
+def number(path: Path) -> int:
+    """The number at the end of a name: 50 of ``step-50``."""
+    return int(path.name.rpartition("-")[2])
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings under dotted names.
+
+    >>> flat({"a": {"b": 1}, "c": [2]})
+    {'a.b': 1, 'c': [2]}
+    """
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _is_free(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in _FREE)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(jsonable(row), allow_nan=False) + "\n"
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(_line(row))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON lines file; what stands behind the last line end was cut off."""
+    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
+    rows = []
+    for place, line in enumerate(whole, 1):
+        try:
+            row = json.loads(line)
+            row["step"] = int(row["step"])
+        except (ValueError, KeyError, TypeError) as err:
+            raise UserError(f"{path}:{place}: not a step ({err})") from None
+        rows.append(row)
+    return rows
+
+
+def _record(row: Mapping[str, Any], path: Path) -> StepRecord:
+    def value(name: str) -> Any:
+        return math.nan if row[name] is None else row[name]
+
+    try:
+        log = StepLog(**{name: value(name) for name in StepLog._fields})
+        return StepRecord(log, *(np.array(row[name], dtype=np.int64) for name in _TABLES))
+    except (KeyError, TypeError, ValueError) as err:
+        raise UserError(f"{path}: step {row.get('step')} is not complete ({err})") from None

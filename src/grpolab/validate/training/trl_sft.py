@@ -1,0 +1,277 @@
+"""An SFT depth ladder of any Hugging Face causal LM through TRL's SFTTrainer.
+
+One training run at a constant learning rate; the model is saved at every depth on the way. So all
+depths share one order of the data, and a deeper one is a shallower one trained on.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from grpolab.errors import UserError, require
+from grpolab.store import read_json, write_json
+from grpolab.validate.models.load import quiet_transformers
+from grpolab.validate.training.faults import check_finite, check_weights, training_errors
+from grpolab.validate.training.policy import lora_config
+from grpolab.validate.training.rundir import RunDir, number
+from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
+from grpolab.validate.training.trl_config import num_processes
+from grpolab.validate.training.trl_grpo import last_trl_checkpoint
+
+KIND = "grpolab-sft"
+LADDER = "ladder.json"
+Unit = Literal["epochs", "steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class LadderConfig:
+    """The ladder: depths in epochs or steps of AdamW at a constant rate after a warm-up.
+
+    ``label_smoothing`` s trains on (1 - s) of the right token and s spread evenly over the
+    vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step.
+    """
+
+    depths: tuple[int, ...] = (1, 2, 4)
+    unit: Unit = "epochs"
+    batch_size: int = 32
+    lr: float = 1e-5
+    warmup: int = 0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    max_grad_norm: float = 1.0
+    lora_rank: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
+            raise ValueError(f"depths must be distinct and >= 1, got {self.depths}")
+        if self.unit not in get_args(Unit):
+            raise ValueError(f"unit must be epochs or steps, got {self.unit!r}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {self.batch_size}")
+        for name in ("lr", "warmup", "weight_decay", "lora_rank"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+
+    def steps(self, num_examples: int) -> dict[int, int]:
+        """Depth by the step at which it is reached; an epoch's last batch may be short.
+
+        >>> LadderConfig(depths=(2, 1), batch_size=32).steps(70)
+        {3: 1, 6: 2}
+        """
+        unit = math.ceil(num_examples / self.batch_size) if self.unit == "epochs" else 1
+        return {depth * unit: depth for depth in sorted(self.depths)}
+
+
+def train_ladder_trl(
+    model: Any,
+    tokenizer: Any,
+    *,
+    run: RunDir,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    config: LadderConfig,
+    seed: int,
+    device: str = "cpu",
+    dtype: str = "float32",
+    batch_rows: int = 0,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Train through all depths and return ``ladder.json``; goes on where it was stopped.
+
+    Every depth is saved in ``depth-N`` (the adapter alone with LoRA) with the mean loss over
+    held-out answers. ``batch_rows``: most examples at once per process, 0 for all.
+    """
+    places = config.steps(len(train))
+    trainer = _trainer(
+        model, tokenizer, run=run, train=train, config=config, seed=seed, device=device,
+        dtype=dtype, batch_rows=batch_rows,
+    )  # fmt: skip
+    good = last_trl_checkpoint(run.checkpoints)
+    done = number(good) if good else 0
+    ladder = _Ladder(run.path / LADDER, config, held_out, tokenizer.pad_token_id, len(train))
+    if trainer.is_world_process_zero():
+        ladder.rewind(done)
+        if not done:
+            ladder.add(0, 0, trainer.model, path="")
+    trainer.add_callback(_climber(trainer, run, ladder, places, progress))
+    with training_errors(
+        f"lower --batch-rows and run the same command to go on in {run.path}",
+        latest=lambda: last_trl_checkpoint(run.checkpoints),
+    ):
+        trainer.train(resume_from_checkpoint=None if good is None else str(good))
+    trainer.accelerator.wait_for_everyone()
+    found: dict[str, Any] = read_json(run.path / LADDER)
+    return found
+
+
+class _Ladder:
+    """``ladder.json``: rows of the depths reached and the learning curve."""
+
+    def __init__(
+        self, path: Path, config: LadderConfig, held_out: Sequence[Example], pad: int, size: int
+    ) -> None:
+        self._path, self._held_out, self._pad = path, held_out, pad
+        self._head = {
+            "kind": KIND,
+            "config": asdict(config),
+            "num_train": size,
+            "num_held_out": len(held_out),
+        }
+        self._rows: list[dict[str, Any]] = []
+        self._size = size
+        self._batch = config.batch_size
+
+    def rewind(self, step: int) -> None:
+        """Keep the depths reached by a step."""
+        if step and self._path.is_file():
+            self._rows = [row for row in read_json(self._path)["depths"] if row["step"] <= step]
+
+    def add(self, depth: int, step: int, model: Any, *, path: str, log: Sequence[Any] = ()) -> None:
+        """Measure the held-out loss at a depth and write the file."""
+        per_epoch = math.ceil(self._size / self._batch)
+        row: dict[str, Any] = {"depth": depth, "step": step, "epoch": step / per_epoch}
+        curve = [
+            {"step": line["step"], "loss": line["loss"], "grad_norm": line.get("grad_norm")}
+            for line in log
+            if "loss" in line
+        ]
+        last = self._rows[-1]["step"] if self._rows else 0
+        losses = [line["loss"] for line in curve if line["step"] > last]
+        row["train_loss"] = sum(losses) / len(losses) if losses else None
+        if self._held_out:
+            found = held_out_nll(model, self._held_out, pad=self._pad)
+            row |= {"held_out_loss": found.per_token, "held_out_nll": found.per_answer}
+        self._rows.append({**row, "path": path})
+        write_json(self._path, {**self._head, "depths": self._rows, "curve": curve})
+
+
+def _climber(
+    trainer: Any,
+    run: RunDir,
+    ladder: _Ladder,
+    places: dict[int, int],
+    progress: Callable[[float], None],
+) -> Any:
+    """The callback that saves and measures at every depth."""
+    from transformers import TrainerCallback
+
+    def latest() -> Path | None:
+        return last_trl_checkpoint(run.checkpoints)
+
+    class Climber(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                progress(state.global_step / state.max_steps)
+            if state.global_step in places:
+                control.should_log = True
+                control.should_save = True
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "grad_norm" not in logs:
+                return
+            check_finite(
+                state.global_step, loss=logs["loss"], grad_norm=logs["grad_norm"],
+                latest=latest,
+            )  # fmt: skip
+            depth = places.get(state.global_step)
+            if depth is None:
+                return
+            check_weights(state.global_step, trainer.model, latest=latest)
+            # before the checkpoint: a run that goes on from there has passed this depth
+            target = run.path / f"depth-{depth}"
+            trainer.save_model(str(target))
+            if state.is_world_process_zero:
+                bare = trainer.accelerator.unwrap_model(trainer.model)
+                ladder.add(depth, state.global_step, bare, path=target.name, log=state.log_history)
+
+    return Climber()
+
+
+def _trainer(
+    model: Any,
+    tokenizer: Any,
+    *,
+    run: RunDir,
+    train: Sequence[Example],
+    config: LadderConfig,
+    seed: int,
+    device: str,
+    dtype: str,
+    batch_rows: int,
+) -> Any:
+    require("trl", extra="train")
+    import datasets
+    from transformers import PrinterCallback
+    from trl import SFTConfig
+
+    quiet_transformers()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    last = max(config.steps(len(train)))
+    rows, times = _rows(config.batch_size, batch_rows)
+    arguments = SFTConfig(
+        output_dir=str(run.checkpoints), max_steps=last, per_device_train_batch_size=rows,
+        gradient_accumulation_steps=times, learning_rate=config.lr, warmup_steps=config.warmup,
+        lr_scheduler_type="constant_with_warmup", optim="adamw_torch",
+        weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm, max_length=None,
+        seed=seed, logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
+        save_strategy="no", save_total_limit=1, bf16=dtype == "bfloat16", use_cpu=device == "cpu",
+        gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",
+        ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
+    )  # fmt: skip
+    trainer = _trainer_class(config.label_smoothing)(
+        model=model,
+        args=arguments,
+        train_dataset=datasets.Dataset.from_list([row._asdict() for row in train]),
+        processing_class=tokenizer,
+        peft_config=lora_config(config.lora_rank) if config.lora_rank else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _rows(batch_size: int, batch_rows: int) -> tuple[int, int]:
+    """(examples at once per process, times per step)."""
+    processes = num_processes()
+    if batch_size % processes:
+        raise UserError(f"--batch-size {batch_size} does not divide among {processes} processes")
+    mine = batch_size // processes
+    rows = min(batch_rows or mine, mine)
+    while mine % rows:
+        rows -= 1
+    return rows, mine // rows
+
+
+def _trainer_class(smoothing: float) -> Any:
+    """SFTTrainer with decay of every weight, and label smoothing in training only."""
+    import torch
+    from trl import SFTTrainer
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]
+        def get_decay_parameter_names(self, model: Any) -> list[str]:
+            return [name for name, _ in model.named_parameters()]
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, **rest: Any
+        ) -> Any:
+            if not smoothing:
+                return super().compute_loss(model, inputs, return_outputs, **rest)
+            target = inputs["labels"][:, 1:]
+            known = {key: value for key, value in inputs.items() if key != "labels"}
+            logits = model(**known, use_cache=False).logits[:, :-1].float()
+            total = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum",
+                label_smoothing=smoothing,
+            )  # fmt: skip
+            number = rest.get("num_items_in_batch")
+            if number is None:
+                return total / (target != IGNORED).sum()
+            return total / number * self.accelerator.num_processes
+
+    return Trainer
