@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import Provenance
+from grpolab.validate.rollouts.engine import end_tokens
 from grpolab.validate.rollouts.judge import judge as judge
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw, text_hash
 
@@ -31,6 +32,7 @@ class Sampled(NamedTuple):
     mask: torch.Tensor  # [B * n, L], true where a token was drawn
     logprob: torch.Tensor  # [B * n, L], under the sampling law
     entropy: torch.Tensor  # [B * n, L], nats, of the sampling law
+    ended: torch.Tensor  # [B * n], false where the budget cut it off
 
 
 def apply_law(logits: torch.Tensor, law: SamplingLaw) -> torch.Tensor:
@@ -70,7 +72,8 @@ def sample(
     ids = [tokenizer(text)["input_ids"] for text in prompts]
     return sample_ids(
         model, ids, num_samples=num_samples, law=law, generator=generator,
-        pad=tokenizer.pad_token_id, ends=(tokenizer.eos_token_id,),
+        pad=tokenizer.pad_token_id,
+        ends=end_tokens(tokenizer, getattr(model, "generation_config", None)),
     )  # fmt: skip
 
 
@@ -111,7 +114,9 @@ def sample_ids(
         seen = mask.repeat_interleave(num_samples, dim=0)
         place = position[:, -1:].repeat_interleave(num_samples, dim=0)
         drawn = _decode(model, logits, cache, seen, place, law, generator, pad, tuple(ends))
-    return Sampled(ids, mask, *drawn)
+    tokens, real = drawn[0], drawn[1]
+    last = torch.tensor(tuple(ends), device=tokens.device)
+    return Sampled(ids, mask, *drawn, (torch.isin(tokens, last) & real).any(dim=1))
 
 
 def _pad_left(
@@ -253,13 +258,12 @@ def _rows(
     n = len(texts) // len(prompts)
     mask = sampled.mask
     tokens = mask.sum(dim=1)
-    last = sampled.tokens.gather(1, (tokens - 1)[:, None])[:, 0]
     return {
         "prompt_id": np.repeat([p.id for p in prompts], n),
         "group": np.tile(np.arange(n) // group_size, len(prompts)),
         "reward": np.array(judge(task, prompts, texts), dtype=np.float64),
         "num_tokens": tokens.cpu().numpy().astype(np.int64),
-        "truncated": (last != tokenizer.eos_token_id).cpu().numpy(),
+        "truncated": (~sampled.ended).cpu().numpy(),
         "entropy": (sampled.entropy.sum(dim=1) / tokens).cpu().numpy().astype(np.float64),
         "logprob": sampled.logprob.sum(dim=1).cpu().numpy().astype(np.float64),
         "text_hash": np.array([text_hash(t) for t in texts], dtype=np.int64),

@@ -85,8 +85,8 @@ def draw_groups(
         sampled.mask.clone(),
     )
     entropy = float(sampled.entropy.sum() / sampled.mask.sum())
-    ended = (sampled.tokens == tokenizer.eos_token_id).any(dim=1).float().mean()
-    return Draw(batch, num_correct, size, advantage, entropy, 1.0 - float(ended))
+    cut = 1.0 - float(sampled.ended.float().mean())
+    return Draw(batch, num_correct, size, advantage, entropy, cut)
 
 
 def merge(draws: Sequence[Draw], *, pad: int) -> Draw:
