@@ -9,8 +9,7 @@ from grpolab.store import read_counts
 from grpolab.validate.models import TinyConfig
 from grpolab.validate.study import causes_report
 from grpolab.validate.study.arms import PLAIN, controls, rescues
-from grpolab.validate.study.config import PRESETS, StudyConfig
-from grpolab.validate.study.jobs import Job, plan
+from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.main import run
 from grpolab.validate.study.selection import with_mean
 from grpolab.validate.training.config import GRPOConfig
@@ -133,16 +132,3 @@ def test_prompts_with_a_given_mean():
         keep = with_mean(rate, goal, rng=np.random.default_rng(1))
         assert rate[keep].mean() == pytest.approx(goal, abs=0.005)
         assert keep.sum() > 100
-
-
-def test_arms_and_forces_of_the_first_family_only():
-    config = PRESETS["causes"]
-    jobs: list[Job] = plan(config)
-    first, second = config.parsed
-    names = {f: {j.arm.name for j in jobs if j.arm and j.regime == f.regime and j.task == f.task}
-             for f in (first, second)}  # fmt: skip
-    assert "kl-early" in names[first]
-    assert "kl-early" not in names[second]
-    assert "cooled" in names[second]
-    assert not any(j.kind == "force" and j.task == second.task for j in jobs)
-    assert not any(j.sft in ("decay", "pear") for j in jobs if j.task == second.task)

@@ -15,7 +15,8 @@ def study(
         str,
         typer.Option(
             help="smoke (1 min), default (5), full (30: predictors), causes (30: controls, rescue"
-            " attempts, forces), data (10: starts by SFT data), tune (10), gpu."
+            " attempts, forces), controls (10: entropy, on a second task), data (10: starts by SFT"
+            " data), tune (10), gpu."
         ),
     ] = "default",
     task: Annotated[

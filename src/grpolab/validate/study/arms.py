@@ -32,8 +32,7 @@ class Arm:
     multiplied by the temperature, so that a step moves log-probabilities as far as before.
     ``prompts``: those that this checkpoint solved at least once before RL but not always
     (``solved``), those that depth ``other`` ever solved (``solved-by``), or a subset on which the
-    mean p is that of depth ``other`` (``mean-of``). An arm that is not ``everywhere`` is played in
-    the first family only.
+    mean p is that of depth ``other`` (``mean-of``).
     """
 
     name: str
@@ -47,14 +46,13 @@ class Arm:
     match_step: bool = True
     prompts: Selection = "all"
     other: int = 0
-    everywhere: bool = False
 
     def at(self, depth: int) -> bool:
         """Whether the arm is played at a depth."""
         return not self.depths or depth in self.depths
 
 
-PLAIN = Arm("plain", "plain", "the study's GRPO settings", everywhere=True)
+PLAIN = Arm("plain", "plain", "the study's GRPO settings")
 
 
 def rates(values: tuple[float, ...]) -> tuple[Arm, ...]:
@@ -64,8 +62,7 @@ def rates(values: tuple[float, ...]) -> tuple[Arm, ...]:
     ['lr0.0001', 'lr0.0003']
     """
     return tuple(
-        Arm(f"lr{lr:g}", "tune", f"learning rate {lr:g}", changes=(("lr", lr),), everywhere=True)
-        for lr in values
+        Arm(f"lr{lr:g}", "tune", f"learning rate {lr:g}", changes=(("lr", lr),)) for lr in values
     )
 
 
@@ -74,17 +71,16 @@ def controls(shallow: int, deep: int) -> tuple[Arm, ...]:
     ends = (shallow, deep)
     return (
         Arm("cooled", "control", f"entropy of depth {deep}, step size matched",
-            depths=(shallow,), entropy_of=deep, everywhere=True),
+            depths=(shallow,), entropy_of=deep),
         Arm("cooled-unmatched", "control", f"entropy of depth {deep}, learning rate as it is",
             depths=(shallow,), entropy_of=deep, match_step=False),
         Arm("warmed", "control", f"entropy of depth {shallow}, step size matched",
-            depths=(deep,), entropy_of=shallow, everywhere=True),
+            depths=(deep,), entropy_of=shallow),
         Arm("warmed-unmatched", "control", f"entropy of depth {shallow}, learning rate as it is",
             depths=(deep,), entropy_of=shallow, match_step=False),
-        Arm("smooth", "control", "label smoothing .1 in SFT", depths=ends, sft="smooth",
-            everywhere=True),
+        Arm("smooth", "control", "label smoothing .1 in SFT", depths=ends, sft="smooth"),
         Arm("equal-support", "control", f"only prompts that depth {deep} ever solved",
-            depths=ends, prompts="solved-by", other=deep, everywhere=True),
+            depths=ends, prompts="solved-by", other=deep),
         Arm("equal-p", "control", f"prompts on which the mean p is that of depth {deep}",
             depths=(shallow,), prompts="mean-of", other=deep),
         Arm("dynamic", "control", "dynamic sampling: every group informative",
@@ -92,6 +88,12 @@ def controls(shallow: int, deep: int) -> tuple[Arm, ...]:
         Arm("dynamic-matched", "control", "dynamic sampling, averaged over all groups drawn",
             depths=(deep,), changes=(("dynamic_sampling", "matched"),)),
     )  # fmt: skip
+
+
+def entropy_controls(shallow: int, deep: int) -> tuple[Arm, ...]:
+    """The controls that set the entropy: by temperature, and by label smoothing."""
+    names = ("cooled", "warmed", "smooth")
+    return tuple(arm for arm in controls(shallow, deep) if arm.name in names)
 
 
 def rescues(shallow: int, deep: int) -> tuple[Arm, ...]:

@@ -9,7 +9,15 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.models.tiny import TinyConfig
-from grpolab.validate.study.arms import PLAIN, SFT_VARIANTS, Arm, controls, rates, rescues
+from grpolab.validate.study.arms import (
+    PLAIN,
+    SFT_VARIANTS,
+    Arm,
+    controls,
+    entropy_controls,
+    rates,
+    rescues,
+)
 from grpolab.validate.study.families import Family, family
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.sft import BaseConfig, SFTConfig
@@ -22,8 +30,8 @@ class StudyConfig:
     ``families`` are ``task/regime``. ``num_samples`` completions per prompt are drawn for a full
     measurement, ``quick_samples`` at each point of the RL evaluation schedule. ``train_prompts`` x
     ``train_samples`` rollouts on RL training prompts predict the early groups of RL.
-    ``force_steps`` > 0 asks, in the first family, which force moves the prompts that give no
-    signal, by that many GRPO steps. ``simulated_groups`` 0 leaves the thresholds out.
+    ``force_steps`` > 0 asks which force moves the prompts that give no signal, by that many GRPO
+    steps. ``simulated_groups`` 0 leaves the thresholds out.
     """
 
     preset: str
@@ -70,11 +78,6 @@ class StudyConfig:
         """The kinds of demonstrations that a task's families need, each once."""
         return tuple(dict.fromkeys(f.data for f in self.parsed if f.task == task))
 
-    def arms_of(self, family: Family) -> tuple[Arm, ...]:
-        """The arms that a family plays."""
-        first = family == self.parsed[0]
-        return tuple(arm for arm in self.arms if first or arm.everywhere)
-
     def depths_of(self, arm: Arm) -> tuple[int, ...]:
         """The depths at which an arm is played."""
         return tuple(d for d in self.sft.depths if arm.at(d))
@@ -93,7 +96,6 @@ class StudyConfig:
 
 _DEFAULT = StudyConfig("default", families=("countdown/shift", "countdown/no-shift"))
 _SEEDS = (0, 1, 2)
-_THREE = SFTConfig(depths=(8, 128, 2048))
 
 PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
     {
@@ -123,12 +125,22 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             _DEFAULT,
             preset="causes",
             seeds=_SEEDS,
-            families=("countdown/shift", "programs/shift"),
-            sft=_THREE,
+            families=("countdown/shift",),
+            sft=SFTConfig(depths=(8, 128, 2048)),
             grpo=GRPOConfig(steps=400, eval_every=100),
             arms=(PLAIN, *controls(8, 2048), *rescues(8, 2048)),
             force_steps=100,
             train_prompts=2800,
+            simulated_groups=0,
+        ),
+        "controls": replace(
+            _DEFAULT,
+            preset="controls",
+            seeds=_SEEDS,
+            families=("programs/shift",),
+            sft=SFTConfig(depths=(8, 2048)),
+            grpo=GRPOConfig(steps=400, eval_every=100),
+            arms=(PLAIN, *entropy_controls(8, 2048)),
             simulated_groups=0,
         ),
         "data": replace(

@@ -12,6 +12,7 @@ from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 
 _LEVEL = 0.05
+_FEW = 2  # families that get a sentence each
 
 
 def findings(config: StudyConfig, results: Mapping[str, Any]) -> list[str]:
@@ -23,7 +24,10 @@ def findings(config: StudyConfig, results: Mapping[str, Any]) -> list[str]:
     out = [_zero_std(rows, config), _variance(rows), _early(rows)]
     for part in (shootout_report, causes_report, starts_report):
         out += part.findings(results)
-    out += [_ladder(name, family) for name, family in families.items()]
+    if len(families) > _FEW:
+        out.append(_inversions(families, results["shootout"]["truth"]))
+    else:
+        out += [ladder_text(name, family) for name, family in families.items()]
     out += [_independence(results["independence"])] if "independence" in results else []
     out += [_thresholds(results, config)] if "thresholds" in results else []
     return out
@@ -99,7 +103,8 @@ def _early(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _ladder(name: str, family: Mapping[str, Any]) -> str:
+def ladder_text(name: str, family: Mapping[str, Any]) -> str:
+    """What pass@1 before RL picks in a family, what ends best, and what of its lead RL made."""
     found = family["inversion"]
     head = (
         f"**Family {name}** ({REGIMES[family['regime']].summary}): pass@1 before RL picks depth"
@@ -131,6 +136,27 @@ def _verdict(found: Mapping[str, Any], key: str, label: str) -> str:
             return lead + "the whole lead was there before RL, which did not widen it."
         return lead + f"{_pct(there)} of the final lead was there before RL."
     return lead + "not distinguishable before RL, ahead after it."
+
+
+def _inversions(families: Mapping[str, Any], truth: Sequence[Mapping[str, Any]]) -> str:
+    """How often pass@1 before RL picks too deep, and what of the lead was there before RL."""
+    parts = []
+    for key, label in _METRIC_NAMES:
+        mine = [row for row in truth if row["outcome"] == f"final_{key}"]
+        yes = [row["family"] for row in mine if row["inverted"]]
+        seeds = float(np.mean([row["in_seeds"] for row in mine]))
+        leads = [f["inversion"][key] for f in families.values() if "after" in f["inversion"][key]]
+        real = [lead for lead in leads if lead["after"]["low"] > 0]
+        made = [lead for lead in real if lead["before"]["difference"] < lead["after"]["difference"]]
+        parts.append(
+            f"in final {label} in {len(yes)} of {len(mine)} families ({', '.join(yes) or 'none'};"
+            f" {_pct(seeds)} of the ladders of single seeds), where another start than its pick"
+            f" leads in {len(real)} families beyond chance, in {len(made)} by more than before RL"
+        )
+    return (
+        "**How often does pass@1 pick too deep a start?** A shallower one ends better by more than"
+        f" .02: {'; '.join(parts)}."
+    )
 
 
 def _independence(found: Mapping[str, Any]) -> str:

@@ -78,12 +78,11 @@ def plan(config: StudyConfig) -> list[Job]:
 def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[Job]:
     base = base_key(task, seed)
     yield Job(base, "base", (), 0.05 * config.base.steps, task, seed)
-    variants = {(f.data, arm.sft) for f in config.parsed if f.task == task
-                for arm in config.arms_of(f)}  # fmt: skip
+    variants = {arm.sft for arm in config.arms}
     rows = config.eval_prompts * config.num_samples + config.train_prompts * config.train_samples
     for data in config.data_of(task):
         for sft in SFT_VARIANTS:
-            if (data, sft) in variants or sft == "plain":
+            if sft in variants or sft == "plain":
                 depths = config.sft_of(sft).depths
                 key = ladder_key(task, data, seed, sft=sft)
                 yield Job(key, "ladder", (base,), 0.012 * max(depths), task, seed, data, sft)
@@ -97,7 +96,7 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
     evals = config.grpo.steps / config.grpo.eval_every + 1
     rows = config.eval_prompts * (config.num_samples + config.quick_samples * evals)
     task, regime, data = family.task, family.regime, family.data
-    for arm in config.arms_of(family):
+    for arm in config.arms:
         for depth in config.depths_of(arm):
             needs = [ladder_key(task, data, seed, sft=arm.sft)]
             if arm.reference.startswith("depth"):
@@ -111,7 +110,7 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
                 0.035 * config.grpo.steps + 5e-5 * rows, task, seed, data, arm.sft, regime,
                 depth, arm,
             )  # fmt: skip
-    if config.force_steps and family == config.parsed[0]:
+    if config.force_steps:
         for depth in config.sft.depths:
             yield Job(
                 force_key(family, seed, depth), "force", (pre_key(task, data, seed, depth),),

@@ -289,7 +289,7 @@ def collect(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
             for depth in config.sft.depths:
                 at: dict[str, Any] = {"family": family, "seed": seed, "depth": depth}
                 before = checkpoint(config, root=root, task=task, **at)
-                for arm in config.arms_of(family):
+                for arm in config.arms:
                     if arm.question not in ("plain", "tune"):
                         continue
                     after = outcome(root=root, task=task, **at, arm=arm.name)

@@ -30,7 +30,7 @@ def arm_table(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
     """
     table = []
     for family in config.parsed:
-        for arm in config.arms_of(family):
+        for arm in config.arms:
             for depth in config.depths_of(arm):
                 runs = [_run(config, root, family, seed, depth, arm) for seed in config.seeds]
                 entry: dict[str, Any] = {
@@ -119,7 +119,7 @@ def force_table(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
     ``change`` is the mean over seeds, ``stderr`` that of the mean: prompts within seeds.
     """
     table = []
-    for family in config.parsed[:1]:
+    for family in config.parsed:
         for depth in config.sft.depths:
             found = [read_json(root / force_key(family, s, depth) / RESULT) for s in config.seeds]
             names = dict.fromkeys(run["force"] for result in found for run in result["runs"])

@@ -15,6 +15,7 @@ from grpolab.validate.study import causes_report, shootout_report, starts_report
 from grpolab.validate.study.choices import CHOICES, LIMITS, TERMS
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
+from grpolab.validate.study.findings import ladder_text
 from grpolab.validate.study.summary import FORECASTS
 
 Results = Mapping[str, Any]
@@ -91,7 +92,8 @@ def _family(
     )  # fmt: skip
     by_class = page.details("The same by prompt class", _by_class(config, name, rows))
     title = f"Family {name}: {REGIMES[family['regime']].summary}"
-    return page.section(title, picture, before, after, by_class)
+    verdict = page.paragraph(ladder_text(name, family))
+    return page.section(title, verdict, picture, before, after, by_class)
 
 
 _BEFORE = (
