@@ -240,3 +240,12 @@ def test_study_without_torch(
     assert "needs torch" in said
     assert "grpolab[train]" in said
     assert snapshot(tmp_path) == {}
+
+
+def test_brackets_of_a_formula_are_no_markup(capsys):
+    from grpolab.cli._output import print_table
+
+    print_table("E[title]", ["E[column]"], [["E[sigma] = p"]])
+    shown = capsys.readouterr().out
+    assert "E[sigma] = p" in shown
+    assert "E[title]" in shown

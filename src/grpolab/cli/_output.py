@@ -38,12 +38,13 @@ def print_table(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title, "table.title"), title_justify="left")
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if words or i == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(cell(value) for value in row))
+        table.add_row(*(Text(cell(value)) for value in row))  # text: brackets are no markup
     Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
 
 

@@ -24,8 +24,11 @@ def regime(family: str) -> str:
 
 
 def ladder(summary: Content) -> dict[str, Any]:
-    """The first three families: what `figures.ladder.draw` takes, by name."""
-    return {name: found["by_depth"] for name, found in list(families(summary).items())[:3]}
+    """Three families, ``ample`` the last of them where there is one; for `figures.ladder.draw`."""
+    found = {name: family["by_depth"] for name, family in families(summary).items()}
+    shown = [name for name in found if name not in ("no-shift", "ample")][:2]
+    rest = [name for name in ("ample", *found) if name in found and name not in shown]
+    return {name: found[name] for name in [*shown, *rest[: 3 - len(shown)]]}
 
 
 def forecast(summary: Content) -> dict[str, list[tuple[float, float]]]:

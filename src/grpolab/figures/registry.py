@@ -100,10 +100,10 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="ladder",
-        title="Deeper SFT: pass@1 up before RL,\npass@10 down after it",
-        sentence="Each deeper SFT checkpoint looks better by pass@1 before RL, or nearly so, and"
-        " after the same RL the deepest solve fewer held-out prompts in ten tries than shallower"
-        " ones.",
+        title="Deeper SFT lowers pass@10 after RL,\nunless its data are ample",
+        sentence="Where SFT can only memorise, its depth raises pass@1 before RL, or leaves it"
+        " nearly as it is, and lowers the pass@10 that RL ends with, part of which was lost before"
+        " RL; where its demonstrations are ample, deeper is better before and after.",
         source="`grpolab study --preset full`: a transformer trained from scratch; bars: standard"
         " deviation over seeds.",
         data=committed.ladder,
@@ -141,7 +141,8 @@ CLAIMS: tuple[Claim, ...] = (
         name="shootout",
         title="No number before RL picks every start",
         sentence="What choosing a start by each number costs in final pass@1: none is best in"
-        " every family, and the depth of SFT itself is hard to beat.",
+        " every family, and where deeper SFT is better, entropy and the depth of SFT itself, which"
+        " always choose the shallowest, cost more than a start drawn at random.",
         source="`grpolab study`, the shoot-out of predictors.",
         data=committed.shootout,
         draw=panels.draw_shootout,

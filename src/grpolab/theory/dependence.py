@@ -97,7 +97,7 @@ class CopyAll(FiniteMixture):
     """With probability rho one draw is copied to the whole group, else rewards are independent.
 
     A seed shared by all generations is this model. ``P(zero std) = rho + (1-rho) d_g(m)``. Derived
-    here. Derived here.
+    here.
 
     >>> CopyAll(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.416
@@ -139,7 +139,7 @@ class FailureShock(FiniteMixture):
 
     A grader or sandbox outage. ``s = rho(1-m)/(m + rho(1-m))``. For small means it is the worst
     case of all mixtures with this mean and correlation. Not symmetric in right and wrong. Derived
-    here. Derived here.
+    here.
 
     >>> FailureShock(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.551
