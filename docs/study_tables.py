@@ -81,9 +81,9 @@ def coverage() -> str:
     )  # fmt: skip
 
 
-def arms(question: str) -> str:
+def arms(question: str, name: str = "causes.json") -> str:
     """Controls or rescue attempts, each beside the plain run of its depth."""
-    rows = _load("causes.json")["arms"]
+    rows = _load(name)["arms"]
     places = {(r["family"], r["depth"]) for r in rows if r["question"] == question}
     shown = [r for r in rows if r["question"] in ("plain", question)
              and (r["family"], r["depth"]) in places]  # fmt: skip
@@ -148,8 +148,10 @@ def start_regrets() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "controls": lambda: arms("control"),
+    "controls-programs": lambda: arms("control", "controls.json"),
     "coverage": coverage,
     "findings-causes": lambda: findings("causes.json"),
+    "findings-controls": lambda: findings("controls.json"),
     "findings-data": lambda: findings("data.json"),
     "findings-full": lambda: findings("full.json"),
     "forces": forces,

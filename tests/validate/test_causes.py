@@ -117,7 +117,12 @@ def test_the_report_says_it(finished):
 
 @pytest.mark.parametrize(
     ("cooled", "warmed", "verdict"),
-    [(0.6, 0.4, "refuted"), (0.41, 0.59, "confirmed"), (0.5, 0.5, "in part")],
+    [
+        (0.6, 0.4, "refuted"),
+        (0.41, 0.59, "confirmed"),
+        (0.5, 0.5, "in part"),
+        (0.1, 0.6, "more than enough"),
+    ],
 )
 def test_the_verdict_on_entropy_can_go_either_way(cooled, warmed, verdict):
     ends = {name: {"train_pass_at_1": value} for name, value in

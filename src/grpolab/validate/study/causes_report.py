@@ -132,12 +132,16 @@ def _cause(ends: Mapping[str, Row]) -> str:
         return "no gap between the depths to explain"
     cooled = (ends["shallow"]["train_pass_at_1"] - ends["cooled"]["train_pass_at_1"]) / gap
     warmed = (ends["warmed"]["train_pass_at_1"] - ends["deep"]["train_pass_at_1"]) / gap
-    share = f"{100 * cooled:.0f} % (cooled) and {100 * warmed:.0f} % (warmed) of the gap"
+    ahead = "the shallow start" if gap > 0 else "the deep start"
+    share = (
+        f"the temperature reproduces {100 * cooled:.0f} % (cooled) and {100 * warmed:.0f} % (warmed)"
+        f" of the lead of {ahead} in pass@1 on RL prompts ({abs(gap):.3f})"
+    )
     if max(cooled, warmed) < 0.25:
-        return f"refuted, the temperature reproduces {share} in pass@1 on RL prompts"
+        return f"refuted, {share}"
     if min(cooled, warmed) > 0.75:
-        return f"confirmed, the temperature reproduces {share} in pass@1 on RL prompts"
-    return f"in part, the temperature reproduces {share} in pass@1 on RL prompts"
+        return f"{'confirmed' if max(cooled, warmed) < 1.5 else 'more than enough'}, {share}"
+    return f"in part, {share}"
 
 
 def _rescue(family: str, rows: Mapping[tuple[str, int], Row]) -> list[str]:
