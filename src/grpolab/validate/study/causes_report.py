@@ -134,8 +134,8 @@ def _cause(ends: Mapping[str, Row]) -> str:
     warmed = (ends["warmed"]["train_pass_at_1"] - ends["deep"]["train_pass_at_1"]) / gap
     ahead = "the shallow start" if gap > 0 else "the deep start"
     share = (
-        f"the temperature reproduces {100 * cooled:.0f} % (cooled) and {100 * warmed:.0f} % (warmed)"
-        f" of the lead of {ahead} in pass@1 on RL prompts ({abs(gap):.3f})"
+        f"the temperature reproduces {100 * cooled:.0f} % (cooled) and {100 * warmed:.0f} %"
+        f" (warmed) of the lead of {ahead} in pass@1 on RL prompts ({abs(gap):.3f})"
     )
     if max(cooled, warmed) < 0.25:
         return f"refuted, {share}"
