@@ -30,7 +30,8 @@ def _cell(value: object) -> str:
 
 def findings(name: str) -> str:
     """What the report of a study says first, as a list."""
-    return "\n".join(f"- {text}" for text in _load(name)["findings"])
+    texts = (text.replace("p*", r"p\*") for text in _load(name)["findings"])
+    return "\n".join(f"- {text}" for text in texts)
 
 
 def standings(outcome: str) -> str:
