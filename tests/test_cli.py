@@ -110,7 +110,11 @@ def test_a_group_without_a_command_prints_its_help() -> None:
 def test_an_interrupt_says_so_and_ends_with_130() -> None:
     words = ["simulate", "dynamics", "--trap", "0.02", "--chains", "1000000"]
     command = [sys.executable, "-m", "grpolab", *words]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # a background job of a shell ignores interrupts, and its children with it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert running.stderr is not None
     assert "points" in running.stderr.readline()  # what says that it takes long
     running.send_signal(signal.SIGINT)

@@ -199,7 +199,9 @@ def _signal(family: str, rows: Mapping[tuple[str, int], Row]) -> list[str]:
     """What a restored signal, equal support and equal mean p do."""
     depths = sorted({d for a, d in rows if a == "plain"})
     shallow, deep = depths[0], depths[-1]
-    if ("dynamic", deep) not in rows or ("equal-support", shallow) not in rows:
+    needed = {("dynamic", deep), ("dynamic-matched", deep), ("equal-support", shallow),
+              ("equal-p", shallow)}  # fmt: skip
+    if not needed <= set(rows):
         return []
     cost = rows["dynamic", deep]["rollouts"] / rows["plain", deep]["rollouts"]
 

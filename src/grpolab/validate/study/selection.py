@@ -49,11 +49,11 @@ def select_prompts(
 
 
 def with_mean(rate: FloatArray, goal: float, *, rng: np.random.Generator) -> Any:
-    """A mask [P] that keeps as many prompts as it can while the mean rate comes to ``goal``.
+    """A mask [P] that drops prompts until the mean rate of the others has come to ``goal``.
 
-    Prompts on the wrong side of the goal are dropped in random order.
+    Only prompts on the wrong side of the goal are dropped, in random order.
 
-    >>> mask = with_mean(np.array([0.0, 0.0, 0.5, 0.5]), 0.4, rng=np.random.default_rng(0))
+    >>> mask = with_mean(np.array([0.0, 0.0, 0.5, 0.5]), 0.3, rng=np.random.default_rng(0))
     >>> int(mask.sum())
     3
     """
