@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from markdown_table import load, table
 
 from grpolab.validate.study.summary import label
 
-RESULTS = Path(__file__).parent / "results"
 _MAIN = ("final_pass_at_1", "final_pass_at_10")
-
-
-def _load(name: str) -> Any:
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_cell(v) for v in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
 def findings(name: str) -> str:
     """What the report of a study says first, as a list."""
-    texts = (text.replace("p*", r"p\*") for text in _load(name)["findings"])
+    texts = (text.replace("p*", r"p\*") for text in load(name)["findings"])
     return "\n".join(f"- {text}" for text in texts)
 
 
 def standings(outcome: str) -> str:
     """Predictors by what choosing with them costs."""
-    rows = _load("full.json")["shootout"]["standings"][outcome]
-    return _table(
+    rows = load("full.json")["shootout"]["standings"][outcome]
+    return table(
         ("choose by", "regret", "in its worst family", "rho", "adjusted p", "against depth",
          "against pass@g", "inversions called", "silent where none"),
         (
@@ -51,13 +35,13 @@ def standings(outcome: str) -> str:
 
 def truth() -> str:
     """Whether a family has an inversion."""
-    return _table(
+    return table(
         ("family", "outcome", "pass@1 picks", "ends best", "lead of a shallower start",
          "inversion", "in seeds"),
         (
             [r["family"], label(r["outcome"]), r["picked"], r["best"], r["lead"],
              "yes" if r["inverted"] else "no", r["in_seeds"]]
-            for r in _load("full.json")["shootout"]["truth"]
+            for r in load("full.json")["shootout"]["truth"]
             if r["outcome"] in _MAIN
         ),
     )  # fmt: skip
@@ -65,8 +49,8 @@ def truth() -> str:
 
 def transfer(leave_out: str) -> str:
     """Out of sample: the ten with the least regret in final pass@1."""
-    found = _load("full.json")["shootout"]["transfer"][leave_out]["final_pass_at_1"]
-    return _table(
+    found = load("full.json")["shootout"]["transfer"][leave_out]["final_pass_at_1"]
+    return table(
         ("predictor", "R2", "rho", "regret"),
         ([label(r["predictor"]), r["r2"], r["spearman"], r["regret"]]
          for r in found["predictors"][:10]),
@@ -75,21 +59,21 @@ def transfer(leave_out: str) -> str:
 
 def coverage() -> str:
     """Coverage of 95 % intervals made before RL, by step."""
-    return _table(
+    return table(
         ("quantity", "forecast", "steps", "coverage", "mean miss"),
         ([r["quantity"].replace("_", "-"), r["method"], f"{r['first']} to {r['last'] - 1}",
-          r["coverage"], r["mean_abs_error"]] for r in _load("full.json")["calibration"]),
+          r["coverage"], r["mean_abs_error"]] for r in load("full.json")["calibration"]),
     )  # fmt: skip
 
 
 def arms(question: str, name: str = "causes.json") -> str:
     """Controls or rescue attempts, each beside the plain run of its depth."""
-    rows = _load(name)["arms"]
+    rows = load(name)["arms"]
     places = {(r["family"], r["depth"]) for r in rows if r["question"] == question}
     shown = [r for r in rows if r["question"] in ("plain", question)
              and (r["family"], r["depth"]) in places]  # fmt: skip
     shown.sort(key=lambda r: (r["family"], r["depth"], r["question"] != "plain"))
-    return _table(
+    return table(
         ("family", "depth", "what", "T", "entropy", "zero-std, first steps", "final pass@1",
          "against plain", "final pass@10", "against plain", "on RL prompts"),
         (
@@ -114,13 +98,13 @@ def forces() -> str:
     def change(cell: Mapping[str, float] | None) -> str:
         return "-" if cell is None else f"{cell['change']:+.4f} ± {1.96 * cell['stderr']:.4f}"
 
-    return _table(
+    return table(
         ("depth", "what acts", "zero-std groups", "gradient norm", "never solved", "always solved",
          "others"),
         (
             [r["depth"], r["force"], r["frac_zero_std"], r["mean_grad_norm"],
              *(change(r[kind]) for kind in ("never", "always", "others"))]
-            for r in _load("causes.json")["forces"]
+            for r in load("causes.json")["forces"]
         ),
     )  # fmt: skip
 
@@ -131,20 +115,20 @@ def starts() -> str:
             "final_pass_at_1", "final_pass_at_10", "final_pass_at_64")  # fmt: skip
     rows = [
         [e["start"], *(e.get(k) for k in keys)]
-        for found in _load("data.json")["starts"].values()
+        for found in load("data.json")["starts"].values()
         for e in found["by_start"]
     ]
-    return _table(("start", *map(label, keys)), rows)
+    return table(("start", *map(label, keys)), rows)
 
 
 def start_regrets() -> str:
     """What choosing among those starts costs."""
     rows = [
         [label(e["predictor"]), e["picks"], e["final_pass_at_1"], e["final_pass_at_10"]]
-        for found in _load("data.json")["starts"].values()
+        for found in load("data.json")["starts"].values()
         for e in found["regret"]
     ]
-    return _table(("choose by", "picks", *map(label, _MAIN)), rows)
+    return table(("choose by", "picks", *map(label, _MAIN)), rows)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

@@ -6,16 +6,15 @@ come from ``docs/results`` and nowhere else; a test compares the pages with what
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import study_tables
+from markdown_table import load, table
 
 DOCS = Path(__file__).parent
-RESULTS = DOCS / "results"
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.S)
 
 
@@ -39,23 +38,8 @@ def _made(name: str) -> str:
         return f"*No results yet: `{Path(err.filename).name}` is not committed.*"
 
 
-def _load(name: str) -> Any:
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_cell(v) for v in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|")
-
-
 def _families() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = _load("full.json")["families"]
+    found: Mapping[str, Any] = load("full.json")["families"]
     return found
 
 
@@ -69,7 +53,7 @@ def ladder() -> str:
         "pass_at_1", "token_entropy", "icc", "zero_std/mean-p", "zero_std", "pass_at_10",
         "final_pass_at_1", "final_pass_at_10",
     )  # fmt: skip
-    return _table(
+    return table(
         columns,
         (
             [name, entry["depth"], *(entry.get(key) for key in keys)]
@@ -81,7 +65,7 @@ def ladder() -> str:
 
 def errors() -> str:
     """Mean (largest) absolute error of three forecasts over checkpoints."""
-    return _table(
+    return table(
         ("family", "of", "mean p", "beta-binomial", "thinning"),
         (
             [name, what.replace("_", "-"), *(_error(forecasts[f]) for f in _FORECASTS)]
@@ -100,7 +84,7 @@ def _error(error: Mapping[str, float]) -> str:
 
 def early() -> str:
     """Mean absolute error of the zero-std forecast per window of RL steps."""
-    return _table(
+    return table(
         ("family", "RL steps", "counted share", "mean p of the step", "beta-binomial", "thinning"),
         (
             [name, f"{w['from']} to {w['to']}", w["zero_std"]["measured"]]
@@ -121,7 +105,7 @@ def inversions() -> str:
             ends = [found["picked"], found[what]["best"]]
             rows.append([name, what.replace("pass_at_", "pass@"), *ends, *map(_lead, leads)])
     columns = ("family", "final", "pass@1 picks", "ends best", "lead before RL", "lead after RL")
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
 def _lead(lead: Mapping[str, float] | None) -> str | None:
@@ -130,8 +114,8 @@ def _lead(lead: Mapping[str, float] | None) -> str | None:
 
 def thresholds() -> str:
     """Derived and simulated p*."""
-    rows = _load("full.json")["thresholds"]["rows"]
-    return _table(
+    rows = load("full.json")["thresholds"]["rows"]
+    return table(
         ("g", "rho", "event", "derived", "simulated", "99 % interval"),
         (
             (
@@ -149,7 +133,7 @@ def thresholds() -> str:
 
 def _verify(kind: str) -> Iterable[Mapping[str, Any]]:
     """Outcomes of `grpolab verify --full`: of formulas, or the calibration of estimators."""
-    for outcome in _load("verify.json")["results"]:
+    for outcome in load("verify.json")["results"]:
         calibrates = outcome["checks"][0]["reference"] == "calibration"
         if calibrates == (kind == "calibration"):
             yield outcome
@@ -162,7 +146,7 @@ def _kept(outcome: Mapping[str, Any]) -> str:
 
 def checks() -> str:
     """What `grpolab verify --full` found, one row per claim."""
-    return _table(
+    return table(
         ("check", "claim", "kept", "largest z", "wrong formula", "rejected"),
         (
             (
@@ -185,7 +169,7 @@ def calibration() -> str:
         worst = min(r["checks"], key=lambda check: check["p_value"])
         numbers = (worst["observed"], worst["predicted"])
         rows.append([f"`{r['name']}`", r["claim"], _kept(r), worst["name"], *numbers])
-    return _table(("check", "claim", "kept", "hardest cell", "measured", "limit"), rows)
+    return table(("check", "claim", "kept", "hardest cell", "measured", "limit"), rows)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

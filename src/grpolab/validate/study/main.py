@@ -93,7 +93,7 @@ def finish(config: StudyConfig, *, out: Path, start: float) -> dict[str, Any]:
         results["thresholds"] = read_json(out / "simulate" / RESULT)
     if "families" in results:
         results["shootout"] = predictions(config, rows)
-        results["calibration"] = calibration(config, root=out)
+        results["calibration"] = calibration(config, rows, root=out)
         results["independence"] = independence(config, root=out)
     if len(config.arms) > 1 and not config.is_tuning:
         results["arms"] = arm_table(config, root=out)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.store import read_counts
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate import shootout
 from grpolab.validate.independence_table import (
@@ -24,8 +23,7 @@ from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.step_forecast import METHODS, coverage_by_step, forecast_interval
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
-from grpolab.validate.study.jobs import pre_key, rl_key
-from grpolab.validate.study.measure import EARLY_STEPS
+from grpolab.validate.study.jobs import pre_key
 from grpolab.validate.study.summary import METRICS
 from grpolab.validate.tasks import Task, make_task
 
@@ -127,38 +125,30 @@ def _flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def calibration(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
+def calibration(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> list[dict[str, Any]]:
     """Does a 95 % interval made before RL cover the zero-std share of each early RL step?"""
-    steps = min(EARLY_STEPS, config.grpo.steps)
     found = []
+    measured = {(r["family"], r["seed"], r["depth"]): r["early"]["measured"] for r in rows}
     tasks = {(name, s): make_task(name, seed=s) for name in config.tasks for s in config.seeds}
     runs = [(f, s, d) for f in config.parsed for s in config.seeds for d in config.sft.depths]
-    seen = np.array([_measured(config, root, *run)[:, :steps] for run in runs])  # [R, 2, T]
     before = [_training_counts(root, tasks[f.task, s], f, s, d) for f, s, d in runs]
-    for i, quantity in enumerate(("zero_std", "variance")):
+    for quantity in ("zero_std", "variance"):
+        seen = np.array([measured[f.name, s, d][quantity] for f, s, d in runs])  # [R, T]
         for method in METHODS:
             ends = [
                 forecast_interval(
                     counts, group_size=config.grpo.group_size, rng=0, method=method,
                     num_groups=config.grpo.prompts_per_step,
-                    quantity=quantity,  # type: ignore[arg-type]
+                    quantity=quantity,
                 )
                 for counts in before
             ]  # fmt: skip
             windows = coverage_by_step(
-                seen[:, i], mean=[e.mean for e in ends], low=[e.low for e in ends],
+                seen, mean=[e.mean for e in ends], low=[e.low for e in ends],
                 high=[e.high for e in ends],
             )  # fmt: skip
             found += [{"quantity": quantity, "method": method, **w._asdict()} for w in windows]
     return found
-
-
-def _measured(config: StudyConfig, root: Path, family: Family, seed: int, depth: int) -> Any:
-    """Zero-std share and mean variance of every step of a plain run, [2, T]."""
-    groups = read_counts(root / rl_key(family, seed, depth, "plain") / "groups.parquet")
-    g = config.grpo.group_size
-    k = groups.num_correct.reshape(config.grpo.steps, config.grpo.prompts_per_step)
-    return np.stack([((k == 0) | (k == g)).mean(axis=1), (k * (g - k) / g**2).mean(axis=1)])
 
 
 def _training_counts(root: Path, task: Task, family: Family, seed: int, depth: int) -> GroupCounts:
