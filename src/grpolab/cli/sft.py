@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,6 +49,7 @@ def sft(
 
     Example: grpolab sft base --data demos.jsonl --depths 1,2,4,8 --lr 1e-5 --out runs/ladder
     """
+    from grpolab.validate.training.processes import is_first_process
     from grpolab.validate.training.trl_sft import LadderConfig
 
     with input_errors():
@@ -59,7 +59,7 @@ def sft(
         )  # fmt: skip
     source = {"data": str(data), "held_out": held_out or held_out_frac, "seed": seed}
     ladder = _run(model, config, source, out=out, device=device, dtype=dtype, rows=batch_rows)
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     if as_json:
         print_json({"out": str(out), **ladder})
@@ -88,6 +88,7 @@ def _run(
     from grpolab.validate.models.load import load_model
     from grpolab.validate.rollouts.hf_engine import import_torch_device
     from grpolab.validate.training.faults import BrokenRun
+    from grpolab.validate.training.processes import is_first_process, process_group
     from grpolab.validate.training.rundir import RunDir, open_run
     from grpolab.validate.training.sft_data import load_examples, split_off
     from grpolab.validate.training.trl_sft import KIND, train_ladder_trl
@@ -102,7 +103,7 @@ def _run(
         else:
             train, held = split_off(train, source["held_out"], seed=source["seed"])
     manifest = {"kind": KIND, "model": model, **source, "dtype": dtype, "config": asdict(config)}
-    first = os.environ.get("RANK", "0") == "0"
+    first = is_first_process()
     run = open_run(out, manifest) if first else RunDir(out)
     with ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext() as bar:
 
@@ -111,11 +112,12 @@ def _run(
                 bar.part(out.name, share, finished=share >= 1)
 
         try:
-            return train_ladder_trl(
-                loaded, tokenizer, run=run, train=train, held_out=held, config=config,
-                seed=source["seed"], device=device, dtype=dtype, batch_rows=rows,
-                progress=show,
-            )  # fmt: skip
+            with process_group():
+                return train_ladder_trl(
+                    loaded, tokenizer, run=run, train=train, held_out=held, config=config,
+                    seed=source["seed"], device=device, dtype=dtype, batch_rows=rows,
+                    progress=show,
+                )  # fmt: skip
         except BrokenRun as err:
             typer.echo(f"grpolab: stopped: {err}", err=True)
             raise typer.Exit(1) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,10 +106,11 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path) -> RunDir | None:
     from grpolab.progress import ProgressBar
     from grpolab.validate.training.faults import BrokenRun
     from grpolab.validate.training.job import check_job, is_finished, manifest, run_job
+    from grpolab.validate.training.processes import is_first_process
     from grpolab.validate.training.rundir import RunDir, open_run
 
     check_job(job)
-    first = os.environ.get("RANK", "0") == "0"
+    first = is_first_process()
     run = open_run(out, manifest(job, task=task)) if first else RunDir(out)
     if is_finished(job, run):
         return run if first else None

@@ -67,4 +67,7 @@ def two_ranks(folder):
 
 
 if __name__ == "__main__":
-    two_ranks(sys.argv[1])
+    from grpolab.validate.training.processes import process_group
+
+    with process_group():
+        two_ranks(sys.argv[1])

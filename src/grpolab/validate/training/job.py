@@ -15,8 +15,9 @@ from grpolab.validate.rollouts.plan import prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.policy import load_policy
+from grpolab.validate.training.processes import num_processes, process_group
 from grpolab.validate.training.rundir import GROUPS, RunDir, read_run
-from grpolab.validate.training.trl_config import check_expressible, num_processes
+from grpolab.validate.training.trl_config import check_expressible
 from grpolab.validate.training.words import interventions
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ def run_job(job: TrainJob, run: RunDir, *, progress: Progress) -> None:
     if job.trainer == "own":
         _run_own(job, run, progress)
     else:
-        _run_trl(job, run, progress)
+        with process_group():
+            _run_trl(job, run, progress)
 
 
 def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +41,6 @@ def scale_rewards(rule: AdvantageRule) -> str | None:
         return "none"
     same = (rule.scale, rule.ddof, rule.eps) == (TRL.scale, TRL.ddof, TRL.eps)
     return "group" if same else None
-
-
-def num_processes() -> int:
-    """Processes that torchrun or accelerate started for this run, by their environment."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rows_per_step(config: GRPOConfig, *, batch_rows: int, processes: int) -> tuple[int, int]:

@@ -16,10 +16,10 @@ from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.faults import check_finite, check_weights, training_errors
 from grpolab.validate.training.log import StepRecord
 from grpolab.validate.training.policy import lora_config
+from grpolab.validate.training.processes import num_processes
 from grpolab.validate.training.rundir import RunDir, number
 from grpolab.validate.training.trl_config import (
     check_expressible,
-    num_processes,
     rows_per_step,
     trl_arguments,
 )

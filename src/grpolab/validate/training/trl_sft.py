@@ -18,9 +18,9 @@ from grpolab.store import read_json, write_json
 from grpolab.validate.models.load import quiet_transformers
 from grpolab.validate.training.faults import check_finite, check_weights, training_errors
 from grpolab.validate.training.policy import lora_config
+from grpolab.validate.training.processes import num_processes
 from grpolab.validate.training.rundir import RunDir, number
 from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
-from grpolab.validate.training.trl_config import num_processes
 from grpolab.validate.training.trl_grpo import last_trl_checkpoint
 
 KIND = "grpolab-sft"
