@@ -7,6 +7,7 @@ from typing import Any
 
 from markdown_table import load, table
 
+from grpolab.validate.study.shootout_report import regret_by_outcome
 from grpolab.validate.study.summary import label
 
 _MAIN = ("final_pass_at_1", "final_pass_at_10")
@@ -31,6 +32,12 @@ def standings(outcome: str) -> str:
             for r in rows
         ),
     )  # fmt: skip
+
+
+def outcomes() -> str:
+    """Regret of every predictor under every outcome."""
+    columns, lines = regret_by_outcome(load("full.json")["shootout"]["standings"])
+    return table(columns, lines)
 
 
 def truth() -> str:
@@ -147,5 +154,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "starts": starts,
     "transfer-family": lambda: transfer("family"),
     "transfer-task": lambda: transfer("task"),
+    "outcomes": outcomes,
     "truth": truth,
 }

@@ -39,6 +39,9 @@ WeightDecay = Annotated[float, typer.Option(help="Decoupled; see --decay-to.")]
 DecayTo = Annotated[str, typer.Option(help="zero, or start: the weights of MODEL.")]
 MaxGradNorm = Annotated[float, typer.Option(help="Gradients are scaled down to this norm.")]
 LoraRank = Annotated[int, typer.Option(min=0, help="Train an adapter of this rank; 0: all.")]
+RolloutsEvery = Annotated[
+    int, typer.Option(min=0, help="Keep the rollouts of every N-th step; 0: of none.")
+]
 SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
 Keep = Annotated[int, typer.Option(min=0, help="Newest checkpoints kept; 0: all.")]
 EvalEvery = Annotated[int, typer.Option(min=0, help="Steps between evaluations; 0: none.")]
@@ -48,7 +51,7 @@ TrainSplit = Annotated[
     str, typer.Option(help="Split to train on; empty: rl of a built-in task, train of a data set.")
 ]
 BatchRows = Annotated[
-    int, typer.Option(min=0, help="trl: rollouts at once in the loss, per process; 0: all.")
+    int, typer.Option(min=0, help="Rollouts at once in the loss, per process; 0: all.")
 ]
 VllmMemory = Annotated[
     float, typer.Option(help="trl: share of the GPU for sampling by vLLM; 0: transformers.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,7 @@ def train(
     unsafe: opt.Unsafe = False,
     chat: opt.Chat = False,
     seed: opt.Seed = 0,
+    rollouts_every: choose.RolloutsEvery = 1,
     save_every: choose.SaveEvery = 50,
     keep: choose.Keep = 0,
     eval_every: choose.EvalEvery = 0,
@@ -96,12 +98,12 @@ def train(
             batch_rows=batch_rows, vllm_memory=vllm_memory, save_every=save_every, keep=keep,
             held_out=held_out, eval_samples=eval_samples,
         )  # fmt: skip
-        run = _run(job, named, out)
+        run = _run(job, named, out, rollouts_every=rollouts_every)
     if run is not None:
         _report(run, as_json=as_json)
 
 
-def _run(job: TrainJob, task: dict[str, Any], out: Path) -> RunDir | None:
+def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int) -> RunDir | None:
     """Train to the end; the finished run in the process that writes it."""
     from grpolab.progress import ProgressBar
     from grpolab.validate.training.faults import BrokenRun
@@ -112,6 +114,7 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path) -> RunDir | None:
     check_job(job)
     first = is_first_process()
     run = open_run(out, manifest(job, task=task)) if first else RunDir(out)
+    run = replace(run, rollouts_every=rollouts_every)
     if is_finished(job, run):
         return run if first else None
     if not first:

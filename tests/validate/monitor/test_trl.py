@@ -146,7 +146,7 @@ def test_two_processes_count_groups_that_are_cut(tmp_path):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     script = Path(__file__).parent / "trl_runs.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
-               "--master_port=29517", str(script), str(tmp_path)]  # fmt: skip
+               "--standalone", str(script), str(tmp_path)]  # fmt: skip
     subprocess.run(command, check=True, env=env, capture_output=True, timeout=120)
     steps, groups = (tmp_path / "rank0.txt").read_text().split()
     assert (tmp_path / "rank1.txt").read_text() == f"{steps} {groups}"

@@ -88,13 +88,19 @@ def test_missing_verdicts_are_counted_and_not_wrong(trainer, job, flaky, tmp_pat
     assert sum(log.num_missing for log in found.steps) > 0
 
 
-def test_trl_in_small_batches_is_trl_at_once(job, tmp_path):
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_small_batches_are_all_at_once(trainer, job, folders, tmp_path):
     """Same rollouts, gradients added up in four parts: the same first update."""
-    job = dataclasses.replace(job, trainer="trl", config=dataclasses.replace(CONFIG, steps=1))
+    acts = {"beta": 0.5, "entropy_coef": 0.1, "inner_epochs": 3} if trainer == "own" else {}
+    config = dataclasses.replace(CONFIG, steps=1, **acts)
+    job = dataclasses.replace(job, trainer=trainer, config=config, reference=str(folders / "other"))
     at_once = play(job, tmp_path / "a", steps=(1,))
     parts = play(dataclasses.replace(job, batch_rows=4), tmp_path / "b", steps=(1,))
     assert torch.allclose(weights(at_once.final), weights(parts.final), atol=1e-5)
     assert not torch.allclose(weights(at_once.final), weights(job.model), atol=1e-4)
+    whole, cut = (read_run(run.path).steps[0] for run in (at_once, parts))
+    for name in ("loss", "grad_norm", "kl", "clip_low", "clip_high"):
+        assert getattr(cut, name) == pytest.approx(getattr(whole, name), rel=1e-4, abs=1e-6)
 
 
 def test_an_adapter_is_trained_and_the_rest_is_not(job, tmp_path):
@@ -180,7 +186,7 @@ def test_spoilt_weights_are_not_saved(trainer, job, tmp_path, monkeypatch):
 def test_a_full_memory_is_one_line_and_loses_nothing(job, tmp_path, monkeypatch):
     run = play(dataclasses.replace(job, config=CONFIG), tmp_path / "r", steps=(2,))
     calls = {
-        "own": ("grpolab.validate.training.grpo.draw_groups", "lower -g"),
+        "own": ("grpolab.validate.training.grpo.draw_groups", "lower --batch-rows"),
         "allocator": ("grpolab.validate.training.grpo.draw_groups", "out of memory"),
     }
     errors = {
@@ -212,7 +218,7 @@ def test_a_full_memory_is_one_line_and_loses_nothing(job, tmp_path, monkeypatch)
         ({"trainer": "rllib"}, "own or trl"),
         ({"config": {"prompts_per_step": 13}}, "12 prompts are fewer"),
         ({"chat": True}, "own loop takes text"),
-        ({"batch_rows": 4}, "need --trainer trl"),
+        ({"vllm_memory": 0.3}, "needs --trainer trl"),
         ({"trainer": "trl", "config": {"dynamic_sampling": "matched"}}, "dynamic_sampling"),
         ({"trainer": "trl", "config": {"rule": RLOO}}, "rloo"),
         ({"trainer": "trl", "config": {"decay_to": "start", "weight_decay": 1.0}}, "decay_to"),

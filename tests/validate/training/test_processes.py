@@ -10,8 +10,8 @@ pytest.importorskip("trl")
 
 
 def launch(*args):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m",
-               "grpolab", *map(str, args)]  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node",
+               "2", "-m", "grpolab", *map(str, args)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

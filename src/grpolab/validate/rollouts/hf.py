@@ -235,7 +235,8 @@ def rollout(
             model, tokenizer, prompts=[p.text for p in chunk], num_samples=num_samples,
             law=law, generator=generator,
         )  # fmt: skip
-        parts.append(_rows(task, tokenizer, chunk, sampled, group_size))
+        texts = completion_texts(tokenizer, sampled)
+        parts.append(rollout_columns(task, chunk, sampled, texts, group_size=group_size))
         done += len(chunk)
         progress(done / len(prompts))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -251,13 +252,15 @@ def rollout(
     )
 
 
-def _rows(
-    task: Task, tokenizer: Any, prompts: Sequence[Prompt], sampled: Sampled, group_size: int
-) -> dict[str, np.ndarray[Any, Any]]:
-    texts = completion_texts(tokenizer, sampled)
+def rollout_columns(
+    task: Task, prompts: Sequence[Prompt], sampled: Sampled, texts: Sequence[str], *,
+    group_size: int,
+) -> dict[str, np.ndarray[Any, Any]]:  # fmt: skip
+    """Judge completions, and put down what `Rollouts` keeps of them."""
     n = len(texts) // len(prompts)
     mask = sampled.mask
     tokens = mask.sum(dim=1)
+    known = {text: text_hash(text) for text in set(texts)}
     return {
         "prompt_id": np.repeat([p.id for p in prompts], n),
         "group": np.tile(np.arange(n) // group_size, len(prompts)),
@@ -266,5 +269,5 @@ def _rows(
         "truncated": (~sampled.ended).cpu().numpy(),
         "entropy": (sampled.entropy.sum(dim=1) / tokens).cpu().numpy().astype(np.float64),
         "logprob": sampled.logprob.sum(dim=1).cpu().numpy().astype(np.float64),
-        "text_hash": np.array([text_hash(t) for t in texts], dtype=np.int64),
+        "text_hash": np.array([known[t] for t in texts], dtype=np.int64),
     }

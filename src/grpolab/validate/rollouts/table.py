@@ -54,7 +54,7 @@ class Rollouts:
     sampling law along the completion; ``logprob`` the sum of the log-probabilities of its tokens
     under that law, so ``-logprob`` is an unbiased estimate of the sequence entropy. ``entropy`` is
     NaN where the engine has no full distribution; see `entropies`. ``token_hash`` tells completions
-    apart that decode to one text; tables without it leave it None.
+    apart that decode to one text. It, ``text`` and the training ``step`` may be None.
     """
 
     prompt_id: IntArray  # [R]
@@ -67,6 +67,8 @@ class Rollouts:
     text_hash: IntArray  # [R]
     provenance: Provenance = field(default_factory=Provenance)
     token_hash: IntArray | None = None  # [R]
+    text: npt.NDArray[np.object_] | None = None  # [R]
+    step: IntArray | None = None  # [R]
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -166,8 +168,9 @@ class Rollouts:
 
         from grpolab.store import read_parquet
 
-        needed = [f.name for f in fields(cls) if f.name not in ("provenance", "token_hash")]
+        extra = ("token_hash", "text", "step")
+        needed = [f.name for f in fields(cls) if f.name not in ("provenance", *extra)]
         columns, meta = read_parquet(path, needed)
-        if "token_hash" in pq.read_schema(path).names:
-            columns |= read_parquet(path, ["token_hash"])[0]
+        there = pq.read_schema(path).names
+        columns |= read_parquet(path, [name for name in extra if name in there])[0]
         return cls(**columns, provenance=Provenance(**meta["provenance"]))

@@ -119,7 +119,8 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
                 "countdown/shift", "countdown/no-shift", "countdown/broad", "countdown/ample",
                 "programs/shift", "programs/ample",
             ),
-            grpo=GRPOConfig(steps=400, eval_every=50),
+            grpo=GRPOConfig(steps=400, eval_every=100),
+            quick_samples=64,
         ),
         "causes": replace(
             _DEFAULT,

@@ -30,6 +30,7 @@ from grpolab.validate.study.jobs import RESULT, ladder_key, pre_key, rl_key
 from grpolab.validate.tasks import Task, make_task
 
 EARLY_STEPS = 100
+PASS_KS = (1, 10, 64, 256)
 WINDOWS = ((0, 10), (10, 50), (50, 100))
 
 
@@ -84,10 +85,11 @@ def halves(table: Rollouts) -> tuple[GroupCounts, GroupCounts]:
     return counts.select(first), counts.select(~first)
 
 
-def _rates(table: Rollouts) -> dict[str, float]:
+def pass_rates(table: Rollouts) -> dict[str, float]:
+    """Mean pass@k over prompts for every k of `PASS_KS` that all prompts have the samples for."""
     totals = table.counts().by_prompt()
     n, c = totals.num_samples, totals.num_correct
-    ks = [k for k in (1, 10, 64, 256) if k <= n.min()]
+    ks = [k for k in PASS_KS if k <= n.min()]
     return {f"pass_at_{k}": float(np.mean(pass_at_k(n, c, k))) for k in ks}
 
 
@@ -115,7 +117,7 @@ def measure(table: Rollouts, greedy: Rollouts, *, group_size: int, nll: float) -
     """
     first, second = halves(table)
     return {
-        **_rates(table),
+        **pass_rates(table),
         "pass_at_g": _pass_at(table, group_size),
         "pass_at_64_extrapolated": _extrapolated(table, group_size),
         "greedy": float(greedy.reward.mean()),
@@ -187,7 +189,8 @@ def outcome(
     table = Rollouts.read(folder / "eval.parquet")
     evals = result["evals"]
     peaks = {}
-    for name in ("pass_at_1", "pass_at_10"):
+    names = [f"pass_at_{k}" for k in PASS_KS if f"pass_at_{k}" in evals[0]]
+    for name in names:
         series = [row[name] for row in evals]
         peaks[name] = {
             "start": series[0],
@@ -199,19 +202,19 @@ def outcome(
     return {
         "peak": peaks,
         "corrected_peak": corrected_peaks(folder, seed=seed),
-        "final": _rates(table),
+        "final": pass_rates(table),
         "final_token_entropy": float(table.entropy.mean()),
         "train_pass_at_1": float(Rollouts.read(folder / "train.parquet").reward.mean()),
         "by_class": {
-            label: _rates(table.select(labels == label)) for label in np.unique(labels).tolist()
+            label: pass_rates(table.select(labels == label)) for label in np.unique(labels).tolist()
         },
-        "curve": [{k: row[k] for k in ("step", "pass_at_1", "pass_at_10")} for row in evals],
+        "curve": [{k: row[k] for k in ("step", *names)} for row in evals],
         "mean_grad_norm": float(np.mean([row["grad_norm"] for row in result["steps"]])),
     }
 
 
 def corrected_peaks(folder: Path, *, seed: int) -> dict[str, float]:
-    """pass@1 and pass@10 at the best evaluation of a run, free of the winner's curse."""
+    """pass@k at the best evaluation of a run, free of the winner's curse."""
     table = read_counts(folder / "evals.parquet")
     steps = np.unique(table.step)
     order = np.lexsort((table.prompt_id, table.step))
@@ -219,7 +222,7 @@ def corrected_peaks(folder: Path, *, seed: int) -> dict[str, float]:
     samples = int(table.group_size.min())
     return {
         f"pass_at_{k}": corrected_peak(correct, samples, k=k, rng=seed, steps=steps).corrected
-        for k in (1, 10)
+        for k in PASS_KS
         if k <= samples
     }
 

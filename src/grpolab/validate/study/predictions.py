@@ -29,7 +29,7 @@ from grpolab.validate.tasks import Task, make_task
 
 OUTCOMES = (
     "final_pass_at_1", "final_pass_at_10", "final_pass_at_64", "corrected_peak_pass_at_1",
-    "corrected_peak_pass_at_10", "gain_pass_at_1",
+    "corrected_peak_pass_at_10", "corrected_peak_pass_at_64", "gain_pass_at_1",
 )  # fmt: skip
 Row = Mapping[str, Any]
 

@@ -35,12 +35,29 @@ def _shootout(found: Found) -> str:
     for outcome, rows in found.get("standings", {}).items():
         if outcome in ("final_pass_at_1", "final_pass_at_10"):
             parts.append(_standings(outcome, rows))
+    if "standings" in found:
+        columns, lines = regret_by_outcome(found["standings"])
+        caption = "Regret of choosing the start by each number, for every outcome."
+        parts.append(page.table(columns, lines, caption=caption))
     parts.append(_truth(found["truth"]))
     for leave_out, per_outcome in found.get("transfer", {}).items():
         parts.append(_transfer(leave_out, per_outcome))
     for family, outcomes in found["families"].items():
         parts.append(page.details(f"Family {family}", _family(outcomes)))
     return page.section("Which number before RL picks the start?", *parts)
+
+
+def regret_by_outcome(
+    standings: Mapping[str, Sequence[Found]],
+) -> tuple[list[str], list[list[Any]]]:
+    """Columns and lines of a table: regret of every predictor under every outcome."""
+    (first, *_), outcomes = standings.values(), list(standings)
+    cost = {o: {r["predictor"]: r["regret"] for r in standings[o]} for o in outcomes}
+    lines = [
+        [label(row["predictor"]), *(cost[o].get(row["predictor"]) for o in outcomes)]
+        for row in first
+    ]
+    return ["choose by", *map(label, outcomes)], lines
 
 
 def _standings(outcome: str, rows: Sequence[Found]) -> str:

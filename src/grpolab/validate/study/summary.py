@@ -63,13 +63,15 @@ METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
             for what in ("zero_std", "variance")
             for name in FORECASTS
         },
-        "peak_pass_at_1": _get("post", "peak", "pass_at_1", "peak"),
-        "peak_pass_at_10": _get("post", "peak", "pass_at_10", "peak"),
-        "corrected_peak_pass_at_1": _get("post", "corrected_peak", "pass_at_1"),
-        "corrected_peak_pass_at_10": _get("post", "corrected_peak", "pass_at_10"),
-        "final_pass_at_1": _get("post", "final", "pass_at_1"),
-        "final_pass_at_10": _get("post", "final", "pass_at_10"),
-        "final_pass_at_64": _get("post", "final", "pass_at_64"),
+        **{
+            f"{name}_pass_at_{k}": _get("post", *path)
+            for k in (1, 10, 64)
+            for name, path in (
+                ("peak", ("peak", f"pass_at_{k}", "peak")),
+                ("corrected_peak", ("corrected_peak", f"pass_at_{k}")),
+                ("final", ("final", f"pass_at_{k}")),
+            )
+        },
         "gain_pass_at_1": _gain("pass_at_1"),
         "gain_pass_at_10": _gain("pass_at_10"),
         "train_pass_at_1": _get("post", "train_pass_at_1"),

@@ -26,7 +26,11 @@ from grpolab.validate.study.jobs import (
     job_seed,
     ladder_key,
 )
+from grpolab.validate.study.measure import pass_rates
 from grpolab.validate.tasks import Prompt, Task, make_task
+
+AFTER_PROMPTS = 512
+"""Most training prompts that are answered once more after RL."""
 
 
 def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: Progress) -> None:
@@ -210,7 +214,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
                 group_size=config.quick_samples, law=asked, seed=seed + 1,
             )  # fmt: skip
             curve.append(table)
-            return quick_measure(table)
+            return {**pass_rates(table), "token_entropy": float(table.entropy.mean())}
 
         run = train_grpo(
             model, tokenizer, task=task, prompts=prompts, config=grpo, seed=seed,
@@ -221,7 +225,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
         write_counts(out / "evals.parquet", _curve(curve, [step for step, _ in run.evals]))
         for name, asked_prompts, n in (
             ("eval", held_out, config.num_samples),
-            ("train", rl_prompts(task, job.regime)[:512], config.grpo.group_size),
+            ("train", rl_prompts(task, job.regime)[:AFTER_PROMPTS], config.grpo.group_size),
         ):
             table = rollout(
                 model, tokenizer, task=task, prompts=asked_prompts, num_samples=n,
@@ -256,19 +260,6 @@ def _curve(tables: Sequence[Rollouts], steps: Sequence[int]) -> GroupCounts:
         prompt_id=np.concatenate([c.prompt_id for c in counts]),
         step=np.repeat(steps, [len(c) for c in counts]),
     )
-
-
-def quick_measure(table: Rollouts) -> dict[str, float]:
-    """The few numbers that the evaluation schedule keeps: pass@1, pass@10, token entropy."""
-    from grpolab.theory import pass_at_k
-
-    totals = table.counts().by_prompt()
-    tenth = pass_at_k(totals.num_samples, totals.num_correct, 10)
-    return {
-        "pass_at_1": float(totals.rate.mean()),
-        "pass_at_10": float(np.mean(tenth)),
-        "token_entropy": float(table.entropy.mean()),
-    }
 
 
 def _force(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:

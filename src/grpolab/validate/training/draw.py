@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.rollouts.hf import completion_texts, judge, sample
-from grpolab.validate.rollouts.table import SamplingLaw
+from grpolab.validate.rollouts.hf import completion_texts, rollout_columns, sample
+from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
 from grpolab.validate.training.batches import Batch
 from grpolab.validate.training.config import GRPOConfig
 
@@ -31,6 +31,7 @@ class Draw(NamedTuple):
     advantage: FloatArray  # [M * g]
     entropy: float
     frac_truncated: float
+    rollouts: Rollouts | None = None  # [M * g], as they were judged
 
     @property
     def has_spread(self) -> BoolArray:
@@ -49,6 +50,7 @@ class Draw(NamedTuple):
             num_correct=self.num_correct[groups],
             group_size=self.group_size[groups],
             advantage=self.advantage[rows],
+            rollouts=None if self.rollouts is None else self.rollouts.select(rows),
         )
 
 
@@ -71,7 +73,10 @@ def draw_groups(
         model, tokenizer, prompts=[p.text for p in prompts], num_samples=g, law=law, generator=rng
     )
     texts = completion_texts(tokenizer, sampled)
-    reward = np.array(judge(task, prompts, texts), dtype=np.float64).reshape(-1, g)
+    columns = rollout_columns(task, prompts, sampled, texts, group_size=g)
+    columns["group"] = np.repeat(np.arange(len(prompts)), g)
+    rollouts = Rollouts(**columns, text=np.array(texts, dtype=object))  # type: ignore[arg-type]
+    reward = rollouts.reward.reshape(-1, g)
     seen = ~np.isnan(reward)
     num_correct = np.nansum(reward, axis=1).astype(np.int64)
     size = seen.sum(axis=1)
@@ -86,7 +91,7 @@ def draw_groups(
     )
     entropy = float(sampled.entropy.sum() / sampled.mask.sum())
     cut = 1.0 - float(sampled.ended.float().mean())
-    return Draw(batch, num_correct, size, advantage, entropy, cut)
+    return Draw(batch, num_correct, size, advantage, entropy, cut, rollouts)
 
 
 def merge(draws: Sequence[Draw], *, pad: int) -> Draw:
@@ -123,4 +128,18 @@ def merge(draws: Sequence[Draw], *, pad: int) -> Draw:
         np.concatenate([draw.advantage for draw in draws]),
         float(np.average([draw.entropy for draw in draws], weights=weight)),
         float(np.average([draw.frac_truncated for draw in draws], weights=weight)),
+        _joined([draw.rollouts for draw in draws if draw.rollouts is not None]),
     )
+
+
+def _joined(tables: Sequence[Rollouts]) -> Rollouts | None:
+    """Several tables as one, their groups numbered through."""
+    if not tables:
+        return None
+    columns = {
+        name: np.concatenate([table.columns[name] for table in tables])
+        for name in tables[0].columns
+    }
+    before = np.cumsum([0, *(table.group.max() + 1 for table in tables[:-1])])
+    columns["group"] += np.repeat(before, [len(table) for table in tables])
+    return Rollouts(**columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class GRPOLoop:
     """A run of GRPO that is advanced step by step, and can be stopped and taken up again.
 
-    Trains ``model`` in place. Raises ValueError when ``beta`` > 0 and no reference model is given.
+    Trains ``model`` in place; at most ``batch_rows`` rollouts (0: all) go through the loss at once,
+    which changes memory and not the gradient. Raises ValueError when ``beta`` > 0 and no reference
+    model is given.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class GRPOLoop:
         config: GRPOConfig,
         seed: int,
         reference: Any = None,
+        batch_rows: int = 0,
     ) -> None:
         import torch
 
@@ -52,6 +55,7 @@ class GRPOLoop:
         self.step = 0
         self._model, self._tokenizer, self._task = model, tokenizer, task
         self._prompts, self._config, self._reference = prompts, config, reference
+        self._batch_rows = batch_rows
         self._sampler = torch.Generator(device=model.device).manual_seed(seed)
         self._order = np.random.default_rng(seed)
         to_zero = config.weight_decay if config.decay_to == "zero" else 0.0
@@ -77,7 +81,7 @@ class GRPOLoop:
                 share = len(kept.num_correct) / len(drawn.num_correct)
         parts, norm = update(
             self._model, self._optimiser, draw=kept, config=self._config, task=self._task,
-            reference=self._reference, scale=share,
+            reference=self._reference, scale=share, batch_rows=self._batch_rows,
         )  # fmt: skip
         self._decay_to_start()
         self._schedule.step()
@@ -165,7 +169,7 @@ def train_grpo(
     while loop.step < config.steps:
         if evaluate is not None and loop.step % config.eval_every == 0:
             run.evals.append((loop.step, evaluate(loop.step)))
-        run.records.append(loop.advance())
+        run.records.append(loop.advance()._replace(rollouts=None))
         progress(loop.step / config.steps)
     if evaluate is not None:
         run.evals.append((config.steps, evaluate(config.steps)))
@@ -181,39 +185,39 @@ def update(
     task: Task,
     reference: Any = None,
     scale: float = 1.0,
+    batch_rows: int = 0,
 ) -> tuple[LossParts, float]:
     """``inner_epochs`` optimiser steps on one draw; the parts and gradient norm of the last.
 
-    The token weights are those of the whole batch times ``scale``. With nothing left to learn from
-    the optimiser still steps on a zero gradient: its momentum moves the weights, as it does for a
-    trainer that skips nothing.
+    The token weights are those of the whole batch times ``scale``, so the gradient is the same
+    however many rows, at most ``batch_rows`` (0: all), go through the model at once. With nothing
+    left to learn from the optimiser still steps on a zero gradient: its momentum moves the weights,
+    as it does for a trainer that skips nothing.
     """
     import torch
 
-    batch, advantage, weight, share = _terms(draw, config, task.max_new_tokens)
-    weight = weight * scale
-    ref_logp = None
-    if config.beta > 0 and len(advantage):
-        with torch.no_grad():
-            ref_logp = completion_logprobs(reference, batch, temperature=config.temperature)
-    old_logp: torch.Tensor | None = None
+    pieces = list(_terms(draw, config, task.max_new_tokens).pieces(batch_rows))
+    fixed = [_reference(reference, piece.batch, config) for piece in pieces]
+    old: list[torch.Tensor] = []
     for _ in range(config.inner_epochs):
         optimiser.zero_grad(set_to_none=False)
-        if len(advantage) == 0:
-            zero = weight.new_zeros(())
-            parts = LossParts(zero, zero, zero, zero)
+        if not pieces:
             _ensure_gradients(model)
-        else:
-            logp, entropy = _policy(model, batch, config)
-            old_logp = logp.detach() if old_logp is None else old_logp
+        total = LossParts(*torch.zeros(4, device=model.device))
+        for i, piece in enumerate(pieces):
+            logp, entropy = _policy(model, piece.batch, config)
+            if len(old) == i:
+                old.append(logp.detach())
             parts = grpo_loss(
-                logp, old_logp=old_logp, ref_logp=ref_logp, entropy=entropy, advantage=advantage,
-                weight=weight, share=share, config=config,
+                logp, old_logp=old[i], ref_logp=fixed[i], entropy=entropy,
+                advantage=piece.advantage, weight=scale * piece.weight, share=piece.share,
+                config=config,
             )  # fmt: skip
             parts.loss.backward()  # type: ignore[no-untyped-call]
+            total = LossParts(*(a + b.detach() for a, b in zip(total, parts, strict=True)))
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimiser.step()
-    return parts, float(norm)
+    return total, float(norm)
 
 
 class _Terms(NamedTuple):
@@ -223,6 +227,13 @@ class _Terms(NamedTuple):
     advantage: torch.Tensor
     weight: torch.Tensor
     share: torch.Tensor
+
+    def pieces(self, rows: int) -> Iterator[_Terms]:
+        """At most ``rows`` at a time, 0 for all; nothing where there is no row."""
+        size = rows or len(self.advantage)
+        for start in range(0, len(self.advantage), size or 1):
+            part = slice(start, start + size)
+            yield _Terms(Batch(*(t[part] for t in self.batch)), *(t[part] for t in self[1:]))
 
 
 def _terms(draw: Draw, config: GRPOConfig, max_length: int) -> _Terms:
@@ -258,6 +269,16 @@ def _policy(
     return logprobs_and_entropy(model, batch, temperature=config.temperature)
 
 
+def _reference(reference: Any, batch: Batch, config: GRPOConfig) -> torch.Tensor | None:
+    """Log-probabilities under the reference model, where the KL term acts."""
+    import torch
+
+    if config.beta == 0:
+        return None
+    with torch.no_grad():
+        return completion_logprobs(reference, batch, temperature=config.temperature)
+
+
 def _ensure_gradients(model: Any) -> None:
     """Zero gradients where there are none yet: optimisers pass over parameters without one."""
     import torch
@@ -290,4 +311,4 @@ def _record(
         num_missing=int(len(draw.advantage) - draw.group_size.sum()),
     )
     ids = np.array([p.id for p in prompts], dtype=np.int64)
-    return StepRecord(log, draw.num_correct, draw.group_size, ids)
+    return StepRecord(log, draw.num_correct, draw.group_size, ids, draw.rollouts)

@@ -32,8 +32,9 @@ class TrainJob:
     """A run of ``trainer`` on a checkpoint folder or hub id.
 
     ``reference`` is the checkpoint of the KL term, empty for the model at the start. ``held_out``
-    prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. ``batch_rows``,
-    ``vllm_memory`` and ``chat`` are TRL's (see `TrlOptions`).
+    prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. At most
+    ``batch_rows`` rollouts (0: all) go through the loss at once. ``vllm_memory`` and ``chat`` are
+    TRL's (see `TrlOptions`).
     """
 
     model: str
@@ -85,8 +86,8 @@ def _check_own(job: TrainJob, processes: int) -> None:
         )
     if job.chat or any(prompt.messages for prompt in job.prompts):
         raise UserError("the own loop takes text prompts, not conversations: use --trainer trl")
-    if job.batch_rows or job.vllm_memory:
-        raise UserError("--batch-rows and --vllm-memory need --trainer trl")
+    if job.vllm_memory:
+        raise UserError("--vllm-memory needs --trainer trl")
 
 
 def _check_trl(job: TrainJob) -> None:
@@ -161,8 +162,9 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         _check_vocabulary(job, model.config, reference.config)
     train_own(
         model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
-        seed=job.seed, reference=reference, evaluate=_evaluator(job, model, tokenizer),
-        save_every=job.save_every, keep=job.keep, progress=progress,
+        seed=job.seed, reference=reference, batch_rows=job.batch_rows,
+        evaluate=_evaluator(job, model, tokenizer), save_every=job.save_every, keep=job.keep,
+        progress=progress,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import GroupCounts, IntArray
+from grpolab.validate.rollouts.table import Rollouts
 
 
 class StepLog(NamedTuple):
@@ -34,6 +35,7 @@ class StepRecord(NamedTuple):
     num_correct: IntArray
     group_size: IntArray  # rollouts with a verdict
     prompt_id: IntArray
+    rollouts: Rollouts | None = None  # all of the step, where they are kept
 
     @staticmethod
     def reward_stats(num_correct: IntArray, group_size: IntArray) -> tuple[float, float]:
@@ -68,7 +70,9 @@ class GRPORun:
         """
         size = np.concatenate([r.group_size for r in self.records])
         seen = size > 0
-        step = np.repeat([r.log.step for r in self.records], [len(r[1]) for r in self.records])
+        step = np.repeat(
+            [r.log.step for r in self.records], [len(r.num_correct) for r in self.records]
+        )
         return GroupCounts(
             np.concatenate([r.num_correct for r in self.records])[seen],
             size[seen],

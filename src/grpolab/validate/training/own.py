@@ -36,6 +36,7 @@ def train_own(
     config: GRPOConfig,
     seed: int,
     reference: Any = None,
+    batch_rows: int = 0,
     evaluate: Callable[[int], dict[str, Any]] | None = None,
     save_every: int = 100,
     keep: int = 0,
@@ -48,8 +49,9 @@ def train_own(
     checkpoints stay in both cases.
     """
     loop = GRPOLoop(
-        model, tokenizer, task=task, prompts=prompts, config=config, seed=seed, reference=reference
-    )
+        model, tokenizer, task=task, prompts=prompts, config=config, seed=seed,
+        reference=reference, batch_rows=batch_rows,
+    )  # fmt: skip
     good = last_checkpoint(run)
     if good is not None:
         loop.load_state_dict(_load(good))
@@ -103,6 +105,7 @@ def _load(folder: Path) -> dict[str, Any]:
 def _advice(run: RunDir, good: Path | None) -> str:
     start = f"from {good} as MODEL" if good else "again"
     return (
-        f"lower -g, --prompts-per-step or --max-new-tokens and start {start} with another --out,"
-        f" or take --trainer trl with --batch-rows (all of {run.path} is kept)"
+        f"lower --batch-rows and run the same command to go on in {run.path}; if sampling is what"
+        f" needs the memory, lower -g, --prompts-per-step or --max-new-tokens and start {start}"
+        " with another --out"
     )

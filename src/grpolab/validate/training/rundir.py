@@ -1,8 +1,9 @@
 """The folder of a training run, the same for every trainer; killed at any point, it goes on.
 
 ``run.json`` says what runs, ``steps.jsonl`` has one JSON object per step (appended and flushed),
-``evals.jsonl`` the evaluations, ``checkpoints`` what a later process goes on from, ``final`` the
-trained model and ``groups.parquet`` all groups, which ``grpolab audit`` reads.
+``rollouts`` a table of the completions per step, ``evals.jsonl`` the evaluations, ``checkpoints``
+what a later process goes on from, ``final`` the trained model and ``groups.parquet`` all groups,
+which ``grpolab audit`` reads.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
 
 KIND = "grpolab-train"
 RUN, STEPS, EVALS, GROUPS = "run.json", "steps.jsonl", "evals.jsonl", "groups.parquet"
+ROLLOUTS = "rollouts"
 _TABLES = ("num_correct", "group_size", "prompt_id")
 _FREE = ("versions", "model_path", "config.steps", "interventions")
 """Parts of a manifest that may change between the processes of one run."""
@@ -31,9 +33,13 @@ _FREE = ("versions", "model_path", "config.steps", "interventions")
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """An opened run folder, written by one process."""
+    """An opened run folder, written by one process.
+
+    The rollouts of every ``rollouts_every``-th step are kept, 0: of none.
+    """
 
     path: Path
+    rollouts_every: int = 1
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -53,6 +59,11 @@ class RunDir:
 
     def append(self, record: StepRecord) -> None:
         """Add a step at the end of ``steps.jsonl``, on disk before this returns."""
+        step, table = record.log.step, record.rollouts
+        if table is not None and self.rollouts_every and step % self.rollouts_every == 0:
+            info = _provenance(self.manifest, num_missing=record.log.num_missing)
+            named = replace(table, provenance=info, step=np.full(len(table), step))
+            named.write(self.path / ROLLOUTS / f"step-{step:06d}.parquet")
         _append(self.path / STEPS, step_row(record))
 
     def append_eval(self, step: int, found: Mapping[str, Any]) -> None:
@@ -66,6 +77,9 @@ class RunDir:
             if path.is_file():
                 rows = [row for row in _rows(path) if row["step"] < step]
                 write_text(path, "".join(_line(row) for row in rows))
+        for table in (self.path / ROLLOUTS).glob("step-*.parquet"):
+            if number(table.with_suffix("")) >= step:
+                table.unlink()
 
     def finish(self) -> GroupCounts:
         """Write all groups as ``groups.parquet``."""
@@ -140,15 +154,20 @@ def counts_of(path: Path) -> GroupCounts:
     run, manifest = read_run(path), read_json(path / RUN)
     if not any(record.group_size.any() for record in run.records):
         raise UserError(f"{path}: no group with a verdict yet")
-    config = manifest["config"]
-    provenance = Provenance(
+    missing = sum(record.log.num_missing for record in run.records)
+    return replace(run.counts(), provenance=_provenance(manifest, num_missing=missing))
+
+
+def _provenance(manifest: Mapping[str, Any], *, num_missing: int) -> Provenance:
+    return Provenance(
         source=manifest["model"],
-        sampling={"temperature": config["temperature"], "trainer": manifest["trainer"]},
+        sampling={
+            "temperature": manifest["config"]["temperature"], "trainer": manifest["trainer"]
+        },
         seed=manifest["seed"],
         versions=manifest["versions"],
-        num_missing=sum(record.log.num_missing for record in run.records),
-    )
-    return replace(run.counts(), provenance=provenance)
+        num_missing=num_missing,
+    )  # fmt: skip
 
 
 def keep_last(folder: Path, pattern: str, *, keep: int) -> None:
@@ -210,6 +229,7 @@ def _record(row: Mapping[str, Any], path: Path) -> StepRecord:
 
     try:
         log = StepLog(**{name: value(name) for name in StepLog._fields})
-        return StepRecord(log, *(np.array(row[name], dtype=np.int64) for name in _TABLES))
+        correct, size, ids = (np.array(row[name], dtype=np.int64) for name in _TABLES)
+        return StepRecord(log, correct, size, ids)
     except (KeyError, TypeError, ValueError) as err:
         raise UserError(f"{path}: step {row.get('step')} is not complete ({err})") from None

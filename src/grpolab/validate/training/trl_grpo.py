@@ -12,6 +12,7 @@ import numpy as np
 
 from grpolab.errors import UserError, require
 from grpolab.validate.models.load import quiet_transformers
+from grpolab.validate.rollouts.engine import end_tokens
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.faults import check_finite, check_weights, training_errors
 from grpolab.validate.training.log import StepRecord
@@ -130,10 +131,13 @@ def make_trainer(
     recorder = Recorder(
         task, prompts, group_size=config.group_size, inner_epochs=config.inner_epochs,
         gather=gather_object,
+        ends=end_tokens(tokenizer, getattr(model, "generation_config", None)),
     )  # fmt: skip
 
-    def verdict(completions: Any, prompt_id: Any, **rest: Any) -> list[float | None]:
-        return recorder.reward(completions, prompt_id, **rest)
+    def verdict(
+        completions: Any, prompt_id: Any, completion_ids: Any, **_: Any
+    ) -> list[float | None]:
+        return recorder.reward(completions, prompt_id, completion_ids=completion_ids)
 
     name = model.config._name_or_path
     model.config._name_or_path = reference or name

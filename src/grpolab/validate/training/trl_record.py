@@ -10,11 +10,14 @@ import numpy as np
 
 from grpolab.theory.groups import IntArray
 from grpolab.validate.rollouts.judge import judge
+from grpolab.validate.rollouts.table import Rollouts, text_hash
 from grpolab.validate.training.log import StepLog, StepRecord
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Verifiable
 
+Row = tuple[int, float | None, int, bool, str]
+"""Prompt, verdict, number of tokens, whether it was cut off, text."""
 Gather = Callable[[list[Any]], list[Any]]
 
 
@@ -22,7 +25,8 @@ class Recorder:
     """Judges completions for TRL and puts groups and log lines of a step together.
 
     ``gather`` joins the lists of all processes in the order of their ranks (accelerate's
-    ``gather_object``): the rollouts of a group may lie on two of them.
+    ``gather_object``): the rollouts of a group may lie on two of them. A completion whose last
+    token is none of ``ends`` was cut off.
     """
 
     def __init__(
@@ -33,24 +37,39 @@ class Recorder:
         group_size: int,
         inner_epochs: int,
         gather: Gather,
+        ends: Sequence[int] = (),
     ) -> None:
         self._task = task
         self._by_id = {prompt.id: prompt for prompt in prompts}
         self._group_size, self._inner_epochs = group_size, inner_epochs
-        self._gather = gather
+        self._gather, self._ends = gather, frozenset(ends)
+        self._rollouts: Rollouts | None = None
         self._groups: tuple[IntArray, IntArray, IntArray] | None = None
         self._entropy = math.nan
         self._frac_truncated = math.nan
 
     def reward(
-        self, completions: Sequence[Any], prompt_id: Sequence[int], **_: Any
+        self,
+        completions: Sequence[Any],
+        prompt_id: Sequence[int],
+        *,
+        completion_ids: Sequence[Sequence[int]],
+        **_: Any,
     ) -> list[float | None]:
         """One verdict per completion, None where there is none; TRL's reward function."""
         asked = [self._by_id[int(i)] for i in prompt_id]
-        verdicts = judge(self._task, asked, [_text(c) for c in completions])
+        texts = [_text(c) for c in completions]
+        verdicts = judge(self._task, asked, texts)
         rewards = [None if verdict is None else float(verdict) for verdict in verdicts]
-        pairs = self._gather(list(zip((p.id for p in asked), rewards, strict=True)))
-        self._groups = group_rows(pairs, self._group_size)
+        rows = [
+            (prompt.id, reward, len(ids), not ids or ids[-1] not in self._ends, text)
+            for prompt, reward, ids, text in zip(
+                asked, rewards, completion_ids, texts, strict=True
+            )
+        ]  # fmt: skip
+        rows = self._gather(rows)
+        self._groups = group_rows([row[:2] for row in rows], self._group_size)
+        self._rollouts = rollout_table(rows, self._group_size)
         return rewards
 
     def record(self, logs: Mapping[str, Any], *, update: int) -> StepRecord | None:
@@ -81,7 +100,7 @@ class Recorder:
             frac_truncated=self._frac_truncated,
             num_missing=int(len(ids) * self._group_size - size.sum()),
         )
-        return StepRecord(log, correct, size, ids)
+        return StepRecord(log, correct, size, ids, self._rollouts)
 
 
 def group_rows(
@@ -98,6 +117,27 @@ def group_rows(
     reward = np.array([math.nan if r is None else r for _, r in pairs]).reshape(ids.shape)
     size = (~np.isnan(reward)).sum(axis=1)
     return np.nansum(reward, axis=1).astype(np.int64), size, ids[:, 0]
+
+
+def rollout_table(rows: Sequence[Row], group_size: int) -> Rollouts:
+    """Rows of contiguous groups as a table.
+
+    TRL hands a reward function no probabilities: entropy and logprob are NaN.
+    """
+    prompt, reward, length, cut, text = zip(*rows, strict=True)
+    known = {t: text_hash(t) for t in set(text)}
+    unknown = np.full(len(rows), math.nan)
+    return Rollouts(
+        prompt_id=np.array(prompt, dtype=np.int64),
+        group=np.arange(len(rows)) // group_size,
+        reward=np.array([math.nan if r is None else r for r in reward]),
+        num_tokens=np.array(length, dtype=np.int64),
+        truncated=np.array(cut, dtype=np.bool_),
+        entropy=unknown,
+        logprob=unknown,
+        text_hash=np.array([known[t] for t in text], dtype=np.int64),
+        text=np.array(text, dtype=object),
+    )
 
 
 def _text(completion: Any) -> str:
