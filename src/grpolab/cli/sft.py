@@ -33,6 +33,12 @@ def sft(
     warmup: choose.Warmup = 0,
     weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0,
     label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0,
+    pear: Annotated[
+        str, typer.Option(help="Weights of arXiv 2602.01058 by token, block or sequence.")
+    ] = "",
+    behaviour: Annotated[
+        str, typer.Option(help="pear: checkpoint that wrote the data; none: written by rule.")
+    ] = "",
     max_grad_norm: choose.MaxGradNorm = 1.0,
     lora_rank: choose.LoraRank = 0,
     held_out: Annotated[str, typer.Option(help="File of held-out rows, as --data.")] = "",
@@ -55,7 +61,7 @@ def sft(
     with input_errors():
         config = LadderConfig(
             _depths(depths), unit, batch_size, lr, warmup, weight_decay,  # type: ignore[arg-type]
-            label_smoothing, max_grad_norm, lora_rank,
+            label_smoothing, max_grad_norm, lora_rank, pear, behaviour,  # type: ignore[arg-type]
         )  # fmt: skip
     source = {"data": str(data), "held_out": held_out or held_out_frac, "seed": seed}
     ladder = _run(model, config, source, out=out, device=device, dtype=dtype, rows=batch_rows)

@@ -13,7 +13,7 @@ from grpolab.validate.tasks import make_task
 from grpolab.validate.training.batches import encode
 from grpolab.validate.training.faults import BrokenRun
 from grpolab.validate.training.rundir import open_run
-from grpolab.validate.training.sft import cross_entropy, sequence_nll
+from grpolab.validate.training.sft import cross_entropy, pear_loss, sequence_nll
 from grpolab.validate.training.sft_data import example, held_out_nll, load_examples, split_off
 from grpolab.validate.training.trl_sft import (
     KIND,
@@ -85,14 +85,21 @@ def test_a_stopped_ladder_goes_on(setup, tmp_path):
     assert torch.equal(weights(tmp_path / "a" / "depth-3"), weights(tmp_path / "b" / "depth-3"))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_loss_and_gradient_are_those_of_the_plain_loop(setup, smoothing, tmp_path):
-    """Mean over completion tokens, with smoothing, on one batch; the wrong smoothing differs."""
-    root, pairs = setup
+PLAIN_LOSSES = {
+    "": lambda model, tokenizer, pairs: cross_entropy(model, tokenizer, pairs),
+    "smoothing": lambda model, tokenizer, pairs: cross_entropy(
+        model, tokenizer, pairs, label_smoothing=0.2
+    ),
+    "pear": pear_loss,
+}
+
+
+def gradient(setup, out, config):
+    """Gradient of the ladder's training loss on one batch of 8."""
+    root, _ = setup
     model, tokenizer = load_model(root / "m")
     examples = load_examples(root / "demos.jsonl", tokenizer, context=64)[:8]
-    config = dataclasses.replace(CONFIG, label_smoothing=smoothing)
-    trainer = _trainer(model, tokenizer, run=open_run(tmp_path / "r", {"kind": KIND}),
+    trainer = _trainer(model, tokenizer, run=open_run(out, {"kind": KIND}),
                        train=examples, config=config, seed=0, device="cpu", dtype="float32",
                        batch_rows=0)  # fmt: skip
     width = max(len(row.input_ids) for row in examples)
@@ -104,13 +111,34 @@ def test_loss_and_gradient_are_those_of_the_plain_loop(setup, smoothing, tmp_pat
     trainer.model.train()
     number = (inputs["labels"] != -100).sum()
     trainer.compute_loss(trainer.model, inputs, num_items_in_batch=number).backward()
-    theirs = torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
-    for value in (0.0, 0.2):
-        again, _ = load_model(root / "m")
-        cross_entropy(again, tokenizer, pairs[:8], label_smoothing=value).backward()
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+
+
+def far(ours, theirs):
+    return float((ours - theirs).abs().max() / ours.abs().max())
+
+
+@pytest.mark.parametrize("loss", PLAIN_LOSSES)
+def test_loss_and_gradient_are_those_of_the_plain_loop(setup, loss, tmp_path):
+    """Mean over completion tokens on one batch; every other loss differs."""
+    root, pairs = setup
+    changes = {"smoothing": {"label_smoothing": 0.2}, "pear": {"pear": "token"}}
+    config = dataclasses.replace(CONFIG, **changes.get(loss, {}))
+    theirs = gradient(setup, tmp_path / "r", config)
+    for name, plain in PLAIN_LOSSES.items():
+        again, tokenizer = load_model(root / "m")
+        plain(again, tokenizer, pairs[:8]).backward()
         ours = torch.cat([p.grad.flatten() for p in again.parameters()])
-        gap = float((ours - theirs).abs().max() / ours.abs().max())
-        assert (gap < 1e-5) == (value == smoothing), (value, gap)
+        assert (far(ours, theirs) < 1e-5) == (name == loss), (name, far(ours, theirs))
+
+
+def test_data_that_the_model_wrote_itself_need_no_weights(setup, tmp_path):
+    """With the model as the writer every ratio is 1: a whole sequence is weighted by 1."""
+    itself = dataclasses.replace(CONFIG, pear="sequence", behaviour=str(setup[0] / "m"))
+    plain = gradient(setup, tmp_path / "a", CONFIG)
+    assert far(plain, gradient(setup, tmp_path / "b", itself)) < 1e-5
+    by_rule = dataclasses.replace(CONFIG, pear="sequence")
+    assert far(plain, gradient(setup, tmp_path / "c", by_rule)) > 0.1
 
 
 def test_held_out_loss_is_the_negative_log_likelihood(setup):
@@ -188,7 +216,8 @@ def test_a_bad_row_is_named(setup, row, message, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [{"depths": ()}, {"depths": (1, 1)}, {"depths": (0,)}, {"unit": "days"}, {"batch_size": 0},
-     {"label_smoothing": 1.0}, {"lr": -1.0}],
+     {"label_smoothing": 1.0}, {"lr": -1.0}, {"pear": "word"}, {"behaviour": "x"},
+     {"label_smoothing": 0.1, "pear": "token"}],
 )  # fmt: skip
 def test_bad_ladders_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):

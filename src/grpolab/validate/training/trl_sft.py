@@ -15,12 +15,14 @@ from typing import Any, Literal, get_args
 
 from grpolab.errors import UserError, require
 from grpolab.store import read_json, write_json
-from grpolab.validate.models.load import quiet_transformers
+from grpolab.validate.models.load import load_model, quiet_transformers
 from grpolab.validate.training.faults import check_finite, check_weights, training_errors
+from grpolab.validate.training.pear import PearConfig, PearLevel
 from grpolab.validate.training.policy import lora_config
 from grpolab.validate.training.processes import num_processes
 from grpolab.validate.training.rundir import RunDir, number
 from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
+from grpolab.validate.training.sft_loss import answer_logprobs, pear_loss, smoothed_loss
 from grpolab.validate.training.trl_grpo import last_trl_checkpoint
 
 KIND = "grpolab-sft"
@@ -33,7 +35,9 @@ class LadderConfig:
     """The ladder: depths in epochs or steps of AdamW at a constant rate after a warm-up.
 
     ``label_smoothing`` s trains on (1 - s) of the right token and s spread evenly over the
-    vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step.
+    vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step. ``pear`` is the
+    level of `PearConfig` by which tokens are weighted, empty for none, and ``behaviour`` the
+    checkpoint that wrote the data, empty for data written by rule.
     """
 
     depths: tuple[int, ...] = (1, 2, 4)
@@ -45,6 +49,8 @@ class LadderConfig:
     label_smoothing: float = 0.0
     max_grad_norm: float = 1.0
     lora_rank: int = 0
+    pear: PearLevel | Literal[""] = ""
+    behaviour: str = ""
 
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
@@ -58,6 +64,13 @@ class LadderConfig:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if self.pear and self.label_smoothing:
+            raise ValueError("label_smoothing and pear exclude each other")
+        if self.pear and self.pear not in get_args(PearLevel):
+            known = ", ".join(get_args(PearLevel))
+            raise ValueError(f"pear must be one of {known}, got {self.pear!r}")
+        if self.behaviour and not self.pear:
+            raise ValueError(f"behaviour {self.behaviour!r} needs pear")
 
     def steps(self, num_examples: int) -> dict[int, int]:
         """Depth by the step at which it is reached; an epoch's last batch may be short.
@@ -225,7 +238,7 @@ def _trainer(
         gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",
         ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
     )  # fmt: skip
-    trainer = _trainer_class(config.label_smoothing)(
+    trainer = _trainer_class(_loss(config, model, device=device, dtype=dtype))(
         model=model,
         args=arguments,
         train_dataset=datasets.Dataset.from_list([row._asdict() for row in train]),
@@ -248,9 +261,47 @@ def _rows(batch_size: int, batch_rows: int) -> tuple[int, int]:
     return rows, mine // rows
 
 
-def _trainer_class(smoothing: float) -> Any:
-    """SFTTrainer with decay of every weight, and label smoothing in training only."""
-    import torch
+Loss = Callable[[Any, Any], Any]
+"""Sum over the tokens of a batch: of the model's logits [N, L, V] and the inputs."""
+
+
+def _loss(config: LadderConfig, model: Any, *, device: str, dtype: str) -> Loss | None:
+    """The loss in training, None for TRL's own."""
+    if config.label_smoothing:
+        return lambda logits, inputs: smoothed_loss(
+            logits, inputs["labels"][:, 1:], label_smoothing=config.label_smoothing
+        )
+    if not config.pear:
+        return None
+    writer = None
+    if config.behaviour:
+        writer, _ = load_model(config.behaviour, device=device, dtype=dtype)
+        if writer.config.vocab_size != model.config.vocab_size:
+            raise UserError(
+                f"--behaviour {config.behaviour}: its vocabulary of {writer.config.vocab_size} is"
+                f" not the model's of {model.config.vocab_size}"
+            )
+    pear = PearConfig(config.pear)
+
+    def weighted(logits: Any, inputs: Any) -> Any:
+        import torch
+
+        target, theirs = inputs["labels"][:, 1:], None
+        if writer is not None:
+            with torch.no_grad():
+                theirs = answer_logprobs(_logits(writer, inputs), target)
+        return pear_loss(answer_logprobs(logits, target), target, config=pear, behaviour=theirs)
+
+    return weighted
+
+
+def _logits(model: Any, inputs: Any) -> Any:
+    known = {key: value for key, value in inputs.items() if key != "labels"}
+    return model(**known, use_cache=False).logits[:, :-1]
+
+
+def _trainer_class(loss: Loss | None) -> Any:
+    """SFTTrainer with decay of every weight, and a loss of ours in training only."""
     from trl import SFTTrainer
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
@@ -260,18 +311,12 @@ def _trainer_class(smoothing: float) -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, **rest: Any
         ) -> Any:
-            if not smoothing:
+            if loss is None:
                 return super().compute_loss(model, inputs, return_outputs, **rest)
-            target = inputs["labels"][:, 1:]
-            known = {key: value for key, value in inputs.items() if key != "labels"}
-            logits = model(**known, use_cache=False).logits[:, :-1].float()
-            total = torch.nn.functional.cross_entropy(
-                logits.flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum",
-                label_smoothing=smoothing,
-            )  # fmt: skip
+            total = loss(_logits(model, inputs), inputs)
             number = rest.get("num_items_in_batch")
             if number is None:
-                return total / (target != IGNORED).sum()
+                return total / (inputs["labels"][:, 1:] != IGNORED).sum()
             return total / number * self.accelerator.num_processes
 
     return Trainer
