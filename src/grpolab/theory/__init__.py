@@ -1,8 +1,5 @@
 """The exact room: what binary rewards in groups imply, without chance and without files."""
 
-from grpolab.theory._exchangeable import (
-    Exchangeable,
-)
 from grpolab.theory.advantage import (
     DR_GRPO,
     GRPO,
@@ -64,6 +61,9 @@ from grpolab.theory.drift import (
     flow,
     noisy_drift,
     one_step,
+)
+from grpolab.theory.exchangeable import (
+    Exchangeable,
 )
 from grpolab.theory.groups import (
     GroupCounts,

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from grpolab.theory import _check
-from grpolab.theory._exchangeable import Atoms, FiniteMixture, Model, stack_atoms
 from grpolab.theory._rising import log_all_miss
+from grpolab.theory.exchangeable import Atoms, FiniteMixture, Model, stack_atoms
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.probit import OneFactorProbit
 

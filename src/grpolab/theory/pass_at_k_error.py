@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from grpolab.theory import _check
-from grpolab.theory._exchangeable import Exchangeable
 from grpolab.theory._pmf import hypergeometric_pmf
+from grpolab.theory.exchangeable import Exchangeable
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
 

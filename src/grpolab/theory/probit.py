@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from grpolab.theory._exchangeable import Atoms, FiniteMixture
 from grpolab.theory._quadrature import unit_rule
 from grpolab.theory._root import find_root
+from grpolab.theory.exchangeable import Atoms, FiniteMixture
 from grpolab.theory.groups import FloatArray
 
 _ORDER = 16
