@@ -117,6 +117,43 @@ def write_counts(path: Path, counts: GroupCounts) -> None:
             scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def require_same_run(
+    path: Path, there: Any, wanted: Any, *, may_change: Sequence[str] = ()
+) -> None:
+    """UserError where two manifests of the run at ``path`` differ.
+
+    ``may_change`` names the leaves and branches, by dotted names, that are not compared.
+    """
+    before, now = flat(there), flat(jsonable(wanted))
+    differ = [
+        key
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+        and not any(key == name or key.startswith(f"{name}.") for name in may_change)
+    ]
+    if differ:
+        key = differ[0]
+        more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
+        raise UserError(
+            f"{path}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
+            " choose another --out"
+        )
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings under dotted names.
+
+    >>> flat({"a": {"b": 1}, "c": [2]})
+    {'a.b': 1, 'c': [2]}
+    """
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
 def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
     """Write columns of equal length with JSON metadata under the key ``grpolab``."""
     import pyarrow as pa

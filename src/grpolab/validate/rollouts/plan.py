@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpolab import __version__
 from grpolab.errors import UserError
-from grpolab.store import jsonable, read_json, write_json
+from grpolab.store import read_json, require_same_run, write_json
 from grpolab.validate.rollouts.engine import EngineInfo
 from grpolab.validate.rollouts.table import SamplingLaw
 
@@ -100,26 +100,4 @@ def open_run(out: Path, wanted: Mapping[str, Any]) -> None:
             raise UserError(f"{out}: not empty and not a rollout run; choose another --out")
         write_json(path, wanted)
         return
-    there, asked = _flat(read_json(path)), _flat(jsonable(wanted))
-    differ = [key for key in asked if key != _PATH and there.get(key) != asked[key]]
-    if differ:
-        key = differ[0]
-        more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
-        raise UserError(
-            f"{out}: holds another run: {key} was {there.get(key)!r}, now {asked[key]!r}{more};"
-            " choose another --out"
-        )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Leaves of nested mappings under dotted names.
-
-    >>> _flat({"a": {"b": 1}, "c": [2]})
-    {'a.b': 1, 'c': [2]}
-    """
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return found
+    require_same_run(out, read_json(path), wanted, may_change=(_PATH,))

@@ -19,7 +19,14 @@ from typing import Any
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.store import jsonable, read_json, write_counts, write_json, write_text
+from grpolab.store import (
+    jsonable,
+    read_json,
+    require_same_run,
+    write_counts,
+    write_json,
+    write_text,
+)
 from grpolab.theory.groups import GroupCounts, Provenance
 from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
 
@@ -104,19 +111,7 @@ def open_run(path: Path, manifest: Mapping[str, Any]) -> RunDir:
     there = read_json(path / RUN)
     if not isinstance(there, dict) or there.get("kind") != wanted["kind"]:
         raise UserError(f"{path}: not a run of this command; choose another --out")
-    before, now = flat(there), flat(wanted)
-    differ = [
-        key
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not _is_free(key)
-    ]
-    if differ:
-        key = differ[0]
-        more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
-        raise UserError(
-            f"{path}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
-            " choose another --out"
-        )
+    require_same_run(path, there, wanted, may_change=_FREE)
     write_json(path / RUN, wanted)
     return RunDir(path)
 
@@ -180,24 +175,6 @@ def keep_last(folder: Path, pattern: str, *, keep: int) -> None:
 def number(path: Path) -> int:
     """The number at the end of a name: 50 of ``step-50``."""
     return int(path.name.rpartition("-")[2])
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Leaves of nested mappings under dotted names.
-
-    >>> flat({"a": {"b": 1}, "c": [2]})
-    {'a.b': 1, 'c': [2]}
-    """
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def _is_free(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in _FREE)
 
 
 def _line(row: Mapping[str, Any]) -> str:
