@@ -1,5 +1,6 @@
 import math
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from grpolab.theory import (
     group_size_for,
     prob_zero_std,
 )
+from grpolab.theory.critical import ModelName
+from grpolab.theory.exchangeable import FiniteMixture, stack_atoms
 
 SIZES = [2, 3, 4, 5, 6, 8, 16, 32, 64]
 ALL_WRONG = [
@@ -173,3 +176,48 @@ def test_ten_thousand_pairs_in_a_second():
         took.append(time.process_time() - start)
     assert min(took) < 1.0
     assert np.isfinite(p).sum() > 5000
+
+
+class MirroredShock(MODELS["shock"]):
+    """The shock model with right and wrong exchanged."""
+
+    def __init__(self, *, mean, rho):
+        super().__init__(mean=1 - np.asarray(mean, dtype=float), rho=rho)
+
+    def prob_all_wrong(self, group_size):
+        return super().prob_all_right(group_size)
+
+    def prob_all_right(self, group_size):
+        return super().prob_all_wrong(group_size)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.63])
+def test_a_model_of_ones_own_needs_no_symmetry(rho):
+    mirrored = critical_p(8, rho=rho, model=MirroredShock)
+    assert mirrored == pytest.approx(1 - critical_p_upper(8, rho=rho, model="shock"), abs=1e-9)
+    assert critical_rho(8, model=MirroredShock) == pytest.approx(critical_rho(8, model="shock"))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_symmetric_is_what_it_says(name):
+    family = MODELS[name]
+    mean = np.linspace(0.01, 0.49, 25)
+    left = family(mean=mean, rho=0.3).prob_zero_std(8)
+    right = family(mean=1 - mean, rho=0.3).prob_zero_std(8)
+    assert np.allclose(left, right, rtol=1e-9) == family.symmetric
+
+
+def test_the_names_of_the_models_are_one_list():
+    from grpolab.cli.pstar import Model
+
+    assert [m.value for m in Model] == list(MODELS) == list(get_args(ModelName))
+
+
+def test_atoms_that_are_no_law_are_refused():
+    class Outside(FiniteMixture):
+        def atoms(self):
+            return stack_atoms((1 + 0 * self.mean, self.mean - 0.2, 1.2 - self.mean))
+
+    assert Outside(mean=0.3, rho=0.0).prob_all_wrong(2) == pytest.approx(0.81)
+    with pytest.raises(ValueError, match="no law of p"):
+        Outside(mean=0.1, rho=0.0).pmf(4)

@@ -49,7 +49,9 @@ def pstar(
 ) -> None:
     """Mean success rate p* below which more than a share FRAC of the groups has no signal.
 
-    With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts.
+    With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts,
+    whose success rates follow --model. The least and the largest p* are over all laws of the
+    success rates with this rho.
 
     Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
@@ -103,11 +105,13 @@ def _show(answer: dict[str, Any]) -> None:
         low, high = answer["band"]
         rows += [
             ("above this it is larger, too", answer["p_star_upper"]),
-            ("least p* under any model with this rho", low),
-            ("largest p* under any such model", high),
-            ("from this rho on it is larger at every mean", answer["critical_rho"]),
+            ("least p* under any law of p with this rho", low),
+            ("largest p* under any such law", high),
+            (f"{answer['model']}: no p* from this rho on", answer["critical_rho"]),
         ]
     print_table(title, ("", "value"), rows)
+    if any(value is None for _, value in rows):
+        typer.echo("-: there is none; the share is larger at every mean")
 
 
 def _draw(path: Path, answer: dict[str, Any]) -> None:

@@ -55,14 +55,15 @@ def derive_critical_p(
         raise ValueError(f"model must be one of {sorted(MODELS)}, got {model}")
     if event not in ("identical", "all-wrong"):
         raise ValueError(f"event must be identical or all-wrong, got {event}")
+    if group_size < 2 and event == "identical":
+        raise ValueError(f"group_size must be >= 2: rewards of one are alike, got {group_size}")
     if not 0 < frac < 1:
         raise ValueError(f"frac must lie in (0, 1), got {frac}")
 
     def silent_groups(mean: float, groups: int) -> float:
         law = MODELS[model](mean=mean, rho=rho)
         tally = tally_groups(law, group_size=group_size, num_groups=groups, seed=seed)
-        both = event == "identical" and group_size > 1
-        return float(tally[0] + tally[-1] if both else tally[0])
+        return float(tally[0] + tally[-1] if event == "identical" else tally[0])
 
     target = share_target(frac, number=num_groups, level=level)
     return invert_crossing(silent_groups, target, level)

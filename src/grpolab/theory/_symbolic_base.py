@@ -27,6 +27,8 @@ class Derivation:
     title: str
     steps: tuple[Step, ...]
     result: sp.Expr
+    scope: str = ""
+    """For which cases sympy proved it, or what the result leaves out; empty: as it stands."""
 
     @property
     def latex(self) -> str:
@@ -38,7 +40,8 @@ class Derivation:
         lines = [f"### {self.title}", "", f"`derive({self.name!r})`", ""]
         for step in self.steps:
             lines += [f"{step.text}:", "", f"$${sp.latex(step.expression)}$$", ""]
-        return "\n".join([*lines, "Result:", "", f"$$\\boxed{{{self.latex}}}$$", ""])
+        lines += ["Result:", "", f"$$\\boxed{{{self.latex}}}$$", ""]
+        return "\n".join([*lines, *([f"{self.scope}.", ""] if self.scope else [])])
 
 
 @dataclass(slots=True)
@@ -51,9 +54,9 @@ class Notes:
         """Write one step."""
         self.steps.append(Step(text, expression))
 
-    def done(self, name: str, title: str, result: sp.Expr) -> Derivation:
+    def done(self, name: str, title: str, result: sp.Expr, *, scope: str = "") -> Derivation:
         """Close the derivation."""
-        return Derivation(name, title, tuple(self.steps), result)
+        return Derivation(name, title, tuple(self.steps), result, scope)
 
 
 def prove(left: sp.Expr, right: sp.Expr) -> None:
@@ -64,3 +67,10 @@ def prove(left: sp.Expr, right: sp.Expr) -> None:
         if gap == 0:
             return
     raise ArithmeticError(f"not equal: {left} and {right}; the difference is {gap}")
+
+
+def prove_ratio(left: sp.Expr, right: sp.Expr) -> None:
+    """Raise ArithmeticError unless sympy reduces a ratio of binomial coefficients to one."""
+    ratio = sp.combsimp(left / right)
+    if ratio != 1:
+        raise ArithmeticError(f"not equal: {left} and {right}; the ratio is {ratio}")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sympy as sp
 
-from grpolab.theory._symbolic_base import Derivation, Notes, beta, eta, g, p, prove, t, z
+from grpolab.theory._symbolic_base import (
+    Derivation,
+    Notes,
+    beta,
+    eta,
+    g,
+    p,
+    prove,
+    prove_ratio,
+    t,
+    z,
+)
 from grpolab.theory._symbolic_static import K, binomial_mean
 
 SIGMOID = 1 / (1 + sp.exp(-z))
@@ -28,6 +39,10 @@ def expected_update() -> Derivation:
     notes.add("d log pi/dp is 1/p for a right rollout and -1/q for a wrong one; at g = 4", total)
     prove(sp.expand(sp.cancel(total)), sp.expand(rest))
     notes.add("which is the mean over the other g - 1 members", rest)
+    prove_ratio(sp.binomial(g, K) * K / g, sp.binomial(g - 1, K - 1))
+    prove_ratio(sp.binomial(g, K) * (g - K) / g, sp.binomial(g - 1, K))
+    notes.add("For any g, C(g, K) K/g and C(g, K) (g - K)/g count the others", sp.Tuple(
+        sp.binomial(g - 1, K - 1), sp.binomial(g - 1, K)))  # fmt: skip
     plus, minus = sp.Function("A^+"), sp.Function("A^-")
     result = sp.Sum(sp.binomial(g - 1, K) * p**K * (1 - p) ** (g - 1 - K)
                     * (plus(K + 1) - minus(K)), (K, 0, g - 1))  # fmt: skip
@@ -50,9 +65,12 @@ def estimator_weights() -> Derivation:
         notes.add(f"{name} at g = {size}: A+(K+1) - A-(K), and its mean", sp.Tuple(pull, weight))
     series = sum((1 - (1 - p) ** j) / sp.Integer(j) for j in range(1, size + 1))
     prove(sp.expand(sp.diff(series, p)), sp.expand(sp.cancel(pulls["MaxRL"][1])))
+    prove_ratio(sp.binomial(g - 1, K) * g / (K + 1), sp.binomial(g, K + 1))
     n = sp.Symbol("n", integer=True, positive=True)
     result = sp.Sum((1 - (1 - p) ** n) / n, (n, 1, g))
-    return notes.done("estimator_weights", "Objective of MaxRL", result)
+    return notes.done("estimator_weights", "Objective of MaxRL", result,
+                      scope="The pulls A+(K+1) - A-(K) follow from the rules by hand; the means and"
+                      " the derivative of the objective were proved at g = 5")  # fmt: skip
 
 
 def contrast() -> Derivation:
@@ -119,7 +137,9 @@ def tabular_drift() -> Derivation:
     notes.add("Share s of a right response moves by", sp.Symbol("m_g") * sp.Symbol("s")
               * (sp.Symbol("s") - sp.Symbol("C_c")))  # fmt: skip
     result = sp.Symbol("m_g") * (sp.Symbol("C_c") + sp.Symbol("C_i"))
-    return notes.done("tabular_drift", "Drift of logit p, tabular softmax", result)
+    return notes.done("tabular_drift", "Drift of logit p, tabular softmax", result,
+                      scope="m_g is E[sigma]; C_c and C_i are the sums of squared shares inside the"
+                      " right and the wrong responses. Proved with two of each")  # fmt: skip
 
 
 def entropy_drift() -> Derivation:
@@ -162,7 +182,11 @@ def kl_optimum() -> Derivation:
     second = sp.series(kl, s, 0, 3).removeO()
     prove(second, p * (1 - p) / 2 * s**2)
     notes.add("KL(p_ref || optimum) for w = 1, s = 1/beta, to second order", sp.factor(second))
-    return notes.done("kl_optimum", "Optimum", best)
+    return notes.done("kl_optimum", "Optimum under an exact reverse KL", best,
+                      scope="w is the update weight at the optimum and o the odds of p_ref. A"
+                      " sampled KL term has this optimum if its gradient is that of the reverse KL:"
+                      " k3 with the importance ratio does, k3 alone pulls along the forward KL, and"
+                      " k1 alone does not pull at all")  # fmt: skip
 
 
 def adam_rare_gain() -> Derivation:
@@ -187,12 +211,18 @@ def small_p() -> Derivation:
         prove(sp.diff(std, p).subs(p, 0), sp.sqrt(size - 1))
         flat = binomial_mean(K * (size - K) / sp.Integer(size) ** 2, size)
         prove(sp.diff(flat, p).subs(p, 0), sp.Rational(size - 1, size))
-    notes.add("m_g and E[sigma^2] to first order", sp.Tuple(p * sp.sqrt(g - 1), p * (g - 1) / g))
+    notes.add(
+        "E[sigma] and E[sigma^2] to first order", sp.Tuple(p * sp.sqrt(g - 1), p * (g - 1) / g)
+    )
     start = sp.Symbol("z_0", real=True)
     time = sp.integrate(1 / (eta * sp.sqrt(g - 1) * sp.exp(z)), (z, start, sp.oo))
     result = sp.exp(-start) / (eta * sp.sqrt(g - 1))
     prove(time, result)
-    return notes.done("small_p", "Escape time from p_0 = exp(z_0), std scaling", result)
+    return notes.done("small_p", "Escape time, std scaling: leading order in small p_0 = exp(z_0)",
+                      result,
+                      scope="The drift near 0 was proved at g = 2, 5, 8. The integral runs on with"
+                      " that drift, where p is no longer small: at p_0 = 0.02 the exact time is"
+                      " longer, see `escape_time` and `verify escape`")  # fmt: skip
 
 
 DYNAMICS = (

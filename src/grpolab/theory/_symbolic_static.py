@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import sympy as sp
 
-from grpolab.theory._symbolic_base import Derivation, Notes, a, b, g, k, m, p, prove, rho, t
+from grpolab.theory._symbolic_base import (
+    Derivation,
+    Notes,
+    a,
+    b,
+    g,
+    k,
+    m,
+    p,
+    prove,
+    prove_ratio,
+    rho,
+    t,
+)
 
 K = sp.Symbol("K", nonnegative=True, integer=True)
 
@@ -67,12 +80,12 @@ def snr() -> Derivation:
     prove(mean**2 / variance, result)
     middle = sp.simplify((result / (4 * g * pq)).subs(p, sp.Rational(1, 2)))
     prove(middle, (g - 1) / 2)
-    notes.add("Over the bound 4 g pq at p = 1/2 it is", middle)
+    notes.add("At p = 1/2, in units of 4 g pq, it is", middle)
     return notes.done("snr", "Signal-to-noise ratio of one group", result)
 
 
 def update_weight() -> Derivation:
-    """w_g for g = 2..6 and its value at p = 0."""
+    """w_g, and its value at p = 0 for g = 2..6."""
     notes = Notes()
     for size in range(2, 7):
         sigma = sp.sqrt(K * (size - K)) / size
@@ -81,6 +94,9 @@ def update_weight() -> Derivation:
         prove(weight, shifted)
         prove(weight.subs(p, 0), sp.sqrt(size - 1))
         notes.add(f"E[sigma]/(pq) at g = {size}", sp.factor(sp.expand(shifted)))
+    counted = (g - 1) * sp.binomial(g - 2, K - 1)
+    prove_ratio(sp.binomial(g, K) * K * (g - K) / g, counted)
+    notes.add("For any g, term by term, C(g, K) K(g - K)/g is", counted)
     total = sp.Sum(sp.binomial(g - 2, K) * p**K * (1 - p) ** (g - 2 - K)
                    / sp.sqrt((K + 1) * (g - 1 - K)), (K, 0, g - 2))  # fmt: skip
     return notes.done("update_weight", "Weight of the std-normalised update", (g - 1) * total)
@@ -96,7 +112,8 @@ def zero_std_convex() -> Derivation:
     for size in range(2, 7):
         prove(sp.diff(share.subs(g, size), p, 2), result.subs(g, size))
     notes.add("(p^g)'' and, by the chain rule, the same at 1 - p", sp.diff(p**g, p, 2))
-    return notes.done("zero_std_convex", "Second derivative, positive for g >= 2", result)
+    return notes.done("zero_std_convex", "Second derivative of the zero-std share, g >= 2", result,
+                      scope="The term in 1 - p was checked at g = 2 to 6")  # fmt: skip
 
 
 def critical_p_all_wrong() -> Derivation:
@@ -163,7 +180,9 @@ def rate_given_mixed() -> Derivation:
     notes.add("at p -> 0", sp.Eq(sp.Symbol("limit"), 1 / g))
     for size in (3, 8):
         prove(sp.limit(result.subs(g, size), p, 0), sp.Rational(1, size))
-    return notes.done("rate_given_mixed", "Success rate seen through mixed groups", result)
+    return notes.done("rate_given_mixed", "Success rate seen through mixed groups", result,
+                      scope="Proved at g = 2, 3, 5, the limit at g = 3, 8; for any g it is the mean"
+                      " p less the all-right groups")  # fmt: skip
 
 
 def sandwich() -> Derivation:
@@ -191,7 +210,9 @@ def beta_binomial() -> Derivation:
     )
     prove(correlation, 1 / (1 + a + b))
     notes.add("Correlation of two rewards", correlation)
-    return notes.done("beta_binomial", "All-wrong share of the beta-binomial", ratio)
+    return notes.done("beta_binomial", "All-wrong share of the beta-binomial", ratio,
+                      scope="The Beta integral is taken as known; its product form was checked at"
+                      " g = 1, 2, 4")  # fmt: skip
 
 
 def common_source() -> Derivation:
@@ -213,7 +234,9 @@ def failure_shock() -> Derivation:
     prove(correlation, m * s / ((1 - s) * (1 - m)))
     result = rho * (1 - m) / (m + rho * (1 - m))
     prove(correlation.subs(s, result), rho)
-    return notes.done("failure_shock", "Share of struck groups", result)
+    return notes.done(
+        "failure_shock", "Share of struck groups that gives a correlation rho", result
+    )
 
 
 def copy_critical_rho() -> Derivation:
@@ -265,6 +288,11 @@ def pass_at_k() -> Derivation:
         )
         prove(fail, (1 - p) ** order)
         notes.add(f"E[C(n-c, k)/C(n, k)] at n = {n}, k = {order}", (1 - p) ** order)
+    n, c = sp.symbols("n c", positive=True, integer=True)
+    chance = sp.binomial(n, c) * sp.binomial(n - c, k) / sp.binomial(n, k)
+    prove_ratio(chance, sp.binomial(n - k, c))
+    notes.add("For any n and k, C(n, c) C(n-c, k)/C(n, k) is the weight of c among n - k samples,"
+              " which sum to 1", sp.binomial(n - k, c))  # fmt: skip
     return notes.done("pass_at_k", "Mean of the estimator", 1 - (1 - p) ** k)
 
 
@@ -276,7 +304,8 @@ def beta_tail() -> Derivation:
     result = sp.gamma(a + b) / sp.gamma(b) * k ** (-a)
     for order in (1, 2, 3):
         prove(sp.limit(sp.gammasimp((fail / result).subs(a, order)), k, sp.oo), 1)
-    return notes.done("beta_tail", "Large-k tail", result)
+    return notes.done("beta_tail", "1 - pass@k for p ~ Beta(a, b), leading order in 1/k", result,
+                      scope="The limit was proved at a = 1, 2, 3")  # fmt: skip
 
 
 STATIC = (

@@ -12,6 +12,7 @@ from scipy.special import digamma
 from grpolab.theory import _check
 from grpolab.theory._root import find_minimum, find_root
 from grpolab.theory.dependence import MODELS
+from grpolab.theory.exchangeable import Model
 from grpolab.theory.groups import FloatArray
 
 Event = Literal["identical", "all-wrong"]
@@ -24,7 +25,7 @@ def critical_p(
     group_size: npt.ArrayLike,
     *,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName = "beta-binomial",
+    model: ModelName | type[Model] = "beta-binomial",
     event: Event = "identical",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
@@ -33,7 +34,8 @@ def critical_p(
     ``identical`` asks for all rewards equal, ``all-wrong`` for none correct. group_size >= 1, rho
     in [0, 1] and frac in (0, 1) broadcast; at rho = 0 every model is the binomial, p* is a
     per-prompt quantity and all-wrong has ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over
-    prompts. Raises ValueError outside. arXiv 2606.18487 has g = 8, rho = 0; the rest derived here.
+    prompts. ``model`` may be a class of one's own. Raises ValueError outside. arXiv 2606.18487 has
+    g = 8, rho = 0; the rest derived here.
 
     >>> critical_p(8).round(6).item(), critical_p(2).item()
     (0.082996, 0.5)
@@ -47,7 +49,7 @@ def critical_p_upper(
     group_size: npt.ArrayLike,
     *,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName = "beta-binomial",
+    model: ModelName | type[Model] = "beta-binomial",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """The largest mean at which at most ``frac`` of the groups have identical rewards, or nan.
@@ -64,13 +66,13 @@ def critical_p_upper(
 def _threshold(
     group_size: npt.ArrayLike,
     rho: npt.ArrayLike,
-    model: str,
+    model: ModelName | type[Model],
     event: str,
     frac: npt.ArrayLike,
     *,
     upper: bool,
 ) -> FloatArray:
-    _check.choice("model", model, tuple(MODELS))
+    family = _family(model)
     _check.choice("event", event, _EVENTS)
     g, corr, share = np.broadcast_arrays(
         _check.whole("group_size", group_size),
@@ -79,30 +81,39 @@ def _threshold(
     )
 
     def excess(mean: FloatArray) -> FloatArray:
-        law = MODELS[model](mean=mean, rho=corr)
+        law = family(mean=mean, rho=corr)
         at = law.prob_all_wrong(g) if event == "all-wrong" else law.prob_zero_std(g)
         return _check.result(at - share)
 
-    best = np.ones(g.shape) if event == "all-wrong" else _safest(model, excess, g.shape)
+    best = np.ones(g.shape) if event == "all-wrong" else _safest(family, excess, g.shape)
     least = excess(best)
     touches = np.abs(least) <= _TANGENT
     root = find_root(excess, best, np.full(g.shape, 1.0 if upper else 0.0))
     return _check.result(np.where(touches, best, np.where(least < 0, root, np.nan)))
 
 
+def _family(model: ModelName | type[Model]) -> type[Model]:
+    """The class of a model named, or given."""
+    if isinstance(model, type):
+        return model
+    return MODELS[_check.choice("model", model, tuple(MODELS))]
+
+
 def _safest(
-    model: str, excess: Callable[[FloatArray], FloatArray], shape: tuple[int, ...]
+    family: type[Model], excess: Callable[[FloatArray], FloatArray], shape: tuple[int, ...]
 ) -> FloatArray:
-    """Mean with the fewest identical groups: 1/2 by symmetry, but for the shock model."""
-    if model != "shock":
+    """Mean with the fewest identical groups."""
+    if family.symmetric:
         return np.full(shape, 0.5)
-    return find_minimum(excess, np.zeros(shape), np.ones(shape))
+    half = np.full(shape, 0.5)
+    found = find_minimum(excess, np.zeros(shape), np.ones(shape))
+    return np.where(excess(half) <= excess(found), half, found)
 
 
 def critical_rho(
     group_size: npt.ArrayLike,
     *,
-    model: ModelName = "beta-binomial",
+    model: ModelName | type[Model] = "beta-binomial",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """rho_c: from this correlation on, ``P(zero std) >= frac`` at every mean; no p* exists above.
@@ -114,7 +125,7 @@ def critical_rho(
     >>> critical_rho([4, 8]).round(3).tolist()
     [0.447, 0.595]
     """
-    _check.choice("model", model, tuple(MODELS))
+    family = _family(model)
     g, share = np.broadcast_arrays(
         _check.whole("group_size", group_size),
         _check.within("frac", frac, 0.0, 1.0, ends="none"),
@@ -122,9 +133,9 @@ def critical_rho(
 
     def least_excess(rho: FloatArray) -> FloatArray:
         def excess(mean: FloatArray) -> FloatArray:
-            return _check.result(MODELS[model](mean=mean, rho=rho).prob_zero_std(g) - share)
+            return _check.result(family(mean=mean, rho=rho).prob_zero_std(g) - share)
 
-        return excess(_safest(model, excess, g.shape))
+        return excess(_safest(family, excess, g.shape))
 
     start = np.zeros(g.shape)
     at_start = least_excess(start)
@@ -139,7 +150,7 @@ def group_size_for(
     *,
     mean: npt.ArrayLike,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName = "beta-binomial",
+    model: ModelName | type[Model] = "beta-binomial",
     largest: int = 1_000_000,
 ) -> FloatArray:
     """The smallest g with ``P(mixed) >= share``; nan when no g up to ``largest`` reaches it.
@@ -150,13 +161,13 @@ def group_size_for(
     >>> group_size_for(0.5, mean=[0.083, 0.5, 0.0]).tolist()
     [8.0, 2.0, nan]
     """
-    _check.choice("model", model, tuple(MODELS))
+    family = _family(model)
     want, m, corr = np.broadcast_arrays(
         _check.within("share", share, 0.0, 1.0, ends="none"),
         _check.probability("mean", mean),
         _check.probability("rho", rho),
     )
-    law = MODELS[model](mean=m, rho=corr)
+    law = family(mean=m, rho=corr)
     low, high = np.ones(m.shape), np.full(m.shape, float(_check.one_whole("largest", largest)))
     # 1 - share may not be a float, and a share met exactly counts as met
     limit = (1.0 - want) * (1.0 + 4e-15)

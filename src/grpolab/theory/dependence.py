@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ class BetaBinomial(Model):
     >>> BetaBinomial(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.472
     """
+
+    symmetric: ClassVar[bool] = True
 
     @property
     def a(self) -> FloatArray:
@@ -103,6 +106,8 @@ class CopyAll(FiniteMixture):
     0.416
     """
 
+    symmetric: ClassVar[bool] = True
+
     def atoms(self) -> Atoms:
         """Atoms at 0, 1 and m."""
         m, rho = self.mean, self.rho
@@ -119,6 +124,8 @@ class CommonSource(FiniteMixture):
     >>> CommonSource(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.424
     """
+
+    symmetric: ClassVar[bool] = True
 
     @property
     def share(self) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,9 @@ class Exchangeable(Protocol):
         ...
 
 
+_SLACK = 1e-12  # what rounding may take a probability below 0
+
+
 class Atoms(NamedTuple):
     """A mixture over p: every field has shape [..., number of atoms]."""
 
@@ -54,6 +57,9 @@ class Atoms(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class Model:
     """Mean in [0, 1] and correlation in [0, 1], broadcast to one shape; ValueError outside."""
+
+    symmetric: ClassVar[bool] = False
+    """Whether P(zero std) is the same at mean m and 1 - m; then it is least at 1/2."""
 
     mean: FloatArray
     rho: FloatArray
@@ -90,20 +96,30 @@ class FiniteMixture(Model):
         """Weights, values of p and of 1 - p, shape [..., N]."""
         raise NotImplementedError
 
+    def _law(self) -> Atoms:
+        """The atoms; ValueError where they are no law of p."""
+        atoms = self.atoms()
+        if any(np.any(part < -_SLACK) for part in atoms):
+            raise ValueError(
+                f"{type(self).__name__} has no law of p in [0, 1] for mean {self.mean} and rho"
+                f" {self.rho}"
+            )
+        return atoms
+
     def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
         """``E[(1-p)^g]`` over the mixture."""
-        atoms = self.atoms()
+        atoms = self._law()
         return _mean_power(group_size, atoms.weight, atoms.q, atoms.p)
 
     def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
         """``E[p^g]`` over the mixture."""
-        atoms = self.atoms()
+        atoms = self._law()
         return _mean_power(group_size, atoms.weight, atoms.p, atoms.q)
 
     def pmf(self, group_size: int) -> FloatArray:
         """P(K = k), shape [..., g + 1]."""
         g = _check.one_whole("group_size", group_size)
-        weight, p, _ = self.atoms()
+        weight, p, _ = self._law()
         table = binomial_pmf(p.ravel(), g).reshape(*p.shape, g + 1)
         law: FloatArray = np.einsum("...n,...nk->...k", weight, table)
         return law

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -29,6 +30,8 @@ class OneFactorProbit(FiniteMixture):
     >>> OneFactorProbit(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.465
     """
+
+    symmetric: ClassVar[bool] = True
 
     @property
     def latent(self) -> FloatArray:

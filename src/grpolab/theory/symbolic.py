@@ -1,7 +1,8 @@
 """The formulas of this room derived in sympy, step by step.
 
-Not imported by ``grpolab.theory``: ``from grpolab.theory.symbolic import derive``. Every equality
-of a derivation is proved by sympy when the derivation runs, or it raises ArithmeticError.
+Not imported by ``grpolab.theory``: ``from grpolab.theory.symbolic import derive``. What a
+derivation says is proved by sympy when it runs, or it raises ArithmeticError; where sympy proves
+special cases only, its ``scope`` names them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ NAMES = tuple(_ALL)
 _HEAD = """\
 # The theory, derived
 
-Made by `grpolab.theory.symbolic.handbook()`; each equality below was proved by sympy while the page
-was written. Notation: g rollouts per prompt, K of them correct, p the success rate of a prompt, m
-the mean over prompts, rho the correlation of two rewards of a group, z = logit p, eta the learning
-rate.
+Made by `grpolab.theory.symbolic.handbook()`, which has sympy prove the results below while it
+writes them. Where it proves special cases only, or where something was taken from elsewhere, a line
+under the box says so. Notation: g rollouts per prompt, K of them correct, p the success rate of a
+prompt, q = 1 - p, m the mean over prompts, rho the correlation of two rewards of a group, sigma^2
+the ddof-0 variance of its rewards, z = logit p, eta the learning rate; A^+_K and A^-_K are the
+advantages of a right and a wrong rollout of a group with K right ones. What is counted, measured or
+simulated and not derived here is in [validation](validation.md).
 """
 
 
