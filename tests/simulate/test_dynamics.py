@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scipy.special import expit, logit
 
 from grpolab import theory
-from grpolab.simulate import derive_trap, log_slope, simulate_escape
+from grpolab.simulate import Options, derive_trap, log_slope, simulate_bernoulli, simulate_escape
+from grpolab.simulate.options import KLForm
 
 
 @pytest.mark.parametrize("rule", [theory.GRPO, theory.DR_GRPO])
@@ -78,3 +80,24 @@ def test_bad_input() -> None:
         derive_trap(8, load=0.0, num_chains=100, seed=0)
     with pytest.raises(ValueError, match="num_groups and num_chains"):
         derive_trap(8, load=0.1, num_chains=10, seed=0)
+
+
+def test_only_the_reverse_kl_keeps_hard_prompts_under_the_ceiling(scale: float) -> None:
+    """Played: k2 rests where the optimum is, k3 where its own balance is, k1 nowhere."""
+    if scale < 1:
+        pytest.skip("too many steps for plain Python")
+    where = {}
+    forms: tuple[KLForm, ...] = ("k1", "k2", "k3")
+    for form in forms:
+        run = simulate_bernoulli(
+            0.01, group_size=8, learning_rate=0.02, num_steps=12_000, num_chains=400, seed=0,
+            options=Options(kl=1.0, kl_form=form),
+        )  # fmt: skip
+        where[form] = float(run.mean_p[-1])
+    optimum = theory.kl_fixed_points(theory.GRPO, 0.01, beta=1.0, group_size=8).p[0]
+    balance = theory.k3_fixed_point(theory.GRPO, 0.01, beta=1.0, group_size=8)
+    assert where["k2"] == pytest.approx(optimum, rel=0.05)
+    assert where["k3"] == pytest.approx(balance, rel=0.02)
+    assert where["k1"] > 0.95
+    limit = expit(logit(0.01) + theory.kl_gain_ceiling(8, beta=1.0))
+    assert where["k2"] < limit < where["k3"]

@@ -13,6 +13,7 @@ from grpolab.theory import (
     RLOO,
     entropy,
     expected_update,
+    k3_fixed_point,
     kl_fixed_points,
     kl_fixed_points_limit,
     kl_gain_ceiling,
@@ -156,3 +157,16 @@ def test_second_order_term_is_no_bound():
         assert kl_initial_to_optimal(p, beta=1.0) > p * (1 - p) / 2
     assert kl_initial_to_optimal(0.9, beta=1.0) == pytest.approx(0.0347, abs=5e-5)
     assert kl_initial_to_optimal(0.3, beta=300.0) == pytest.approx(0.21 / 2 / 9e4, rel=1e-2)
+
+
+@pytest.mark.parametrize("rule", [GRPO, RLOO], ids=["grpo", "rloo"])
+def test_k3_rests_where_drift_and_forward_kl_balance(rule):
+    ref, beta = np.array([1e-4, 0.01, 0.3, 0.9]), np.array([0.5, 1.0, 2.0, 0.1])
+    p = k3_fixed_point(rule, ref, beta=beta, group_size=8)
+    assert np.all((p > ref) & (p < 1))
+    grid = np.linspace(1e-6, 1 - 1e-6, 20_001)
+    drift = grid * (1 - grid) * expected_update(rule, grid, group_size=8)
+    for value, r, b in zip(p, ref, beta, strict=True):
+        gap = drift - b * (grid - r)
+        assert np.all(gap[(grid > r) & (grid < value - 1e-4)] > 0)
+        assert np.all(gap[grid > value + 1e-4] < 0)

@@ -24,7 +24,7 @@ def verify(
     ] = 1e-3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Play the formulas: every claim must stand and every wrong formula must fall.
+    """Play the formulas: every claim must stand, and every wrong formula fall somewhere.
 
     Exit status 1 if a claim is rejected or a wrong formula is not.
 

@@ -1,4 +1,4 @@
-"""Under a KL penalty a finite group gains at most sqrt(g-1)/beta logits over the reference."""
+"""Under the reverse KL a finite group gains at most sqrt(g-1)/beta logits over the reference."""
 
 from __future__ import annotations
 

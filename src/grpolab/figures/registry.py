@@ -90,8 +90,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="kl",
-        title="Under a KL penalty, g caps the gain in logits",
-        sentence="With a KL penalty to a reference, GRPO comes to rest at most √(g-1)/β logits"
+        title="Under a reverse-KL penalty, g caps the gain in logits",
+        sentence="With a reverse-KL penalty to a reference, GRPO rests at most √(g-1)/β logits"
         " above it; the recursion for infinite groups has no such cap, and for hard prompts its"
         " fixed point is unstable (dotted).",
         source="Recursion for g → ∞: arXiv 2503.06639; finite g: derived here.",

@@ -71,6 +71,7 @@ from grpolab.theory.groups import (
 )
 from grpolab.theory.kl import (
     FixedPoints,
+    k3_fixed_point,
     kl_fixed_points,
     kl_fixed_points_limit,
     kl_gain_ceiling,
@@ -270,6 +271,7 @@ __all__ = [
     "informative_pairs",
     "interference_threshold",
     "interference_threshold_small_load",
+    "k3_fixed_point",
     "kish_size",
     "kl_fixed_points",
     "kl_fixed_points_limit",

@@ -4,6 +4,11 @@ The optimum against a reference keeps the reference's shares inside the correct 
 responses and moves only the odds: ``logit p = logit p_ref + w(p)/beta``. Iterated (p_n from
 w(p_{n-1})), it is the recursion of arXiv 2503.06639, there with w = 1/sqrt(pq + eps), that is g ->
 infinity. At finite g the weight is bounded by sqrt(g-1), and so is the gain.
+
+This is the exact reverse KL(policy || reference). Of the sampled penalties used as a loss, k2, and
+k3 times the importance ratio, have its gradient in expectation. k3 alone has that of the forward
+KL, whose fixed point is another one (`k3_fixed_point`); k1 alone has none and does not hold the
+policy at all.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from scipy.special import expit
 
 from grpolab.theory import _check
 from grpolab.theory._pmf import binomial_mean, log_odds
+from grpolab.theory._root import find_root
 from grpolab.theory._scan import all_roots
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import TwoValued, expected_update
@@ -133,10 +139,36 @@ def unique_beta(rule: TwoValued, *, group_size: int) -> float:
     return float(slope(np.linspace(near - 0.02, near + 0.02, 2001)).max())
 
 
-def kl_gain_ceiling(group_size: npt.ArrayLike, *, beta: npt.ArrayLike) -> FloatArray:
-    """``sqrt(g-1)/beta``: the most logits that std-normalised GRPO gains over its reference.
+def k3_fixed_point(
+    rule: TwoValued, p_ref: npt.ArrayLike, *, beta: npt.ArrayLike, group_size: int
+) -> FloatArray:
+    """Where GRPO with the k3 penalty as a loss rests: ``p (1-p) w(p) = beta (p - p_ref)``.
 
-    No learning rate and no number of steps gets past it, however small p_ref is. Derived here.
+    k3 without the importance ratio has the gradient of the forward KL(reference || policy), which
+    pulls by p - p_ref and not by log-odds: a hard prompt rises far above `kl_gain_ceiling`. p_ref
+    in (0, 1) and beta > 0 broadcast; ValueError outside. For rules with w > 0 whose drift
+    p (1-p) w(p) is concave (GRPO, RLOO, Dr. GRPO) it is the only one. Derived here.
+
+    >>> from grpolab.theory.advantage import GRPO
+    >>> k3_fixed_point(GRPO, 0.01, beta=1.0, group_size=8).round(4).item()
+    0.473
+    """
+    ref, cost = np.broadcast_arrays(
+        _check.within("p_ref", p_ref, 0.0, 1.0, ends="none"), _check.positive("beta", beta)
+    )
+
+    def balance(p: FloatArray) -> FloatArray:
+        drift = p * (1.0 - p) * expected_update(rule, p, group_size=group_size)
+        return _check.result(drift - cost * (p - ref))
+
+    return _check.result(find_root(balance, ref, np.ones(ref.shape)))
+
+
+def kl_gain_ceiling(group_size: npt.ArrayLike, *, beta: npt.ArrayLike) -> FloatArray:
+    """``sqrt(g-1)/beta``: the most logits by which the KL optimum lies above its reference.
+
+    For std-normalised GRPO with the exact reverse KL, in expectation, however small p_ref is; not
+    for the k3 penalty without the importance ratio, see `k3_fixed_point`. Derived here.
 
     >>> kl_gain_ceiling(5, beta=0.5).item()
     4.0
