@@ -53,10 +53,12 @@ def audit(
     verl, prime-rl, verifiers, open-instruct, NeMo-RL, grpolab tables, and csv,
     jsonl or parquet with one row per completion. Needs no GPU and no torch.
 
-    Example: grpolab audit results/ -g 8 -g 16
+    Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """
     from grpolab.validate.readers import ReadOptions
 
+    if group_size and min(group_size) < 2:
+        raise UserError(f"-g must be >= 2, got {min(group_size)}")
     options = ReadOptions(
         format=format, problem=problem, score=score, group=group, step=step, threshold=threshold,
         group_size=recorded_group_size, filter=filter, filtered=filtered,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grpolab.errors import UserError
 from grpolab.store import write_text
 
 _WORDS = 28  # characters from which on a cell is a sentence
@@ -167,4 +168,6 @@ def write_page(path: Path, *, title: str, lead: str, parts: Iterable[str], style
         f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head><body>"
         f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
     )
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file for the page")
     write_text(path, page)

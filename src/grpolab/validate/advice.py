@@ -60,18 +60,15 @@ def _group_size(audit: Audit) -> str:
     fullest = max(plans, key=lambda p: p.frac_mixed)
     per = {p.prediction.group_size: 1000 * p.frac_mixed / p.prediction.group_size for p in plans}
     if fullest.frac_mixed == 0:
-        return "No planned group size gives a mixed group: these prompts carry no signal at all."
+        return "No mixed group was seen or is forecast at any planned size."
     g_cheap, g_full = cheapest.prediction.group_size, fullest.prediction.group_size
     if g_cheap == g_full:
-        return (
-            f"Of the planned sizes, g={g_cheap} has the most mixed groups in every respect:"
-            f" {per[g_cheap]:.0f} per 1000 rollouts."
-        )
+        return f"1000 rollouts in groups of {g_cheap} hold {per[g_cheap]:.0f} mixed groups."
     return (
-        f"At equal rollouts g={g_cheap} gives most mixed groups ({per[g_cheap]:.0f} per 1000"
-        f" rollouts, against {per[g_full]:.0f} at g={g_full}); g={g_full} gives the largest share"
-        f" of mixed groups ({percent(fullest.frac_mixed)}). Larger groups pay only if the learning"
-        " rate or the noise calls for it, not because fewer of them are without a signal."
+        f"At equal rollouts smaller groups always give more mixed groups, here {per[g_cheap]:.0f}"
+        f" per 1000 rollouts at g={g_cheap} against {per[g_full]:.0f} at g={g_full}, where"
+        f" {percent(fullest.frac_mixed)} of the groups are mixed. Larger groups pay only if the"
+        " learning rate or the noise calls for it, not because fewer of them are without a signal."
     )
 
 
@@ -180,7 +177,7 @@ def advise_comparison(differences: Sequence[Difference]) -> list[str]:
     """One sentence per difference: which input has more, or how many prompts would tell."""
     found = []
     for d in differences:
-        how = "same prompts" if d.paired else "different prompts"
+        how = f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
         span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {how}"
         if d.decided:
             more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
@@ -189,6 +186,9 @@ def advise_comparison(differences: Sequence[Difference]) -> list[str]:
             found.append(f"{d.quantity}: {more} is above {less} ({lead}).")
         else:
             half = (d.high - d.low) / 2
+            if half == 0:
+                found.append(f"{d.quantity}: {d.first} and {d.second} do not differ ({how}).")
+                continue
             distance = max(abs(d.difference), 0.01)
             needed = d.num_prompts * (half / distance) ** 2
             found.append(

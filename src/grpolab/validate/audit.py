@@ -162,7 +162,8 @@ def audit(
     smallest = int(totals.num_samples.min())
     scores = {k: estimate.pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
     identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
-    correlation = icc_interval(counts, **options) if identified else None
+    varied = 0 < float(counts.num_correct.sum()) < float(counts.group_size.sum())
+    correlation = icc_interval(counts, **options) if identified and varied else None
     fit_beta = estimate.fit_beta_binomial(counts) if identified else None
     plans = {g: _plan(counts, g, fit_beta, **options) for g in sizes if identified or g <= smallest}
     return Audit(

@@ -40,7 +40,8 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
 
 
 def _one(audit: Audit) -> list[str]:
-    parts = [page.section(audit.label, page.findings(advise(audit)), *_notes(audit))]
+    facts = page.paragraph(_facts(audit))
+    parts = [page.section(audit.label, facts, page.findings(advise(audit)), *_notes(audit))]
     if audit.plans:
         parts.append(_plan_table(audit))
     if audit.mixture is not None:
@@ -49,6 +50,16 @@ def _one(audit: Audit) -> list[str]:
     if len(audit.pass_at_k) > 1:
         parts.append(_figure(audit, _draw_pass, "pass@k", _pass_caption))
     return parts
+
+
+def _facts(audit: Audit) -> str:
+    """What the other numbers rest on, as the command line prints it first."""
+    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.format})"]
+    said += [f"pass@{k} {found.value:.3f}" for k, found in audit.pass_at_k.items()]
+    if audit.icc is not None:
+        icc = audit.icc
+        said.append(f"ICC {icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f}, {icc.method})")
+    return ", ".join(said) + "."
 
 
 def _notes(audit: Audit) -> list[str]:

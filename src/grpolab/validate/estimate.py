@@ -154,8 +154,8 @@ def predict_zero_std(
 
     ``method``: "thinning" ``mean [C(c,g) + C(n-c,g)] / C(n,g)`` (every prompt needs n >= g);
     "beta-binomial"; "mixture" (NPMLE; at most 200 resamples); "auto" thins where it can and fits a
-    beta-binomial where it cannot. The interval resamples prompts. Raises ValueError for tables
-    marked ``filtered``.
+    beta-binomial where it cannot. The interval resamples prompts; of one prompt it is [0, 1].
+    Raises ValueError for tables marked ``filtered``.
 
     >>> prediction = predict_zero_std(GroupCounts([0, 2, 4], 4), 2, rng=0)
     >>> round(prediction.zero_std, 6), prediction.iid_mean_p
@@ -182,6 +182,8 @@ def predict_zero_std(
         level=level,
         num_clusters=data.num_clusters,
     )
+    if data.num_clusters < 2:
+        low, high = 0.0, 1.0  # one prompt says nothing of others
     mean = float(cells.cell_mean(data, data.rate))
     iid = float(prob_zero_std(mean, group_size))
     return ZeroStdPrediction(group_size, value, wrong, right, low, high, iid, method)

@@ -7,7 +7,7 @@ a problem is used to find rows that were written twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,16 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
         if fast is not None:
             return fast
     rows = Verdicts()
+    own: list[set[Hashable]] = []
     for path in paths:
+        before = len(rows.problem)
         _read_rows(Sample(path), options, notes, rows)
+        own.append(set(rows.problem[before:]))
+    if rows.step is None and sum(map(len, own)) > len(set().union(*own)):
+        notes.append(
+            f"{len(paths)} files hold the same problems and were pooled; if they are different"
+            " checkpoints, give them one by one"
+        )
     return verdicts.count_verdicts(
         rows,
         source=paths[0] if len(paths) == 1 else paths[0].parent,
@@ -161,7 +169,10 @@ def _rows(sample: Sample, notes: list[str]) -> Iterator[tuple[int, dict[str, Any
             yield number, item
 
 
-_WORDS = {"true": 1.0, "false": 0.0, "": math.nan, "nan": math.nan, "none": math.nan}
+_WORDS = {
+    "true": 1.0, "false": 0.0,
+    **dict.fromkeys(("", "nan", "none", "null", "na", "n/a"), math.nan),
+}  # fmt: skip
 
 
 def _score(value: Any, *, where: str) -> float:

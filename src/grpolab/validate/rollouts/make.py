@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, require
 from grpolab.validate.rollouts.engine import Engine
 
 ENGINES = ("hf", "vllm")
@@ -32,6 +32,8 @@ def make_engine(model: str, options: EngineOptions) -> Engine:
                 "--adapter and --tensor-parallel need --engine vllm; with hf merge the adapter into"
                 " the model, and use --device auto for several GPUs"
             )
+        for module in ("torch", "transformers"):
+            require(module, extra="train")
         from grpolab.validate.rollouts.hf_engine import HFEngine
 
         return HFEngine(
