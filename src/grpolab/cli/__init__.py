@@ -96,7 +96,12 @@ def main() -> None:
         _fail(f"{err.filename2 or err.filename or 'a file'}: {err.strerror}")
     if status == _INTERRUPTED:  # typer makes an exit status of the interrupt
         sys.stderr.write("grpolab: interrupted\n")
-    sys.exit(status if isinstance(status, int) else 0)
+    code = status if isinstance(status, int) else 0
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from grpolab.validate.training.processes import leave
+
+        leave(code)
+    sys.exit(code)
 
 
 def _fail(message: str) -> NoReturn:

@@ -67,7 +67,8 @@ def two_ranks(folder):
 
 
 if __name__ == "__main__":
-    from grpolab.validate.training.processes import process_group
+    from grpolab.validate.training.processes import leave, process_group
 
     with process_group():
         two_ranks(sys.argv[1])
+    leave(0)

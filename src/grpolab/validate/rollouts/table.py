@@ -99,13 +99,18 @@ class Rollouts:
             prompt, reward = prompt[order], reward[order]
             start = np.searchsorted(prompt, prompt)
             group = (np.arange(len(prompt)) - start) // group_size
-        keys, row = np.unique(np.stack([prompt, group]), axis=1, return_inverse=True)
-        size = np.bincount(row, minlength=keys.shape[1])
-        correct = np.bincount(row, weights=reward, minlength=keys.shape[1])
+        prompts, place = np.unique(prompt, return_inverse=True)
+        span = int(group.max(initial=0)) + 1  # one number per group sorts faster than a pair
+        keys, row = np.unique(place * span + group, return_inverse=True)
+        size = np.bincount(row, minlength=len(keys))
+        correct = np.bincount(row, weights=reward, minlength=len(keys))
         keep = size > 0 if group_size is None else size == group_size
         info = {**self.provenance.as_dict(), "num_missing": int((~seen).sum())}
         return GroupCounts(
-            correct[keep], size[keep], prompt_id=keys[0][keep], provenance=Provenance(**info)
+            correct[keep],
+            size[keep],
+            prompt_id=prompts[keys[keep] // span],
+            provenance=Provenance(**info),
         )
 
     def reward_matrix(self) -> FloatArray:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 
 def num_processes() -> int:
@@ -19,11 +22,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """End the process group of torch that the block begins.
-
-    A process that exits with an open group may abort in the destructors of its threads, and a run
-    that had succeeded counts as failed.
-    """
+    """End the process group of torch that the block begins."""
     try:
         yield
     finally:
@@ -31,3 +30,15 @@ def process_group() -> Iterator[None]:
 
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def leave(status: int) -> NoReturn:
+    """End a process of several without taking the interpreter down.
+
+    Threads that torch and its libraries leave behind are destroyed with it while they run, which
+    aborts the process now and then: a run that has succeeded would count as failed.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
