@@ -185,7 +185,7 @@ def test_what_the_machine_refuses_is_one_line(
 ) -> None:
     (tmp_path / "a-file").touch()
     said = refusal(["explore", "--out", str(tmp_path)], monkeypatch, capsys)
-    assert f"{tmp_path}: Is a directory" in said
+    assert f"{tmp_path}: is a folder" in said
     said = refusal(["explore", "--out", str(tmp_path / "a-file" / "e.html")], monkeypatch, capsys)
     assert "a-file" in said
     with pytest.raises(OSError, match="gone"):

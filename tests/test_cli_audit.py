@@ -55,7 +55,7 @@ def test_tables_for_people(tmp_path):
     [
         (["nowhere"], "no such file"),
         ([DATA / "trl"], "which reward column"),
-        ([DATA / "human_eval.jsonl_results.jsonl", "-g", "1"], "group_sizes must be >= 2"),
+        ([DATA / "human_eval.jsonl_results.jsonl", "-g", "1"], "-g must be >= 2"),
         ([DATA / "lm_eval.samples.jsonl"] * 2, "given twice"),
         ([DATA / "lm_eval.samples.jsonl", "--format", "xml"], "unknown format"),
     ],

@@ -90,7 +90,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="kl",
-        title="Under a reverse-KL penalty, g caps the gain in logits",
+        title="Under reverse KL, g caps the gain in logits",
         sentence="With a reverse-KL penalty to a reference, GRPO rests at most √(g-1)/β logits"
         " above it; the recursion for infinite groups has no such cap, and for hard prompts its"
         " fixed point is unstable (dotted).",
