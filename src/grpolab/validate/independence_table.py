@@ -7,7 +7,8 @@ What does that do to the groups and to the threshold p*? (T3.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,12 @@ class IndependenceRow(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return self._asdict()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> IndependenceRow:
+        """The row that `as_dict` described; null, which JSON has for NaN, is NaN again."""
+        filled: dict[str, Any] = {k: math.nan if v is None else v for k, v in values.items()}
+        return cls(**filled)
 
 
 class IndependenceVerdict(NamedTuple):

@@ -12,18 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from grpolab.store import read_json
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate import shootout
-from grpolab.validate.independence_table import (
-    IndependenceRow,
-    independence_row,
-    independence_verdict,
-)
+from grpolab.validate.independence_table import IndependenceRow, independence_verdict
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.step_forecast import METHODS, coverage_by_step, forecast_interval
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
-from grpolab.validate.study.jobs import pre_key
+from grpolab.validate.study.jobs import RESULT, pre_key
 from grpolab.validate.study.summary import METRICS
 from grpolab.validate.tasks import Task, make_task
 
@@ -160,17 +157,14 @@ def _training_counts(root: Path, task: Task, family: Family, seed: int, depth: i
 
 def independence(config: StudyConfig, *, root: Path) -> dict[str, Any]:
     """T1, T2 and T3 on the rollouts of every checkpoint before RL, each checkpoint once."""
-    rows: list[IndependenceRow] = []
-    for task, data in dict.fromkeys((f.task, f.data) for f in config.parsed):
-        for seed in config.seeds:
-            for depth in config.sft.depths:
-                table = Rollouts.read(root / pre_key(task, data, seed, depth) / "eval.parquet")
-                rows.append(
-                    independence_row(
-                        table.counts(), group_size=config.grpo.group_size, rng=seed,
-                        label=f"{task} {data}, seed {seed}, depth {depth}",
-                    )
-                )  # fmt: skip
+    rows = [
+        IndependenceRow.from_dict(
+            read_json(root / pre_key(task, data, seed, depth) / RESULT)["independence"]
+        )
+        for task, data in dict.fromkeys((f.task, f.data) for f in config.parsed)
+        for seed in config.seeds
+        for depth in config.sft.depths
+    ]
     return {
         "rows": [row.as_dict() for row in rows],
         "verdict": independence_verdict(rows)._asdict(),

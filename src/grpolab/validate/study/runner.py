@@ -29,7 +29,9 @@ from grpolab.validate.study.work import run_job
 
 RUN = "run.json"
 LOCK = ".lock"
+WORKERS = ".workers"  # held, shared, by every worker for as long as it lives
 _channel: Any = None
+_alive: Any = None
 
 
 @contextlib.contextmanager
@@ -57,6 +59,8 @@ def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"{out}: another process is working in this folder") from None
+        with (out / WORKERS).open("w") as orphans:  # of a run that was killed: gone in a moment
+            fcntl.flock(orphans, fcntl.LOCK_EX)
         for scratch in out.rglob(f".*{SCRATCH}"):  # left behind by a run that was killed
             if scratch.is_dir():
                 shutil.rmtree(scratch)
@@ -68,7 +72,7 @@ def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
 
 def _blank(folder: Path) -> bool:
     """Whether a folder holds nothing, or only what a run killed at its first breath left there."""
-    return all(p.name == LOCK or p.name.endswith(SCRATCH) for p in folder.iterdir())
+    return all(p.name in (LOCK, WORKERS) or p.name.endswith(SCRATCH) for p in folder.iterdir())
 
 
 def is_done(root: Path, job: Job) -> bool:
@@ -92,7 +96,7 @@ def run_jobs(config: StudyConfig, jobs: Sequence[Job], *, root: Path, workers: i
         ProgressBar(total, note=f"{len(todo)} of {len(jobs)} jobs to do") as bar,
         ProcessPoolExecutor(
             min(workers, len(todo)), mp_context=context, initializer=_start_worker,
-            initargs=(queue, os.getpid()),
+            initargs=(queue, root),
         ) as pool,
     ):  # fmt: skip
         try:
@@ -124,20 +128,23 @@ def _chain(job: Job, jobs: Sequence[Job]) -> float:
     return job.weight + max(after, default=0.0)
 
 
-def _start_worker(queue: Any, parent: int) -> None:
+def _start_worker(queue: Any, root: Path) -> None:
     """Keep the channel, use one thread, and die with the parent even if it was killed."""
-    global _channel
+    global _channel, _alive
     _channel = queue
-    import torch
-
-    torch.set_num_threads(1)
+    _alive = (root / WORKERS).open("w")
+    fcntl.flock(_alive, fcntl.LOCK_SH)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _work(config: StudyConfig, job: Job, root: Path) -> None:

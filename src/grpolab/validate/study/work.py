@@ -13,6 +13,7 @@ import numpy as np
 
 from grpolab.store import write_counts, write_json
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.independence_table import independence_row
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
 from grpolab.validate.study.arms import Arm
 from grpolab.validate.study.config import StudyConfig
@@ -165,14 +166,20 @@ def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progres
             ("greedy", held_out, 1, 0.0),
             ("train", train, config.train_samples, hot),
         )
+        tables = {}
         for i, (name, prompts, n, temperature) in enumerate(parts):
-            table = rollout(
+            tables[name] = rollout(
                 model, tokenizer, task=task, prompts=prompts, num_samples=n, seed=seed + i,
                 group_size=config.grpo.group_size, law=law(task, temperature=temperature),
             )  # fmt: skip
-            write_rollouts(out, name, table)
+            write_rollouts(out, name, tables[name])
             progress((i + 1) / len(parts))
-        write_json(out / RESULT, {"seed": seed, "judged": _judged(task)})
+        tested = independence_row(
+            tables["eval"].counts(), group_size=config.grpo.group_size, rng=job.seed,
+            label=f"{job.task} {job.data}, seed {job.seed}, depth {job.depth}",
+        )  # fmt: skip
+        result = {"seed": seed, "judged": _judged(task), "independence": tested.as_dict()}
+        write_json(out / RESULT, result)
 
 
 def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
