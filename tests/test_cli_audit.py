@@ -39,6 +39,27 @@ def test_several_inputs_are_compared():
     ]
     assert found["comparison"][0]["quantity"] == "pass@1"
     assert found["comparison"][0]["difference"] == 0.0
+    assert [e["verdict"] for e in found["inputs"]] == ["passed", "exact_match"]
+
+
+def test_several_inputs_stand_side_by_side(tmp_path):
+    for name, verdicts in (("easy", "1110"), ("hard", "1000")):
+        rows = [f"{p},{v}" for p in ("a", "b") for v in (verdicts, "0000")[p == "b"]]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["id,correct", *rows]) + "\n")
+    page = tmp_path / "audit.html"
+    result = run(tmp_path / "easy.csv", tmp_path / "hard.csv", "-g", 2, "-g", 8, "--html", page)
+    table = result.stdout[result.stdout.index("Side by side") :]
+    cells = [[c.strip() for c in line.split("│")[1:-1]] for line in table.splitlines()]
+    rows = [c for c in cells if c]
+    # a: 3 of 4 right; a pair agrees with probability 1/2, so E[sigma] = 1/2 (1/2) / 2
+    assert rows[0] == ["easy.csv", "2", "2", "0.375", "0.5", rows[0][5], "0.75", "0.125"]
+    assert rows[1] == ["hard.csv", "2", "2", "0.125", "0.25", rows[1][5], "0.75", "0.125"]
+    assert [row[1] for row in rows] == ["2", "2", "8", "8"]
+    assert rows[2][4] == rows[2][7] == "-"
+    assert "(table: correct by id)" in result.stdout
+    text = page.read_text()
+    assert "<th>signal</th>" in text
+    assert text.index("<th>signal</th>") < text.index("table: correct by id")
 
 
 def test_tables_for_people(tmp_path):

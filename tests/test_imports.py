@@ -207,6 +207,15 @@ def test_importing_grpolab_loads_no_room() -> None:
     assert loaded("import grpolab", ("numpy", "grpolab.theory", "typer")) == []
 
 
+def test_rooms_are_entered_by_name() -> None:
+    code = (
+        "import grpolab; assert grpolab.theory.critical_p(2).item() == 0.5;"
+        "assert 'simulate' in dir(grpolab); grpolab.attic"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "module 'grpolab' has no attribute 'attic'" in found.stderr
+
+
 def test_every_help_page_loads_nothing_heavy() -> None:
     calls = [["--help"], *([*words, "--help"] for words in commands().values())]
     assert loaded(run_commands(calls), HEAVY) == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from grpolab.errors import UserError, input_errors
 
@@ -25,17 +27,40 @@ def run(
     experiments = {**EXPERIMENTS, "independence": independence_experiment}
     if name not in experiments:
         raise UserError(f"experiment must be one of {sorted(experiments)}, got {name}")
+    _check(name, experiments[name], grid)
     with input_errors():
         points = grid_points(grid)
     note = f"{name}: {len(points)} points"
-    try:
-        with input_errors(), ProgressBar(len(points), note=note, patience=2.0) as bar:
-            return run_sweep(
-                experiments[name], points, seed=seed, out=out, backend=backend, workers=workers,
-                progress=lambda done, total: bar.part(note, done, finished=done == total),
-            )  # fmt: skip
-    except TypeError as err:
-        raise UserError(f"{name}: {err}") from err
+    with input_errors(), ProgressBar(len(points), note=note, patience=2.0) as bar:
+        return run_sweep(
+            experiments[name], points, seed=seed, out=out, backend=backend, workers=workers,
+            progress=lambda done, total: bar.part(note, done, finished=done == total),
+        )  # fmt: skip
+
+
+_KINDS: dict[Any, tuple[Any, str]] = {
+    int: (int, "a whole number"), float: ((int, float), "a number"), str: (str, "text")
+}  # fmt: skip
+
+
+def _check(name: str, experiment: Callable[..., Any], grid: dict[str, list[Any]]) -> None:
+    """Refuse settings that the experiment does not have, or of another kind, before it starts."""
+    from grpolab.simulate.ladder import LadderConfig
+
+    parameters = inspect.signature(experiment).parameters
+    loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = get_type_hints(LadderConfig if loose else experiment)
+    known = {key: kind for key, kind in hints.items() if key not in ("seed", "return", "options")}
+    for key, values in grid.items():
+        if key not in known:
+            raise UserError(f"{name} has no parameter {key}; it has {', '.join(known)}")
+        kind, words = _KINDS.get(known[key], (object, ""))
+        for value in values:
+            if not isinstance(value, kind):
+                raise UserError(f"{name}: {key} must be {words}, got {value}")
+    for key, parameter in parameters.items():
+        if key in known and parameter.default is parameter.empty and key not in grid:
+            raise UserError(f"{name} needs {key}; it has {', '.join(known)}")
 
 
 def parse_setting(item: str) -> tuple[str, list[Any]]:

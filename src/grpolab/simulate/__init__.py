@@ -6,7 +6,7 @@ from grpolab.simulate.draw import Within, draw_groups, tally_groups
 from grpolab.simulate.dynamics import EscapeTime, derive_trap, log_slope, simulate_escape
 from grpolab.simulate.experiments import EXPERIMENTS
 from grpolab.simulate.ladder import Ladder, LadderConfig, run_ladder
-from grpolab.simulate.options import Options
+from grpolab.simulate.options import KLForm, Options
 from grpolab.simulate.pstar import derive_critical_p, derive_critical_p_from_waiting
 from grpolab.simulate.softmax import SoftmaxState, SoftmaxTrajectory, simulate_softmax
 from grpolab.simulate.sweep import grid_points, point_seed, run_sweep
@@ -17,6 +17,7 @@ __all__ = [
     "ChainState",
     "CriticalPEstimate",
     "EscapeTime",
+    "KLForm",
     "Ladder",
     "LadderConfig",
     "Options",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._pmf import binomial_pmf
+from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.signal import expected_variance
 from grpolab.theory.zero_std import prob_zero_std
@@ -129,6 +130,9 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
     (0.093, 0.125)
     """
     share = float(_check.within("frac", frac, 0.0, 1.0, ends="none"))
+    if rho == 0:  # one law only
+        only = critical_p(group_size, frac=share)
+        return Band(only, only)
     from scipy.optimize import brentq
 
     def crossing(side: int) -> float:

@@ -23,10 +23,12 @@ class Provenance:
     """Where a table comes from: enough to redo it, small enough to print.
 
     ``filtered`` is True when the dump was taken after dynamic sampling, so that zero-std groups
-    are missing and every share computed from it is conditional on a mixed group.
+    are missing and every share computed from it is conditional on a mixed group. ``verdict`` names
+    the column, metric or scorer that said what is correct.
     """
 
     source: str = ""
+    verdict: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Provenance:
         """Plain JSON types."""
         return {
             "source": self.source,
+            "verdict": self.verdict,
             "sampling": dict(self.sampling),
             "seed": self.seed,
             "versions": dict(self.versions),

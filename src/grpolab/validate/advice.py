@@ -83,12 +83,12 @@ def _prompts(audit: Audit) -> list[str]:
     if max(never, always) > 0.2 * total:
         which = "never" if never >= always else "always"
         change = "easier" if which == "never" else "harder"
-        bound = 3.0 / samples
+        bound = min(3.0 / samples, 1.0)
+        limit = f"up to {bound:.2g}" if which == "never" else f"down to {1 - bound:.2g}"
         found.append(
             f"The prompts {which} solved ({percent(max(never, always) / total)}) carry next to no"
             f" signal at any planned g; more {change} prompts would help. With {samples:.0f}"
-            f" samples a prompt counted so may still have a rate up to {min(bound, 1):.2g} off"
-            f" {'0' if which == 'never' else '1'}."
+            f" samples a prompt counted so may still have a success rate {limit}."
         )
     return found
 
@@ -116,7 +116,7 @@ def _more_data(audit: Audit) -> list[str]:
             needed = audit.num_prompts * ((p.high - p.low) / 2 / distance) ** 2
             found.append(
                 f"Cannot tell whether more than half of the groups at g={g} are without a signal"
-                f" ({_range(plan)}); about {_round_up(needed)} prompts would, if the share is"
+                f" ({_range(plan)}); about {_round_up(needed)} prompts would tell, if the share is"
                 f" {100 * (0.5 + math.copysign(distance, p.zero_std - 0.5)):.0f}%."
             )
         elif p.high - p.low > _WIDE:
@@ -194,6 +194,6 @@ def advise_comparison(differences: Sequence[Difference]) -> list[str]:
             found.append(
                 f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the"
                 f" difference is {100 * distance:.1f} points, about {_round_up(needed)} prompts"
-                " would."
+                " would tell."
             )
     return found

@@ -12,6 +12,7 @@ import numpy as np
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
+from grpolab.theory.pass_at_k import thin_std
 from grpolab.validate import estimate
 from grpolab.validate.estimate import BetaBinomialFit, PassAtK, ZeroStdPrediction
 from grpolab.validate.icc import IccInterval, icc_interval
@@ -30,6 +31,7 @@ class GroupPlan:
     ``critical_p`` is the mean at which half of the groups would have zero std at the measured
     correlation (NaN where no mean escapes), ``critical_p_prompt`` the threshold of one prompt.
     ``bound_low`` and ``bound_high`` hold for any distribution of p with this mean and correlation.
+    ``signal`` is the mean over prompts of E[sigma] (NaN where a prompt has less than g samples).
     """
 
     prediction: ZeroStdPrediction
@@ -37,6 +39,7 @@ class GroupPlan:
     critical_p_prompt: float
     bound_low: float
     bound_high: float
+    signal: float
 
     @property
     def frac_mixed(self) -> float:
@@ -52,7 +55,7 @@ class GroupPlan:
             "bound_low": self.bound_low, "bound_high": self.bound_high,
             "p_star": self.critical_p, "p_star_one_prompt": self.critical_p_prompt,
             "mixed_per_1000_rollouts": 1000.0 * self.frac_mixed / p.group_size,
-            "dynamic_sampling_factor": _inverse(self.frac_mixed),
+            "dynamic_sampling_factor": _inverse(self.frac_mixed), "signal": self.signal,
         }  # fmt: skip
 
 
@@ -81,6 +84,12 @@ class Audit:
     warnings: tuple[str, ...]
 
     @property
+    def origin(self) -> str:
+        """The format, and what in it was taken for the verdict."""
+        name = self.counts.provenance.verdict
+        return f"{self.format}: {name}" if self.format and name else self.format or name
+
+    @property
     def num_prompts(self) -> int:
         """Prompts with at least one verdict."""
         return len(np.unique(self.counts.prompt_id))
@@ -100,6 +109,7 @@ class Audit:
             "label": self.label,
             "source": self.counts.provenance.source,
             "format": self.format,
+            "verdict": self.counts.provenance.verdict,
             "filtered": self.counts.provenance.filtered,
             "num_prompts": self.num_prompts,
             "num_groups": len(self.counts),
@@ -158,7 +168,9 @@ def audit(
             **common, pass_at_k={}, icc=None, beta_binomial=None, mixture=None, plans={},
             independence=contrast, truncated=fit, warnings=tuple(warnings),
         )  # fmt: skip
-    options: dict[str, Any] = {"rng": generator, "level": level, "num_resamples": num_resamples}
+    # one seed for all: every interval is over the same resamples, whatever else was asked for
+    draw = int(generator.integers(2**32))
+    options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
     smallest = int(totals.num_samples.min())
     scores = {k: estimate.pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
     identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
@@ -190,12 +202,16 @@ def _plan(
         low, high = float(band.low), float(band.high)
     else:
         low = high = prediction.zero_std
+    totals = counts.by_prompt()
+    known = totals.num_samples.min() >= group_size
+    sigma = thin_std(totals.num_samples, totals.num_correct, group_size) if known else math.nan
     return GroupPlan(
         prediction=prediction,
         critical_p=float(critical_p(group_size, rho=rho)),
         critical_p_prompt=float(critical_p(group_size)),
         bound_low=low,
         bound_high=high,
+        signal=float(np.mean(sigma)),
     )
 
 
@@ -229,6 +245,12 @@ def _warnings(counts: GroupCounts) -> list[str]:
         found.append(f"prompts have between {least} and {most} samples")
     if len(totals.prompt_id) < 30:
         found.append(f"only {len(totals.prompt_id)} prompts: intervals are wide and approximate")
+    rates = np.unique(totals.rate)
+    if len(totals.prompt_id) > 1 and len(rates) == 1:
+        found.append(
+            f"every prompt has the success rate {rates[0]:.2g}: intervals over prompts have"
+            " no width here, which is not certainty"
+        )
     steps = np.unique(counts.step)
     if len(steps) > 1:
         found.append(

@@ -16,16 +16,22 @@ from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.advice import advise, advise_comparison
 from grpolab.validate.audit import Audit
-from grpolab.validate.compare import Difference
+from grpolab.validate.compare import SIDE_BY_SIDE, Difference, side_by_side
 
+_SIDE_BY_SIDE = (
+    "Signal: mean over prompts of the expected standard deviation of a group's rewards. A dash: the"
+    " file has too few samples per prompt to say."
+)
 _CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 
 def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Difference]) -> None:
     """Write the page; figures are inlined, so that the file stands alone."""
     parts = []
-    if differences:
-        parts.append(page.section("Comparison", page.findings(advise_comparison(differences))))
+    if len(audits) > 1:
+        table = page.table(SIDE_BY_SIDE, side_by_side(audits), caption=_SIDE_BY_SIDE)
+        said = page.findings(advise_comparison(differences)) if differences else ""
+        parts.append(page.section("Comparison", said, table))
     for audit in audits:
         parts += _one(audit)
     total = sum(a.num_samples for a in audits)
@@ -54,7 +60,7 @@ def _one(audit: Audit) -> list[str]:
 
 def _facts(audit: Audit) -> str:
     """What the other numbers rest on, as the command line prints it first."""
-    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.format})"]
+    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.origin})"]
     said += [f"pass@{k} {found.value:.3f}" for k, found in audit.pass_at_k.items()]
     if audit.icc is not None:
         icc = audit.icc

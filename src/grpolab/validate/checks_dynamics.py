@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grpolab import theory
-from grpolab.simulate import Options, Trajectory, simulate_bernoulli, tally_groups
+from grpolab.simulate import KLForm, Options, Trajectory, simulate_bernoulli, tally_groups
 from grpolab.theory.chain import chain_law, expected_hitting_time
 from grpolab.theory.drift import noisy_drift, one_step
 from grpolab.validate.check import Check
@@ -151,6 +151,32 @@ def _noisy(size: Size) -> Evidence:
         )
         error = float(moves.std()) / math.sqrt(size.chains)
         add_both(evidence, f"p={p}", float(moves.mean()), right, right / (tpr - fpr), error)
+    return evidence
+
+
+@REGISTRY.register(
+    "kl",
+    claim="as a loss k1, k2, k3 pull by 0, p(1-p)(z - z_ref), p - p_ref",
+    wrong="one form's pull taken for another's: k2's for k1 and k3, k3's for k2",
+)
+def _kl(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    beta = 2.0
+    for p, ref in ((0.02, 0.3), (0.3, 0.02), (0.9, 0.5)):
+        start = math.log(p / (1 - p))
+        reverse = p * (1 - p) * (start - math.log(ref / (1 - ref)))
+        forms: dict[KLForm, tuple[float, float]] = {
+            "k1": (0.0, reverse), "k2": (reverse, p - ref), "k3": (p - ref, reverse)
+        }  # fmt: skip
+        drift = float(one_step(theory.GRPO, p, group_size=8).mean)
+        for form, pulls in forms.items():
+            options = Options(kl=beta, kl_form=form, ref_p=ref)
+            run = _run(size, p, 8, steps=1, cell=f"kl {form}", options=options)
+            moves = run.state.logit - start
+            right, wrong = (_RATE * (drift - beta * pull) for pull in pulls)
+            error = float(moves.std()) / math.sqrt(size.chains)
+            name = f"{form} p={p} ref={ref}"
+            add_both(evidence, name, float(moves.mean()), right, wrong, error)
     return evidence
 
 

@@ -169,6 +169,7 @@ KEYS = {
     "verifiers": ["example_id", "reward", "is_completed", "error"],
     "verl": ["input", "output", "score", "step", "uid"],
     "grpolab": ["grpolab", "num_correct"],
+    "counts": ["id", "num_correct", "num_samples", "step"],
     "table": ["id", "score", "sample", "group", "step"],
 }
 

@@ -170,3 +170,19 @@ def test_a_million_verdicts_are_read_within_a_second(tmp_path):
     counts = read(path).counts
     assert time.perf_counter() - start < 0.6  # a fifth of a million; a slow machine has some room
     assert counts.num_correct.sum() == reward.sum()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_separators_of_csv(tmp_path, mark):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(mark.join(row) for row in (("id", "pass"), "a1", "a0", "b1")) + "\n")
+    reading = read(path)
+    assert totals(reading.counts) == {"a": (1, 2), "b": (1, 1)}
+    assert reading.counts.provenance.verdict == "pass by id"
+
+
+def test_a_file_without_column_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("HumanEval/0,1\nHumanEval/0,0\n")
+    with pytest.raises(UserError, match="the first line holds data, not column names"):
+        read(path)

@@ -13,6 +13,7 @@ from typing import Any
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import (
+    count_table,
     evalplus,
     grpolab_table,
     human_eval,
@@ -33,7 +34,7 @@ from grpolab.validate.readers.source import Sample, located
 
 __all__ = ["FORMATS", "ReadOptions", "Reading", "read"]
 
-# the plain table comes last: its test is the weakest
+# plain tables come last: their tests are the weakest
 _MODULES: tuple[ModuleType, ...] = (
     grpolab_table,
     evalplus,
@@ -48,6 +49,7 @@ _MODULES: tuple[ModuleType, ...] = (
     trl_completions,
     verifiers_results,
     verl,
+    count_table,
     long_table,
 )
 FORMATS: dict[str, ModuleType] = {module.FORMAT: module for module in _MODULES}
@@ -150,8 +152,18 @@ def _unknown(files: list[Path], options: ReadOptions) -> str:
         inner = [v for k, v in head.items() if k != "config"]
         if all(isinstance(v, dict) and any(str(k).startswith("pass@") for k in v) for v in inner):
             return "bigcode metrics hold aggregates only; re-run the generations with a grader"
+    if sample.kind == "csv" and any(_is_number(key) for key in sample.keys):
+        return "the first line holds data, not column names; add a line such as problem_id,correct"
     present = ", ".join(sorted(sample.keys)[:12]) or "none"
     return (
         f"format not recognised (keys: {present});"
         " name the columns with --problem NAME and --score NAME"
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

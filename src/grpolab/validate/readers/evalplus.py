@@ -31,7 +31,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
     tests = options.score or "plus"
     if tests not in ("base", "plus"):
         raise UserError(f"{path}: --score must be base or plus for EvalPlus, got {tests!r}")
-    rows, late = Verdicts(), 0
+    rows, late = Verdicts(name=f"{tests} tests"), 0
     tasks = document(path)
     tasks = tasks.get("eval") if isinstance(tasks, dict) else None
     if not isinstance(tasks, dict):

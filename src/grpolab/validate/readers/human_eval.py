@@ -24,7 +24,7 @@ def recognises(sample: Sample) -> bool:
 def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
     """``passed`` per ``task_id``; completions that timed out count as wrong and are reported."""
     (path,) = paths
-    rows, late = Verdicts(), 0
+    rows, late = Verdicts(name="passed"), 0
     for line, row in records(path, notes):
         passed = row.get("passed")
         if "task_id" not in row or not isinstance(passed, bool):

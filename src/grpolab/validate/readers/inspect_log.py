@@ -53,7 +53,10 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             seen.add((problem, epoch))
             scores = sample.get("scores") or {}
             failed += not scores
-            value = _pick(scores, options, where=where).get("value") if scores else None
+            value = None
+            if scores:
+                rows.name = _pick(scores, options, where=where)
+                value = scores[rows.name].get("value")
             rows.add(problem, _number(value, where=where))
     if failed:
         notes.append(f"{path}: {failed} samples were not scored (errors or limits)")
@@ -63,14 +66,13 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
     )  # fmt: skip
 
 
-def _pick(scores: dict[str, Any], options: ReadOptions, *, where: str) -> dict[str, Any]:
+def _pick(scores: dict[str, Any], options: ReadOptions, *, where: str) -> str:
     if options.score is None and len(scores) > 1:
         raise UserError(f"{where}: several scorers ({', '.join(scores)}); pass --score NAME")
     name = options.score or next(iter(scores))
     if name not in scores:
         raise UserError(f"{where}: no scorer {name!r}; it has {', '.join(scores)}")
-    found: dict[str, Any] = scores[name]
-    return found
+    return name
 
 
 def _number(value: Any, *, where: str) -> float:

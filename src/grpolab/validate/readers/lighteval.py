@@ -54,7 +54,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
         np.array(correct),
         np.array(size),
         prompt_names=dict(enumerate(names)),
-        provenance=Provenance(source=str(path), filtered=bool(options.filtered)),
+        provenance=Provenance(source=str(path), verdict=metric, filtered=bool(options.filtered)),
     )
 
 

@@ -24,7 +24,7 @@ def recognises(sample: Sample) -> bool:
 def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
     """``graded_list`` per ``question_id``."""
     (path,) = paths
-    rows = Verdicts()
+    rows = Verdicts(name="graded_list")
     seen: set[str] = set()
     items = document(path)
     if not isinstance(items, list):

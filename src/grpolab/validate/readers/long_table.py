@@ -7,7 +7,7 @@ a problem is used to find rows that were written twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,19 @@ from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
 from grpolab.validate.readers.columns import read_columns
 from grpolab.validate.readers.options import ReadOptions
-from grpolab.validate.readers.source import Sample, csv_rows, document, parquet_rows, records
-from grpolab.validate.readers.verdicts import Verdicts, hashable, verdict
+from grpolab.validate.readers.source import Sample, table_rows
+from grpolab.validate.readers.verdicts import Verdicts, hashable, verdict, whole
 
 FORMAT = "table"
 MANY_FILES = True
 PROBLEM = (
-    "problem_id", "prompt_id", "task_id", "question_id", "example_id", "problem", "prompt", "id",
+    "problem_id", "prompt_id", "task_id", "question_id", "example_id", "doc_id", "problem",
+    "prompt", "id",
 )  # fmt: skip
-SCORE = ("correct", "passed", "is_correct", "reward", "score", "acc", "verdict")
+SCORE = (
+    "correct", "passed", "is_correct", "pass", "solved", "success", "resolved", "exact_match",
+    "reward", "score", "acc", "verdict",
+)  # fmt: skip
 GROUP = ("group_id", "group")
 STEP = ("step", "global_step")
 SAMPLE = ("sample", "sample_id", "sample_idx", "completion_id", "replicate")
@@ -34,10 +38,11 @@ SAMPLE = ("sample", "sample_id", "sample_idx", "completion_id", "replicate")
 
 def recognises(sample: Sample) -> bool:
     """Any table with a column for the problem and one for the verdict."""
-    return _find(PROBLEM, sample.keys) is not None and _find(SCORE, sample.keys) is not None
+    return find(PROBLEM, sample.keys) is not None and find(SCORE, sample.keys) is not None
 
 
-def _find(candidates: Iterable[str], keys: Iterable[str]) -> str | None:
+def find(candidates: Iterable[str], keys: Iterable[str]) -> str | None:
+    """The first of the candidates that is among the keys."""
     present = set(keys)
     return next((name for name in candidates if name in present), None)
 
@@ -52,7 +57,7 @@ def _choose(
                 f" it has {', '.join(sorted(sample.keys)) or 'none'}"
             )
         return wanted
-    return _find(candidates, sample.keys)
+    return find(candidates, sample.keys)
 
 
 def _need(name: str | None, sample: Sample, *, what: str) -> str:
@@ -104,7 +109,7 @@ def _read_fast(sample: Sample, options: ReadOptions, notes: list[str]) -> GroupC
     if sample.kind != "jsonl":
         return None
     problem, score, group, step = _columns(sample, options)
-    number = _find(SAMPLE, sample.keys)
+    number = find(SAMPLE, sample.keys)
     if group is not None or step is not None:
         return None
     others = () if number is None else (number,)
@@ -125,14 +130,16 @@ def _read_fast(sample: Sample, options: ReadOptions, notes: list[str]) -> GroupC
         source=sample.path,
         notes=notes,
         filtered=bool(options.filtered),
+        name=f"{score} by {problem}",
     )
 
 
 def _read_rows(sample: Sample, options: ReadOptions, notes: list[str], rows: Verdicts) -> None:
     problem, score, group, step = _columns(sample, options)
-    number = _find(SAMPLE, sample.keys)
+    rows.name = f"{score} by {problem}"
+    number = find(SAMPLE, sample.keys)
     seen: dict[tuple[Any, ...], int] = {}
-    for line, row in _rows(sample, notes):
+    for line, row in table_rows(sample, notes):
         where = f"{sample.path}:{line}"
         for name in (problem, score, group, step):
             if name is not None and name not in row:
@@ -149,24 +156,8 @@ def _read_rows(sample: Sample, options: ReadOptions, notes: list[str], rows: Ver
             row[problem],
             _score(row[score], where=where),
             group=None if group is None else row[group],
-            step=None if step is None else _whole(row[step], where=where),
+            step=None if step is None else whole(row[step], name="step", where=where),
         )
-
-
-def _rows(sample: Sample, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    if sample.kind == "jsonl":
-        yield from records(sample.path, notes)
-    elif sample.kind == "csv":
-        yield from csv_rows(sample.path)
-    elif sample.kind == "parquet":
-        yield from enumerate(parquet_rows(sample.path), start=1)
-    else:
-        value = document(sample.path)
-        items = value if isinstance(value, list) else [value]
-        for number, item in enumerate(items, start=1):
-            if not isinstance(item, dict):
-                raise UserError(f"{sample.path}: item {number} is not an object")
-            yield number, item
 
 
 _WORDS = {
@@ -188,13 +179,3 @@ def _score(value: Any, *, where: str) -> float:
         raise UserError(
             f"{where}: score must be a number or true/false, got {value!r:.60}"
         ) from None
-
-
-def _whole(value: Any, *, where: str) -> int:
-    try:
-        number = float(value)
-        if number == int(number):
-            return int(number)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise UserError(f"{where}: step must be a whole number, got {value!r:.40}")

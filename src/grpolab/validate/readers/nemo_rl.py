@@ -35,7 +35,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             f"{train[0]}: NeMo-RL does not record the group size; pass --recorded-group-size"
             " (grpo.num_generations_per_prompt)"
         )
-    table, pruned = Verdicts(), False
+    table, pruned = Verdicts(name="rewards"), False
     for path in train:
         found = _STEP.search(path.name)
         step = int(found[1]) if found else 0

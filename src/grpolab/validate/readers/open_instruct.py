@@ -29,7 +29,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
 
     The table is marked filtered when no group without spread is left in it.
     """
-    table = Verdicts()
+    table = Verdicts(name="reward")
     for path in sorted(paths):
         for line, row in records(path, notes):
             where = f"{path}:{line}"

@@ -40,7 +40,7 @@ def _pick(paths: Sequence[Path], notes: list[str]) -> tuple[list[Path], bool]:
 def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
     """Groups by ``group.id``; reward is the weighted sum of scores, or one named score."""
     files, pruned = _pick(paths, notes)
-    table = Verdicts()
+    table = Verdicts(name=options.score or "weighted sum of rewards")
     for path in files:
         for line, row in records(path, notes):
             where = f"{path}:{line}"

@@ -22,6 +22,7 @@ from typing import IO, Any
 from grpolab.errors import UserError
 
 MAX_LINE = 256 * 2**20
+_DELIMITERS = (",", "\t", ";")
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
@@ -120,7 +121,7 @@ def document(path: Path) -> Any:
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a comma- or tab-separated file with a header, with their line numbers."""
+    """Rows of a file with a header, separated by commas, tabs or semicolons, with line numbers."""
     place = 0
 
     def feed() -> Iterator[str]:
@@ -131,7 +132,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
     text = feed()
     header = next(text, "")
-    delimiter = "\t" if "\t" in header and "," not in header else ","
+    delimiter = max(_DELIMITERS, key=header.count)
     with located(f"{path}:1"):
         columns = next(csv.reader([header.strip("\r\n")], delimiter=delimiter), [])
     if len(set(columns)) != len(columns):
@@ -174,7 +175,7 @@ class Sample:
             return "zip"
         text = self._first_line.lstrip("\ufeff \t")
         if text[:1] not in ("{", "["):
-            return "csv" if "," in text or "\t" in text else "unknown"
+            return "csv" if any(mark in text for mark in _DELIMITERS) else "unknown"
         if text.startswith("["):
             return "json"
         try:
@@ -235,3 +236,20 @@ class Sample:
     def has(self, *names: str) -> bool:
         """True when every name is among the keys."""
         return self.keys.issuperset(names)
+
+
+def table_rows(sample: Sample, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a JSON-lines, csv, parquet or JSON file as objects, with line or row numbers."""
+    if sample.kind == "jsonl":
+        yield from records(sample.path, notes)
+    elif sample.kind == "csv":
+        yield from csv_rows(sample.path)
+    elif sample.kind == "parquet":
+        yield from enumerate(parquet_rows(sample.path), start=1)
+    else:
+        value = document(sample.path)
+        items = value if isinstance(value, list) else [value]
+        for number, item in enumerate(items, start=1):
+            if not isinstance(item, dict):
+                raise UserError(f"{sample.path}: item {number} is not an object")
+            yield number, item

@@ -51,7 +51,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
     size = options.group_size or _infer_group_size(fresh)
     if options.group_size is None:
         notes.append(f"group size {size} was inferred from runs of equal prompts")
-    table = Verdicts()
+    table = Verdicts(name=reward)
     for part in fresh:
         _add_blocks(part, table, size=size, reward=reward, options=options)
     source = paths[0] if len(paths) == 1 else paths[0].parent

@@ -23,12 +23,16 @@ _SHOWN = 5
 
 @dataclass(slots=True)
 class Verdicts:
-    """Columns of equal length: problem, score (NaN = no verdict), and optional group and step."""
+    """Columns of equal length: problem, score (NaN = no verdict), and optional group and step.
+
+    ``name`` says which column, metric or scorer the scores came from.
+    """
 
     problem: list[Hashable] = field(default_factory=list)
     score: list[float] = field(default_factory=list)
     group: list[Hashable] | None = None
     step: list[int] | None = None
+    name: str = ""
 
     def add(
         self, problem: Hashable, score: float, *, group: Hashable = None, step: int | None = None
@@ -63,6 +67,17 @@ def verdict(value: Any, *, where: str) -> float:
             raise UserError(f"{where}: score must be finite, got {value}")
         return number
     raise UserError(f"{where}: score must be a number, true, false or null, got {value!r:.60}")
+
+
+def whole(value: Any, *, name: str, where: str) -> int:
+    """A whole number from a JSON value or the text of one, for the column ``name``."""
+    try:
+        number = float(value)
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UserError(f"{where}: {name} must be a whole number, got {value!r:.40}")
 
 
 def factorise(values: Iterable[Hashable]) -> tuple[IntArray, list[Hashable]]:
@@ -107,6 +122,7 @@ def to_counts(
     group: IntArray | None = None,
     step: npt.ArrayLike | None = None,
     filtered: bool = False,
+    name: str = "",
 ) -> GroupCounts:
     """Count successes per (problem, group, step); all columns [R], score 0, 1 or NaN."""
     if len(problem) == 0:
@@ -138,7 +154,9 @@ def to_counts(
         prompt_id=table[0][keep],
         step=table[2][keep],
         prompt_names={int(i): str(names[i]) for i in used},
-        provenance=Provenance(source=str(source), filtered=filtered, num_missing=missing),
+        provenance=Provenance(
+            source=str(source), verdict=name, filtered=filtered, num_missing=missing
+        ),
     )
 
 
@@ -158,5 +176,5 @@ def count_verdicts(
     group = None if rows.group is None else factorise(rows.group)[0]
     return to_counts(
         problem, score, names=names, source=source, notes=notes, group=group, step=rows.step,
-        filtered=filtered,
+        filtered=filtered, name=rows.name,
     )  # fmt: skip

@@ -25,13 +25,13 @@ def recognises(sample: Sample) -> bool:
 def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
     """``reward`` (or a named metric) per example; rows with an error have no verdict."""
     (path,) = paths
-    rows = Verdicts()
+    name = options.score or "reward"
+    rows = Verdicts(name=name)
     for line, row in records(path, notes):
         where = f"{path}:{line}"
         if "example_id" not in row:
             raise UserError(f"{where}: no 'example_id' in this row")
         source = row if options.score in (None, "reward") else row.get("metrics") or {}
-        name = options.score or "reward"
         if not isinstance(source, dict) or name not in source:
             raise UserError(f"{where}: no {name!r} in this row")
         broken = row.get("error") is not None

@@ -32,7 +32,7 @@ def recognises(sample: Sample) -> bool:
 def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
     rows: dict[tuple[Any, ...], tuple[str, float, str, int]] = {}
-    repeated = 0
+    repeated, name = 0, options.score or ""
     for path in sorted(paths, key=lambda p: (len(p.stem), p.stem)):
         for line, row in records(path, notes):
             where = f"{path}:{line}"
@@ -47,10 +47,11 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
                     (str(path), step, str(uid).rsplit("_", 1)[0]),
                 )
             repeated += key in rows
-            rows[key] = (problem, _score(row, options, where=where), group, step)
+            name = options.score or ("acc" if "acc" in row else "score")
+            rows[key] = (problem, _score(row, name, where=where), group, step)
     if repeated:
         notes.append(f"{repeated} outputs belong to a session with a later output, which counts")
-    table = Verdicts()
+    table = Verdicts(name=name)
     for problem, score, group, step in rows.values():
         table.add(problem, score, group=group, step=step)
     _note_collisions(table, options, notes)
@@ -84,8 +85,7 @@ def _sample_of(uid: Any, *, where: str) -> str:
     return parts[0]
 
 
-def _score(row: dict[str, Any], options: ReadOptions, *, where: str) -> float:
-    name = options.score or ("acc" if "acc" in row else "score")
+def _score(row: dict[str, Any], name: str, *, where: str) -> float:
     if name not in row:
         raise UserError(f"{where}: no {name!r} in this row")
     value = row[name]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import Provenance
+from grpolab.validate.models.tokens import pad_left, token_ids
 from grpolab.validate.rollouts.engine import end_tokens
 from grpolab.validate.rollouts.judge import judge as judge
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw, text_hash
@@ -69,9 +70,8 @@ def sample(
     generator: torch.Generator,
 ) -> Sampled:
     """Draw ``num_samples`` completions per prompt text; see `sample_ids`."""
-    ids = [tokenizer(text)["input_ids"] for text in prompts]
     return sample_ids(
-        model, ids, num_samples=num_samples, law=law, generator=generator,
+        model, token_ids(tokenizer, prompts), num_samples=num_samples, law=law, generator=generator,
         pad=tokenizer.pad_token_id,
         ends=end_tokens(tokenizer, getattr(model, "generation_config", None)),
     )  # fmt: skip
@@ -101,7 +101,7 @@ def sample_ids(
             f"prompt of {length} tokens + max_new_tokens={law.max_new_tokens} exceeds the model's"
             f" context of {limit}"
         )
-    ids, mask = _pad_left(prompts, pad=pad, device=model.device)
+    ids, mask = pad_left(prompts, pad=pad, device=model.device)
     with torch.inference_mode():
         position = (mask.cumsum(dim=1) - 1).clamp(min=0)
         out = model(
@@ -117,18 +117,6 @@ def sample_ids(
     tokens, real = drawn[0], drawn[1]
     last = torch.tensor(tuple(ends), device=tokens.device)
     return Sampled(ids, mask, *drawn, (torch.isin(tokens, last) & real).any(dim=1))
-
-
-def _pad_left(
-    rows: Sequence[Sequence[int]], *, pad: int, device: Any
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask [B, P]: the last token of every prompt in the last column."""
-    import torch
-
-    length = max(map(len, rows))
-    ids = [[pad] * (length - len(row)) + list(row) for row in rows]
-    mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
 def _decode(

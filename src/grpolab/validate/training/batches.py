@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from grpolab.validate.models.tokens import pad_left, token_ids
+
 if TYPE_CHECKING:
     import torch
 
@@ -24,16 +26,14 @@ def encode(tokenizer: Any, pairs: Sequence[Pair], *, device: Any = "cpu") -> Bat
     """Tokenise (prompt, completion) pairs; each completion gets the end token."""
     import torch
 
-    prompt = tokenizer([p for p, _ in pairs], return_tensors="pt", padding=True)
-    rows = tokenizer([c for _, c in pairs], add_special_tokens=False)["input_ids"]
-    length = 1 + max(len(row) for row in rows)
-    tokens = torch.full((len(rows), length), tokenizer.pad_token_id, dtype=torch.long)
-    mask = torch.zeros((len(rows), length), dtype=torch.bool)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row) + 1] = torch.tensor([*row, tokenizer.eos_token_id])
-        mask[i, : len(row) + 1] = True
-    batch = Batch(prompt["input_ids"], prompt["attention_mask"], tokens, mask)
-    return Batch(*(part.to(device) for part in batch))
+    answers = token_ids(tokenizer, [c for _, c in pairs], special=False)
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    size = torch.tensor([len(row) + 1 for row in answers])
+    width = int(size.max())
+    tokens = torch.tensor([[*row, end] + [pad] * (width - 1 - len(row)) for row in answers])
+    prompts, seen = pad_left(token_ids(tokenizer, [p for p, _ in pairs]), pad=pad)
+    parts = prompts, seen, tokens, torch.arange(width) < size[:, None]
+    return Batch(*(part.to(device) for part in parts))
 
 
 def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
