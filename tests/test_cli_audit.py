@@ -39,7 +39,7 @@ def test_several_inputs_are_compared():
     ]
     assert found["comparison"][0]["quantity"] == "pass@1"
     assert found["comparison"][0]["difference"] == 0.0
-    assert [e["verdict"] for e in found["inputs"]] == ["passed", "exact_match"]
+    assert [e["verdict"] for e in found["inputs"]] == ["passed", "pass@1"]
 
 
 def test_several_inputs_stand_side_by_side(tmp_path):

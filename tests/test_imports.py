@@ -212,7 +212,9 @@ def test_rooms_are_entered_by_name() -> None:
         "import grpolab; assert grpolab.theory.critical_p(2).item() == 0.5;"
         "assert 'simulate' in dir(grpolab); grpolab.attic"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert "module 'grpolab' has no attribute 'attic'" in found.stderr
 
 

@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -62,5 +63,19 @@ def test_the_page_starts_with_the_facts(tmp_path):
     path = table(tmp_path / "a.csv", [(i, k < i % 5) for i in range(10) for k in range(4)])
     run("audit", path, "--html", tmp_path / "a.html")
     text = (tmp_path / "a.html").read_text()
-    assert "10 prompts, 40 samples (table), pass@1 0.500" in text
+    assert "10 prompts, 40 samples (table: correct by prompt_id), pass@1 0.500" in text
     assert "ICC " in text
+
+
+def test_an_interval_does_not_depend_on_what_else_was_asked():
+    counts = GroupCounts(np.arange(40) % 5, 8, prompt_id=np.arange(40))
+    plans = [audit(counts, rng=0, group_sizes=g).plans[8] for g in ((8,), (2, 8), (4, 6, 8))]
+    assert plans[0] == plans[1] == plans[2]
+    assert plans[0].prediction.low < plans[0].prediction.high
+
+
+def test_intervals_without_width_are_named(tmp_path):
+    path = table(tmp_path / "a.csv", [(i, k < 2) for i in range(40) for k in range(4)])
+    assert "every prompt has the success rate 0.5" in run("audit", path).stdout
+    path = table(tmp_path / "b.csv", [(i, k < 2 + i % 2) for i in range(40) for k in range(4)])
+    assert "every prompt has" not in run("audit", path).stdout

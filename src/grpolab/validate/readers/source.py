@@ -120,6 +120,16 @@ def document(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read to its end ({_reason(err)})") from None
 
 
+def _header(path: Path, line: str) -> tuple[list[str], str]:
+    """Column names of a csv file, and what separates them."""
+    delimiter = max(_DELIMITERS, key=line.count)
+    with located(f"{path}:1"):
+        columns = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
+    if len(set(columns)) != len(columns):
+        raise UserError(f"{path}:1: column names are not unique")
+    return columns, delimiter
+
+
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a file with a header, separated by commas, tabs or semicolons, with line numbers."""
     place = 0
@@ -131,12 +141,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             yield line
 
     text = feed()
-    header = next(text, "")
-    delimiter = max(_DELIMITERS, key=header.count)
-    with located(f"{path}:1"):
-        columns = next(csv.reader([header.strip("\r\n")], delimiter=delimiter), [])
-    if len(set(columns)) != len(columns):
-        raise UserError(f"{path}:1: column names are not unique")
+    columns, delimiter = _header(path, next(text, ""))
     reader = csv.reader(text, delimiter=delimiter)
     try:
         for row in reader:
@@ -228,6 +233,8 @@ class Sample:
                 return frozenset(pq.read_schema(self.path).names)
             except (OSError, ValueError) as err:
                 raise UserError(f"{self.path}: not a parquet file ({_reason(err)})") from None
+        if self.kind == "csv":
+            return frozenset(_header(self.path, next(lines(self.path), (0, "", True))[1])[0])
         first = self.head
         if isinstance(first, list):
             first = first[0] if first else {}
