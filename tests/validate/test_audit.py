@@ -8,7 +8,7 @@ from grpolab.theory.groups import GroupCounts, Provenance
 from grpolab.validate.advice import advise, advise_comparison
 from grpolab.validate.audit import audit
 from grpolab.validate.audit_report import write_audit
-from grpolab.validate.compare import compare
+from grpolab.validate.compare import Difference, compare
 
 
 def table(a=0.5, b=1.5, *, prompts=300, samples=16, seed=0, unsolvable=0.0, names=False):
@@ -155,6 +155,27 @@ def test_pairing_takes_the_difficulty_out_of_a_comparison():
     assert "cannot tell ckpt-2 and ckpt-3 apart" in advise_comparison(loose)[0]
 
 
+def test_group_sizes_that_agree_share_a_sentence():
+    def difference(quantity, low, high):
+        return Difference("a", "b", quantity, (low + high) / 2, low, high, True, 40)
+
+    told = advise_comparison(
+        [
+            difference("pass@1", -0.3, -0.1),
+            difference("mixed groups at g=4", 0.1, 0.2),
+            difference("mixed groups at g=8", 0.15, 0.3),
+            difference("mixed groups at g=16", -0.1, 0.3),
+        ]
+    )
+    assert told[:2] == [
+        "pass@1: b is above a (10.0 to 30.0 points, paired over 40 prompts).",
+        "mixed groups at g=4, 8: a is above b (10.0 to 20.0, 15.0 to 30.0 points, paired over 40"
+        " prompts).",
+    ]
+    assert told[2].startswith("mixed groups at g=16: cannot tell a and b apart (-10.0 to +30.0")
+    assert len(told) == 3
+
+
 def test_comparison_is_antisymmetric():
     a, b = (audit(table(seed=s, names=True), rng=0, label=str(s), num_resamples=20) for s in (1, 2))
     for one, two in zip(compare(a, b), compare(b, a), strict=True):
@@ -175,5 +196,5 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path):
     assert "&lt;b&gt;0&lt;/b&gt;" in page
     assert page.count("<svg") == 6
     assert not re.search(r"(src|href)=\"?https?:", page)
-    for sentence in ("Where will the groups carry a signal?", "Comparison", "group sizes"):
+    for sentence in ("Where will the groups carry a signal?", "Side by side", "group sizes"):
         assert sentence in page

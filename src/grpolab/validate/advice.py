@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -174,26 +175,41 @@ def _filtered(audit: Audit) -> list[str]:
 
 
 def advise_comparison(differences: Sequence[Difference]) -> list[str]:
-    """One sentence per difference: which input has more, or how many prompts would tell."""
+    """Which input has more, or how many prompts would tell; group sizes that agree in one line."""
     found = []
-    for d in differences:
-        how = f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
-        span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {how}"
-        if d.decided:
-            more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
-            near, far = sorted((abs(d.low), abs(d.high)))
-            lead = f"{100 * near:.1f} to {100 * far:.1f} points, {how}"
-            found.append(f"{d.quantity}: {more} is above {less} ({lead}).")
-        else:
-            half = (d.high - d.low) / 2
-            if half == 0:
-                found.append(f"{d.quantity}: {d.first} and {d.second} do not differ ({how}).")
-                continue
-            distance = max(abs(d.difference), 0.01)
-            needed = d.num_prompts * (half / distance) ** 2
-            found.append(
-                f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the"
-                f" difference is {100 * distance:.1f} points, about {_round_up(needed)} prompts"
-                " would tell."
-            )
+    for _, alike in itertools.groupby(differences, key=_verdict):
+        several = list(alike)
+        found += [_lead(several)] if several[0].decided else [_undecided(d) for d in several]
     return found
+
+
+def _verdict(d: Difference) -> tuple[object, ...]:
+    """What differences must share to be told in one sentence."""
+    what = d.quantity.partition("g=")[0]
+    return d.first, d.second, what, d.decided, d.difference > 0, d.paired, d.num_prompts
+
+
+def _basis(d: Difference) -> str:
+    return f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
+
+
+def _lead(alike: Sequence[Difference]) -> str:
+    d = alike[0]
+    more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
+    spans = [sorted((100 * abs(e.low), 100 * abs(e.high))) for e in alike]
+    points = ", ".join(f"{near:.1f} to {far:.1f}" for near, far in spans)
+    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
+    return f"{d.quantity}{sizes}: {more} is above {less} ({points} points, {_basis(d)})."
+
+
+def _undecided(d: Difference) -> str:
+    half = (d.high - d.low) / 2
+    if half == 0:
+        return f"{d.quantity}: {d.first} and {d.second} do not differ ({_basis(d)})."
+    distance = max(abs(d.difference), 0.01)
+    needed = d.num_prompts * (half / distance) ** 2
+    span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {_basis(d)}"
+    return (
+        f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the difference is"
+        f" {100 * distance:.1f} points, about {_round_up(needed)} prompts would tell."
+    )

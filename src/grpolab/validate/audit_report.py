@@ -31,7 +31,7 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
     if len(audits) > 1:
         table = page.table(SIDE_BY_SIDE, side_by_side(audits), caption=_SIDE_BY_SIDE)
         said = page.findings(advise_comparison(differences)) if differences else ""
-        parts.append(page.section("Comparison", said, table))
+        parts.append(page.section("Side by side", table, said))
     for audit in audits:
         parts += _one(audit)
     total = sum(a.num_samples for a in audits)
