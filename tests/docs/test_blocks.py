@@ -46,6 +46,8 @@ NOT_RUN = {
 COMMANDS_IN_TEXT = {"docs/cluster.md": 2, "docs/monitor.md": 1, "docs/training.md": 1}
 """Blocks per page that are called text and yet hold commands of ours; the same."""
 SLOW = {"docs/training.md"}  # trains a small model in several ways: about a minute
+NEEDS = {"docs/monitor.md": "trl", "docs/training.md": "trl"}
+"""Pages that run with an extra only, by the package that tells."""
 WIDTH = 100  # columns of the terminal in which the pages were written
 RUN = ("python", "console", "sh", "json", "toml")
 
@@ -163,6 +165,8 @@ def checkout(folder: Path) -> Path:
     "name", [pytest.param(p, marks=[pytest.mark.slow] if p in SLOW else []) for p in PAGES]
 )
 def test_blocks_of(name: str, tmp_path: Path) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], exc_type=ImportError)
     run_page(name, (ROOT / name).read_text(encoding="utf-8"), checkout(tmp_path))
 
 
