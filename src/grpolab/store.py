@@ -7,6 +7,7 @@ none, and a run that was killed can be started again.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -23,6 +24,8 @@ from grpolab.theory.groups import GroupCounts, Provenance
 
 SCRATCH = ".partial"
 """Ending of files and folders that are being written; what a killed run leaves behind."""
+LOCK = ".lock"
+"""What `exclusive` locks; it stays behind and means nothing then."""
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
 
@@ -54,6 +57,22 @@ def atomic_dir(target: Path) -> Iterator[Path]:
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process; UserError where another works in it, or none can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("a")
+    except OSError as err:
+        raise UserError(f"{folder}: cannot be written to ({err.strerror})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another process is working in this folder") from None
+        yield
 
 
 def jsonable(value: Any) -> Any:

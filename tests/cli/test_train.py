@@ -1,6 +1,7 @@
 """``grpolab train`` and ``grpolab sft`` from the outside."""
 
 import json
+import shutil
 
 import pytest
 import typer
@@ -11,6 +12,7 @@ from grpolab.cli.train import train
 from grpolab.errors import UserError
 from grpolab.store import read_counts
 from grpolab.validate.models import TinyConfig, build_model, save_model
+from grpolab.validate.models.load import missing
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("default")  # TRL's own
@@ -49,7 +51,9 @@ def run(app, *args):
 @pytest.mark.parametrize("trainer", ["own", "trl"])
 def test_train_writes_a_run_that_other_commands_read(trainer, root, tmp_path):
     out = tmp_path / "r"
-    args = options(root, out, trainer=trainer, loss="dr_grpo", beta=0.05, **{"eval-every": 2})
+    args = options(
+        root, out, trainer=trainer, loss="dr_grpo", beta=0.05, limit=6, **{"eval-every": 2}
+    )
     result = run(train_app, root / "m", *args, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -91,7 +95,7 @@ def test_manifest_says_what_runs(root, tmp_path):
         ({"max-new-tokens": 0}, "give --max-new-tokens"),
         ({"max-new-tokens": 40}, "do not fit the context of 32"),
         ({"prompts-per-step": 30}, "9 prompts are fewer"),
-        ({"group-size": 0}, "group_size must be >= 1"),
+        ({"eval-every": 2}, "all prompts of tasks.jsonl are trained on"),
         ({"temperature": 0}, "temperature must be > 0"),
         ({"loss": "ppo"}, "--loss must be one of grpo, dr_grpo, dapo"),
         ({"advantage": "best"}, "--advantage must be one of"),
@@ -100,8 +104,8 @@ def test_manifest_says_what_runs(root, tmp_path):
         ({"trainer": "verl"}, "own or trl"),
         ({"trainer": "trl", "decay-to": "start", "weight-decay": 1}, "decay_to='start'"),
         ({"device": "cuda:9"}, "torch sees no GPU"),
-        ({"beta": 0.1, "reference": "./nowhere"}, "nowhere: not a checkpoint"),
-        ({"beta": 0.1, "reference": "./nowhere", "trainer": "trl"}, "nowhere: not a checkpoint"),
+        ({"beta": 0.1, "reference": "./nowhere"}, "nowhere: no such checkpoint folder"),
+        ({"beta": 0.1, "reference": "./nowhere", "trainer": "trl"}, "nowhere: no such"),
     ],
 )
 def test_bad_input_is_one_line_and_spoils_nothing(root, tmp_path, changes, message):
@@ -117,10 +121,68 @@ def test_bad_input_is_one_line_and_spoils_nothing(root, tmp_path, changes, messa
 def test_a_missing_model_and_another_run_are_refused(root, tmp_path):
     args = options(root, tmp_path / "r", steps=1)
     result = run(train_app, tmp_path / "nowhere", *args)
-    assert "not a checkpoint" in str(result.exception)
+    assert "no such checkpoint folder" in str(result.exception)
     assert run(train_app, root / "m", *args).exit_code == 0
     other = run(train_app, root / "m", *options(root, tmp_path / "r", steps=1, lr=0.5))
     assert "config.lr was 0.001, now 0.5" in str(other.exception)
+
+
+def test_a_group_of_one_is_refused(root, tmp_path):
+    result = run(train_app, root / "m", *options(root, tmp_path / "r", **{"group-size": 1}))
+    assert result.exit_code == 2
+    assert "--group-size" in result.output
+
+
+def test_a_run_knows_its_model_by_content(root, tmp_path, monkeypatch):
+    copy = tmp_path / "models" / "m"
+    shutil.copytree(root / "m", copy)
+    args = options(root, tmp_path / "r", steps=1, beta=0.1)
+    assert run(train_app, copy, *args).exit_code == 0
+    monkeypatch.chdir(copy.parent)  # the same files under another name
+    assert run(train_app, "m", *args).exit_code == 0
+    save_model(*build_model(WORDS, TinyConfig(hidden=32, layers=1, max_positions=32), seed=1), copy)
+    changed = run(train_app, copy, *args)
+    assert "holds another run: model_hash was" in str(changed.exception)
+
+
+def test_a_near_name_is_offered(root, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(root.parent)
+    said = str(missing(f"{root.name}/tusks.jsonl", OSError("offline")))
+    assert f"no such folder; {root.name}/tasks.jsonl is here, and not found" in said
+    assert "cannot load this checkpoint (broken)" in str(
+        missing(str(root / "m"), OSError("broken"))
+    )
+
+
+def test_a_lost_signal_is_told_at_the_end(root, tmp_path):
+    """Rewards of a verifier that is never satisfied: the run ends well, and says what it was."""
+    (tmp_path / "rewards.py").write_text("def never(completion, row):\n    return False\n")
+    verifier = f"{tmp_path / 'rewards.py'}:never"
+    many = {"steps": 90, "prompts-per-step": 8, "save-every": 90}
+    args = options(root, tmp_path / "r", lr=0, verifier=verifier, **many)
+    result = run(train_app, root / "m", *args)
+    assert result.exit_code == 0, result.output
+    assert "! step " in result.stdout
+    assert "no signal" in result.stdout
+    found = json.loads(run(train_app, root / "m", *args, "--json").stdout)
+    assert found["mean_reward_last"] == 0
+    assert any("no signal" in alarm for alarm in found["alarms"])
+
+
+@pytest.mark.parametrize("trainer", ["own", "trl"])
+def test_a_damaged_checkpoint_is_named(trainer, root, tmp_path):
+    args = options(root, tmp_path / "r", trainer=trainer, steps=2)
+    assert run(train_app, root / "m", *args).exit_code == 0
+    (folder,) = (tmp_path / "r" / "checkpoints").glob("*-2")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    result = run(train_app, root / "m", *args, "--steps", 3)
+    assert isinstance(result.exception, UserError), result.output
+    assert "remove it to go on from the checkpoint before" in str(result.exception)
+    assert "\n" not in str(result.exception)
+    shutil.rmtree(folder)
+    assert run(train_app, root / "m", *args, "--steps", 3).exit_code == 0
 
 
 def test_a_broken_run_ends_with_status_1(root, tmp_path):

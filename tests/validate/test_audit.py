@@ -155,6 +155,29 @@ def test_pairing_takes_the_difficulty_out_of_a_comparison():
     assert "cannot tell ckpt-2 and ckpt-3 apart" in advise_comparison(loose)[0]
 
 
+def test_of_a_training_run_the_last_steps_count():
+    """Half of the prompts are learned in the middle of 100 steps of 30 groups."""
+    rng = np.random.default_rng(0)
+    step = np.repeat(np.arange(100), 30)
+    p = np.where(step < 50, 0.5, 1.0)
+    counts = GroupCounts(rng.binomial(8, p), 8, prompt_id=np.tile(np.arange(30), 100), step=step)
+    found = audit(counts, rng=0, group_sizes=[8], num_resamples=50)
+    assert found.plans[8].prediction.zero_std == 1.0
+    assert np.unique(found.counts.step).tolist() == list(range(90, 100))
+    (note,) = [w for w in found.warnings if "span" in w]
+    assert "span steps 0 to 99; numbers are those of steps 90 to 99. Groups as drawn" in note
+    assert f"{100 * counts.frac_zero_std:.0f}%, of these steps 100%" in note
+
+
+def test_of_few_groups_all_count():
+    step = np.repeat(np.arange(4), 10)
+    counts = GroupCounts(np.tile([0, 8], 20), 8, prompt_id=np.tile(np.arange(10), 4), step=step)
+    found = audit(counts, rng=0, group_sizes=[8], num_resamples=50)
+    assert len(found.counts) == 40
+    (note,) = [w for w in found.warnings if "span" in w]
+    assert "prompts are pooled over it. Groups as drawn, without a signal: 100%" in note
+
+
 def test_group_sizes_that_agree_share_a_sentence():
     def difference(quantity, low, high):
         return Difference("a", "b", quantity, (low + high) / 2, low, high, True, 40)

@@ -195,3 +195,43 @@ def test_a_task_without_batches_is_judged_one_by_one() -> None:
 
 def test_last_number_is_ascii() -> None:
     assert last_number("٣ 4 ５") == 4
+
+
+REWARDS = """
+def contains(completion, row):
+    return row["answer"] in completion.split()
+
+def reward(prompts, completions, answer, **_):
+    return [None if c == "" else float(c == a) for c, a in zip(completions, answer)]
+
+number = 3
+"""
+
+
+def test_a_verifier_in_a_file(tmp_path):
+    path, code = tmp_path / "rows.jsonl", tmp_path / "rewards.py"
+    path.write_text('{"prompt": "2 + 3 =", "answer": "5"}\n')
+    code.write_text(REWARDS)
+    task = load_task(path, verifier=f"{code}:contains")
+    (prompt,) = task.prompts("eval")
+    assert [task.verify(prompt, text) for text in ("it is 5", "15")] == [True, False]
+    task = load_task(path, verifier=f"{code}:reward")
+    assert judge(task, [prompt] * 3, ["5", "6", ""]) == [True, False, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("nothing", REWARDS, "has no function 'nothing'"),
+        ("number", REWARDS, "has no function 'number'"),
+        ("contains", "import no_such_module", "cannot be run .ModuleNotFoundError"),
+        ("contains", None, "no such file"),
+    ],
+)
+def test_a_file_without_the_verifier(tmp_path, name, text, message):
+    path, code = tmp_path / "rows.jsonl", tmp_path / "rewards.py"
+    path.write_text('{"prompt": "2 + 3 =", "answer": "5"}\n')
+    if text is not None:
+        code.write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_task(path, verifier=f"{code}:{name}")

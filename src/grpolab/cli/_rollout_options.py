@@ -20,7 +20,10 @@ TaskName = Annotated[
     str, typer.Option("--task", help="countdown, coins, a jsonl or parquet file, or a data set id.")
 ]
 VerifierName = Annotated[
-    str, typer.Option("--verifier", help="How records of a file are judged; code needs none.")
+    str,
+    typer.Option(
+        "--verifier", help="exact, numeric, regex, math, or FILE.py:FUNCTION; code needs none."
+    ),
 ]
 Columns = Annotated[
     str, typer.Option(help="Columns of prompt and answer of a file, as PROMPT,ANSWER.")

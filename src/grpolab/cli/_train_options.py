@@ -16,7 +16,7 @@ Out = Annotated[Path, typer.Option(help="Folder of the run; a stopped run goes o
 Trainer = Annotated[str, typer.Option(help="own (one process, readable) or trl.")]
 Steps = Annotated[int, typer.Option(help="Batches of rollouts; may be raised later.")]
 PromptsPerStep = Annotated[int, typer.Option(help="Groups per step.")]
-GroupSize = Annotated[int, typer.Option("-g", "--group-size", help="Rollouts per group.")]
+GroupSize = Annotated[int, typer.Option("-g", "--group-size", min=2, help="Rollouts per group.")]
 LearningRate = Annotated[float, typer.Option("--lr", help="AdamW's, after the warm-up.")]
 Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
 Betas = Annotated[str, typer.Option(help="AdamW's, as B1,B2.")]

@@ -49,7 +49,7 @@ def monitor(
 
     Prints a line when the verdict or an alarm changes. Ends with status 1 as soon as the run has no
     signal, so that a job script can act; with 0 otherwise (--once, --idle).
-    Example: grpolab monitor runs/my-run --once || scancel $JOB
+    Example: grpolab monitor runs/my-run --once; [ $? -eq 1 ] && scancel $JOB
     """
     from grpolab.validate.monitor.follow import Follower
     from grpolab.validate.monitor.state import MonitorConfig

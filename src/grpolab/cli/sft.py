@@ -93,9 +93,10 @@ def _run(
     from grpolab.progress import ProgressBar
     from grpolab.validate.models.load import load_model
     from grpolab.validate.rollouts.hf_engine import import_torch_device
+    from grpolab.validate.rollouts.identity import model_hash
     from grpolab.validate.training.faults import BrokenRun
     from grpolab.validate.training.processes import is_first_process, process_group
-    from grpolab.validate.training.rundir import RunDir, open_run
+    from grpolab.validate.training.rundir import claim_run
     from grpolab.validate.training.sft_data import load_examples, split_off
     from grpolab.validate.training.trl_sft import KIND, train_ladder_trl
 
@@ -108,10 +109,11 @@ def _run(
             held = load_examples(source["held_out"], tokenizer, context=context)
         else:
             train, held = split_off(train, source["held_out"], seed=source["seed"])
-    manifest = {"kind": KIND, "model": model, **source, "dtype": dtype, "config": asdict(config)}
+    identity = {"model": model, "model_hash": model_hash(model)}
+    manifest = {"kind": KIND, **identity, **source, "dtype": dtype, "config": asdict(config)}
     first = is_first_process()
-    run = open_run(out, manifest) if first else RunDir(out)
-    with ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext() as bar:
+    shown = ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext()
+    with claim_run(out, manifest, first=first) as run, shown as bar:
 
         def show(share: float) -> None:
             if bar is not None:

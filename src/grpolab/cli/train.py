@@ -14,6 +14,7 @@ from grpolab.cli._output import JsonFlag, cell, print_json
 from grpolab.errors import UserError
 
 if TYPE_CHECKING:
+    from grpolab.validate.tasks import Prompt, Verifiable
     from grpolab.validate.training.job import TrainJob
     from grpolab.validate.training.rundir import RunDir
 
@@ -91,7 +92,7 @@ def train(
         budget = max_new_tokens or getattr(the_task, "max_new_tokens", 0)
         if not budget:
             raise UserError(f"task {task} sets no length: give --max-new-tokens")
-        held_out = list(the_task.prompts("eval"))[:eval_prompts] if eval_every else []
+        held_out = _held_out(the_task, prompts, limit=eval_prompts) if eval_every else []
         job = TrainJob(
             model, trainer, Budgeted(the_task, max_new_tokens=budget), prompts, config, seed,
             reference=reference, lora_rank=lora_rank, device=device, dtype=dtype, chat=chat,
@@ -103,29 +104,55 @@ def train(
         _report(run, as_json=as_json)
 
 
+def _held_out(task: Verifiable, trained: list[Prompt], *, limit: int) -> list[Prompt]:
+    """Prompts of the task that are not trained on; UserError where there are none."""
+    known = {(prompt.text, prompt.messages) for prompt in trained}
+    found = [p for p in task.prompts("eval") if (p.text, p.messages) not in known]
+    if not found:
+        raise UserError(
+            f"--eval-every: all prompts of {task.name} are trained on, so none is held out;"
+            " --limit N trains on the first N of a file and evaluates on the others"
+        )
+    return found[:limit]
+
+
 def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int) -> RunDir | None:
     """Train to the end; the finished run in the process that writes it."""
     from grpolab.progress import ProgressBar
     from grpolab.validate.training.faults import BrokenRun
-    from grpolab.validate.training.job import check_job, is_finished, manifest, run_job
+    from grpolab.validate.training.job import (
+        check_job,
+        is_finished,
+        manifest,
+        resume_step,
+        run_job,
+    )
     from grpolab.validate.training.processes import is_first_process
-    from grpolab.validate.training.rundir import RunDir, open_run
+    from grpolab.validate.training.rundir import claim_run
+    from grpolab.validate.training.stopping import Stopped
 
     check_job(job)
     first = is_first_process()
-    run = open_run(out, manifest(job, task=task)) if first else RunDir(out)
-    run = replace(run, rollouts_every=rollouts_every)
-    if is_finished(job, run):
-        return run if first else None
-    if not first:
-        run_job(job, run, progress=lambda share: None)
-        return None
-    with ProgressBar(1.0, note=str(out)) as bar:
-        try:
-            run_job(job, run, progress=lambda share: bar.part(out.name, share, finished=share >= 1))
-        except BrokenRun as err:
-            typer.echo(f"grpolab: stopped: {err}", err=True)
-            raise typer.Exit(1) from None
+    with claim_run(out, manifest(job, task=task), first=first) as found:
+        run = replace(found, rollouts_every=rollouts_every)
+        if is_finished(job, run):
+            return run if first else None
+        if not first:
+            run_job(job, run, progress=lambda share: None)
+            return None
+        done = resume_step(job, run)
+        note = f"{out}: going on from step {done}" if done else str(out)
+        with ProgressBar(1.0, note=note) as bar:
+            try:
+                run_job(
+                    job, run, progress=lambda share: bar.part(out.name, share, finished=share >= 1)
+                )
+            except BrokenRun as err:
+                typer.echo(f"grpolab: stopped: {err}", err=True)
+                raise typer.Exit(1) from None
+            except Stopped as err:
+                typer.echo(f"grpolab: {err}", err=True)
+                raise typer.Exit(128 + err.signum) from None
     return run
 
 
@@ -146,22 +173,39 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         "evals": [{"step": step, **found} for step, found in done.evals],
         "interventions": run.manifest["interventions"],
         "final": str(run.final),
+        "alarms": _alarms(run),
     }
     if as_json:
         print_json(summary)
         return
     for name, words in summary["interventions"].items():
         typer.echo(f"{name.replace('_', ' ')}: {words}")
+    part = min(10, len(logs))
     typer.echo(
-        f"{len(logs)} steps: mean reward {cell(summary['mean_reward_first'])} in the first ten,"
-        f" {cell(summary['mean_reward_last'])} in the last ten;"
-        f" zero-std groups {cell(summary['frac_zero_std_last'])} in the last ten"
+        f"{len(logs)} steps: mean reward {cell(summary['mean_reward_first'])} in the first {part},"
+        f" {cell(summary['mean_reward_last'])} in the last {part};"
+        f" zero-std groups {cell(summary['frac_zero_std_last'])} in the last {part}"
     )
     for step, found in done.evals:
         typer.echo(f"held out before step {step}: mean reward {cell(found['mean_reward'])}")
     if summary["num_missing"]:
         typer.echo(f"! {summary['num_missing']} rollouts had no verdict and moved nothing")
+    for line in summary["alarms"]:
+        typer.echo(f"! {line}")
     typer.echo(f"wrote {run.final}; next: grpolab audit {run.path}/groups.parquet")
+
+
+def _alarms(run: RunDir) -> list[str]:
+    """What `grpolab monitor` would have said of the run, if it is a warning."""
+    from grpolab.validate.monitor.follow import Follower, find_source
+    from grpolab.validate.monitor.state import MonitorConfig
+    from grpolab.validate.monitor.words import explain
+
+    source = find_source(run.path)
+    assert source is not None
+    found = Follower(source, MonitorConfig()).look()
+    standing = {alarm.name: alarm for alarm in found.alarms}  # the last word of each
+    return [explain(alarm, found.monitor) for alarm in standing.values() if not alarm.over]
 
 
 def _mean(values: list[float]) -> float | None:

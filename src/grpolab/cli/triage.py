@@ -9,10 +9,16 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._train_options import train_split
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
     from grpolab.validate.triage import Checkpoint, Triage
+
+
+TrainSplit = Annotated[
+    str, typer.Option(help="Split; empty: what train trains on, rl or a data set's train.")
+]
 
 
 def triage(
@@ -28,7 +34,7 @@ def triage(
         Path("runs/triage")
     ),
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
-    split: opt.Split = "eval",
+    split: TrainSplit = "",
     limit: opt.Limit = 256,
     temperature: opt.Temperature = 1.0,
     top_p: opt.TopP = 1.0,
@@ -59,6 +65,7 @@ def triage(
     from grpolab.validate.rollouts.make import EngineOptions
     from grpolab.validate.triage import triage as compare_runs
 
+    split = train_split(task, split)
     options = EngineOptions(engine, device, dtype, batch_rows, "", tensor_parallel,
                             max_model_len or None, gpu_memory)  # fmt: skip
     with opt.take_prompts(
@@ -88,7 +95,7 @@ def triage(
     if as_json:
         _print_json(found)
     else:
-        _print(found, html)
+        _print(found, html, split=split)
     if found.suspects:
         raise typer.Exit(1)
 
@@ -151,15 +158,15 @@ def _with_interval(found: Any) -> str:
     return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def _print(found: Triage, html: Path | None) -> None:
+def _print(found: Triage, html: Path | None, *, split: str) -> None:
     from grpolab.figures.page import plain
     from grpolab.validate.triage import TAU_H
     from grpolab.validate.triage_advice import advise_triage
 
     g = found.group_size
     print_table(
-        f"{found.num_prompts} prompts x {found.samples_per_prompt} samples, g={g}; 95 % intervals"
-        f" over prompts; !: {found.entropy_name} below {TAU_H}",
+        f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples, g={g};"
+        f" 95 % intervals over prompts; !: {found.entropy_name} below {TAU_H}",
         [
             "checkpoint",
             found.entropy_name,

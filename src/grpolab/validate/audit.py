@@ -21,6 +21,7 @@ from grpolab.validate.mixture import Mixture, fit_mixture
 from grpolab.validate.truncated import TruncatedFit, fit_truncated
 
 GROUP_SIZES = (4, 8, 16)
+_RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
 _SHOWN = 100  # names of prompts that are listed
 
 
@@ -145,8 +146,9 @@ def audit(
 ) -> Audit:
     """Estimate everything that the counts identify, and warn about the rest.
 
-    Group sizes >= 2. Raises ValueError for group sizes out of range; a table that cannot answer a
-    question gets None there and a warning that says why.
+    Of rollouts over many steps of training the last ones count. Group sizes >= 2. Raises ValueError
+    for group sizes out of range; a table that cannot answer a question gets None there and a
+    warning that says why.
 
     >>> audit(GroupCounts([0, 1, 4, 2], 4), rng=0, group_sizes=[2]).solved
     (1, 2, 1)
@@ -155,12 +157,13 @@ def audit(
     if not sizes or sizes[0] < 2:
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
     generator = np.random.default_rng(rng)
+    contrast = pair_contrast(counts, rng=generator)
+    counts, span = _latest(counts)
     totals = counts.by_prompt()
     never = int(np.sum(totals.num_correct == 0))
     always = int(np.sum(totals.num_correct == totals.num_samples))
     solved = (never, len(totals.prompt_id) - never - always, always)
-    warnings = [*notes, *_warnings(counts)]
-    contrast = pair_contrast(counts, rng=generator)
+    warnings = [*notes, *_warnings(counts), *span]
     common: dict[str, Any] = {"label": label, "counts": counts, "format": format, "solved": solved}
     if counts.provenance.filtered:
         fit = _truncated(counts, generator, warnings)
@@ -251,10 +254,27 @@ def _warnings(counts: GroupCounts) -> list[str]:
             f"every prompt has the success rate {rates[0]:.2g}: intervals over prompts have"
             " no width here, which is not certainty"
         )
-    steps = np.unique(counts.step)
-    if len(steps) > 1:
-        found.append(
-            f"the rollouts span steps {steps[0]} to {steps[-1]}: the policy changed while they were"
-            " drawn, and prompts are pooled over it"
-        )
     return found
+
+
+def _latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
+    """The groups of the last steps, which tell most of the next ones; and what was left out.
+
+    The last tenth of the groups, at least 200, by whole steps; all of a dump of mixed groups.
+    """
+    steps, place = np.unique(counts.step, return_inverse=True)
+    if len(steps) < 2 or counts.provenance.filtered:
+        return counts, []
+    behind = len(counts) - np.cumsum(np.bincount(place)) + np.bincount(place)  # from a step on
+    first = int(np.flatnonzero(behind >= min(max(_RECENT, len(counts) / 10), len(counts)))[-1])
+    recent = counts.select(place >= first)
+    whole = f"the rollouts span steps {steps[0]} to {steps[-1]}"
+    now = (
+        f"numbers are those of steps {steps[first]} to {steps[-1]}"
+        if first
+        else "the policy changed while they were drawn, and prompts are pooled over it"
+    )
+    return recent, [
+        f"{whole}; {now}. Groups as drawn, without a signal: {100 * counts.frac_zero_std:.0f}%"
+        + (f", of these steps {100 * recent.frac_zero_std:.0f}%" if first else "")
+    ]

@@ -49,7 +49,7 @@ class Pair(NamedTuple):
     ``prob_more`` is the share of bootstrap resamples of the prompts in which it has (ties half).
     ``prompts_needed`` at the present samples per prompt, or ``samples_needed`` per prompt at the
     present prompts (inf where no number would do), settle the pair with chance 0.8 if the true
-    difference is the one measured (at least 0.005); both NaN where it is settled.
+    difference is the one measured; both NaN where it is settled or too small to be worth it.
     """
 
     first: str
@@ -59,6 +59,11 @@ class Pair(NamedTuple):
     decided: bool
     prompts_needed: float
     samples_needed: float
+
+    @property
+    def equal(self) -> bool:
+        """Not settled, and a difference (below 0.005) that would not be worth settling."""
+        return not self.decided and abs(self.difference) < _SMALLEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +328,9 @@ def _pair(
     difference = float(gap.mean())
     if not tail < more < 1 - tail:
         return Pair(first, second, difference, more, True, math.nan, math.nan)
-    reach = max(abs(difference), _SMALLEST) / (stats.norm.isf(tail) + stats.norm.ppf(_CHANCE))
+    if abs(difference) < _SMALLEST:
+        return Pair(first, second, difference, more, False, math.nan, math.nan)
+    reach = abs(difference) / (stats.norm.isf(tail) + stats.norm.ppf(_CHANCE))
     total = float(np.var(gap, ddof=1))
     inside = min(float(np.mean(noise)), total)  # NaN where n = g: then only prompts are known
     between = total - inside

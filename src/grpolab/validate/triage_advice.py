@@ -64,6 +64,11 @@ def _best(found: Triage) -> str:
 
 
 def _unsettled(pair: Pair, found: Triage) -> str:
+    if pair.equal:
+        return (
+            f"As good as equal: {pair.first} and {pair.second} (difference {pair.difference:+.4f},"
+            f" {chance(pair.prob_more)} that {pair.first} has more). Other things should decide."
+        )
     text = (
         f"Unsettled: {pair.first} against {pair.second} (difference {pair.difference:+.3f},"
         f" {chance(pair.prob_more)} that {pair.first} has more). If that is the difference, about"

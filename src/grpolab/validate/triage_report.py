@@ -125,14 +125,16 @@ def _pair_table(found: Triage) -> str:
     rows = [
         [
             f"{p.first} over {p.second}", p.difference, chance(p.prob_more),
-            "yes" if p.decided else "no", _count(p.prompts_needed), _count(p.samples_needed),
+            "yes" if p.decided else "equal" if p.equal else "no",
+            _count(p.prompts_needed), _count(p.samples_needed),
         ]
         for p in found.pairs
     ]  # fmt: skip
     caption = (
         "`chance`: share of bootstrap resamples of the prompts in which the first has more signal."
         " `prompts` at the present samples, or `samples` per prompt at the present prompts, would"
-        " settle the pair with chance 80 % if the difference is the one measured (at least 0.005)."
+        " settle the pair with chance 80 % if the difference is the one measured; a dash: settled,"
+        " or below 0.005 and not worth it."
     )
     names = ["pair", "difference", "chance", "settled", "prompts", "samples"]
     return page.table(names, rows, caption=caption)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from grpolab.errors import UserError
+from grpolab.store import write_counts
+from grpolab.theory import GroupCounts
 from grpolab.validate.readers import ReadOptions, read
 
 
@@ -70,3 +72,18 @@ def test_one_row_per_completion_is_no_count_table(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text("task_id,correct,n_tokens\na,1,8\na,0,8\n")
     assert read(path).format == "table"
+
+
+def test_steps_of_a_training_run_are_no_count_table(tmp_path):
+    row = {"step": 0, "num_correct": [1, 2], "group_size": [4, 4], "prompt_id": [0, 1]}
+    (tmp_path / "steps.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
+    with pytest.raises(UserError, match="not recognised"):
+        read(tmp_path / "steps.jsonl")
+
+
+def test_a_folder_of_ours_is_read_by_its_table_of_groups(tmp_path):
+    write_counts(tmp_path / "groups.parquet", GroupCounts([1, 2], 4))
+    (tmp_path / "more.csv").write_text("id,correct\na,1\n")
+    reading = read(tmp_path)
+    assert (reading.format, reading.counts.num_correct.tolist()) == ("grpolab", [1, 2])
+    assert read(tmp_path, ReadOptions(format="table")).counts.num_correct.tolist() == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,34 @@ def load_model(path: str | Path, *, device: str = "cpu", dtype: str = "float32")
 
     quiet_transformers()
     name = os.fspath(path)
-    looks_local = name.startswith((".", "/")) or Path(name).exists()
-    if looks_local and not (Path(name) / "config.json").is_file():
-        raise UserError(f"{name}: not a checkpoint (no config.json); give a folder or a hub id")
+    check_checkpoint(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(name, dtype=getattr(torch, dtype))
     except Exception as err:  # the loaders raise anything, from OSError to safetensors' own
-        raise UserError(f"{name}: cannot load this checkpoint ({_first_line(err)})") from err
+        raise missing(name, err) from err
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to(device).eval(), _with_end(tokenizer, name)
+
+
+def check_checkpoint(name: str) -> None:
+    """UserError for what can only be a folder (a hub id has one slash) and is no checkpoint."""
+    path = Path(name)
+    if not path.exists() and (name.startswith((".", "/")) or len(path.parts) > 2):
+        raise UserError(f"{name}: no such checkpoint folder")
+    if path.exists() and not (path / "config.json").is_file():
+        raise UserError(f"{name}: not a checkpoint (no config.json); give a folder or a hub id")
+
+
+def missing(name: str, err: Exception) -> UserError:
+    """What to say of a checkpoint that cannot be loaded; a near name may have been meant."""
+    path = Path(name)
+    if path.exists() or not path.parent.is_dir():
+        return UserError(f"{name}: cannot load this checkpoint ({_first_line(err)})")
+    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
+    hint = f"; {path.parent / near[0]} is here" if near else ""
+    return UserError(f"{name}: no such folder{hint}, and not found on the hub ({_first_line(err)})")
 
 
 def load_tokenizer(name: str) -> Any:

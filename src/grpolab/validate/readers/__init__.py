@@ -56,19 +56,23 @@ FORMATS: dict[str, ModuleType] = {module.FORMAT: module for module in _MODULES}
 
 _ENDINGS = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".eval", ".gz", ".zst")
 _MAX_FILES = 5000
+_GROUPS = "groups.parquet"
 
 
 def read(path: Path | str, options: ReadOptions | None = None) -> Reading:
     """Read a file or a folder of files; UserError says what is wrong, where, and what to do.
 
     In a folder, files that are no table of verdicts (configurations, metrics) are passed over, and
-    all others must be of one format.
+    all others must be of one format; in one of ours the table of groups stands for all.
     """
     options = options or ReadOptions()
     path = Path(path)
     if options.format not in ("auto", *FORMATS):
         raise UserError(f"unknown format {options.format!r}: use auto, {', '.join(FORMATS)}")
     files = _files(path)
+    own = path / _GROUPS
+    if own in files and options.format in ("auto", grpolab_table.FORMAT):
+        files = [own]  # a folder of ours holds the rollouts, too
     module, chosen = _recognise(path, files, options)
     if len(chosen) > 1 and not module.MANY_FILES:
         names = ", ".join(str(p.relative_to(path)) for p in chosen[:4])

@@ -30,7 +30,9 @@ def recognises(sample: Sample) -> bool:
 
 
 def _pair(sample: Sample) -> tuple[str, str] | None:
-    return next((pair for pair in _PAIRS if sample.has(*pair)), None)
+    pair = next((pair for pair in _PAIRS if sample.has(*pair)), None)
+    head = sample.head if pair and isinstance(sample.head, dict) else {}
+    return None if any(isinstance(head.get(name), list) for name in pair or ()) else pair
 
 
 def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:

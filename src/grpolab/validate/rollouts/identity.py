@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from grpolab.errors import UserError
+from grpolab.validate.models.load import check_checkpoint, missing
 
 _PARTS = (".safetensors", ".bin", ".json", ".model", ".jinja", ".txt")
 _BLOCK = 1 << 22
@@ -31,20 +31,16 @@ def model_hash(name: str | Path) -> str:
     UserError when there is no such folder and no such model on the hub or in its cache.
     """
     folder = Path(name)
+    check_checkpoint(os.fspath(name))
     if folder.is_dir():
         files = [p for p in folder.iterdir() if p.is_file() and p.suffix in _PARTS]
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{name}: not a checkpoint (no config.json); give a folder or a hub id")
         return f"files:{hash_files(files)}"
-    if os.fspath(name).startswith((".", "/")):
-        raise UserError(f"{name}: no such checkpoint folder")
     from transformers.utils import cached_file
 
     try:
         config = Path(str(cached_file(os.fspath(name), "config.json")))
     except Exception as err:  # not found, no network, no access: the hub client has many
-        reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        raise UserError(f"{name}: no such folder, and not found on the hub ({reason})") from err
+        raise missing(os.fspath(name), err) from err
     return f"commit:{config.parent.name}"
 
 

@@ -11,7 +11,7 @@ from grpolab.validate.tasks.code import CodeTask
 from grpolab.validate.tasks.code_formats import detect_format
 from grpolab.validate.tasks.records import RecordTask
 from grpolab.validate.tasks.rows import load_rows
-from grpolab.validate.tasks.verifiers import TrlReward, Verifier, make_verifier
+from grpolab.validate.tasks.verifiers import TrlReward, Verifier, load_function, make_verifier
 
 
 def load_task(
@@ -28,7 +28,8 @@ def load_task(
     """The task in a local file or data set.
 
     Without a ``verifier`` the rows must be code problems. A verifier is a name (see `VERIFIERS`),
-    which judges against column ``answer`` what ``extract`` finds in the completion, or a function.
+    which judges against column ``answer`` what ``extract`` finds in the completion, a function, or
+    where to find one (see `load_function`).
     ``unsafe`` lets code run without walls where none can be had. UserError when the rows are
     neither.
     """
@@ -41,7 +42,9 @@ def load_task(
                 " records give a verifier"
             )
         return CodeTask.from_rows(rows, name=name, sandbox=partial(Sandbox, unsafe=unsafe))
-    if isinstance(verifier, str):
+    if isinstance(verifier, str) and ".py:" in verifier:
+        verifier = load_function(verifier)
+    elif isinstance(verifier, str):
         verifier = make_verifier(verifier, answer=answer, extract=extract)
         missing = next((i for i, row in enumerate(rows) if row.get(answer) is None), None)
         if missing is not None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -164,3 +167,25 @@ class TrlReward:
         if self._threshold is None or reward is None or math.isnan(reward):
             return as_verdict(reward)
         return bool(reward >= self._threshold)
+
+
+def load_function(place: str) -> Verifier | TrlReward:
+    """The function at ``FILE.py:NAME``; one with a parameter ``completions`` is a reward of TRL's.
+
+    UserError where there is no such file or function, or the file cannot be run.
+    """
+    file, _, name = place.rpartition(":")
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise UserError(f"{place}: no such file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as err:  # somebody else's code
+        raise UserError(f"{place}: {file} cannot be run ({type(err).__name__}: {err})") from err
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UserError(f"{place}: {file} has no function {name!r}")
+    is_trl = "completions" in inspect.signature(function).parameters
+    found: Verifier | TrlReward = TrlReward(function) if is_trl else function
+    return found

@@ -34,6 +34,26 @@ def broken(step: int | None, what: str, latest: Path | None) -> BrokenRun:
     return BrokenRun(f"{where}{what}; {go_on} with a lower --lr and another --out")
 
 
+def spoilt(checkpoint: Path, err: Exception) -> UserError:
+    """What to do about a checkpoint of the run that cannot be read."""
+    said = str(err).strip().splitlines()
+    reason = said[0].removeprefix(f"{checkpoint}: ") if said else type(err).__name__
+    return UserError(
+        f"{checkpoint}: cannot be read ({reason}); remove it to go on from the checkpoint before"
+    )
+
+
+@contextlib.contextmanager
+def reading(checkpoint: str | Path | None) -> Iterator[None]:
+    """Turn whatever a loader raises over a checkpoint of the run into one line."""
+    try:
+        yield
+    except Exception as err:  # the loaders raise anything
+        if checkpoint is None:
+            raise
+        raise spoilt(Path(checkpoint), err) from err
+
+
 def check_finite(step: int, *, loss: float, grad_norm: float, latest: Latest) -> None:
     """Raise BrokenRun where loss or gradient is no number: the weights are spoilt from there on."""
     for name, value in (("loss", loss), ("grad_norm", grad_norm)):

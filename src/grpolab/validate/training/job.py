@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab.errors import UserError, require
-from grpolab.validate.models.load import load_model
+from grpolab.validate.models.load import check_checkpoint, load_model
 from grpolab.validate.rollouts.hf_engine import import_torch_device
+from grpolab.validate.rollouts.identity import model_hash
 from grpolab.validate.rollouts.plan import prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.policy import load_policy
 from grpolab.validate.training.processes import num_processes, process_group
-from grpolab.validate.training.rundir import GROUPS, RunDir, read_run
+from grpolab.validate.training.rundir import GROUPS, RunDir, number, read_run
 from grpolab.validate.training.trl_config import check_expressible
 from grpolab.validate.training.words import interventions
 
@@ -111,6 +111,7 @@ def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
     return {
         "trainer": job.trainer,
         "model": job.model,
+        "model_hash": model_hash(job.model),
         "task": {
             **task,
             "chat": job.chat,
@@ -121,6 +122,7 @@ def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
         "seed": job.seed,
         "group_size": config.group_size,
         "reference": reference,
+        "reference_hash": model_hash(reference) if reference else "",
         "lora_rank": job.lora_rank,
         "dtype": job.dtype,
         "sampler": "vllm" if job.vllm_memory else "transformers",
@@ -136,6 +138,19 @@ def is_finished(job: TrainJob, run: RunDir) -> bool:
     if not (run.path / GROUPS).is_file() or not run.final.is_dir():
         return False
     return len(read_run(run.path).records) >= job.config.steps
+
+
+def resume_step(job: TrainJob, run: RunDir) -> int:
+    """The step from which a run goes on, that of its last whole checkpoint; 0 at the start."""
+    if job.trainer == "own":
+        from grpolab.validate.training.own import last_checkpoint
+
+        found, updates = last_checkpoint(run), 1
+    else:
+        from grpolab.validate.training.trl_grpo import last_trl_checkpoint
+
+        found, updates = last_trl_checkpoint(run.checkpoints), job.config.inner_epochs
+    return number(found) // updates if found else 0
 
 
 def run_job(job: TrainJob, run: RunDir, *, progress: Progress) -> None:
@@ -176,7 +191,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
     if job.config.beta > 0:
         from transformers import AutoConfig
 
-        _check_path(job.reference or job.model)
+        check_checkpoint(job.reference or job.model)
         found = AutoConfig.from_pretrained(job.reference or job.model)
         _check_vocabulary(job, model.config, found)
     options = TrlOptions(
@@ -216,9 +231,3 @@ def _check_vocabulary(job: TrainJob, ours: Any, theirs: Any) -> None:
             f"--reference {job.reference}: its vocabulary of {theirs.vocab_size} is not the"
             f" model's of {ours.vocab_size}"
         )
-
-
-def _check_path(name: str) -> None:
-    local = name.startswith((".", "/")) or Path(name).exists()
-    if local and not (Path(name) / "config.json").is_file():
-        raise UserError(f"{name}: not a checkpoint (no config.json); give a folder or a hub id")

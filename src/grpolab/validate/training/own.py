@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpolab.errors import UserError
 from grpolab.store import atomic_dir
 from grpolab.validate.models.load import save_model
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.faults import check_finite, check_weights, training_errors
+from grpolab.validate.training.faults import check_finite, check_weights, reading, training_errors
 from grpolab.validate.training.grpo import GRPOLoop
 from grpolab.validate.training.rundir import RunDir, keep_last, number
+from grpolab.validate.training.stopping import Stopped, stop_requests
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
@@ -45,8 +45,8 @@ def train_own(
     """Train from the last checkpoint of ``run`` to ``config.steps``.
 
     ``model`` holds the weights of that checkpoint (`load_policy`). The same steps come out whether
-    the run was stopped or not. BrokenRun where a loss is no number; UserError without memory; the
-    checkpoints stay in both cases.
+    the run was stopped or not. Stopped after a checkpoint where a signal asked for it; BrokenRun
+    where a loss is no number; UserError without memory; the checkpoints stay.
     """
     loop = GRPOLoop(
         model, tokenizer, task=task, prompts=prompts, config=config, seed=seed,
@@ -60,19 +60,23 @@ def train_own(
     def latest() -> Path | None:
         return last_checkpoint(run)
 
-    while loop.step < config.steps:
-        with training_errors(_advice(run, good), latest=latest):
-            if evaluate is not None and loop.step % config.eval_every == 0:
-                run.append_eval(loop.step, evaluate(loop.step))
-            record = loop.advance()
-        log = record.log
-        run.append(record)
-        check_finite(log.step, loss=log.loss, grad_norm=log.grad_norm, latest=latest)
-        if loop.step % save_every == 0 or loop.step == config.steps:
-            check_weights(log.step, model, latest=latest)
-            good = _save(run, loop, model, tokenizer)
-            keep_last(run.checkpoints, _PATTERN, keep=keep)
-        progress(loop.step / config.steps)
+    with stop_requests() as asked:
+        while loop.step < config.steps:
+            with training_errors(_advice(run, good), latest=latest):
+                if evaluate is not None and loop.step % config.eval_every == 0:
+                    run.append_eval(loop.step, evaluate(loop.step))
+                record = loop.advance()
+            stop = asked()
+            log = record.log
+            run.append(record)
+            check_finite(log.step, loss=log.loss, grad_norm=log.grad_norm, latest=latest)
+            if loop.step % save_every == 0 or loop.step == config.steps or stop:
+                check_weights(log.step, model, latest=latest)
+                good = _save(run, loop, model, tokenizer)
+                keep_last(run.checkpoints, _PATTERN, keep=keep)
+            progress(loop.step / config.steps)
+            if stop and loop.step < config.steps:
+                raise Stopped(loop.step, stop)
     if evaluate is not None:
         run.append_eval(loop.step, evaluate(loop.step))
     save_model(model, tokenizer, run.final)
@@ -92,13 +96,8 @@ def _save(run: RunDir, loop: GRPOLoop, model: Any, tokenizer: Any) -> Path:
 def _load(folder: Path) -> dict[str, Any]:
     import torch
 
-    try:
+    with reading(folder):
         state: dict[str, Any] = torch.load(folder / _STATE, weights_only=True)
-    except Exception as err:  # the loader raises anything
-        raise UserError(
-            f"{folder}: cannot be read ({str(err).splitlines()[0]}); remove it to go on from the"
-            " checkpoint before"
-        ) from err
     return state
 
 

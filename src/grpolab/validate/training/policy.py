@@ -7,6 +7,7 @@ from typing import Any
 
 from grpolab.errors import require
 from grpolab.validate.models.load import load_model
+from grpolab.validate.training.faults import reading
 
 
 def lora_config(rank: int) -> Any:
@@ -35,7 +36,8 @@ def load_policy(
     the adapter's first weights. UserError when something cannot be loaded.
     """
     if not lora_rank:
-        return load_model(checkpoint or model, device=device, dtype=dtype)
+        with reading(checkpoint):
+            return load_model(checkpoint or model, device=device, dtype=dtype)
     import torch
 
     config = lora_config(lora_rank)
@@ -43,6 +45,7 @@ def load_policy(
 
     base, tokenizer = load_model(model, device=device, dtype=dtype)
     if checkpoint is not None:
-        return peft.PeftModel.from_pretrained(base, checkpoint, is_trainable=True), tokenizer
+        with reading(checkpoint):
+            return peft.PeftModel.from_pretrained(base, checkpoint, is_trainable=True), tokenizer
     torch.manual_seed(seed)
     return peft.get_peft_model(base, config), tokenizer

@@ -8,10 +8,11 @@ which ``grpolab audit`` reads.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.store import (
+    exclusive,
     jsonable,
     read_json,
     require_same_run,
@@ -34,8 +36,8 @@ KIND = "grpolab-train"
 RUN, STEPS, EVALS, GROUPS = "run.json", "steps.jsonl", "evals.jsonl", "groups.parquet"
 ROLLOUTS = "rollouts"
 _TABLES = ("num_correct", "group_size", "prompt_id")
-_FREE = ("versions", "model_path", "config.steps", "interventions")
-"""Parts of a manifest that may change between the processes of one run."""
+_FREE = ("versions", "model", "reference", "config.steps", "interventions")
+"""What may change between the processes of one run; models are known by hash, not by path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,28 @@ class RunDir:
         return counts
 
 
+@contextlib.contextmanager
+def claim_run(path: Path, manifest: Mapping[str, Any], *, first: bool = True) -> Iterator[RunDir]:
+    """`open_run`, and no other process may while this one works in the folder.
+
+    Of several processes of one run the ``first`` claims it, the others only need to know where.
+    """
+    if not first:
+        yield RunDir(path)
+        return
+    _names(path)
+    with exclusive(path):
+        yield open_run(path, manifest)
+
+
+def _names(path: Path) -> list[str]:
+    """What lies in a run folder; UserError for a folder of something else."""
+    found = [p.name for p in path.iterdir() if p.name[0] != "."] if path.exists() else []
+    if found and RUN not in found:
+        raise UserError(f"{path}: not empty and not a training run; choose another --out")
+    return found
+
+
 def open_run(path: Path, manifest: Mapping[str, Any]) -> RunDir:
     """Write the manifest, or check that the run at ``path`` is this one; UserError if it is not.
 
@@ -102,9 +126,7 @@ def open_run(path: Path, manifest: Mapping[str, Any]) -> RunDir:
     is no run that could be spoilt, and is replaced.
     """
     wanted = jsonable({"kind": KIND, **manifest})
-    found = [p.name for p in path.iterdir() if p.name[0] != "."] if path.exists() else []
-    if found and RUN not in found:
-        raise UserError(f"{path}: not empty and not a training run; choose another --out")
+    found = _names(path)
     if found in ([], [RUN]):
         write_json(path / RUN, wanted)
         return RunDir(path)

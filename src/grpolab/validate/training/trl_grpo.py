@@ -14,11 +14,12 @@ from grpolab.errors import UserError, require
 from grpolab.validate.models.load import quiet_transformers
 from grpolab.validate.rollouts.engine import end_tokens
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.faults import check_finite, check_weights, training_errors
+from grpolab.validate.training.faults import check_finite, check_weights, reading, training_errors
 from grpolab.validate.training.log import StepRecord
 from grpolab.validate.training.policy import lora_config
 from grpolab.validate.training.processes import num_processes
 from grpolab.validate.training.rundir import RunDir, number
+from grpolab.validate.training.stopping import Stopped, stop_requests
 from grpolab.validate.training.trl_config import (
     check_expressible,
     rows_per_step,
@@ -85,11 +86,18 @@ def train_trl(
     if trainer.is_world_process_zero():
         run.rewind(start)
     trainer.add_callback(_follower(trainer, run, config, evaluate, progress))
-    with training_errors(
-        f"lower --batch-rows and run the same command to go on in {run.path}",
-        latest=lambda: last_trl_checkpoint(run.checkpoints),
+    with (
+        training_errors(
+            f"lower --batch-rows and run the same command to go on in {run.path}",
+            latest=lambda: last_trl_checkpoint(run.checkpoints),
+        ),
+        stop_requests() as asked,
     ):
+        trainer.add_callback(_stopper(config.inner_epochs, asked))
         trainer.train(resume_from_checkpoint=None if good is None else str(good))
+    done = trainer.state.global_step // config.inner_epochs
+    if done < config.steps:
+        raise Stopped(done, asked())
     trainer.save_model(str(run.final))
     if trainer.is_world_process_zero():
         if evaluate is not None:
@@ -178,7 +186,7 @@ def _dataset(prompts: Sequence[Prompt], config: GRPOConfig, seed: int, *, chat: 
 
 
 def _trainer_class(config: GRPOConfig) -> Any:
-    """GRPOTrainer with the schedule and the weight decay that the configuration defines."""
+    """GRPOTrainer with the schedule and weight decay of the configuration, and words for faults."""
     import torch
     from trl import GRPOTrainer
 
@@ -196,10 +204,30 @@ def _trainer_class(config: GRPOConfig) -> Any:
                 self._created_lr_scheduler = True
             return self.lr_scheduler
 
+        def _load_from_checkpoint(self, checkpoint: str, *rest: Any, **named: Any) -> None:
+            with reading(checkpoint):
+                super()._load_from_checkpoint(checkpoint, *rest, **named)
+
+        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+            with reading(checkpoint):
+                super()._load_optimizer_and_scheduler(checkpoint)
+
         def get_decay_parameter_names(self, model: Any) -> list[str]:
             return [name for name, _ in model.named_parameters()]
 
     return Trainer
+
+
+def _stopper(inner_epochs: int, asked: Callable[[], int]) -> Any:
+    """The callback that saves and ends at the end of a step when a signal asked for it."""
+    from transformers import TrainerCallback
+
+    class Stopper(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if asked() and state.global_step % inner_epochs == 0:
+                control.should_save = control.should_training_stop = True
+
+    return Stopper()
 
 
 def _follower(
