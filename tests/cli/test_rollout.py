@@ -68,7 +68,7 @@ def test_triage_gives_one_object_a_table_and_a_page(models, tmp_path):
     assert found["advice"]
     page = tmp_path / "t.html"
     result = run(triage_app, *args, "--html", page)
-    assert "6 prompts x 16 samples, g=4" in result.stdout
+    assert "6 prompts of rl x 16 samples, g=4" in result.stdout
     assert page.is_file()
 
 

@@ -48,8 +48,10 @@ def monitor(
     """Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.
 
     Prints a line when the verdict or an alarm changes. Ends with status 1 as soon as the run has no
-    signal, so that a job script can act; with 0 otherwise (--once, --idle).
-    Example: grpolab monitor runs/my-run --once; [ $? -eq 1 ] && scancel $JOB
+    signal, so that a job script can act; with 0 otherwise (--once, --idle), and with 2 where there
+    is no run to read, as while its model is being loaded: act on 1 alone.
+
+    Example: grpolab monitor runs/my-run --once
     """
     from grpolab.validate.monitor.follow import Follower
     from grpolab.validate.monitor.state import MonitorConfig
