@@ -19,6 +19,12 @@ LEVELS = {
     "errors": 0, "progress": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4,
     "validate": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
+VALIDATE_MODULES = ("words.py",)
+VALIDATE_LEVELS = {
+    "estimate": 0, "models": 0, "readers": 0, "sandbox": 0, "forecast": 1, "tasks": 1,
+    "audit": 2, "monitor": 2, "rollouts": 2, "verify": 2, "training": 3, "triage": 3, "study": 4,
+}  # fmt: skip
+"""Packages of ``validate``: each imports from lower levels only, never from one beside it."""
 OPTIONAL = {
     "accelerate", "dask", "datasets", "inspect_ai", "joblib", "math_verify", "pandas", "peft",
     "ray", "safetensors", "tokenizers", "torch", "transformers", "trl", "vllm",
@@ -92,6 +98,70 @@ def upward_imports(src: Path) -> list[str]:
             elif first == "grpolab" and target in LEVELS and LEVELS[target] > level:
                 problems.append(f"{where} imports {name}")
     return problems
+
+
+def upward_packages(src: Path) -> list[str]:
+    """Loose modules of ``validate``, and imports from a package that is not below their own."""
+    problems = []
+    root = src / "grpolab" / "validate"
+    for path in sorted(root.rglob("*.py")):
+        own, *below = path.relative_to(root).parts
+        if not below:
+            if own not in ("__init__.py", *VALIDATE_MODULES):
+                problems.append(f"{own}: a module outside the packages")
+            continue
+        if own not in VALIDATE_LEVELS:
+            problems.append(f"{own}: no level is given to it")
+        for line, name in imports(parse(path)):
+            parts = name.split(".")
+            if parts[:2] != ["grpolab", "validate"] or len(parts) < 3:
+                continue
+            target = parts[2]
+            if target == own or target not in VALIDATE_LEVELS:
+                continue
+            if VALIDATE_LEVELS[target] >= VALIDATE_LEVELS.get(own, -1):
+                problems.append(f"{path.relative_to(src)}:{line} imports {name}")
+    return problems
+
+
+def module_graph(src: Path) -> dict[str, set[str]]:
+    """Modules of grpolab and the modules that each imports, in functions too."""
+    files = {
+        ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in src.rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found = set()
+        for _, target in imports(parse(path)):
+            while target not in files and "." in target:
+                target = target.rpartition(".")[0]
+            if target in files and target != name:
+                found.add(target)
+        graph[name] = found
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, directly or in a ring."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = list(graph[start])
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += graph[name]
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    rings = {
+        tuple(sorted(other for other in reach[name] if name in reach[other]))
+        for name in graph
+        if name in reach[name]
+    }
+    return sorted(map(list, rings))
 
 
 def is_type_checking(node: ast.stmt) -> bool:
@@ -179,6 +249,14 @@ def test_imports_point_down() -> None:
     assert upward_imports(SRC) == []
 
 
+def test_packages_of_validate_point_down() -> None:
+    assert upward_packages(SRC) == []
+
+
+def test_no_circle_anywhere() -> None:
+    assert circles(module_graph(SRC)) == []
+
+
 def test_nothing_optional_is_imported_eagerly() -> None:
     assert eager_imports(SRC, OPTIONAL) == []
 
@@ -244,7 +322,7 @@ def test_upward_guard_can_fail(tmp_path: Path) -> None:
         "errors.py": "from grpolab import __version__",
         "extra.py": "",
         "simulate/good.py": "from grpolab.errors import UserError\nfrom grpolab import store",
-        "simulate/late.py": "def f():\n    from grpolab.validate.check import Check",
+        "simulate/late.py": "def f():\n    from grpolab.validate.verify.registry import Check",
         "store.py": "from grpolab import simulate",
         "theory/up.py": "import grpolab.store",
         "validate/near.py": "from . import check",
@@ -252,11 +330,43 @@ def test_upward_guard_can_fail(tmp_path: Path) -> None:
     assert upward_imports(write_tree(tmp_path, files)) == [
         "grpolab/__init__.py:1 imports grpolab.theory",
         "extra: no level is given to it",
-        "grpolab/simulate/late.py:2 imports grpolab.validate.check.Check",
+        "grpolab/simulate/late.py:2 imports grpolab.validate.verify.registry.Check",
         "grpolab/store.py:1 imports grpolab.simulate",
         "grpolab/theory/up.py:1 imports grpolab.store",
         "grpolab/validate/near.py:1 imports relatively",
     ]
+
+
+def test_package_guard_can_fail(tmp_path: Path) -> None:
+    files = {
+        "validate/__init__.py": "",
+        "validate/words.py": "",
+        "validate/loose.py": "",
+        "validate/attic/a.py": "from grpolab.validate.estimate import icc",
+        "validate/estimate/up.py": "def f():\n    from grpolab.validate.audit import audit",
+        "validate/audit/good.py": "from grpolab.validate.estimate.icc import icc",
+        "validate/audit/beside.py": "import grpolab.validate.monitor.state",
+    }
+    assert upward_packages(write_tree(tmp_path, files)) == [
+        "attic: no level is given to it",
+        "grpolab/validate/attic/a.py:1 imports grpolab.validate.estimate.icc",
+        "grpolab/validate/audit/beside.py:1 imports grpolab.validate.monitor.state",
+        "grpolab/validate/estimate/up.py:2 imports grpolab.validate.audit.audit",
+        "loose.py: a module outside the packages",
+    ]
+
+
+def test_circle_guard_can_fail(tmp_path: Path) -> None:
+    files = {
+        "__init__.py": "",
+        "a.py": "from grpolab.b import x",
+        "b.py": "def f():\n    from grpolab import c",
+        "c.py": "import grpolab.a",
+        "d.py": "import grpolab.a",
+    }
+    graph = module_graph(write_tree(tmp_path, files))
+    assert graph["grpolab.d"] == {"grpolab.a"}
+    assert circles(graph) == [["grpolab.a", "grpolab.b", "grpolab.c"]]
 
 
 def test_eager_guard_can_fail(tmp_path: Path) -> None:

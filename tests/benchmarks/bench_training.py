@@ -18,7 +18,7 @@ import torch
 from transformers import TrainerCallback
 
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
-from grpolab.validate.tasks import make_task
+from grpolab.validate.study.tasks import make_task
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.grpo import GRPOLoop
 from grpolab.validate.training.rundir import RunDir

@@ -10,7 +10,7 @@ from grpolab.cli.rollout import rollout
 from grpolab.cli.triage import labels, triage
 from grpolab.errors import UserError
 from grpolab.validate.models import TinyConfig, build_model, save_model
-from grpolab.validate.tasks import make_task
+from grpolab.validate.study.tasks import make_task
 
 torch = pytest.importorskip("torch")
 rollouts_app, triage_app = typer.Typer(), typer.Typer()

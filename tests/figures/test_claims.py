@@ -12,9 +12,9 @@ import pytest
 
 from grpolab.errors import UserError
 from grpolab.figures import committed, render, sample_audit, spread, steps, throughput, weight
-from grpolab.figures.claim import Claim
 from grpolab.figures.handbook import handbook
 from grpolab.figures.registry import CLAIMS, find
+from grpolab.figures.render import Claim
 from grpolab.figures.style import styled
 from grpolab.theory import critical_p
 

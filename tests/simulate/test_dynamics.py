@@ -24,7 +24,7 @@ def test_escape_time_is_exact(rule: Any, p0: float, stop: float, scale: float) -
 
 def test_escape_in_pieces_is_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean field falls short of the slowest chains, so the run is continued."""
-    from grpolab.simulate import dynamics
+    from grpolab.simulate import experiments as dynamics
 
     kw: Any = {"group_size": 4, "learning_rate": 0.5, "num_chains": 50, "seed": 2}
     whole = simulate_escape(0.1, **kw)
@@ -40,7 +40,7 @@ def test_a_rule_that_can_fall_has_no_exact_time() -> None:
 
 
 def test_giving_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from grpolab.simulate import dynamics
+    from grpolab.simulate import experiments as dynamics
 
     monkeypatch.setattr(dynamics, "_PATIENCE", 1)
     monkeypatch.setattr(dynamics, "escape_time", lambda *a, **k: 1.0)

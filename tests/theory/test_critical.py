@@ -18,7 +18,7 @@ from grpolab.theory import (
     prob_zero_std,
 )
 from grpolab.theory.critical import ModelName
-from grpolab.theory.exchangeable import FiniteMixture, stack_atoms
+from grpolab.theory.dependence import FiniteMixture, stack_atoms
 
 SIZES = [2, 3, 4, 5, 6, 8, 16, 32, 64]
 ALL_WRONG = [

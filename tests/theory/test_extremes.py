@@ -15,8 +15,7 @@ from grpolab.theory import (
     prob_all_wrong,
     prob_mixed,
 )
-from grpolab.theory.dependence import OneFactorProbit
-from grpolab.theory.probit import reward_correlation
+from grpolab.theory.dependence import OneFactorProbit, reward_correlation
 
 TABLE = json.loads(
     (Path(__file__).parents[1] / "reference" / "theory_extremes.json").read_text(encoding="utf-8")

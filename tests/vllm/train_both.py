@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from grpolab.cli import app
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
-from grpolab.validate.tasks import make_task
+from grpolab.validate.study.tasks import make_task
 
 
 def train(root: Path, name: str, *options: str) -> None:

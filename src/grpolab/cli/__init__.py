@@ -98,7 +98,7 @@ def main() -> None:
         sys.stderr.write("grpolab: interrupted\n")
     code = status if isinstance(status, int) else 0
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from grpolab.validate.training.processes import leave
+        from grpolab.validate.training.ending import leave
 
         leave(code)
     sys.exit(code)

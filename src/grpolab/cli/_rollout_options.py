@@ -81,7 +81,8 @@ def _find_task(
     name: str, *, seed: int, split: str, verifier: str, columns: str, unsafe: bool
 ) -> tuple[Verifiable, str]:
     """A task by name, or the records in a file or data set; with the split to ask it for."""
-    from grpolab.validate.tasks import TASKS, load_task, make_task
+    from grpolab.validate.study.tasks import TASKS, make_task
+    from grpolab.validate.tasks import load_task
 
     if name in TASKS or not (Path(name).exists() or "/" in name or "." in name):
         return make_task(name, seed=seed), split

@@ -22,7 +22,7 @@ def run(
     """Results of an experiment at every point of a grid; UserError for an unknown experiment."""
     from grpolab.progress import ProgressBar
     from grpolab.simulate import EXPERIMENTS, grid_points, run_sweep
-    from grpolab.validate.power import independence_experiment
+    from grpolab.validate.verify.power import independence_experiment
 
     experiments = {**EXPERIMENTS, "independence": independence_experiment}
     if name not in experiments:

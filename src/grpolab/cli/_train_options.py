@@ -95,6 +95,6 @@ def _betas(text: str) -> tuple[float, float]:
 
 def train_split(task: str, split: str) -> str:
     """Where a task has its training prompts."""
-    from grpolab.validate.tasks import TASKS
+    from grpolab.validate.study.tasks import TASKS
 
     return split or ("rl" if task in TASKS else "train")

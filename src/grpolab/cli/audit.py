@@ -12,8 +12,8 @@ from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
-    from grpolab.validate.audit import Audit
-    from grpolab.validate.compare import Difference
+    from grpolab.validate.audit.compare import Difference
+    from grpolab.validate.audit.summary import Audit
     from grpolab.validate.readers import ReadOptions
 
 _COLUMN = "Column of a plain table."
@@ -67,7 +67,7 @@ def audit(
     found = _audit_all(paths, options, group_size, seed)
     differences = _compare_all(found)
     if html is not None:
-        from grpolab.validate.audit_report import write_audit
+        from grpolab.validate.audit.page import write_audit
 
         write_audit(html, found, differences)
     if as_json:
@@ -81,8 +81,8 @@ def _audit_all(
 ) -> list[Audit]:
     from grpolab.progress import ProgressBar
     from grpolab.validate import readers
-    from grpolab.validate.audit import GROUP_SIZES
-    from grpolab.validate.audit import audit as audit_counts
+    from grpolab.validate.audit.summary import GROUP_SIZES
+    from grpolab.validate.audit.summary import audit as audit_counts
 
     labels = _labels(paths)
     found = []
@@ -115,14 +115,14 @@ def _labels(paths: list[Path]) -> list[str]:
 
 
 def _compare_all(found: list[Audit]) -> list[Difference]:
-    from grpolab.validate.compare import compare
+    from grpolab.validate.audit.compare import compare
 
     pairs = itertools.combinations(found, 2)
     return [difference for a, b in pairs for difference in compare(a, b)]
 
 
 def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any]:
-    from grpolab.validate.advice import advise, advise_comparison
+    from grpolab.validate.audit.advice import advise, advise_comparison
 
     return {
         "inputs": [{**a.as_dict(), "advice": advise(a)} for a in found],
@@ -132,8 +132,8 @@ def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any
 
 
 def _print(found: list[Audit], differences: list[Difference], html: Path | None) -> None:
-    from grpolab.validate.advice import advise, advise_comparison
-    from grpolab.validate.compare import SIDE_BY_SIDE, side_by_side
+    from grpolab.validate.audit.advice import advise, advise_comparison
+    from grpolab.validate.audit.compare import SIDE_BY_SIDE, side_by_side
 
     for a in found:
         typer.echo(f"{a.label}: {a.num_prompts} prompts, {a.num_samples} samples ({a.origin})")

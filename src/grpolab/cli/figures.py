@@ -11,7 +11,7 @@ from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
-    from grpolab.figures.claim import Claim
+    from grpolab.figures.render import Claim
 
 
 def figures(

@@ -93,8 +93,8 @@ def _worker(text: str) -> Worker:
 def _summary(out: Path, *, finished: bool) -> dict[str, Any]:
     from grpolab.store import read_json
     from grpolab.validate.rollouts import read_run
-    from grpolab.validate.rollouts.entropies import entropies
     from grpolab.validate.rollouts.stream import RESULT
+    from grpolab.validate.rollouts.table import entropies
 
     if not finished:
         return {"out": str(out), "finished": False}

@@ -55,7 +55,7 @@ def sft(
 
     Example: grpolab sft base --data demos.jsonl --depths 1,2,4,8 --lr 1e-5 --out runs/ladder
     """
-    from grpolab.validate.training.processes import is_first_process
+    from grpolab.validate.training.ending import is_first_process
     from grpolab.validate.training.trl_sft import LadderConfig
 
     with input_errors():
@@ -93,9 +93,8 @@ def _run(
     from grpolab.progress import ProgressBar
     from grpolab.validate.models.load import load_model
     from grpolab.validate.rollouts.hf_engine import import_torch_device
-    from grpolab.validate.rollouts.identity import model_hash
-    from grpolab.validate.training.faults import BrokenRun
-    from grpolab.validate.training.processes import is_first_process, process_group
+    from grpolab.validate.rollouts.plan import model_hash
+    from grpolab.validate.training.ending import BrokenRun, is_first_process, process_group
     from grpolab.validate.training.rundir import claim_run
     from grpolab.validate.training.sft_data import load_examples, split_off
     from grpolab.validate.training.trl_sft import KIND, train_ladder_trl

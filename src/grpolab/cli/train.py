@@ -119,7 +119,7 @@ def _held_out(task: Verifiable, trained: list[Prompt], *, limit: int) -> list[Pr
 def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int) -> RunDir | None:
     """Train to the end; the finished run in the process that writes it."""
     from grpolab.progress import ProgressBar
-    from grpolab.validate.training.faults import BrokenRun
+    from grpolab.validate.training.ending import BrokenRun, Stopped, is_first_process
     from grpolab.validate.training.job import (
         check_job,
         is_finished,
@@ -127,9 +127,7 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int)
         resume_step,
         run_job,
     )
-    from grpolab.validate.training.processes import is_first_process
     from grpolab.validate.training.rundir import claim_run
-    from grpolab.validate.training.stopping import Stopped
 
     check_job(job)
     first = is_first_process()

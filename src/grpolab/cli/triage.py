@@ -13,7 +13,7 @@ from grpolab.cli._train_options import train_split
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
-    from grpolab.validate.triage import Checkpoint, Triage
+    from grpolab.validate.triage.ranking import Checkpoint, Triage
 
 
 TrainSplit = Annotated[
@@ -63,7 +63,7 @@ def triage(
     Example: grpolab triage ckpt-100 ckpt-200 --task countdown -g 8 --html triage.html
     """
     from grpolab.validate.rollouts.make import EngineOptions
-    from grpolab.validate.triage import triage as compare_runs
+    from grpolab.validate.triage.ranking import triage as compare_runs
 
     split = train_split(task, split)
     options = EngineOptions(engine, device, dtype, batch_rows, "", tensor_parallel,
@@ -89,7 +89,7 @@ def triage(
     with input_errors():
         found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=seed)
     if html is not None:
-        from grpolab.validate.triage_report import write_triage
+        from grpolab.validate.triage.page import write_triage
 
         write_triage(html, found)
     if as_json:
@@ -129,15 +129,15 @@ def _run(
 
 
 def _print_json(found: Triage) -> None:
-    from grpolab.validate.triage_advice import advise_triage
+    from grpolab.validate.triage.advice import advise_triage
 
     print_json({**found.as_dict(), "advice": advise_triage(found)})
 
 
 def _row(c: Checkpoint, group_size: int) -> list[str]:
     """The rules side by side: pass@1, the paper's entropy rule, pass@g, and the expected signal."""
-    from grpolab.validate.triage import TAU_H
-    from grpolab.validate.triage_advice import chance
+    from grpolab.validate.triage.advice import chance
+    from grpolab.validate.triage.ranking import TAU_H
 
     scores = [_with_interval(c.audit.pass_at_k.get(k)) for k in (1, group_size)]
     plan = c.audit.plans[group_size]
@@ -160,8 +160,8 @@ def _with_interval(found: Any) -> str:
 
 def _print(found: Triage, html: Path | None, *, split: str) -> None:
     from grpolab.figures.page import plain
-    from grpolab.validate.triage import TAU_H
-    from grpolab.validate.triage_advice import advise_triage
+    from grpolab.validate.triage.advice import advise_triage
+    from grpolab.validate.triage.ranking import TAU_H
 
     g = found.group_size
     print_table(

@@ -30,7 +30,7 @@ def verify(
 
     Example: grpolab verify zero-std
     """
-    from grpolab.validate import suite
+    from grpolab.validate.verify import suite
 
     chosen = names or []
     with input_errors():
@@ -57,7 +57,7 @@ def verify(
 
 def _run(names: list[str], size: Any, level: float) -> list[Any]:
     from grpolab.progress import ProgressBar
-    from grpolab.validate import suite
+    from grpolab.validate.verify import suite
 
     total = len(suite.entries(names, full=size == suite.FULL))
     with ProgressBar(total, note=f"{total} checks", patience=1.0) as bar:

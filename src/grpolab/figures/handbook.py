@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grpolab.figures.claim import Claim
 from grpolab.figures.registry import CLAIMS
+from grpolab.figures.render import Claim
 
 _HEAD = """\
 # Figures

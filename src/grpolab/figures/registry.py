@@ -18,7 +18,7 @@ from grpolab.figures import (
     trap,
     weight,
 )
-from grpolab.figures.claim import Claim
+from grpolab.figures.render import Claim
 
 STUDY = "full.json"
 
@@ -155,8 +155,8 @@ CLAIMS: tuple[Claim, ...] = (
         sentence="Evidence of no signal piles up in runs that have none and passes the threshold"
         " (dot: stopped there); it rises late in a run that loses its signal late, and stays low in"
         " runs that learn, through an outage of the grader too.",
-        source="`python -m grpolab.validate.monitor.evaluate`; the test by betting and its bound:"
-        " Ville's inequality, derived here.",
+        source="`python -m grpolab.validate.study.monitor_trials.evaluate`; the test by betting and"
+        " its bound: Ville's inequality, derived here.",
         data=committed.monitor,
         draw=panels.draw_monitor,
         size=(4.2, 3.7),

@@ -2,12 +2,70 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpolab.figures.claim import Claim
+from grpolab.errors import UserError
 from grpolab.figures.style import styled
-from grpolab.store import atomic_path
+from grpolab.store import atomic_path, read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One figure.
+
+    ``data`` is called with the content of each file of ``reads`` (paths under the folder of
+    committed results), or with nothing where the library computes it. ``draw`` gets an axes, or a
+    list of them from top to bottom where ``panels`` > 1, and what ``data`` returned. ``size`` is in
+    inches; 4.2 of them keep the lettering readable on a phone.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    source: str
+    data: Callable[..., Any]
+    draw: Callable[[Any, Any], None]
+    size: tuple[float, float] = (4.2, 3.2)
+    panels: int = 1
+    reads: tuple[str, ...] = ()
+
+    def missing(self, results: Path | None) -> list[str]:
+        """Files that the figure needs and the folder of results does not hold."""
+        if results is None:
+            return list(self.reads)
+        return [name for name in self.reads if not (results / name).is_file()]
+
+    def load(self, results: Path | None) -> Any:
+        """Everything that the figure shows; UserError where a file is missing or broken."""
+        if self.missing(results):
+            raise UserError(f"{self.name} needs {', '.join(self.missing(results))} in --results")
+        parts = [_read(results / name) for name in self.reads] if results else []
+        try:
+            return self.data(*parts)
+        except (KeyError, IndexError, TypeError, ValueError) as err:
+            if not self.reads:  # computed: a fault of the program, not of a file
+                raise
+            raise UserError(
+                f"{', '.join(self.reads)}: not what {self.name} reads ({err!r})"
+            ) from err
+
+    @property
+    def maker(self) -> str:
+        """Where the data are made: ``grpolab.figures.escape.data``."""
+        return f"{self.data.__module__}.{self.data.__qualname__}"
+
+
+def _read(path: Path) -> Any:
+    """JSON, or the rows of a table with a header line."""
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+    return read_json(path)
+
 
 ENDINGS = (".svg", ".png")
 _DPI = 220

@@ -1,13 +1,21 @@
 """The room of chance: groups and whole training runs, played by compiled counter-based kernels."""
 
-from grpolab.simulate._crossing import CriticalPEstimate
 from grpolab.simulate.bernoulli import simulate_bernoulli
 from grpolab.simulate.draw import Within, draw_groups, tally_groups
-from grpolab.simulate.dynamics import EscapeTime, derive_trap, log_slope, simulate_escape
-from grpolab.simulate.experiments import EXPERIMENTS
+from grpolab.simulate.experiments import (
+    EXPERIMENTS,
+    EscapeTime,
+    derive_trap,
+    log_slope,
+    simulate_escape,
+)
 from grpolab.simulate.ladder import Ladder, LadderConfig, run_ladder
 from grpolab.simulate.options import KLForm, Options
-from grpolab.simulate.pstar import derive_critical_p, derive_critical_p_from_waiting
+from grpolab.simulate.pstar import (
+    CriticalPEstimate,
+    derive_critical_p,
+    derive_critical_p_from_waiting,
+)
 from grpolab.simulate.softmax import SoftmaxState, SoftmaxTrajectory, simulate_softmax
 from grpolab.simulate.sweep import grid_points, point_seed, run_sweep
 from grpolab.simulate.trajectory import ChainState, Trajectory

@@ -24,11 +24,6 @@ from grpolab.theory.bounds import (
     zero_std_band,
     zero_std_band_from_counts,
 )
-from grpolab.theory.chain import (
-    ChainLaw,
-    chain_law,
-    expected_hitting_time,
-)
 from grpolab.theory.collapse import (
     collapse_law,
     collision_rho,
@@ -51,19 +46,21 @@ from grpolab.theory.dependence import (
     BetaBinomial,
     CommonSource,
     CopyAll,
+    Exchangeable,
     FailureShock,
+    OneFactorProbit,
 )
 from grpolab.theory.drift import (
+    ChainLaw,
     OneStep,
+    chain_law,
     escape_time,
     escape_time_small_p,
     expected_drift,
+    expected_hitting_time,
     flow,
     noisy_drift,
     one_step,
-)
-from grpolab.theory.exchangeable import (
-    Exchangeable,
 )
 from grpolab.theory.groups import (
     GroupCounts,
@@ -81,19 +78,6 @@ from grpolab.theory.kl import (
     unique_beta,
     weight_derivative,
 )
-from grpolab.theory.moments import (
-    advantage_size,
-    count_pmf,
-    expected_advantage_size,
-    expected_informative_pairs,
-    expected_rate_given_mixed,
-    expected_std_given_mixed,
-    expected_variance_given_mixed,
-    informative_pairs,
-    kish_size,
-    max_abs_advantage,
-    variance_of_variance,
-)
 from grpolab.theory.objective import (
     PassAtKGradient,
     PassAtKTraining,
@@ -108,24 +92,19 @@ from grpolab.theory.objective import (
     pass_at_k_weight,
 )
 from grpolab.theory.pass_at_k import (
+    Estimate,
+    PassAtKVariance,
     expected_pass_at_k,
+    mean_pass_at_k,
     pass_at_k,
+    pass_at_k_tail,
+    pass_at_k_upper_bound,
+    pass_at_k_variance,
     thin_all_right,
     thin_all_wrong,
     thin_pq,
     thin_std,
     thin_zero_std,
-)
-from grpolab.theory.pass_at_k_error import (
-    Estimate,
-    PassAtKVariance,
-    mean_pass_at_k,
-    pass_at_k_tail,
-    pass_at_k_upper_bound,
-    pass_at_k_variance,
-)
-from grpolab.theory.probit import (
-    OneFactorProbit,
 )
 from grpolab.theory.sampling_cost import (
     Bound,
@@ -140,11 +119,22 @@ from grpolab.theory.sampling_cost import (
     snr_bound,
 )
 from grpolab.theory.signal import (
+    advantage_size,
+    count_pmf,
     expected_abs_advantage,
+    expected_advantage_size,
+    expected_informative_pairs,
+    expected_rate_given_mixed,
     expected_squared_advantage,
     expected_std,
+    expected_std_given_mixed,
     expected_variance,
+    expected_variance_given_mixed,
+    informative_pairs,
+    kish_size,
+    max_abs_advantage,
     update_weight,
+    variance_of_variance,
 )
 from grpolab.theory.structured import (
     Antithetic,

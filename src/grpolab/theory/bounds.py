@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory._pmf import binomial_pmf
+from grpolab.theory._numeric import binomial_pmf
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.signal import expected_variance

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import digamma, zeta
 
 from grpolab.theory import _check
-from grpolab.theory._root import find_root
+from grpolab.theory._numeric import find_root
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from scipy.special import digamma
 
 from grpolab.theory import _check
-from grpolab.theory._root import find_minimum, find_root
-from grpolab.theory.dependence import MODELS
-from grpolab.theory.exchangeable import Model
+from grpolab.theory._numeric import find_minimum, find_root
+from grpolab.theory.dependence import MODELS, Model
 from grpolab.theory.groups import FloatArray
 
 Event = Literal["identical", "all-wrong"]

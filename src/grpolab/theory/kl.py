@@ -21,9 +21,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from grpolab.theory import _check
-from grpolab.theory._pmf import binomial_mean, log_odds
-from grpolab.theory._root import find_root
-from grpolab.theory._scan import all_roots
+from grpolab.theory._numeric import all_roots, binomial_mean, find_root, log_odds
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import TwoValued, expected_update
 

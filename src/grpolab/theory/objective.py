@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import xlog1py
 
 from grpolab.theory import _check
-from grpolab.theory._pmf import binomial_mean, complement_log
+from grpolab.theory._numeric import binomial_mean, complement_log
 from grpolab.theory.advantage import Advantages
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory._pmf import binomial_mean
+from grpolab.theory._numeric import binomial_mean, binomial_pmf
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_mixed
 
@@ -131,3 +131,172 @@ def is_unbiased(ddof: int) -> bool:
     if ddof not in (0, 1):
         raise ValueError(f"ddof must be 0 or 1, got {ddof}")
     return ddof == 1
+
+
+def count_pmf(p: npt.ArrayLike, group_size: int) -> FloatArray:
+    """``P(K = k) = C(g, k) p^k (1-p)^(g-k)``, shape [..., g + 1] for p of shape [...].
+
+    p in [0, 1], one group_size >= 1; ValueError outside. Derived here.
+
+    >>> count_pmf(0.5, 2).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    chance = _check.probability("p", p)
+    g = _check.one_whole("group_size", group_size)
+    return binomial_pmf(chance.ravel(), g).reshape(*chance.shape, g + 1)
+
+
+def variance_of_variance(
+    p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
+) -> FloatArray:
+    """``Var(s^2) = (pq/g) [(1 - 4pq) + 2pq/(g-1)]``; times ((g-1)/g)^2 for ddof 0; nan at g = 1.
+
+    Rewards iid given the prompt. p in [0, 1], group_size >= 1 broadcast; ValueError outside.
+    Derived here.
+
+    >>> variance_of_variance(0.5, 2, ddof=1).item()
+    0.0625
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    free = np.where(g > 1, g - 1.0, np.nan)
+    pq = chance * (1.0 - chance)
+    spread: FloatArray = pq / g * ((1.0 - 2.0 * chance) ** 2 + 2.0 * pq / free)
+    return spread if is_unbiased(ddof) else spread * (free / g) ** 2
+
+
+def expected_rate_given_mixed(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """``E[K/g | mixed] = (p - p^g)/(1 - d_g(p))``, above p for p < 1/2; 1/g at p = 0, nan at g = 1.
+
+    Seen through mixed groups only, a hard prompt looks easier than it is; that is the bias of
+    arXiv 2601.08521. The unconditional centred estimator is shrunk by (g-1)/g and no more.
+
+    >>> expected_rate_given_mixed(0.1, 8).round(4).item()
+    0.1756
+    """
+    chance = _check.probability("p", p)
+    g = _check.whole("group_size", group_size)
+    mixed = prob_mixed(chance, g)
+    some = mixed > 0
+    inner = chance * -np.expm1((g - 1.0) * np.log(np.where(chance > 0, chance, 1.0)))
+    ends = np.where(chance < 0.5, 1.0 / g, (g - 1.0) / g)
+    rate = np.where(some, inner / np.where(some, mixed, 1.0), ends)
+    return _check.result(np.where(g > 1, rate, np.nan))
+
+
+def expected_variance_given_mixed(
+    p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
+) -> FloatArray:
+    """``E[sigma^2 | mixed] = E[sigma^2]/(1 - d_g(p))``; (g-1)/g^2 at p = 0 and 1, nan at g = 1.
+
+    Derived here.
+
+    >>> expected_variance_given_mixed(0.5, 2).item()
+    0.25
+    """
+    g = _check.whole("group_size", group_size)
+    at_ends = 1.0 / g if is_unbiased(ddof) else (g - 1.0) / (g * g)
+    return _given_mixed(expected_variance(p, g, ddof=ddof), p, g, at_ends)
+
+
+def expected_std_given_mixed(
+    p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
+) -> FloatArray:
+    """``E[sigma | mixed] = m_g(p)/(1 - d_g(p))``; sqrt(g-1)/g at p = 0 and 1, nan at g = 1.
+
+    Derived here.
+
+    >>> expected_std_given_mixed(0.3, 2).round(12).item()
+    0.5
+    """
+    g = _check.whole("group_size", group_size)
+    at_ends = np.sqrt(1.0 / g) if is_unbiased(ddof) else np.sqrt(g - 1.0) / g
+    return _given_mixed(expected_std(p, g, ddof=ddof), p, g, at_ends)
+
+
+def _given_mixed(
+    mean: FloatArray, p: npt.ArrayLike, g: FloatArray, at_ends: FloatArray
+) -> FloatArray:
+    mixed = prob_mixed(p, g)
+    some = mixed > 0
+    ratio = np.where(some, mean / np.where(some, mixed, 1.0), at_ends)
+    return _check.result(np.where(g > 1, ratio, np.nan))
+
+
+def max_abs_advantage(group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
+    """Largest std-normalised |A|: ``sqrt(g-1)`` (ddof 0), ``(g-1)/sqrt(g)`` (ddof 1).
+
+    Reached by the odd one out of a group. Derived here.
+
+    >>> max_abs_advantage(5).item(), max_abs_advantage(4, ddof=1).item()
+    (2.0, 1.5)
+    """
+    g = _check.whole("group_size", group_size)
+    return (g - 1.0) / np.sqrt(g) if is_unbiased(ddof) else np.sqrt(g - 1.0)
+
+
+def kish_size(group_size: npt.ArrayLike, rho: npt.ArrayLike) -> FloatArray:
+    """``g/(1 + (g-1) rho)``: independent rollouts that fix the mean as well; rho in [-1/(g-1), 1].
+
+    Infinite at the lower end, where the mean of the group does not vary. Kish 1965.
+
+    >>> kish_size(8, 0.2).round(6).item()
+    3.333333
+    """
+    g = _check.whole("group_size", group_size)
+    corr = pair_correlation(rho, g)
+    with np.errstate(divide="ignore"):
+        size: FloatArray = g / np.maximum(1.0 + (g - 1.0) * corr, 0.0)
+    return size
+
+
+def advantage_size(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """``(sum |A|)^2 / sum A^2 = 4 K (g-K)/g``: rollouts that share the weight; any centred rule.
+
+    Derived here.
+
+    >>> advantage_size([0, 1, 4], 8).tolist()
+    [0.0, 3.5, 8.0]
+    """
+    return 4.0 * informative_pairs(num_correct, group_size) / np.asarray(group_size, np.float64)
+
+
+def informative_pairs(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """``K (g - K)``: pairs of a correct and a wrong rollout, the terms of the U-statistic.
+
+    Derived here.
+
+    >>> informative_pairs(3, 8).item()
+    15.0
+    """
+    g = _check.whole("group_size", group_size)
+    k, g = _check.count_of("num_correct", num_correct, "group_size", g)
+    return k * (g - k)
+
+
+def expected_advantage_size(
+    mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0
+) -> FloatArray:
+    """``4 (g-1) m (1-m) (1-rho)``: mean of advantage_size under any exchangeable law.
+
+    Derived here.
+
+    >>> expected_advantage_size(0.5, 8).item()
+    7.0
+    """
+    g = _check.whole("group_size", group_size)
+    return 4.0 * g * expected_variance(mean, g, rho=rho)
+
+
+def expected_informative_pairs(
+    mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0
+) -> FloatArray:
+    """``g (g-1) m (1-m) (1-rho)``: mean of informative_pairs under any exchangeable law.
+
+    Derived here.
+
+    >>> expected_informative_pairs(0.5, 8).item()
+    14.0
+    """
+    g = _check.whole("group_size", group_size)
+    return g * g * expected_variance(mean, g, rho=rho)

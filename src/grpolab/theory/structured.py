@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory._pmf import hypergeometric_pmf
+from grpolab.theory._numeric import hypergeometric_pmf
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong

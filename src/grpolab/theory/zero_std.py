@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory._pmf import complement_log
+from grpolab.theory._numeric import complement_log
 from grpolab.theory.groups import FloatArray
 
 

@@ -1,1 +1,1 @@
-"""The room validate."""
+"""Evidence from real files, models and runs. Packages only; imports between them run one way."""

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from grpolab.validate.monitor.rewards import RewardLedger, gather
+from grpolab.validate.monitor.trl import RewardLedger, gather
 
 
 def test_rewards_pass_through_unchanged_under_their_name():

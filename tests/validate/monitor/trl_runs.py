@@ -67,7 +67,7 @@ def two_ranks(folder):
 
 
 if __name__ == "__main__":
-    from grpolab.validate.training.processes import leave, process_group
+    from grpolab.validate.training.ending import leave, process_group
 
     with process_group():
         two_ranks(sys.argv[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grpolab.validate.rollouts import Rollouts
-from grpolab.validate.rollouts.entropies import answer_entropies, entropies
+from grpolab.validate.rollouts.table import answer_entropies, entropies
 
 
 def table(texts, *, prompt_id, logprob=None, entropy=None, num_tokens=None):

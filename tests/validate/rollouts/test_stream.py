@@ -27,7 +27,8 @@ from grpolab.validate.rollouts import (
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo
 from grpolab.validate.rollouts.hf_engine import HFEngine
 from grpolab.validate.rollouts.stream import _token_hash
-from grpolab.validate.tasks import Prompt, make_task
+from grpolab.validate.study.tasks import make_task
+from grpolab.validate.tasks import Prompt
 
 pytest.importorskip("torch")
 TASK = make_task("coins", seed=0)

@@ -11,7 +11,7 @@ from grpolab.theory.advantage import RLOO
 from grpolab.validate.models import load_model, save_model
 from grpolab.validate.training import grpo
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.faults import BrokenRun
+from grpolab.validate.training.ending import BrokenRun
 from grpolab.validate.training.job import TrainJob, check_job, is_finished, manifest, run_job
 from grpolab.validate.training.rundir import STEPS, open_run, read_run
 from grpolab.validate.training.trl_config import rows_per_step

@@ -9,9 +9,9 @@ import pytest
 from grpolab.errors import UserError
 from grpolab.store import read_json
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
-from grpolab.validate.tasks import make_task
-from grpolab.validate.training.batches import encode
-from grpolab.validate.training.faults import BrokenRun
+from grpolab.validate.study.tasks import make_task
+from grpolab.validate.training.ending import BrokenRun
+from grpolab.validate.training.loss import encode
 from grpolab.validate.training.rundir import open_run
 from grpolab.validate.training.sft import cross_entropy, pear_loss, sequence_nll
 from grpolab.validate.training.sft_data import example, held_out_nll, load_examples, split_off

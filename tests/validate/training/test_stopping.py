@@ -8,9 +8,9 @@ import pytest
 
 from grpolab.errors import UserError
 from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.ending import Stopped, stop_requests
 from grpolab.validate.training.job import TrainJob, is_finished, manifest, resume_step, run_job
 from grpolab.validate.training.rundir import STEPS, claim_run, open_run
-from grpolab.validate.training.stopping import Stopped, stop_requests
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("default")  # TRL's own

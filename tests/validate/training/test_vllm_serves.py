@@ -13,7 +13,7 @@ from grpolab.validate.models import load_model
 from grpolab.validate.rollouts import SamplingLaw, hf
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.vllm import VLLMEngine
-from grpolab.validate.tasks import make_task
+from grpolab.validate.study.tasks import make_task
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.filterwarnings("default")  # vLLM's own

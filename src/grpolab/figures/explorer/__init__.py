@@ -15,7 +15,7 @@ from typing import Any
 
 from grpolab.figures import page
 from grpolab.theory import MODELS, PRESETS, AdvantageRule
-from grpolab.theory._quadrature import unit_rule
+from grpolab.theory._numeric import unit_rule
 
 _MODELS = {
     "iid": "independent (one prompt)",

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from grpolab.validate.monitor.monitor import Alarm, SignalMonitor
 from grpolab.validate.monitor.sequential import SignalTest
-from grpolab.validate.monitor.state import MonitorConfig, MonitorState
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally, tally_share
+from grpolab.validate.monitor.state import (
+    GroupTally,
+    MonitorConfig,
+    MonitorState,
+    StepMetrics,
+    StepView,
+    tally,
+    tally_share,
+)
 
 if TYPE_CHECKING:
     from grpolab.validate.monitor.trl import SignalCallback as GroupSignalMonitor

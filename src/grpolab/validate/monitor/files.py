@@ -12,9 +12,9 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.monitor.steps import GroupTally, StepView, tally
-from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.monitor.state import GroupTally, StepView, tally
 from grpolab.validate.readers.source import lines
+from grpolab.validate.readers.verdicts import ReadOptions
 
 T = TypeVar("T")
 _COPYING = 60.0  # seconds

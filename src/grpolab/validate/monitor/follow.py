@@ -10,11 +10,10 @@ from grpolab.errors import UserError
 from grpolab.validate.monitor import from_grpolab, from_prime_rl, from_trl, from_verl
 from grpolab.validate.monitor.files import Notes, Source
 from grpolab.validate.monitor.monitor import Alarm, SignalMonitor
-from grpolab.validate.monitor.state import MonitorConfig
-from grpolab.validate.monitor.steps import StepView
+from grpolab.validate.monitor.state import MonitorConfig, StepView
 from grpolab.validate.readers import open_instruct
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample
+from grpolab.validate.readers.verdicts import ReadOptions
 
 _SURELY_FILTERED = 200  # groups, all of them informative, before that looks odd
 _LOOKED_FOR = (

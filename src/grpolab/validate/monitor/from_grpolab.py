@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.validate.monitor.files import Notes, json_lines, last_branch, number_of, step_of
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally
-from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally
+from grpolab.validate.readers.verdicts import ReadOptions
 
 KIND = "grpolab-train"
 

@@ -21,10 +21,10 @@ from grpolab.validate.monitor.files import (
     tally_steps,
     unseen,
 )
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally_share
 from grpolab.validate.readers import prime_rl
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample
+from grpolab.validate.readers.verdicts import ReadOptions
 
 _REST = 60.0  # episodes of the newest step may still be coming in
 

@@ -18,9 +18,9 @@ from grpolab.validate.monitor.files import (
     tally_steps,
     unseen,
 )
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally_share
 from grpolab.validate.readers import trl_completions
-from grpolab.validate.readers.options import ReadOptions
+from grpolab.validate.readers.verdicts import ReadOptions
 
 
 class TrlSource:

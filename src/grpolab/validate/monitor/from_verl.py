@@ -20,10 +20,10 @@ from grpolab.validate.monitor.files import (
     tally_steps,
     unseen,
 )
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView
+from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView
 from grpolab.validate.readers import verl
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample
+from grpolab.validate.readers.verdicts import ReadOptions
 
 _REST = 5.0  # seconds after which the newest file is taken to be whole
 _DEPTH = 3  # folders below the run in which rollouts may lie

@@ -8,8 +8,13 @@ from typing import Any, Literal, NamedTuple
 from scipy.special import bdtrc
 
 from grpolab.validate.monitor.sequential import SignalTest
-from grpolab.validate.monitor.state import MonitorConfig, MonitorState
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView
+from grpolab.validate.monitor.state import (
+    GroupTally,
+    MonitorConfig,
+    MonitorState,
+    StepMetrics,
+    StepView,
+)
 
 Verdict = Literal["healthy", "undecided", "blind", "no-signal"]
 ALARMS = (

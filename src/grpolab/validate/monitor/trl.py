@@ -13,17 +13,28 @@ watched reward function would know nothing of.
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from grpolab.errors import require
 from grpolab.store import write_json
 from grpolab.validate.monitor.monitor import ALARMS, Alarm, SignalMonitor
-from grpolab.validate.monitor.rewards import RewardLedger
-from grpolab.validate.monitor.state import MonitorConfig, MonitorState
-from grpolab.validate.monitor.steps import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.monitor.state import (
+    GroupTally,
+    MonitorConfig,
+    MonitorState,
+    StepMetrics,
+    StepView,
+    tally_rewards,
+    tally_share,
+)
 from grpolab.validate.monitor.words import describe, explain
 
 Action = Literal["warn", "stop"]
@@ -215,3 +226,77 @@ def callback_class() -> type:
 
     names = {"__doc__": SignalCallback.__doc__, "__module__": "grpolab.validate.monitor"}
     return type("GroupSignalMonitor", (SignalCallback, TrainerCallback), names)
+
+
+class RewardLedger:
+    """Collects the rewards that a wrapped function returns while training, in order."""
+
+    def __init__(self) -> None:
+        self.open = False  # rewards outside of a training step are those of an evaluation
+        self.name = ""
+        self.num_odd = 0  # finite rewards that were neither 0 nor 1
+        self._threshold: float | None = None
+        self._rewards: list[float] = []
+
+    def wrap(self, reward: Callable[..., Any], *, threshold: float | None) -> Callable[..., Any]:
+        """The same function, watched; ValueError when another one is watched already."""
+        if self.name:
+            raise ValueError(f"only one reward function can be watched, and {self.name!r} is")
+        self.name = str(getattr(reward, "__name__", type(reward).__name__))
+        self._threshold = threshold
+        if inspect.iscoroutinefunction(reward) or inspect.iscoroutinefunction(
+            getattr(reward, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
+        ):
+
+            async def watched_later(*args: Any, **kwargs: Any) -> Any:
+                return self._note(await reward(*args, **kwargs))
+
+            return self._named(watched_later, reward)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            return self._note(reward(*args, **kwargs))
+
+        return self._named(watched, reward)
+
+    def _named(self, wrapper: Callable[..., Any], reward: Callable[..., Any]) -> Callable[..., Any]:
+        functools.update_wrapper(wrapper, reward)
+        wrapper.__name__ = self.name
+        return wrapper
+
+    def _note(self, values: Any) -> Any:
+        values = list(values)
+        if self.open:
+            self._rewards += [self._verdict(value) for value in values]
+        return values
+
+    def _verdict(self, value: Any) -> float:
+        """1, 0, or NaN where there is no verdict."""
+        number = math.nan if value is None else float(value)
+        if self._threshold is not None and not math.isnan(number):
+            return float(number > self._threshold)
+        if math.isnan(number) or number in (0.0, 1.0):
+            return number
+        self.num_odd += 1
+        return math.nan
+
+    def take(self, *, group_size: int) -> GroupTally | None:
+        """The groups since the last call, of all processes together; None where there were none.
+
+        Every process must call it at the same time: a group may be cut by a process boundary, and
+        only the rewards of all processes, in the order of their ranks, are whole groups.
+        """
+        rewards = gather(self._rewards)
+        self._rewards = []
+        if not rewards or len(rewards) % group_size:
+            return None
+        return tally_rewards(np.array(rewards), group_size=group_size)
+
+
+def gather(values: Sequence[float]) -> list[float]:
+    """The values of all processes, in the order of their ranks; of this one alone otherwise."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return list(values)
+    parts: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(parts, list(values))
+    return [value for part in parts for value in part]

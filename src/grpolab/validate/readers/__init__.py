@@ -29,8 +29,8 @@ from grpolab.validate.readers import (
     verifiers_results,
     verl,
 )
-from grpolab.validate.readers.options import Reading, ReadOptions
 from grpolab.validate.readers.source import Sample, located
+from grpolab.validate.readers.verdicts import Reading, ReadOptions
 
 __all__ = ["FORMATS", "ReadOptions", "Reading", "read"]
 

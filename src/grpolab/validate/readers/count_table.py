@@ -11,9 +11,8 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
 from grpolab.validate.readers.long_table import GROUP, PROBLEM, STEP, find
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, table_rows
-from grpolab.validate.readers.verdicts import factorise, hashable, whole
+from grpolab.validate.readers.verdicts import ReadOptions, factorise, hashable, whole
 
 FORMAT = "counts"
 MANY_FILES = False

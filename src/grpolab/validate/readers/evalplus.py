@@ -9,9 +9,8 @@ from typing import Any
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, document
-from grpolab.validate.readers.verdicts import Verdicts
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts
 
 FORMAT = "evalplus"
 MANY_FILES = False

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from grpolab.store import read_counts
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample
+from grpolab.validate.readers.verdicts import ReadOptions
 
 FORMAT = "grpolab"
 MANY_FILES = False

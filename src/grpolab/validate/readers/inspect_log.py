@@ -17,9 +17,8 @@ from typing import Any
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, document, located
-from grpolab.validate.readers.verdicts import Verdicts, hashable, verdict
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, hashable, verdict
 
 FORMAT = "inspect"
 MANY_FILES = False

@@ -11,9 +11,8 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.invert import invert_pass_at_k, settle
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, located, parquet_rows
+from grpolab.validate.readers.verdicts import ReadOptions, invert_pass_at_k, settle
 
 FORMAT = "lighteval"
 MANY_FILES = False

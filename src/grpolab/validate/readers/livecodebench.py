@@ -8,9 +8,8 @@ from pathlib import Path
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, document
-from grpolab.validate.readers.verdicts import Verdicts
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts
 
 FORMAT = "livecodebench"
 MANY_FILES = False

@@ -11,10 +11,8 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.invert import invert_pass_at_k, settle
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, located, records
-from grpolab.validate.readers.verdicts import hashable
+from grpolab.validate.readers.verdicts import ReadOptions, hashable, invert_pass_at_k, settle
 
 FORMAT = "lm-eval"
 MANY_FILES = False

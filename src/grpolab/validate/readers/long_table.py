@@ -16,10 +16,8 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.columns import read_columns
-from grpolab.validate.readers.options import ReadOptions
-from grpolab.validate.readers.source import Sample, table_rows
-from grpolab.validate.readers.verdicts import Verdicts, hashable, verdict, whole
+from grpolab.validate.readers.source import Sample, read_columns, table_rows
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, hashable, verdict, whole
 
 FORMAT = "table"
 MANY_FILES = True

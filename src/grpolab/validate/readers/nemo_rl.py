@@ -10,9 +10,8 @@ from typing import Any
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, verdict
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
 
 FORMAT = "nemo-rl"
 MANY_FILES = True

@@ -11,9 +11,8 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, located, records
-from grpolab.validate.readers.verdicts import Verdicts, verdict
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
 
 FORMAT = "open-instruct"
 MANY_FILES = True

@@ -19,9 +19,8 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.options import ReadOptions
 from grpolab.validate.readers.source import Sample, located, parquet_rows
-from grpolab.validate.readers.verdicts import Verdicts
+from grpolab.validate.readers.verdicts import ReadOptions, Verdicts
 
 FORMAT = "trl"
 MANY_FILES = True

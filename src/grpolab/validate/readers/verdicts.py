@@ -10,13 +10,44 @@ import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+from grpolab.theory.pass_at_k import pass_at_k
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How to read a file; None leaves the choice to the format.
+
+    ``score`` names the column, reward function, metric or scorer that holds the verdict;
+    ``threshold`` makes scores binary (correct where score > threshold); ``group_size`` is needed
+    where a format does not record it; ``filter`` picks a filter of lm-eval; ``filtered`` overrides
+    whether the file was written after dynamic sampling.
+    """
+
+    format: str = "auto"
+    problem: str | None = None
+    score: str | None = None
+    group: str | None = None
+    step: str | None = None
+    threshold: float | None = None
+    group_size: int | None = None
+    filter: str | None = None
+    filtered: bool | None = None
+
+
+class Reading(NamedTuple):
+    """The table, the format it was read as, and what was left out or assumed on the way."""
+
+    counts: GroupCounts
+    format: str
+    notes: tuple[str, ...]
+
 
 _SHOWN = 5
 
@@ -178,3 +209,37 @@ def count_verdicts(
         problem, score, names=names, source=source, notes=notes, group=group, step=rows.step,
         filtered=filtered, name=rows.name,
     )  # fmt: skip
+
+
+_SLACK = 0.05  # largest share of the samples that may stay open where pass@k = 1
+
+
+def invert_pass_at_k(
+    value: float, *, num_samples: int, k: int, where: str, tolerance: float = 1e-6
+) -> tuple[int, int]:
+    """Smallest and largest count c with ``1 - C(n-c, k) / C(n, k) = value``.
+
+    >>> invert_pass_at_k(0.5, num_samples=4, k=2, where="f"), invert_pass_at_k(
+    ...     1.0, num_samples=16, k=2, where="f"
+    ... )
+    ((1, 1), (15, 16))
+    """
+    if not 1 <= k <= num_samples:
+        raise UserError(f"{where}: pass@{k} cannot come from {num_samples} samples")
+    if not 0.0 <= value <= 1.0 or math.isnan(value):
+        raise UserError(f"{where}: pass@{k} must lie in [0, 1], got {value}")
+    table = pass_at_k(num_samples, np.arange(num_samples + 1), k)
+    close = np.flatnonzero(np.abs(table - value) <= tolerance)
+    if len(close) == 0:
+        raise UserError(f"{where}: {value} is not a value of pass@{k} with {num_samples} samples")
+    return int(close[0]), int(close[-1])
+
+
+def settle(low: int, high: int, *, num_samples: int, where: str) -> int:
+    """The upper count, or an error where too much stays open to call it known."""
+    if (high - low) / num_samples > _SLACK:
+        raise UserError(
+            f"{where}: the score only says that {low} to {high} of {num_samples} samples are"
+            " correct; a smaller k or verdicts per sample are needed"
+        )
+    return high

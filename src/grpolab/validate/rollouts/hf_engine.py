@@ -14,7 +14,7 @@ from grpolab.errors import UserError, require
 from grpolab.validate.models.load import load_tokenizer
 from grpolab.validate.rollouts import hf
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo, end_tokens, hashed_seed
-from grpolab.validate.rollouts.identity import describe_tokenizer, model_hash, state_hash
+from grpolab.validate.rollouts.plan import describe_tokenizer, model_hash, state_hash
 from grpolab.validate.rollouts.table import SamplingLaw
 
 DTYPES = ("float32", "bfloat16", "float16")

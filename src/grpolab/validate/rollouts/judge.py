@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.judging import NoVerdict, Verifiable
+from grpolab.validate.tasks.base import NoVerdict, Verifiable
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt

@@ -29,7 +29,7 @@ from grpolab.validate.rollouts.engine import (
     end_tokens,
     prompt_seeds,
 )
-from grpolab.validate.rollouts.identity import describe_tokenizer, model_hash
+from grpolab.validate.rollouts.plan import describe_tokenizer, model_hash
 from grpolab.validate.rollouts.table import SamplingLaw
 
 _CPU_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
@@ -229,7 +229,7 @@ def _installed(package: str) -> bool:
 
 def adapter_hash(folder: str) -> str:
     """Hash of the files of a LoRA adapter."""
-    from grpolab.validate.rollouts.identity import hash_files
+    from grpolab.validate.rollouts.plan import hash_files
 
     return hash_files(p for p in Path(folder).iterdir() if p.suffix in (".json", ".safetensors"))
 

@@ -1,9 +1,18 @@
 """Untrusted programs judged by tests that they cannot reach; Linux, torch-free."""
 
-from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, Output, Tests, TextTests
+from grpolab.validate.sandbox.jobs import (
+    CaseTests,
+    CodeTests,
+    Job,
+    Limits,
+    Outcome,
+    Output,
+    Result,
+    Tests,
+    TextTests,
+    count_outcomes,
+)
 from grpolab.validate.sandbox.levels import Level
-from grpolab.validate.sandbox.limits import Limits
-from grpolab.validate.sandbox.outcome import Outcome, Result, count_outcomes
 from grpolab.validate.sandbox.pool import Sandbox
 from grpolab.validate.sandbox.probe import broken_walls, choose_level
 

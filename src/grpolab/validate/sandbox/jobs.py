@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import enum
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,3 +126,87 @@ def _free_names(tests: str, context: str) -> set[str]:
                 else:
                     bound.add(node.id)
     return (loaded - bound) | asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of one run of a program; its tests run under the same ones.
+
+    ``cpu_seconds`` is what counts: processor time does not depend on the machine's load. The
+    clock on the wall only ends what sleeps, so ``wall_seconds`` should be several times as long.
+    Processes and files have no number here: a program can start and write none.
+
+    >>> Limits(cpu_seconds=1.0).memory_bytes == 512 << 20
+    True
+    """
+
+    cpu_seconds: float = 5.0
+    wall_seconds: float = 30.0
+    memory_bytes: int = 512 << 20
+    output_bytes: int = 16 << 20
+    threads: int = 16
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("cpu_seconds", 0.05), ("wall_seconds", 0.1), ("memory_bytes", 64 << 20),
+            ("output_bytes", 1 << 10), ("threads", 1),
+        ):  # fmt: skip
+            if not getattr(self, name) >= low:
+                raise ValueError(f"{name} must be >= {low}, got {getattr(self, name)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+class Outcome(enum.StrEnum):
+    """Verdict on one program; only SANDBOX_ERROR is no verdict, and no program can bring it about.
+
+    >>> Outcome.PASS.reward, Outcome.OOM.reward, Outcome.SANDBOX_ERROR.reward
+    (1.0, 0.0, nan)
+    """
+
+    PASS = "pass"
+    WRONG = "wrong"
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    SANDBOX_ERROR = "sandbox_error"
+
+    @property
+    def reward(self) -> float:
+        """1 for PASS, NaN for SANDBOX_ERROR, else 0."""
+        if self is Outcome.SANDBOX_ERROR:
+            return math.nan
+        return float(self is Outcome.PASS)
+
+    @property
+    def verdict(self) -> bool | None:
+        """The reward as True, False or, without one, None."""
+        return None if self is Outcome.SANDBOX_ERROR else self is Outcome.PASS
+
+
+class Result(NamedTuple):
+    """One run: its outcome, why, the level of isolation, what the program used, and how often.
+
+    ``output`` is what it printed, where that was asked for and it ended well.
+    """
+
+    outcome: Outcome
+    level: str
+    detail: str = ""
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    peak_bytes: int = 0
+    tries: int = 1
+    output: str = ""
+
+
+def count_outcomes(results: Iterable[Result]) -> dict[str, int]:
+    """Number of runs per outcome, every outcome present.
+
+    >>> count_outcomes([Result(Outcome.PASS, "bubblewrap")])["pass"]
+    1
+    """
+    seen = Counter(result.outcome for result in results)
+    return {str(outcome): seen[outcome] for outcome in Outcome}

@@ -11,10 +11,17 @@ from typing import Any
 
 from grpolab.validate.sandbox.child import script
 from grpolab.validate.sandbox.child.values import encode
-from grpolab.validate.sandbox.jobs import CaseTests, CodeTests, Job, Output, TextTests
+from grpolab.validate.sandbox.jobs import (
+    CaseTests,
+    CodeTests,
+    Job,
+    Limits,
+    Outcome,
+    Output,
+    Result,
+    TextTests,
+)
 from grpolab.validate.sandbox.levels import Level
-from grpolab.validate.sandbox.limits import Limits
-from grpolab.validate.sandbox.outcome import Outcome, Result
 from grpolab.validate.sandbox.text import same_text
 from grpolab.validate.sandbox.worker import Report, Worker, WorkerLost
 

@@ -10,10 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from grpolab.validate.sandbox.jobs import Job
+from grpolab.validate.sandbox.jobs import Job, Limits, Outcome, Result
 from grpolab.validate.sandbox.levels import Level
-from grpolab.validate.sandbox.limits import Limits
-from grpolab.validate.sandbox.outcome import Outcome, Result
 from grpolab.validate.sandbox.pair import Pair
 from grpolab.validate.sandbox.probe import choose_level
 

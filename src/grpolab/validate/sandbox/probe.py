@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.validate.sandbox.jobs import CaseTests, Job
+from grpolab.validate.sandbox.jobs import CaseTests, Job, Limits, Outcome
 from grpolab.validate.sandbox.levels import Level, is_installed
-from grpolab.validate.sandbox.limits import Limits
-from grpolab.validate.sandbox.outcome import Outcome
 from grpolab.validate.sandbox.pair import Pair
 
 _PROGRAM = """

@@ -11,16 +11,19 @@ prompts always solved.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from grpolab.simulate import derive_critical_p
+from grpolab.theory import critical_p
 from grpolab.validate.rollouts.hf import rollout
 from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.inputs import law, load, open_task, rl_prompts
 from grpolab.validate.study.jobs import Job, Progress, job_seed, ladder_key
 from grpolab.validate.study.selection import prompt_rates
-from grpolab.validate.study.work import law, load, open_task, rl_prompts
 from grpolab.validate.tasks import Prompt
 
 
@@ -122,3 +125,39 @@ def _play(
         "frac_zero_std": float(np.mean([s.frac_zero_std for s in run.steps])),
         "mean_grad_norm": float(np.mean([s.grad_norm for s in run.steps])),
     }
+
+
+GROUP_SIZES = (3, 4, 8, 16, 32)
+CORRELATIONS = (0.0, 0.1, 0.2)
+LEVEL = 0.99
+
+
+def threshold_table(
+    config: StudyConfig, *, progress: Callable[[float], None] = lambda share: None
+) -> dict[str, Any]:
+    """Theory beside simulation for every group size, ICC and event."""
+    sizes = sorted({*GROUP_SIZES, config.grpo.group_size})
+    cells: list[tuple[int, float, Literal["identical", "all-wrong"]]] = [
+        (g, rho, event)
+        for event in ("identical", "all-wrong")
+        for rho in CORRELATIONS
+        for g in sizes
+    ]
+    rows = []
+    for i, (g, rho, event) in enumerate(cells):
+        found = derive_critical_p(
+            g, rho=rho, event=event, num_groups=config.simulated_groups, seed=i, level=LEVEL
+        )
+        rows.append(
+            {
+                "group_size": g,
+                "rho": rho,
+                "event": event,
+                "predicted": float(critical_p(g, rho=rho, event=event)),
+                "estimate": found.estimate,
+                "low": found.low,
+                "high": found.high,
+            }
+        )
+        progress((i + 1) / len(cells))
+    return {"rows": rows, "num_groups": config.simulated_groups, "level": LEVEL}

@@ -18,7 +18,7 @@ from grpolab.store import atomic_path, read_json, write_json, write_parquet
 from grpolab.validate.study.config import StudyConfig, preset
 from grpolab.validate.study.jobs import RESULT, plan
 from grpolab.validate.study.runner import open_run, run_jobs
-from grpolab.validate.tasks import make_task
+from grpolab.validate.study.tasks import make_task
 
 MANIFEST = "manifest.json"
 _VERSIONS = ("numpy", "scipy", "torch", "transformers")

@@ -20,14 +20,15 @@ from grpolab.theory import (
     thin_pq,
     thin_std,
 )
-from grpolab.validate.estimate import fit_beta_binomial
-from grpolab.validate.icc import icc
-from grpolab.validate.peak import corrected_peak
+from grpolab.validate.estimate.icc import icc
+from grpolab.validate.forecast.zero_std import fit_beta_binomial
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
 from grpolab.validate.study.jobs import RESULT, ladder_key, pre_key, rl_key
-from grpolab.validate.tasks import Task, make_task
+from grpolab.validate.study.peak import corrected_peak
+from grpolab.validate.study.tasks import make_task
+from grpolab.validate.tasks import Task
 
 EARLY_STEPS = 100
 PASS_KS = (1, 10, 64, 256)

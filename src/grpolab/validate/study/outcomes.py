@@ -16,7 +16,7 @@ from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
 from grpolab.validate.study.jobs import RESULT, force_key, rl_key
 from grpolab.validate.study.summary import interval, scores
-from grpolab.validate.tasks import make_task
+from grpolab.validate.study.tasks import make_task
 
 FIRST = 10
 """Steps over which the zero-std share at the start of RL is counted."""

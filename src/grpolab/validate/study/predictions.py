@@ -14,15 +14,16 @@ import numpy as np
 
 from grpolab.store import read_json
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate import shootout
-from grpolab.validate.independence_table import IndependenceRow, independence_verdict
+from grpolab.validate.forecast.interval import METHODS, coverage_by_step, forecast_interval
 from grpolab.validate.rollouts.table import Rollouts
-from grpolab.validate.step_forecast import METHODS, coverage_by_step, forecast_interval
+from grpolab.validate.study import shootout
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
+from grpolab.validate.study.independence import IndependenceRow, independence_verdict
 from grpolab.validate.study.jobs import RESULT, pre_key
 from grpolab.validate.study.summary import METRICS
-from grpolab.validate.tasks import Task, make_task
+from grpolab.validate.study.tasks import make_task
+from grpolab.validate.tasks import Task
 
 OUTCOMES = (
     "final_pass_at_1", "final_pass_at_10", "final_pass_at_64", "corrected_peak_pass_at_1",

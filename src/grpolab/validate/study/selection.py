@@ -76,7 +76,7 @@ def matched_temperature(
     Bisection on its logarithm; the entropy is that of the law that is sampled, on held-out prompts.
     """
     from grpolab.validate.rollouts.hf import rollout
-    from grpolab.validate.study.work import law
+    from grpolab.validate.study.inputs import law
 
     assert job.arm is not None
     folder = root / pre_key(job.task, job.data, job.seed, job.arm.entropy_of)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.validate import shootout
 from grpolab.validate.rollouts.table import Rollouts
+from grpolab.validate.study import shootout
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
 from grpolab.validate.study.jobs import pre_key, rl_key

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,11 +12,20 @@ import numpy as np
 
 from grpolab.store import write_counts, write_json
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.independence_table import independence_row
-from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
+from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.arms import Arm
 from grpolab.validate.study.config import StudyConfig
-from grpolab.validate.study.families import DATA, REGIMES
+from grpolab.validate.study.families import REGIMES
+from grpolab.validate.study.forces import play_forces, threshold_table
+from grpolab.validate.study.independence import independence_row
+from grpolab.validate.study.inputs import (
+    demonstrations,
+    held_out_pairs,
+    law,
+    load,
+    open_task,
+    rl_prompts,
+)
 from grpolab.validate.study.jobs import (
     RESULT,
     Job,
@@ -28,7 +36,9 @@ from grpolab.validate.study.jobs import (
     ladder_key,
 )
 from grpolab.validate.study.measure import pass_rates
-from grpolab.validate.tasks import Prompt, Task, make_task
+from grpolab.validate.study.selection import matched_temperature, select_prompts
+from grpolab.validate.study.tasks import make_task
+from grpolab.validate.tasks import Prompt, Task
 
 AFTER_PROMPTS = 512
 """Most training prompts that are answered once more after RL."""
@@ -44,76 +54,6 @@ def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: P
     half = config.dtype == "bfloat16"
     with torch.autocast(config.device, dtype=torch.bfloat16, enabled=half):
         _KINDS[job.kind](config, job, root, out, progress)
-
-
-@contextmanager
-def open_task(name: str, *, seed: int) -> Iterator[Task]:
-    """A task whose sandbox, if it has one, is closed in the end."""
-    task = make_task(name, seed=seed)
-    try:
-        yield task
-    finally:
-        close = getattr(task, "close", None)
-        if close is not None:
-            close()
-
-
-def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]:
-    """The SFT pairs of a kind of data."""
-    kind = DATA[data]
-    rng = np.random.default_rng([seed, 1])
-    prompts = list(_split(task, kind.split))
-    size = kind.size or len(prompts)
-    if kind.size:  # smaller sets are beginnings of larger ones
-        rounds = -(-size // len(prompts))
-        order = np.concatenate([rng.permutation(len(prompts)) for _ in range(rounds)])
-        prompts = [prompts[i] for i in order.tolist()]
-        if kind.shortest:
-            shown = task.demonstrations(prompts, style="short", rng=np.random.default_rng(seed))
-            words = [answer.count(" ") for answer in shown]
-            prompts = [prompts[i] for i in np.argsort(words, kind="stable").tolist()]
-        prompts = prompts[:size]
-    answers = task.demonstrations(prompts, style=kind.style, rng=rng)
-    return [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
-
-
-def _split(task: Task, name: str) -> Sequence[Prompt]:
-    if name != "spare":
-        return task.prompts(name)
-    asked = {p.id for p in task.prompts("rl")}
-    return [p for p in task.prompts("base") if p.id not in asked]
-
-
-def rl_prompts(task: Task, regime: str) -> list[Prompt]:
-    """The training prompts of RL in a regime."""
-    allowed = task.classes[: REGIMES[regime].rl_classes]
-    return [p for p in task.prompts("rl") if p.label in allowed]
-
-
-def held_out_pairs(
-    config: StudyConfig, task: Task, *, seed: int
-) -> dict[str, list[tuple[str, str]]]:
-    """Held-out prompts with their canonical answers, by prompt class."""
-    rng = np.random.default_rng([seed, 2])
-    out = {}
-    for label in task.classes:
-        prompts = [p for p in eval_prompts(config, task) if p.label == label]
-        answers = task.demonstrations(prompts, style="canonical", rng=rng)
-        out[label] = [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
-    return out
-
-
-def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
-    """A checkpoint on the study's device."""
-    from grpolab.validate.models import load_model
-
-    model, tokenizer = load_model(path, device=config.device)
-    return model, tokenizer
-
-
-def law(task: Task, *, temperature: float) -> SamplingLaw:
-    """The study's sampling law at a temperature; 0 is greedy."""
-    return SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
 
 
 def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
@@ -196,7 +136,6 @@ def _judged(task: Task) -> dict[str, Any]:
 def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
     from grpolab.validate.models import save_model
     from grpolab.validate.rollouts.hf import rollout
-    from grpolab.validate.study.selection import matched_temperature, select_prompts
     from grpolab.validate.training.grpo import train_grpo
 
     assert job.arm is not None
@@ -270,14 +209,10 @@ def _curve(tables: Sequence[Rollouts], steps: Sequence[int]) -> GroupCounts:
 
 
 def _force(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.study.forces import play_forces
-
     write_json(out / RESULT, play_forces(config, job, root=root, progress=progress))
 
 
 def _simulate(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.study.thresholds import threshold_table
-
     write_json(out / RESULT, threshold_table(config, progress=progress))
 
 

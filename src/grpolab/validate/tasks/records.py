@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import Prompt
-from grpolab.validate.tasks.judging import NoVerdict
+from grpolab.validate.tasks.base import NoVerdict, Prompt
 from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from grpolab.errors import UserError, require
-from grpolab.validate.tasks.judging import NoVerdict
+from grpolab.validate.tasks.base import NoVerdict
 
 Verifier = Callable[[str, Mapping[str, Any]], object]
 """(completion, row) -> True or False, 1 or 0; None or NaN where there is no verdict."""

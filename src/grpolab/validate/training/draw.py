@@ -11,8 +11,8 @@ import numpy.typing as npt
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.rollouts.hf import completion_texts, rollout_columns, sample
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
-from grpolab.validate.training.batches import Batch
 from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.loss import Batch
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from grpolab.validate.training.batches import Batch, completion_logprobs, logprobs_and_entropy
 from grpolab.validate.training.config import GRPOConfig as GRPOConfig
 from grpolab.validate.training.draw import BoolArray, merge
 from grpolab.validate.training.draw import Draw as Draw
@@ -15,7 +14,14 @@ from grpolab.validate.training.draw import draw_groups as draw_groups
 from grpolab.validate.training.log import GRPORun as GRPORun
 from grpolab.validate.training.log import StepLog as StepLog
 from grpolab.validate.training.log import StepRecord as StepRecord
-from grpolab.validate.training.loss import LossParts, grpo_loss, token_weights
+from grpolab.validate.training.loss import (
+    Batch,
+    LossParts,
+    completion_logprobs,
+    grpo_loss,
+    logprobs_and_entropy,
+    token_weights,
+)
 
 if TYPE_CHECKING:
     import torch

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 from grpolab.errors import UserError, require
 from grpolab.validate.models.load import check_checkpoint, load_model
 from grpolab.validate.rollouts.hf_engine import import_torch_device
-from grpolab.validate.rollouts.identity import model_hash
-from grpolab.validate.rollouts.plan import prompts_hash
+from grpolab.validate.rollouts.plan import model_hash, prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
-from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.config import GRPOConfig, interventions
+from grpolab.validate.training.ending import num_processes, process_group
 from grpolab.validate.training.policy import load_policy
-from grpolab.validate.training.processes import num_processes, process_group
 from grpolab.validate.training.rundir import GROUPS, RunDir, number, read_run
 from grpolab.validate.training.trl_config import check_expressible
-from grpolab.validate.training.words import interventions
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
+import numpy as np
+
+from grpolab.theory.pass_at_k import pass_at_k
+from grpolab.validate.rollouts.hf import rollout
+from grpolab.validate.rollouts.table import SamplingLaw
 
 TRAINERS = ("own", "trl")
 Progress = Callable[[float], None]
@@ -208,7 +211,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
 def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dict[str, Any]] | None:
     if not job.held_out:
         return None
-    from grpolab.validate.training.evaluation import evaluator
+    from grpolab.validate.training.job import evaluator
 
     return evaluator(
         model, tokenizer, task=job.task, prompts=job.held_out, num_samples=job.eval_samples,
@@ -231,3 +234,44 @@ def _check_vocabulary(job: TrainJob, ours: Any, theirs: Any) -> None:
             f"--reference {job.reference}: its vocabulary of {theirs.vocab_size} is not the"
             f" model's of {ours.vocab_size}"
         )
+
+
+def evaluator(
+    model: Any,
+    tokenizer: Any,
+    *,
+    task: Task,
+    prompts: Sequence[Prompt],
+    num_samples: int,
+    temperature: float,
+    seed: int,
+) -> Callable[[int], dict[str, Any]]:
+    """A function of the step that samples ``num_samples`` answers per prompt and judges them.
+
+    The same seed at every step: two steps differ by the policy, not by the luck of the draw.
+    """
+    law = SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
+    ks = [k for k in (1, 4, 16, 64) if k <= num_samples]
+
+    def evaluate(step: int) -> dict[str, Any]:
+        was_training = model.training
+        model.eval()  # no dropout, and no checkpointing, which would forbid the cache
+        table = rollout(
+            model, tokenizer, task=task, prompts=prompts, num_samples=num_samples,
+            group_size=num_samples, law=law, seed=seed,
+        )  # fmt: skip
+        model.train(was_training)
+        counts = table.counts()
+        size, correct = counts.group_size, counts.num_correct
+        return {
+            "num_prompts": len(prompts),
+            "num_samples": num_samples,
+            "mean_reward": float(np.nanmean(table.reward)) if len(counts) else None,
+            "pass_at_k": {k: float(np.nanmean(pass_at_k(size, correct, k))) for k in ks}
+            if len(counts)
+            else {},
+            "token_entropy": float(np.average(table.entropy, weights=table.num_tokens)),
+            "frac_truncated": float(table.truncated.mean()),
+        }
+
+    return evaluate

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 from grpolab.store import atomic_dir
 from grpolab.validate.models.load import save_model
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.faults import check_finite, check_weights, reading, training_errors
+from grpolab.validate.training.ending import (
+    Stopped,
+    check_finite,
+    check_weights,
+    reading,
+    stop_requests,
+    training_errors,
+)
 from grpolab.validate.training.grpo import GRPOLoop
 from grpolab.validate.training.rundir import RunDir, keep_last, number
-from grpolab.validate.training.stopping import Stopped, stop_requests
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task

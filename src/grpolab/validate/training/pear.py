@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import torch
+from typing import TYPE_CHECKING
+
+from grpolab.validate.training.sft_data import IGNORED
 
 PearLevel = Literal["token", "block", "sequence"]
 
@@ -99,3 +102,47 @@ def pear_weights(
 def weighted_nll(logp: torch.Tensor, mask: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """``-sum(weight * logp) / number of tokens``: weights of 1 give the plain cross-entropy."""
     return -(weight * logp).sum() / mask.sum()
+
+
+def answer_logprobs(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities [N, L] of the target tokens under logits [N, L, V]; 0 where ignored."""
+    from torch.nn.functional import cross_entropy
+
+    flat = cross_entropy(
+        logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return -flat.view_as(target)
+
+
+def smoothed_loss(
+    logits: torch.Tensor, target: torch.Tensor, *, label_smoothing: float
+) -> torch.Tensor:
+    """Cross-entropy against (1 - s) of the right token and s spread over the vocabulary."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(
+        logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum",
+        label_smoothing=label_smoothing,
+    )  # fmt: skip
+
+
+def pear_loss(
+    logp: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    config: PearConfig,
+    behaviour: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """``-sum(weight * logp)`` with the weights of `pear_weights`; all shapes [N, L].
+
+    The answer of a row may begin anywhere; ``behaviour`` is its log-probability under what wrote
+    it, None for data written by rule.
+    """
+    import torch
+
+    mask = target != IGNORED
+    front = torch.argsort((~mask).long(), dim=1, stable=True)  # answers moved to the left
+    ours = logp.gather(1, front)
+    theirs = None if behaviour is None else behaviour.gather(1, front)
+    weight = pear_weights(ours, mask.gather(1, front), behaviour=theirs, config=config)
+    return -(weight * ours).sum()

@@ -7,7 +7,7 @@ from typing import Any
 
 from grpolab.errors import require
 from grpolab.validate.models.load import load_model
-from grpolab.validate.training.faults import reading
+from grpolab.validate.training.ending import reading
 
 
 def lora_config(rank: int) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from grpolab.validate.training.batches import Pair, completion_logits, completion_logprobs, encode
+from grpolab.validate.training.loss import Pair, completion_logits, completion_logprobs, encode
 from grpolab.validate.training.pear import pear_weights, weighted_nll
 
 if TYPE_CHECKING:

@@ -14,12 +14,18 @@ from grpolab.errors import UserError, require
 from grpolab.validate.models.load import quiet_transformers
 from grpolab.validate.rollouts.engine import end_tokens
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.faults import check_finite, check_weights, reading, training_errors
+from grpolab.validate.training.ending import (
+    Stopped,
+    check_finite,
+    check_weights,
+    num_processes,
+    reading,
+    stop_requests,
+    training_errors,
+)
 from grpolab.validate.training.log import StepRecord
 from grpolab.validate.training.policy import lora_config
-from grpolab.validate.training.processes import num_processes
 from grpolab.validate.training.rundir import RunDir, number
-from grpolab.validate.training.stopping import Stopped, stop_requests
 from grpolab.validate.training.trl_config import (
     check_expressible,
     rows_per_step,

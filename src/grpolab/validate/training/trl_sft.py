@@ -16,13 +16,22 @@ from typing import Any, Literal, get_args
 from grpolab.errors import UserError, require
 from grpolab.store import read_json, write_json
 from grpolab.validate.models.load import load_model, quiet_transformers
-from grpolab.validate.training.faults import check_finite, check_weights, training_errors
-from grpolab.validate.training.pear import PearConfig, PearLevel
+from grpolab.validate.training.ending import (
+    check_finite,
+    check_weights,
+    num_processes,
+    training_errors,
+)
+from grpolab.validate.training.pear import (
+    PearConfig,
+    PearLevel,
+    answer_logprobs,
+    pear_loss,
+    smoothed_loss,
+)
 from grpolab.validate.training.policy import lora_config
-from grpolab.validate.training.processes import num_processes
 from grpolab.validate.training.rundir import RunDir, number
 from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
-from grpolab.validate.training.sft_loss import answer_logprobs, pear_loss, smoothed_loss
 from grpolab.validate.training.trl_grpo import last_trl_checkpoint
 
 KIND = "grpolab-sft"

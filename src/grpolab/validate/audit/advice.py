@@ -1,0 +1,215 @@
+"""Advice in plain words, each with the numbers behind it, and never more than the data carry."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from grpolab.validate.audit.compare import Difference
+from grpolab.validate.audit.summary import Audit, GroupPlan
+
+_WIDE = 0.10  # an interval wider than this leaves planning open
+
+
+def advise(audit: Audit) -> list[str]:
+    """Sentences about one input, most important first."""
+    if audit.truncated is not None or audit.counts.provenance.filtered:
+        return _filtered(audit)
+    if not audit.plans:
+        return [
+            "Cannot tell how many groups would carry a signal: every prompt has one sample. Draw at"
+            " least as many samples per prompt as the largest group you plan."
+        ]
+    sentences = [_signal(plan) for plan in audit.plans.values()]
+    sentences += [_group_size(audit), *_prompts(audit), _dynamic_sampling(audit)]
+    sentences += [*_more_data(audit), *_sampler(audit)]
+    return sentences
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage, never rounded to 0 or 100 unless it is.
+
+    >>> percent(0.364), percent(0.0004), percent(1.0)
+    ('36%', '<1%', '100%')
+    """
+    if 0 < share < 0.005:
+        return "<1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{100 * share:.0f}%"
+
+
+def _range(plan: GroupPlan) -> str:
+    return f"{percent(plan.prediction.low)} to {percent(plan.prediction.high)}"
+
+
+def _signal(plan: GroupPlan) -> str:
+    p = plan.prediction
+    how = "" if p.method == "thinning" else f", extrapolated by a {p.method} fit"
+    return (
+        f"g={p.group_size}: {percent(p.zero_std)} of the groups ({_range(plan)}{how}) will have"
+        f" identical rewards and no signal: {percent(p.all_wrong)} all wrong,"
+        f" {percent(p.all_right)} all right. The mean success rate alone would have promised"
+        f" {percent(p.iid_mean_p)}."
+    )
+
+
+def _group_size(audit: Audit) -> str:
+    plans = list(audit.plans.values())
+    cheapest = max(plans, key=lambda p: p.frac_mixed / p.prediction.group_size)
+    fullest = max(plans, key=lambda p: p.frac_mixed)
+    per = {p.prediction.group_size: 1000 * p.frac_mixed / p.prediction.group_size for p in plans}
+    if fullest.frac_mixed == 0:
+        return "No mixed group was seen or is forecast at any planned size."
+    g_cheap, g_full = cheapest.prediction.group_size, fullest.prediction.group_size
+    if g_cheap == g_full:
+        return f"1000 rollouts in groups of {g_cheap} hold {per[g_cheap]:.0f} mixed groups."
+    return (
+        f"At equal rollouts smaller groups always give more mixed groups, here {per[g_cheap]:.0f}"
+        f" per 1000 rollouts at g={g_cheap} against {per[g_full]:.0f} at g={g_full}, where"
+        f" {percent(fullest.frac_mixed)} of the groups are mixed. Larger groups pay only if the"
+        " learning rate or the noise calls for it, not because fewer of them are without a signal."
+    )
+
+
+def _prompts(audit: Audit) -> list[str]:
+    never, some, always = audit.solved
+    total = audit.num_prompts
+    samples = audit.num_samples / total
+    found = [
+        f"{some} of {total} prompts were both solved and failed in about {samples:.0f} samples;"
+        f" {never} were never solved and {always} always."
+    ]
+    if max(never, always) > 0.2 * total:
+        which = "never" if never >= always else "always"
+        change = "easier" if which == "never" else "harder"
+        bound = min(3.0 / samples, 1.0)
+        limit = f"up to {bound:.2g}" if which == "never" else f"down to {1 - bound:.2g}"
+        found.append(
+            f"The prompts {which} solved ({percent(max(never, always) / total)}) carry next to no"
+            f" signal at any planned g; more {change} prompts would help. With {samples:.0f}"
+            f" samples a prompt counted so may still have a success rate {limit}."
+        )
+    return found
+
+
+def _dynamic_sampling(audit: Audit) -> str:
+    parts = []
+    for g, plan in audit.plans.items():
+        factor = 1.0 / plan.frac_mixed if plan.frac_mixed > 0 else math.inf
+        parts.append(f"{factor:.1f} at g={g}" if factor < 1000 else f"more than 1000 at g={g}")
+    return (
+        "Dynamic sampling would have to draw this many groups per mixed group: "
+        + ", ".join(parts)
+        + ". It leaves the direction of the expected update as it is and scales the step by the"
+        " same factor."
+    )
+
+
+def _more_data(audit: Audit) -> list[str]:
+    found = []
+    for g, plan in audit.plans.items():
+        p = plan.prediction
+        if g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
+            # half-widths shrink like 1 / sqrt(prompts)
+            distance = max(abs(p.zero_std - 0.5), 0.02)
+            needed = audit.num_prompts * ((p.high - p.low) / 2 / distance) ** 2
+            found.append(
+                f"Cannot tell whether more than half of the groups at g={g} are without a signal"
+                f" ({_range(plan)}); about {_round_up(needed)} prompts would tell, if the share is"
+                f" {100 * (0.5 + math.copysign(distance, p.zero_std - 0.5)):.0f}%."
+            )
+        elif p.high - p.low > _WIDE:
+            needed = audit.num_prompts * ((p.high - p.low) / _WIDE) ** 2
+            found.append(
+                f"The share at g={g} is known to {100 * (p.high - p.low) / 2:.0f} points either"
+                f" way; about {_round_up(needed)} prompts would make that 5."
+            )
+        if p.method != "thinning":
+            found.append(
+                f"g={g} exceeds the samples of some prompts, so its share rests on a fitted beta;"
+                f" whatever the true distribution with this mean and correlation, it lies between"
+                f" {percent(plan.bound_low)} and {percent(plan.bound_high)}. Draw {g} samples per"
+                " prompt to know it without a model."
+            )
+    return found
+
+
+def _round_up(number: float) -> int:
+    """Two significant digits, upwards: nobody plans for 1,037 prompts.
+
+    >>> _round_up(1037.0), _round_up(12.0)
+    (1100, 12)
+    """
+    unit = int(10 ** max(0, len(str(int(number))) - 2))
+    return math.ceil(number / unit) * unit
+
+
+def _sampler(audit: Audit) -> list[str]:
+    test = audit.independence
+    if not test.identifiable:
+        return [f"Cannot tell whether rollouts of a prompt are independent draws: {test.reason}."]
+    if test.p_value < 0.01:
+        return [
+            f"Rollouts of a group are not independent given the prompt (correlation {test.rho:.3f},"
+            f" p={test.p_value:.3g}): look for seeds shared inside a group, grader outages or a"
+            " policy that changed inside a group before trusting any other number here."
+        ]
+    return [
+        "No sign that rollouts of a group depend on each other beyond the prompt (correlation"
+        f" {test.rho:.3f} with standard error {test.stderr:.3f}, p={test.p_value:.2g})."
+    ]
+
+
+def _filtered(audit: Audit) -> list[str]:
+    fit = audit.truncated
+    if fit is None:
+        return ["Cannot tell how many groups were without a signal: only mixed groups were kept."]
+    return [
+        f"Only mixed groups were kept. If p follows a beta, {percent(1 - fit.frac_kept)} of the"
+        f" groups that were drawn had no signal ({percent(1 - fit.kept_high)} to"
+        f" {percent(1 - fit.kept_low)}), the mean success rate was {fit.mean:.2f} and the"
+        f" correlation {fit.rho:.2f}. A dump from before the filter would tell without the beta."
+    ]
+
+
+def advise_comparison(differences: Sequence[Difference]) -> list[str]:
+    """Which input has more, or how many prompts would tell; group sizes that agree in one line."""
+    found = []
+    for _, alike in itertools.groupby(differences, key=_verdict):
+        several = list(alike)
+        found += [_lead(several)] if several[0].decided else [_undecided(d) for d in several]
+    return found
+
+
+def _verdict(d: Difference) -> tuple[object, ...]:
+    """What differences must share to be told in one sentence."""
+    what = d.quantity.partition("g=")[0]
+    return d.first, d.second, what, d.decided, d.difference > 0, d.paired, d.num_prompts
+
+
+def _basis(d: Difference) -> str:
+    return f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
+
+
+def _lead(alike: Sequence[Difference]) -> str:
+    d = alike[0]
+    more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
+    spans = [sorted((100 * abs(e.low), 100 * abs(e.high))) for e in alike]
+    points = ", ".join(f"{near:.1f} to {far:.1f}" for near, far in spans)
+    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
+    return f"{d.quantity}{sizes}: {more} is above {less} ({points} points, {_basis(d)})."
+
+
+def _undecided(d: Difference) -> str:
+    half = (d.high - d.low) / 2
+    if half == 0:
+        return f"{d.quantity}: {d.first} and {d.second} do not differ ({_basis(d)})."
+    distance = max(abs(d.difference), 0.01)
+    needed = d.num_prompts * (half / distance) ** 2
+    span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {_basis(d)}"
+    return (
+        f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the difference is"
+        f" {100 * distance:.1f} points, about {_round_up(needed)} prompts would tell."
+    )

@@ -1,0 +1,181 @@
+"""The audit as one HTML page: what it found first, then the pictures and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grpolab.figures import page
+from grpolab.theory.bounds import zero_std_band
+from grpolab.theory.dependence import BetaBinomial
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong
+from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.audit.advice import advise, advise_comparison
+from grpolab.validate.audit.compare import SIDE_BY_SIDE, Difference, side_by_side
+from grpolab.validate.audit.summary import Audit
+
+_SIDE_BY_SIDE = (
+    "Signal: mean over prompts of the expected standard deviation of a group's rewards. A dash: the"
+    " file has too few samples per prompt to say."
+)
+_CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
+
+
+def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Difference]) -> None:
+    """Write the page; figures are inlined, so that the file stands alone."""
+    parts = []
+    if len(audits) > 1:
+        table = page.table(SIDE_BY_SIDE, side_by_side(audits), caption=_SIDE_BY_SIDE)
+        said = page.findings(advise_comparison(differences)) if differences else ""
+        parts.append(page.section("Side by side", table, said))
+    for audit in audits:
+        parts += _one(audit)
+    total = sum(a.num_samples for a in audits)
+    page.write_page(
+        path,
+        title="Where will the groups carry a signal?",
+        lead=f"{len(audits)} input{'s' if len(audits) > 1 else ''}, {total:,} verdicts. A group of"
+        " rollouts whose rewards are all equal has zero standard deviation and teaches GRPO"
+        " nothing.",
+        parts=parts,
+    )
+
+
+def _one(audit: Audit) -> list[str]:
+    facts = page.paragraph(_facts(audit))
+    parts = [page.section(audit.label, facts, page.findings(advise(audit)), *_notes(audit))]
+    if audit.plans:
+        parts.append(_plan_table(audit))
+    if audit.mixture is not None:
+        parts.append(_figure(audit, _draw_rates, "Success rates of the prompts", _rates_caption))
+        parts.append(_figure(audit, _draw_share, "Zero-std groups", _share_caption))
+    if len(audit.pass_at_k) > 1:
+        parts.append(_figure(audit, _draw_pass, "pass@k", _pass_caption))
+    return parts
+
+
+def _facts(audit: Audit) -> str:
+    """What the other numbers rest on, as the command line prints it first."""
+    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.origin})"]
+    said += [f"pass@{k} {found.value:.3f}" for k, found in audit.pass_at_k.items()]
+    if audit.icc is not None:
+        icc = audit.icc
+        said.append(f"ICC {icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f}, {icc.method})")
+    return ", ".join(said) + "."
+
+
+def _notes(audit: Audit) -> list[str]:
+    return [page.paragraph(f"Note: {w}.", note=True) for w in audit.warnings]
+
+
+def _figure(audit: Audit, draw: Any, title: str, caption: Any) -> str:
+    picture = page.figure(lambda ax: draw(ax, audit), caption=caption(audit), alt=title)
+    return page.section(f"{audit.label}: {title}", picture)
+
+
+def _plan_table(audit: Audit) -> str:
+    columns = ["g", "zero std", "low", "high", "all wrong", "all right", "from mean p", "p*",
+               "mixed per 1000 rollouts"]  # fmt: skip
+    rows = [
+        [
+            g, plan.prediction.zero_std, plan.prediction.low, plan.prediction.high,
+            plan.prediction.all_wrong, plan.prediction.all_right, plan.prediction.iid_mean_p,
+            plan.critical_p, 1000 * plan.frac_mixed / g,
+        ]
+        for g, plan in audit.plans.items()
+    ]  # fmt: skip
+    caption = (
+        "p* is the mean success rate at which half of the groups have zero standard deviation at"
+        " the measured correlation; a dash means that no mean escapes."
+    )
+    return page.section(f"{audit.label}: group sizes", page.table(columns, rows, caption=caption))
+
+
+def _draw_rates(ax: Any, audit: Audit) -> None:
+    from grpolab.figures import style
+
+    rate = audit.counts.by_prompt().rate
+    bars = min(20, int(audit.counts.by_prompt().num_samples.max()))
+    edges, share = (np.arange(bars + 2) - 0.5) / bars, np.full(len(rate), 1 / len(rate))
+    ax.hist(rate, bins=edges, weights=share, color=style.SKY, label="observed rates")
+    fit = audit.mixture
+    assert fit is not None
+    ax.vlines(fit.support, 0, fit.weight, color=style.BLUE, lw=1.5, label="mixture (NPMLE)")
+    for g, plan in audit.plans.items():
+        ax.axvline(plan.critical_p_prompt, color=style.RED, lw=0.8, ls=":")
+        ax.text(plan.critical_p_prompt, ax.get_ylim()[1], f"g={g}", rotation=90, fontsize=7,
+                va="top", ha="right", color=style.RED)  # fmt: skip
+    ax.set(xlabel="success rate p of a prompt", ylabel="share of prompts", xlim=(-0.03, 1.03))
+    ax.legend()
+
+
+def _rates_caption(audit: Audit) -> str:
+    return (
+        "Observed success rates, and the atoms of the mixture that explains the counts best. Left"
+        " of a dotted line a group of that size has zero standard deviation more often than not."
+    )
+
+
+def _curve_points(audit: Audit) -> list[int]:
+    return sorted(set(_CURVE) | set(audit.plans))
+
+
+def _draw_share(ax: Any, audit: Audit) -> None:
+    from grpolab.figures import style
+
+    sizes = np.array(_curve_points(audit))
+    beta, fit = audit.beta_binomial, audit.mixture
+    assert beta is not None
+    assert fit is not None
+    if 0 < beta.mean < 1 and 0 < beta.rho < 1:
+        bands = [zero_std_band(int(g), mean=beta.mean, rho=beta.rho) for g in sizes]
+        ax.fill_between(sizes, [float(b.low) for b in bands], [float(b.high) for b in bands],
+                        color="#e6e9ee", label="any distribution of p")  # fmt: skip
+    law = BetaBinomial(mean=np.asarray(beta.mean), rho=np.asarray(beta.rho))
+    mean = float(audit.counts.by_prompt().rate.mean())
+    ax.plot(sizes, law.prob_zero_std(sizes), color=style.BLUE, label="beta-binomial")
+    ax.plot(sizes, prob_zero_std(mean, sizes), color=style.ORANGE, ls="--", label="from mean p")
+    wrong, right, known = _thinned(audit, sizes)
+    ax.plot(known, wrong + right, "o", ms=4, color="black", label="measured (thinning)")
+    ax.plot(known, wrong, color=style.RED, lw=1, ls=":", label="all wrong")
+    ax.plot(known, right, color=style.GREEN, lw=1, ls=":", label="all right")
+    ax.set(xlabel="group size g", ylabel="share of zero-std groups", ylim=(0, 1.02), xscale="log")
+    ax.set_xticks([2, 4, 8, 16, 32, 64], [2, 4, 8, 16, 32, 64])
+    ax.minorticks_off()
+    ax.legend(ncols=2)
+
+
+def _thinned(audit: Audit, sizes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    totals = audit.counts.by_prompt()
+    known = sizes[sizes <= totals.num_samples.min()]
+    n, c = totals.num_samples[:, None], totals.num_correct[:, None]
+    wrong = thin_all_wrong(n, c, known).mean(axis=0)
+    return wrong, thin_all_right(n, c, known).mean(axis=0), known
+
+
+def _share_caption(audit: Audit) -> str:
+    return (
+        "Share of groups without a signal against the group size. Points need no model; the line"
+        " continues them by a fitted beta; the grey band holds for any distribution of p with the"
+        " same mean and correlation; the dashed line is what the mean alone would say."
+    )
+
+
+def _draw_pass(ax: Any, audit: Audit) -> None:
+    from grpolab.figures import style
+
+    ks = sorted(audit.pass_at_k)
+    rows = [audit.pass_at_k[k] for k in ks]
+    ax.fill_between(ks, [r.low for r in rows], [r.high for r in rows], color=style.SKY, alpha=0.35)
+    ax.plot(ks, [r.value for r in rows], "o-", ms=4, color=style.BLUE)
+    ax.set(xlabel="k", ylabel="pass@k", xscale="log", ylim=(0, 1.02))
+    ax.set_xticks(ks, ks)
+    ax.minorticks_off()
+
+
+def _pass_caption(audit: Audit) -> str:
+    return "pass@k with its 95 % interval over prompts."

@@ -1,0 +1,280 @@
+"""What success counts on disk say about a GRPO run that has not been started yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grpolab.theory.bounds import zero_std_band
+from grpolab.theory.critical import critical_p
+from grpolab.theory.groups import GroupCounts
+from grpolab.theory.pass_at_k import thin_std
+from grpolab.validate.estimate.icc import IccInterval, icc_interval
+from grpolab.validate.estimate.independence import PairContrast, pair_contrast
+from grpolab.validate.estimate.mixture import Mixture, fit_mixture
+from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
+from grpolab.validate.forecast import zero_std as estimate
+from grpolab.validate.forecast.zero_std import BetaBinomialFit, PassAtK, ZeroStdPrediction
+
+GROUP_SIZES = (4, 8, 16)
+_RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
+_SHOWN = 100  # names of prompts that are listed
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One planned group size: the predicted zero-std share and what surrounds it.
+
+    ``critical_p`` is the mean at which half of the groups would have zero std at the measured
+    correlation (NaN where no mean escapes), ``critical_p_prompt`` the threshold of one prompt.
+    ``bound_low`` and ``bound_high`` hold for any distribution of p with this mean and correlation.
+    ``signal`` is the mean over prompts of E[sigma] (NaN where a prompt has less than g samples).
+    """
+
+    prediction: ZeroStdPrediction
+    critical_p: float
+    critical_p_prompt: float
+    bound_low: float
+    bound_high: float
+    signal: float
+
+    @property
+    def frac_mixed(self) -> float:
+        """Predicted share of groups that carry a signal."""
+        return 1.0 - self.prediction.zero_std
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        p = self.prediction
+        return {
+            "predicted": p.zero_std, "low": p.low, "high": p.high, "iid_mean_p": p.iid_mean_p,
+            "all_wrong": p.all_wrong, "all_right": p.all_right, "method": p.method,
+            "bound_low": self.bound_low, "bound_high": self.bound_high,
+            "p_star": self.critical_p, "p_star_one_prompt": self.critical_p_prompt,
+            "mixed_per_1000_rollouts": 1000.0 * self.frac_mixed / p.group_size,
+            "dynamic_sampling_factor": _inverse(self.frac_mixed), "signal": self.signal,
+        }  # fmt: skip
+
+
+def _inverse(share: float) -> float:
+    return 1.0 / share if share > 0 else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Everything that one table of counts says; fields are None where it cannot say.
+
+    ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
+    """
+
+    label: str
+    counts: GroupCounts
+    format: str
+    solved: tuple[int, int, int]
+    pass_at_k: dict[int, PassAtK]
+    icc: IccInterval | None
+    beta_binomial: BetaBinomialFit | None
+    mixture: Mixture | None
+    plans: dict[int, GroupPlan]
+    independence: PairContrast
+    truncated: TruncatedFit | None
+    warnings: tuple[str, ...]
+
+    @property
+    def origin(self) -> str:
+        """The format, and what in it was taken for the verdict."""
+        name = self.counts.provenance.verdict
+        return f"{self.format}: {name}" if self.format and name else self.format or name
+
+    @property
+    def num_prompts(self) -> int:
+        """Prompts with at least one verdict."""
+        return len(np.unique(self.counts.prompt_id))
+
+    @property
+    def num_samples(self) -> int:
+        """Verdicts in the table."""
+        return int(self.counts.group_size.sum())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys of ``grpolab audit --json`` for one input; advice is added by the caller."""
+        never, some, always = self.solved
+        totals = self.counts.by_prompt()
+        unsolved = totals.prompt_id[totals.num_correct == 0].tolist()
+        names = [self.counts.prompt_names.get(i, str(i)) for i in unsolved[:_SHOWN]]
+        return {
+            "label": self.label,
+            "source": self.counts.provenance.source,
+            "format": self.format,
+            "verdict": self.counts.provenance.verdict,
+            "filtered": self.counts.provenance.filtered,
+            "num_prompts": self.num_prompts,
+            "num_groups": len(self.counts),
+            "num_samples": self.num_samples,
+            "mean_reward": self.counts.mean_reward,
+            "prompts": {
+                "never_solved": never,
+                "sometimes_solved": some,
+                "always_solved": always,
+                "never_solved_names": names,
+            },
+            "pass_at_k": {k: v.value for k, v in self.pass_at_k.items()},
+            "pass_at_k_interval": {k: [v.low, v.high] for k, v in self.pass_at_k.items()},
+            "icc": None if self.icc is None else self.icc._asdict(),
+            "beta_binomial": None if self.beta_binomial is None else self.beta_binomial._asdict(),
+            "zero_std": {g: plan.as_dict() for g, plan in self.plans.items()},
+            "independence": self.independence._asdict(),
+            "truncated": None if self.truncated is None else self.truncated._asdict(),
+            "warnings": list(self.warnings),
+        }
+
+
+def audit(
+    counts: GroupCounts,
+    *,
+    rng: np.random.Generator | int,
+    label: str = "",
+    format: str = "",
+    group_sizes: Sequence[int] = GROUP_SIZES,
+    level: float = 0.95,
+    num_resamples: int = 1000,
+    notes: Sequence[str] = (),
+) -> Audit:
+    """Estimate everything that the counts identify, and warn about the rest.
+
+    Of rollouts over many steps of training the last ones count. Group sizes >= 2. Raises ValueError
+    for group sizes out of range; a table that cannot answer a question gets None there and a
+    warning that says why.
+
+    >>> audit(GroupCounts([0, 1, 4, 2], 4), rng=0, group_sizes=[2]).solved
+    (1, 2, 1)
+    """
+    sizes = sorted(set(group_sizes))
+    if not sizes or sizes[0] < 2:
+        raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
+    generator = np.random.default_rng(rng)
+    contrast = pair_contrast(counts, rng=generator)
+    counts, span = _latest(counts)
+    totals = counts.by_prompt()
+    never = int(np.sum(totals.num_correct == 0))
+    always = int(np.sum(totals.num_correct == totals.num_samples))
+    solved = (never, len(totals.prompt_id) - never - always, always)
+    warnings = [*notes, *_warnings(counts), *span]
+    common: dict[str, Any] = {"label": label, "counts": counts, "format": format, "solved": solved}
+    if counts.provenance.filtered:
+        fit = _truncated(counts, generator, warnings)
+        return Audit(
+            **common, pass_at_k={}, icc=None, beta_binomial=None, mixture=None, plans={},
+            independence=contrast, truncated=fit, warnings=tuple(warnings),
+        )  # fmt: skip
+    # one seed for all: every interval is over the same resamples, whatever else was asked for
+    draw = int(generator.integers(2**32))
+    options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
+    smallest = int(totals.num_samples.min())
+    scores = {k: estimate.pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
+    identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
+    varied = 0 < float(counts.num_correct.sum()) < float(counts.group_size.sum())
+    correlation = icc_interval(counts, **options) if identified and varied else None
+    fit_beta = estimate.fit_beta_binomial(counts) if identified else None
+    plans = {g: _plan(counts, g, fit_beta, **options) for g in sizes if identified or g <= smallest}
+    return Audit(
+        **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
+        mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
+        independence=contrast, truncated=None, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _powers(smallest: int, sizes: Sequence[int]) -> list[int]:
+    """1, 2, 4, ... and the planned sizes, as far as every prompt has that many samples."""
+    powers = {2**i for i in range(smallest.bit_length())}
+    return sorted(k for k in powers | set(sizes) if k <= smallest)
+
+
+def _plan(
+    counts: GroupCounts, group_size: int, fit: BetaBinomialFit | None, **options: Any
+) -> GroupPlan:
+    prediction = estimate.predict_zero_std(counts, group_size, **options)
+    mean = 0.0 if fit is None else fit.mean
+    rho = 0.0 if fit is None else fit.rho
+    if 0.0 < mean < 1.0 and 0.0 < rho < 1.0:
+        band = zero_std_band(group_size, mean=mean, rho=rho)
+        low, high = float(band.low), float(band.high)
+    else:
+        low = high = prediction.zero_std
+    totals = counts.by_prompt()
+    known = totals.num_samples.min() >= group_size
+    sigma = thin_std(totals.num_samples, totals.num_correct, group_size) if known else math.nan
+    return GroupPlan(
+        prediction=prediction,
+        critical_p=float(critical_p(group_size, rho=rho)),
+        critical_p_prompt=float(critical_p(group_size)),
+        bound_low=low,
+        bound_high=high,
+        signal=float(np.mean(sigma)),
+    )
+
+
+def _truncated(
+    counts: GroupCounts, rng: np.random.Generator, warnings: list[str]
+) -> TruncatedFit | None:
+    warnings.append(
+        "the dump was written after dynamic sampling: pass@k, ICC and zero-std shares computed from"
+        " it would describe mixed groups only and are not reported"
+    )
+    mixed = ~(counts.all_wrong | counts.all_right)
+    if not mixed.all():
+        warnings.append(f"{int((~mixed).sum())} groups without spread were left out of the fit")
+    try:
+        return fit_truncated(counts.select(mixed), rng=rng)
+    except ValueError as err:
+        warnings.append(f"no correction for the filter: {err}")
+        return None
+
+
+def _warnings(counts: GroupCounts) -> list[str]:
+    totals = counts.by_prompt()
+    found = []
+    least, most = int(totals.num_samples.min()), int(totals.num_samples.max())
+    if most == 1:
+        found.append(
+            "one sample per prompt: pass@1 is all that it identifies; the ICC and the zero-std"
+            " share of any group need at least 2 samples per prompt"
+        )
+    elif least < most / 2:
+        found.append(f"prompts have between {least} and {most} samples")
+    if len(totals.prompt_id) < 30:
+        found.append(f"only {len(totals.prompt_id)} prompts: intervals are wide and approximate")
+    rates = np.unique(totals.rate)
+    if len(totals.prompt_id) > 1 and len(rates) == 1:
+        found.append(
+            f"every prompt has the success rate {rates[0]:.2g}: intervals over prompts have"
+            " no width here, which is not certainty"
+        )
+    return found
+
+
+def _latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
+    """The groups of the last steps, which tell most of the next ones; and what was left out.
+
+    The last tenth of the groups, at least 200, by whole steps; all of a dump of mixed groups.
+    """
+    steps, place = np.unique(counts.step, return_inverse=True)
+    if len(steps) < 2 or counts.provenance.filtered:
+        return counts, []
+    behind = len(counts) - np.cumsum(np.bincount(place)) + np.bincount(place)  # from a step on
+    first = int(np.flatnonzero(behind >= min(max(_RECENT, len(counts) / 10), len(counts)))[-1])
+    recent = counts.select(place >= first)
+    whole = f"the rollouts span steps {steps[0]} to {steps[-1]}"
+    now = (
+        f"numbers are those of steps {steps[first]} to {steps[-1]}"
+        if first
+        else "the policy changed while they were drawn, and prompts are pooled over it"
+    )
+    return recent, [
+        f"{whole}; {now}. Groups as drawn, without a signal: {100 * counts.frac_zero_std:.0f}%"
+        + (f", of these steps {100 * recent.frac_zero_std:.0f}%" if first else "")
+    ]

@@ -1,0 +1,1 @@
+"""What counts say about one population of prompts: correlation, the distribution of p, tests."""

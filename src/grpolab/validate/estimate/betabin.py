@@ -1,0 +1,181 @@
+"""Maximum likelihood for the beta-binomial, also for unequal sizes, many data sets at once.
+
+In (mean, rho) the likelihood is a product of linear factors that depends on the data only through
+how many clusters have more than j successes, failures, samples (Smith 1983, Applied Statistics 32,
+AS 189). It stays finite and smooth at rho = 0, where the form with beta functions loses all digits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, special
+
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.estimate.cells import Cells
+
+_NEWTON_STEPS = 60
+_LOGIT_BOUND = 30.0
+
+
+class Tails(NamedTuple):
+    """Clusters with more than j successes, failures, samples; each of shape [B, J]."""
+
+    success: FloatArray
+    failure: FloatArray
+    size: FloatArray
+
+
+class Fit(NamedTuple):
+    """Maximum-likelihood mean and rho, and the kernel of the log-likelihood; shapes [B]."""
+
+    mean: FloatArray
+    rho: FloatArray
+    loglik: FloatArray
+
+
+def tails(cells: Cells) -> Tails:
+    """Sufficient statistics of the likelihood, shapes [B, J] with J = max size."""
+    steps = int(cells.num_samples.max())
+    weight = np.atleast_2d(cells.weight)
+
+    def above(values: IntArray) -> FloatArray:
+        more = values[:, None] > np.arange(steps)
+        return np.asarray(weight @ more.astype(np.float64))
+
+    y, n = cells.num_correct, cells.num_samples
+    return Tails(above(y), above(n - y), above(n))
+
+
+def _tidy(*arrays: FloatArray) -> list[FloatArray]:
+    return [np.asarray(a, dtype=np.float64)[..., None] for a in arrays]
+
+
+def kernel(stats: Tails, mean: FloatArray, rho: FloatArray) -> FloatArray:
+    """Log-likelihood without binomial coefficients at (mean, rho), 0 <= rho < 1, 0 < mean < 1."""
+    m, r = _tidy(mean, rho)
+    j = np.arange(stats.size.shape[-1])
+    terms = (
+        special.xlogy(stats.success, m * (1 - r) + j * r)
+        + special.xlogy(stats.failure, (1 - m) * (1 - r) + j * r)
+        - special.xlogy(stats.size, (1 - r) + j * r)
+    )
+    return np.asarray(terms.sum(axis=-1))
+
+
+def _derivatives(
+    stats: Tails, mean: FloatArray, rho: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """First and second derivatives of the kernel in (mean, rho): d_m, d_r, d_mm, d_mr, d_rr."""
+    m, r = _tidy(mean, rho)
+    j = np.arange(stats.size.shape[-1])
+    up, down, all_ = m * (1 - r) + j * r, (1 - m) * (1 - r) + j * r, (1 - r) + j * r
+    s1, f1, n1 = stats.success / up, stats.failure / down, stats.size / all_
+    s2, f2, n2 = s1 / up, f1 / down, n1 / all_
+    up_r, down_r, all_r = j - m, j - (1 - m), j - 1.0
+    d_m = (1 - r) * (s1 - f1)
+    d_r = s1 * up_r + f1 * down_r - n1 * all_r
+    d_mm = -((1 - r) ** 2) * (s2 + f2)
+    d_mr = -(s1 - f1) - (1 - r) * (s2 * up_r - f2 * down_r)
+    d_rr = -s2 * up_r**2 - f2 * down_r**2 + n2 * all_r**2
+    first, second, third, fourth, fifth = (d.sum(axis=-1) for d in (d_m, d_r, d_mm, d_mr, d_rr))
+    return first, second, third, fourth, fifth
+
+
+def _newton_step(stats: Tails, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """An ascent step in (logit mean, logit rho), at most 2 long in each coordinate."""
+    m, r = special.expit(u), special.expit(v)
+    d_m, d_r, d_mm, d_mr, d_rr = _derivatives(stats, m, r)
+    jm, jr = m * (1 - m), r * (1 - r)
+    g_u, g_v = jm * d_m, jr * d_r
+    h_uu = jm**2 * d_mm + jm * (1 - 2 * m) * d_m
+    h_vv = jr**2 * d_rr + jr * (1 - 2 * r) * d_r
+    h_uv = jm * jr * d_mr
+    det = h_uu * h_vv - h_uv**2
+    concave = (h_uu < 0) & (det > 1e-14 * np.abs(h_uu * h_vv))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        full_u = -(h_vv * g_u - h_uv * g_v) / det
+        full_v = -(h_uu * g_v - h_uv * g_u) / det
+        plain_u, plain_v = g_u / np.abs(h_uu), g_v / np.abs(h_vv)
+    step_u = np.nan_to_num(np.where(concave, full_u, plain_u))
+    step_v = np.nan_to_num(np.where(concave, full_v, plain_v))
+    return np.clip(step_u, -2, 2), np.clip(step_v, -2, 2)
+
+
+def _climb(stats: Tails, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Damped Newton for every data set at once; the likelihood never falls."""
+    best = kernel(stats, special.expit(u), special.expit(v))
+    for _ in range(_NEWTON_STEPS):
+        step_u, step_v = _newton_step(stats, u, v)
+        scale = np.ones_like(best)
+        for _ in range(12):
+            new_u = np.clip(u + scale * step_u, -_LOGIT_BOUND, _LOGIT_BOUND)
+            new_v = np.clip(v + scale * step_v, -_LOGIT_BOUND, _LOGIT_BOUND)
+            value = kernel(stats, special.expit(new_u), special.expit(new_v))
+            worse = value < best
+            if not worse.any():
+                break
+            scale = np.where(worse, scale / 2, scale)
+        keep = value >= best
+        moved = np.where(keep, np.abs(new_u - u) + np.abs(new_v - v), 0.0)
+        u, v = np.where(keep, new_u, u), np.where(keep, new_v, v)
+        best = np.where(keep, value, best)
+        if moved.max(initial=0.0) < 1e-9:
+            break
+    return u, v
+
+
+def maximise(stats: Tails) -> Fit:
+    """Maximum-likelihood (mean, rho) of every data set in a batch; shapes [B].
+
+    Boundaries are decided before the search: one common outcome gives rho = 0 and mean 0 or 1; a
+    score at rho = 0 that is not positive (Tarone's Z <= 0) gives rho = 0; clusters that are all
+    pure give rho = 1.
+    """
+    mean = stats.success.sum(axis=-1) / stats.size.sum(axis=-1)
+    constant = (mean <= 0) | (mean >= 1)
+    inner = np.where(constant, 0.5, mean)
+    score = _derivatives(stats, inner, np.zeros_like(inner))[1]
+    mixed = stats.success[:, 0] + stats.failure[:, 0] - stats.size[:, 0]
+    binomial = constant | (score <= 0)
+    pure = ~binomial & (mixed <= 0)
+    mean = np.where(pure, stats.success[:, 0] / stats.size[:, 0], mean)
+    rho = np.where(pure, 1.0, 0.0)
+    search = ~binomial & ~pure
+    if search.any():
+        start = special.logit(inner[search])
+        part = Tails(*(s[search] for s in stats))
+        u, v = _climb(part, start, np.full_like(start, special.logit(0.2)))
+        mean[search], rho[search] = special.expit(u), special.expit(v)
+    return Fit(mean, rho, _value(stats, mean, rho))
+
+
+def _value(stats: Tails, mean: FloatArray, rho: FloatArray) -> FloatArray:
+    """The kernel, extended to mean 0 and 1 and to rho = 1, where pure clusters are Bernoulli."""
+    at_one = rho >= 1
+    value = kernel(stats, mean, np.where(at_one, 0.0, rho))
+    bernoulli = special.xlogy(stats.success[:, 0], mean)
+    bernoulli += special.xlogy(stats.failure[:, 0], 1 - mean)
+    return np.where(at_one, bernoulli, value)
+
+
+def profile(stats: Tails, rho: float) -> float:
+    """Kernel maximised over the mean at a given rho in [0, 1); concave in the mean."""
+    mean = float(stats.success.sum() / stats.size.sum())
+    if not 0.0 < mean < 1.0:
+        return 0.0
+
+    def negative(u: float) -> float:
+        return -float(kernel(stats, np.array([special.expit(u)]), np.array([rho]))[0])
+
+    centre = float(special.logit(mean))
+    found = optimize.minimize_scalar(negative, bracket=(centre - 0.5, centre + 0.5))
+    return -float(found.fun)
+
+
+def log_choose(cells: Cells) -> float:
+    """Sum over clusters of the log binomial coefficient: what the kernel leaves out."""
+    y, n = cells.num_correct.astype(np.float64), cells.num_samples.astype(np.float64)
+    terms = -np.log1p(n) - special.betaln(y + 1, n - y + 1)
+    return float(cells.weight @ terms)

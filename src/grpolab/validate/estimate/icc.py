@@ -1,0 +1,212 @@
+"""Intraclass correlation of binary rewards: how much of the variance lies between prompts.
+
+Seven estimators over k clusters of sizes n_i with y_i successes; N = sum n_i, P = sum y_i / N. A
+cluster is a prompt (its groups pooled) unless groups are asked for. Negative estimates are
+reported, not clipped: clipping at zero biases every mean over checkpoints upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, stats
+
+from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.validate.estimate import betabin, cells
+from grpolab.validate.estimate.cells import Cells, Unit
+
+
+class IccInterval(NamedTuple):
+    """An estimate of the ICC with its interval and how both were obtained."""
+
+    estimate: float
+    low: float
+    high: float
+    method: str
+    interval: str
+
+
+def _sums(data: Cells) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Clusters k, samples N and successes Y of every resample."""
+    w = data.weight
+    return w.sum(axis=-1), w @ data.num_samples, w @ data.num_correct
+
+
+def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
+    """Quotient; 0 where both vanish, which is the case of one common outcome."""
+    safe = np.where(bottom == 0, 1.0, bottom)
+    return np.where(bottom == 0, 0.0, top / safe)
+
+
+def _anova(data: Cells) -> FloatArray:
+    y, n, w = data.num_correct, data.num_samples, data.weight
+    k, size, total = _sums(data)
+    squares = w @ (y**2 / n)
+    between = (squares - total**2 / size) / (k - 1)
+    within = (total - squares) / (size - k)
+    n0 = (size - (w @ n.astype(float) ** 2) / size) / (k - 1)
+    return _ratio(between - within, between + (n0 - 1) * within)
+
+
+def _fleiss_cuzick(data: Cells) -> FloatArray:
+    y, n = data.num_correct, data.num_samples
+    k, size, total = _sums(data)
+    p = total / size
+    inside = data.weight @ (y * (n - y) / n)
+    bottom = (size - k) * p * (1 - p)
+    return _ratio(bottom - inside, bottom)
+
+
+def _pairwise(data: Cells) -> FloatArray:
+    y, n, w = data.num_correct.astype(float), data.num_samples.astype(float), data.weight
+    pairs = w @ (n * (n - 1))
+    mu = (w @ ((n - 1) * y)) / pairs
+    return _ratio((w @ (y * (y - 1))) / pairs - mu**2, mu * (1 - mu))
+
+
+def _kleinman(data: Cells, share: FloatArray) -> FloatArray:
+    """Kleinman (1973) with cluster weights ``share`` [..., U] that sum to 1 over clusters."""
+    w, rate = data.weight, data.rate
+    centre = (w * share) @ rate
+    spread = np.sum(w * share * (rate - centre[..., None]) ** 2, axis=-1)
+    b = np.sum(w * share * (1 - share), axis=-1)
+    a = np.sum(w * share * (1 - share) / data.num_samples, axis=-1)
+    base = centre * (1 - centre)
+    return _ratio(spread - base * a, base * (b - a))
+
+
+def _kleinman_equal(data: Cells) -> FloatArray:
+    k = _sums(data)[0]
+    return _kleinman(data, np.broadcast_to(1 / k[..., None], data.weight.shape))
+
+
+def _kleinman_size(data: Cells) -> FloatArray:
+    return _kleinman(data, data.num_samples / _sums(data)[1][..., None])
+
+
+def _moments(data: Cells) -> FloatArray:
+    y, n, w = data.num_correct, data.num_samples, data.weight
+    _, size, total = _sums(data)
+    p = total / size
+    scatter = np.sum(w * (y - n * p[..., None]) ** 2, axis=-1)
+    base = p * (1 - p)
+    return _ratio(scatter - size * base, base * (w @ (n * (n - 1)).astype(float)))
+
+
+def _likelihood(data: Cells) -> FloatArray:
+    rho = betabin.maximise(betabin.tails(data)).rho
+    return rho.reshape(data.weight.shape[:-1])
+
+
+_ESTIMATORS: Mapping[str, Callable[[Cells], FloatArray]] = {
+    "anova": _anova,
+    "fleiss-cuzick": _fleiss_cuzick,
+    "pairwise": _pairwise,
+    "kleinman-equal": _kleinman_equal,
+    "kleinman-size": _kleinman_size,
+    "beta-binomial-moments": _moments,
+    "beta-binomial": _likelihood,
+}
+METHODS = tuple(_ESTIMATORS)
+
+
+def _estimate(data: Cells, method: str) -> FloatArray:
+    """The estimator, with exactly 0 for resamples of one common outcome."""
+    _, size, total = _sums(data)
+    constant = (total == 0) | (total == size)
+    return np.where(constant, 0.0, _ESTIMATORS[method](data))
+
+
+def _checked_cells(counts: GroupCounts, *, method: str, unit: Unit) -> Cells:
+    if method not in _ESTIMATORS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if counts.provenance.filtered:
+        raise ValueError(
+            "counts are marked filtered (mixed groups only), so their ICC is biased;"
+            " use truncated.fit_truncated"
+        )
+    data = cells.tabulate(counts, unit=unit)
+    if data.num_clusters < 2:
+        raise ValueError(f"counts must hold at least 2 {unit}, got {data.num_clusters}")
+    if data.num_samples.max() < 2:
+        raise ValueError(f"counts must hold {unit} of at least 2 samples: the ICC needs pairs")
+    return data
+
+
+def icc(counts: GroupCounts, *, method: str = "anova", unit: Unit = "prompts") -> float:
+    """Intraclass correlation of the rewards of one prompt, Var(p) / (mean p (1 - mean p)).
+
+    ``method``: "anova" (MSB - MSW) / (MSB + (n0 - 1) MSW); "fleiss-cuzick" (Fleiss & Cuzick 1979);
+    "pairwise" (Karlin, Cameron & Williams 1981); "kleinman-equal" and "kleinman-size" (Kleinman
+    1973, weights 1/k and n_i/N); "beta-binomial-moments"; "beta-binomial" (maximum likelihood,
+    never negative). All-wrong and all-right data give 0, the only value without evidence of spread;
+    their interval is [0, 1]. Raises ValueError for one cluster, for clusters of one sample and for
+    tables marked ``filtered``.
+
+    >>> icc(GroupCounts([0, 4, 0, 4], 4)), icc(GroupCounts([2, 2, 2], 4))
+    (1.0, -0.3333333333333333)
+    """
+    data = _checked_cells(counts, method=method, unit=unit)
+    return float(_estimate(data, method))
+
+
+def icc_interval(
+    counts: GroupCounts,
+    *,
+    rng: np.random.Generator | int,
+    method: str = "anova",
+    unit: Unit = "prompts",
+    interval: str = "union",
+    level: float = 0.95,
+    num_resamples: int = 1000,
+) -> IccInterval:
+    """Estimate and interval of the ICC.
+
+    ``interval``: "bootstrap" resamples clusters (expanded percentiles); "profile" is the set of rho
+    that the beta-binomial likelihood ratio does not reject (``rng`` is not used); "union" spans
+    both. The bootstrap is too short for few prompts with p near 0 (it covers 45 % with 16 prompts
+    of Beta(0.1, 2), where the profile covers 92 %), and the profile is wrong for a p that is not
+    beta (it covers 0 % with 164 prompts of 64 samples and two values of p, where the bootstrap
+    covers 95 %); so "union" is the default.
+
+    >>> counts = GroupCounts([0, 1, 4, 2, 0, 3], 4)
+    >>> icc_interval(counts, rng=0, method="beta-binomial", interval="profile").high < 1
+    True
+    """
+    data = _checked_cells(counts, method=method, unit=unit)
+    cells.check_level(level)
+    if interval not in ("bootstrap", "profile", "union"):
+        raise ValueError(f"interval must be bootstrap, profile or union, got {interval!r}")
+    estimate = float(_estimate(data, method))
+    ends = []
+    if interval != "profile":
+        boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+        draws = _estimate(boot, method)
+        ends.append(cells.percentile_interval(draws, level=level, num_clusters=data.num_clusters))
+    if interval != "bootstrap" or _one_outcome(data):
+        ends.append(_profile_interval(data, level=level))
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    return IccInterval(estimate, low, high, method, interval)
+
+
+def _one_outcome(data: Cells) -> bool:
+    return float(data.num_correct.sum()) in (0.0, float(data.num_samples.sum()))
+
+
+def _profile_interval(data: Cells, *, level: float) -> tuple[float, float]:
+    """Likelihood-ratio interval of rho; the whole of [0, 1] where all outcomes are equal."""
+    if _one_outcome(data):
+        return 0.0, 1.0
+    table = betabin.tails(data)
+    fit = betabin.maximise(table)
+    floor = float(fit.loglik[0]) - float(stats.chi2.ppf(level, 1)) / 2
+    centre, top = float(fit.rho[0]), 1.0 - 1e-9
+
+    def margin(rho: float) -> float:
+        return betabin.profile(table, rho) - floor
+
+    low = 0.0 if margin(0.0) >= 0 else float(optimize.brentq(margin, 0.0, min(centre, top)))
+    high = 1.0 if margin(top) >= 0 else float(optimize.brentq(margin, centre, top))
+    return low, high

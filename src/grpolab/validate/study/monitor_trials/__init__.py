@@ -1,0 +1,1 @@
+"""Real tiny runs, good and bad, by which the monitor is judged."""

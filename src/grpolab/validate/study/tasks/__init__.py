@@ -1,0 +1,42 @@
+"""Tasks that the study trains on: every problem and its right answers are known; torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from grpolab.errors import UserError
+from grpolab.validate.study.tasks.coins import coins
+from grpolab.validate.study.tasks.countdown import countdown
+from grpolab.validate.study.tasks.problems import EnumeratedTask, Problem, ProblemTask, SplitSizes
+from grpolab.validate.study.tasks.programs import ProgramTask, programs
+from grpolab.validate.tasks import Task
+
+__all__ = [
+    "TASKS",
+    "EnumeratedTask",
+    "Problem",
+    "ProblemTask",
+    "ProgramTask",
+    "SplitSizes",
+    "coins",
+    "countdown",
+    "make_task",
+    "programs",
+]
+
+TASKS: Mapping[str, Callable[..., Task]] = MappingProxyType(
+    {"coins": coins, "countdown": countdown, "programs": programs}
+)
+"""Task constructors by name; each takes ``seed`` and, optionally, ``noise`` and ``sizes``."""
+
+
+def make_task(name: str, *, seed: int) -> Task:
+    """The task of that name, its problems split by ``seed``; UserError names the known ones.
+
+    >>> make_task("countdown", seed=0).classes
+    ('add', 'mul')
+    """
+    if name not in TASKS:
+        raise UserError(f"unknown task {name!r}; known tasks: {', '.join(sorted(TASKS))}")
+    return TASKS[name](seed=seed)

@@ -1,0 +1,138 @@
+"""What a triage says in sentences, and what it cannot say."""
+
+from __future__ import annotations
+
+import math
+
+from grpolab.validate.audit.advice import percent
+from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Pair, Triage
+
+_TRUNCATED = 0.05  # from here on truncation is worth a sentence
+
+
+def advise_triage(found: Triage) -> list[str]:
+    """Sentences, most important first."""
+    sentences = [_suspect(*suspect) for suspect in found.suspects]
+    sentences.append(_best(found))
+    sentences += [_unsettled(pair, found) for pair in found.pairs if not pair.decided]
+    sentences += _rule_of_thumb(found)
+    sentences += _entropy(found)
+    sentences += [_truncation(c) for c in found.checkpoints if c.frac_truncated >= _TRUNCATED]
+    sentences += [_missing(c) for c in found.checkpoints if c.num_missing]
+    sentences.append(
+        "The ranking is of the signal at the first RL step. It is no forecast of the score after"
+        " RL: how much a checkpoint can still gain depends on what it can ever sample, for which"
+        f" look at pass@{found.group_size} and the prompts never solved."
+    )
+    return sentences
+
+
+def chance(share: float) -> str:
+    """A share of resamples as a percentage; no number of resamples proves 0 or 100.
+
+    >>> chance(1.0), chance(0.72), chance(0.0)
+    ('>99%', '72%', '<1%')
+    """
+    return percent(min(max(share, 0.001), 0.999))
+
+
+def _suspect(label: str, test: str, p_value: float) -> str:
+    what = {
+        "groups": "rewards inside a group are correlated beyond the prompt",
+        "duplicates": "equal completions are more or less frequent than their probabilities allow",
+        "positions": "the place of a sample in its request predicts its reward",
+    }[test]
+    return (
+        f"**Do not trust the numbers of {label}**: {what} (p={p_value:.2g}). Look for seeds shared"
+        " between requests or samples, caching, or log-probabilities under another law."
+    )
+
+
+def _best(found: Triage) -> str:
+    best, g = found.checkpoints[0], found.group_size
+    plan = best.audit.plans[g].prediction
+    lead = (
+        f"**{best.label}** has the most signal at g={g}: mean reward std {best.signal.value:.3f}"
+        f" ({best.signal.low:.3f} to {best.signal.high:.3f}), {percent(1 - plan.zero_std)} of its"
+        " groups are mixed"
+    )
+    if best.signal.value == 0:
+        return f"No checkpoint has a mixed group in these samples: there is no signal at g={g}."
+    if len(found.checkpoints) == 1:
+        return f"{lead}."
+    return f"{lead}; it is the highest in {chance(best.signal.prob_best)} of the resamples."
+
+
+def _unsettled(pair: Pair, found: Triage) -> str:
+    if pair.equal:
+        return (
+            f"As good as equal: {pair.first} and {pair.second} (difference {pair.difference:+.4f},"
+            f" {chance(pair.prob_more)} that {pair.first} has more). Other things should decide."
+        )
+    text = (
+        f"Unsettled: {pair.first} against {pair.second} (difference {pair.difference:+.3f},"
+        f" {chance(pair.prob_more)} that {pair.first} has more). If that is the difference, about"
+        f" {_round(pair.prompts_needed)} prompts (now {found.num_prompts}) at"
+        f" {found.samples_per_prompt} samples would settle it"
+    )
+    if math.isinf(pair.samples_needed):
+        return f"{text}; more samples of the same prompts would not."
+    if math.isnan(pair.samples_needed):
+        return f"{text}."
+    needed = max(pair.samples_needed, found.samples_per_prompt + 1)
+    return f"{text}, or about {_round(needed)} samples of each of the same prompts."
+
+
+def _round(number: float) -> str:
+    """Two significant digits, upwards, with separators.
+
+    >>> _round(1037.2), _round(12.3)
+    ('1,100', '13')
+    """
+    unit = 10 ** max(0, len(str(int(number))) - 2)
+    return f"{math.ceil(number / unit) * unit:,}"
+
+
+def _rule_of_thumb(found: Triage) -> list[str]:
+    """Whether the usual choice, the best pass@1, is another one."""
+    scored = [c for c in found.checkpoints if 1 in c.audit.pass_at_k]
+    if len(scored) < 2:
+        return []
+    usual = max(scored, key=lambda c: c.audit.pass_at_k[1].value)
+    best = found.checkpoints[0]
+    if usual is best:
+        return []
+    return [
+        f"Pass@1 alone would pick {usual.label} ({usual.audit.pass_at_k[1].value:.3f}), whose"
+        f" signal is {usual.signal.value:.3f}, rank {1 + found.checkpoints.index(usual)} of"
+        f" {len(found.checkpoints)}."
+    ]
+
+
+def _entropy(found: Triage) -> list[str]:
+    low = [c.label for c in found.checkpoints if c.entropy < TAU_H]
+    if not low:
+        return []
+    law = found.sampling
+    plain = law.get("temperature") == 1 and law.get("top_p") == 1 and law.get("top_k") == 0
+    limit = "" if plain else ", and this law is not plain sampling at temperature 1"
+    name = "entropy" if found.entropy_name == "token H" else "surprisal"
+    return [
+        f"Token {name} below {TAU_H} nats: {', '.join(low)}. The threshold was calibrated on one"
+        f" model family (arXiv 2606.18487){limit}: read it as a hint, the measured signal as the"
+        " evidence."
+    ]
+
+
+def _truncation(c: Checkpoint) -> str:
+    return (
+        f"{c.label}: {percent(c.frac_truncated)} of the completions were cut off before their end;"
+        " their verdicts speak of the budget, not of the model. Raise --max-new-tokens."
+    )
+
+
+def _missing(c: Checkpoint) -> str:
+    return (
+        f"{c.label}: {c.num_missing} completions have no verdict and count as unobserved, not as"
+        " wrong."
+    )

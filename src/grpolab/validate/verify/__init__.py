@@ -1,0 +1,1 @@
+"""The formulas against simulation, and the calibration of every estimator and test."""

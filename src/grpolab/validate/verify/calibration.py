@@ -1,0 +1,319 @@
+"""How good the estimators are: coverage, size, power and bias, each measured by simulation.
+
+These checks are slower than those of the formulas and run with `verify --full` only. The grid holds
+the hard corners: 16 prompts, p near 0, groups of 2, as many samples as rollouts in a group, and
+distributions of p that are no beta.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.pass_at_k import expected_pass_at_k
+from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.estimate import sampler
+from grpolab.validate.estimate.heterogeneity import heterogeneity
+from grpolab.validate.estimate.icc import icc, icc_interval
+from grpolab.validate.estimate.independence import pair_contrast
+from grpolab.validate.estimate.truncated import fit_truncated
+from grpolab.validate.forecast import zero_std as estimate
+from grpolab.validate.forecast.pass_at_k import extrapolate_pass_at_k
+from grpolab.validate.verify.registry import Check, Evidence, Registry, Size
+
+CALIBRATION = Registry()
+"""Checks of estimators and tests, for `grpolab verify --full`."""
+
+_ATOMS = 20_000  # quantiles that stand for the law of p over prompts
+
+
+class Law(NamedTuple):
+    """A law of p over prompts as equally likely values [A]."""
+
+    name: str
+    rates: FloatArray
+
+    @property
+    def rho(self) -> float:
+        """Var p / (mean (1 - mean))."""
+        mean = float(self.rates.mean())
+        return float(self.rates.var()) / (mean * (1 - mean))
+
+    def draw(self, rng: np.random.Generator, *, prompts: int, samples: int) -> GroupCounts:
+        """One group of ``samples`` rollouts for each of ``prompts`` prompts."""
+        return GroupCounts(rng.binomial(samples, rng.choice(self.rates, prompts)), samples)
+
+
+def _beta(a: float, b: float) -> Law:
+    quantiles = (np.arange(_ATOMS) + 0.5) / _ATOMS
+    return Law(f"Beta({a}, {b})", stats.beta.ppf(quantiles, a, b))
+
+
+def _unsolvable(share: float, law: Law) -> Law:
+    zeros = np.zeros(round(_ATOMS * share / (1 - share)))
+    return Law(f"{share:.0%} unsolvable, else {law.name}", np.concatenate([zeros, law.rates]))
+
+
+_LAWS = (
+    _beta(0.5, 1.5),
+    _beta(0.1, 2.0),
+    _unsolvable(0.4, _beta(2.0, 2.0)),
+    Law("p = 0.05 or 0.9", np.repeat([0.05, 0.9], [7, 3])),
+)
+_DESIGNS = ((16, 8, 8), (164, 8, 8), (164, 8, 2))  # prompts, samples, group size
+
+
+def repeats(size: Size) -> int:
+    """Data sets per cell: 100 in a small run, 1000 in a full one."""
+    return int(np.clip(size.groups // 400, 100, 1000))
+
+
+def at_least(name: str, *, successes: int, trials: int, floor: float) -> Check:
+    """One-sided exact test of "the rate is at least ``floor``".
+
+    >>> round(at_least("x", successes=80, trials=100, floor=0.9).p_value, 4)
+    0.002
+    """
+    error = math.sqrt(floor * (1 - floor) / trials)
+    rate = successes / trials
+    p_value = float(stats.binom.cdf(successes, trials, floor))
+    return Check(name, rate, floor, error, (rate - floor) / error, p_value, "calibration")
+
+
+def at_most(name: str, *, successes: int, trials: int, ceiling: float) -> Check:
+    """One-sided exact test of "the rate is at most ``ceiling``"."""
+    other = at_least(name, successes=trials - successes, trials=trials, floor=1 - ceiling)
+    rate = successes / trials
+    return Check(name, rate, ceiling, other.stderr, -other.z, other.p_value, "calibration")
+
+
+def bias_below(name: str, values: FloatArray, *, truth: float, bound: float) -> Check:
+    """One-sided z-test of "the mean is within ``bound`` of the truth"."""
+    error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    excess = abs(float(values.mean()) - truth) - bound
+    z = excess / error if error > 0 else math.copysign(math.inf, excess)
+    return Check(
+        name, float(values.mean()), truth, error, z, float(stats.norm.sf(z)), "calibration"
+    )
+
+
+def _covers(low: float, high: float, truth: float) -> bool:
+    return low - 1e-12 <= truth <= high + 1e-12
+
+
+def _pooled_interval(counts: GroupCounts) -> tuple[float, float]:
+    """The interval of a mean that takes every rollout for an independent observation."""
+    p, n = counts.mean_reward, int(counts.group_size.sum())
+    half = 1.96 * math.sqrt(p * (1 - p) / n)
+    return p - half, p + half
+
+
+@CALIBRATION.register(
+    "coverage",
+    claim="95 % intervals of ICC, zero-std share and pass@k cover in at least 90 %",
+    wrong="rollouts of a prompt taken for independent observations of the mean",
+)
+def _coverage(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size)
+    for law in _LAWS:
+        for prompts, samples, g in _DESIGNS:
+            rng = np.random.default_rng(size.cell_seed("coverage", law.name, prompts, g))
+            truth = {
+                "icc": law.rho,
+                "zero std": float(prob_zero_std(law.rates, g).mean()),
+                "pass@k": float(expected_pass_at_k(law.rates, g).mean()),
+            }
+            hits = dict.fromkeys([*truth, "pooled"], 0)
+            for _ in range(trials):
+                counts = law.draw(rng, prompts=prompts, samples=samples)
+                found = _intervals(counts, g, rng)
+                for name, (low, high) in found.items():
+                    hits[name] += _covers(low, high, truth[name])
+                pooled = _pooled_interval(counts)
+                hits["pooled"] += _covers(*pooled, float(law.rates.mean()))
+            cell = f"{law.name}, {prompts} prompts, n={samples}, g={g}"
+            for name, count in hits.items():
+                check = at_least(f"{name}: {cell}", successes=count, trials=trials, floor=0.9)
+                (evidence.controls if name == "pooled" else evidence.checks).append(check)
+    return evidence
+
+
+def _intervals(
+    counts: GroupCounts, g: int, rng: np.random.Generator
+) -> dict[str, tuple[float, float]]:
+    rho = icc_interval(counts, rng=rng, num_resamples=300)
+    share = estimate.predict_zero_std(counts, g, rng=rng, num_resamples=300)
+    solved = estimate.pass_at_k(counts, g, rng=rng, num_resamples=300)
+    return {
+        "icc": (rho.low, rho.high),
+        "zero std": (share.low, share.high),
+        "pass@k": (solved.low, solved.high),
+    }
+
+
+def _repeated(
+    rng: np.random.Generator, *, law: Law, prompts: int, rho: float
+) -> tuple[GroupCounts, FloatArray]:
+    """Two groups of 8 per prompt, correlated rho given the prompt; and the rewards [2P, 8]."""
+    p = np.repeat(rng.choice(law.rates, prompts), 2)
+    copied = rng.random(len(p)) < rho
+    rewards = (rng.random((len(p), 8)) < p[:, None]).astype(float)
+    rewards[copied] = rewards[copied, :1]
+    ids = np.repeat(np.arange(prompts), 2)
+    return GroupCounts(rewards.sum(axis=1), 8, prompt_id=ids), rewards
+
+
+def _p_values(rng: np.random.Generator, *, law: Law, prompts: int, rho: float) -> dict[str, float]:
+    counts, rewards = _repeated(rng, law=law, prompts=prompts, rho=rho)
+    plain = GroupCounts(rng.binomial(8, float(law.rates.mean()), prompts), 8)
+    tests = heterogeneity(plain)
+    return {
+        "pair contrast": pair_contrast(counts, rng=rng, num_permutations=199).p_value,
+        "position": sampler.position_test(rewards).p_value,
+        "block": sampler.block_test(rewards, np.repeat([0, 1], 4)).p_value,
+        "Tarone": tests.tarone_p,
+        "likelihood ratio": tests.likelihood_p,
+        "pooled": heterogeneity(counts).tarone_p,
+    }
+
+
+@CALIBRATION.register(
+    "test-size",
+    claim="tests of level 5 % reject a true hypothesis at most 7 % of the time",
+    wrong="a pooled test of overdispersion as a test of independence given the prompt",
+)
+def _size(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size)
+    for law in (_LAWS[0], _LAWS[2]):
+        for prompts in (30, 164):
+            rng = np.random.default_rng(size.cell_seed("size", law.name, prompts))
+            runs = [_p_values(rng, law=law, prompts=prompts, rho=0.0) for _ in range(trials)]
+            for name in runs[0]:
+                count = sum(run[name] <= 0.05 for run in runs)
+                cell = f"{name}: {law.name}, {prompts} prompts"
+                check = at_most(cell, successes=count, trials=trials, ceiling=0.07)
+                (evidence.controls if name == "pooled" else evidence.checks).append(check)
+    return evidence
+
+
+@CALIBRATION.register(
+    "test-power",
+    claim="164 prompts with two groups of 8 show a correlation of 0.1 in 90 %, of 0.05 in 50 %",
+    wrong="the same power claimed where there is no dependence",
+)
+def _power(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size)
+    for rho, floor in ((0.1, 0.9), (0.05, 0.5), (0.0, 0.5)):
+        rng = np.random.default_rng(size.cell_seed("power", rho))
+        count = 0
+        for _ in range(trials):
+            counts, _ = _repeated(rng, law=_LAWS[0], prompts=164, rho=rho)
+            count += pair_contrast(counts, rng=rng, num_permutations=199).p_value <= 0.05
+        check = at_least(f"pair contrast at {rho}", successes=count, trials=trials, floor=floor)
+        (evidence.checks if rho > 0 else evidence.controls).append(check)
+    return evidence
+
+
+_ICC_METHODS = ("anova", "fleiss-cuzick", "pairwise", "kleinman-equal", "kleinman-size")
+
+
+@CALIBRATION.register(
+    "bias",
+    claim="thinning and pass@k are unbiased; moment estimators of the ICC are within 0.02",
+    wrong="d_g at the mean rate, plug-in pass@k, and an ICC clipped at 0",
+)
+def _bias(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = 4 * repeats(size)
+    g = 8
+    for law in _LAWS:
+        rng = np.random.default_rng(size.cell_seed("bias", law.name))
+        tables = [law.draw(rng, prompts=164, samples=8) for _ in range(trials)]
+        share = float(prob_zero_std(law.rates, g).mean())
+        found = [estimate.predict_zero_std(t, g, rng=0, num_resamples=1) for t in tables]
+        thinned = np.array([f.zero_std for f in found])
+        naive = np.array([f.iid_mean_p for f in found])
+        evidence.checks.append(bias_below(f"zero std: {law.name}", thinned, truth=share, bound=0))
+        evidence.controls.append(bias_below(f"at mean p: {law.name}", naive, truth=share, bound=0))
+        solved = float(expected_pass_at_k(law.rates, 4).mean())
+        _pass_bias(evidence, law.name, tables, solved)
+        for method in _ICC_METHODS:
+            values = np.array([icc(t, method=method) for t in tables])
+            name = f"{method}: {law.name}"
+            evidence.checks.append(bias_below(name, values, truth=law.rho, bound=0.02))
+    _clipping_bias(evidence, size, trials)
+    return evidence
+
+
+def _pass_bias(evidence: Evidence, name: str, tables: list[GroupCounts], solved: float) -> None:
+    fair = np.array([estimate.pass_at_k(t, 4, rng=0, num_resamples=1).value for t in tables])
+    plug = np.array([float(np.mean(1 - (1 - t.by_prompt().rate) ** 4)) for t in tables])
+    evidence.checks.append(bias_below(f"pass@4: {name}", fair, truth=solved, bound=0))
+    evidence.controls.append(bias_below(f"plug-in pass@4: {name}", plug, truth=solved, bound=0))
+
+
+def _clipping_bias(evidence: Evidence, size: Size, trials: int) -> None:
+    rng = np.random.default_rng(size.cell_seed("bias", "clipping"))
+    tables = [GroupCounts(rng.binomial(8, 0.3, 164), 8) for _ in range(trials)]
+    values = np.array([icc(t) for t in tables])
+    evidence.checks.append(bias_below("anova: rho = 0", values, truth=0.0, bound=0.002))
+    clipped = np.maximum(values, 0.0)
+    evidence.controls.append(bias_below("clipped: rho = 0", clipped, truth=0.0, bound=0.002))
+
+
+@CALIBRATION.register(
+    "filter",
+    claim="the share that filtering kept is covered in at least 80 % (1000 beta prompts)",
+    wrong="an ordinary beta-binomial fitted to the mixed groups",
+)
+def _filter(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size) // 5
+    for law, g in ((_beta(0.5, 1.5), 8), (_beta(1.0, 2.0), 16)):
+        rng = np.random.default_rng(size.cell_seed("filter", law.name, g))
+        truth = 1.0 - float(prob_zero_std(law.rates, g).mean())
+        hits, naive = 0, []
+        for _ in range(trials):
+            counts = law.draw(rng, prompts=1000, samples=g)
+            mixed = counts.select(~(counts.all_wrong | counts.all_right))
+            fit = fit_truncated(mixed, rng=rng, num_resamples=40)
+            hits += _covers(fit.kept_low, fit.kept_high, truth)
+            plain = estimate.predict_zero_std(
+                mixed, g, rng=rng, method="beta-binomial", num_resamples=1
+            )
+            naive.append(1.0 - plain.zero_std)
+        cell = f"{law.name}, g={g}"
+        evidence.checks.append(at_least(cell, successes=hits, trials=trials, floor=0.8))
+        evidence.controls.append(bias_below(cell, np.array(naive), truth=truth, bound=0.05))
+    return evidence
+
+
+@CALIBRATION.register(
+    "extrapolation",
+    claim="pass@256 from 16 samples is covered in at least 80 %, unsolvable prompts included",
+    wrong="the beta-binomial alone where a fifth of the prompts is unsolvable",
+)
+def _extrapolation(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size) // 5
+    for law in (_beta(0.5, 1.5), _unsolvable(0.2, _beta(1.0, 3.0))):
+        rng = np.random.default_rng(size.cell_seed("extrapolation", law.name))
+        truth = float(expected_pass_at_k(law.rates, 256).mean())
+        hits, beta = 0, []
+        for _ in range(trials):
+            counts = law.draw(rng, prompts=164, samples=16)
+            found = extrapolate_pass_at_k(counts, 256, rng=rng, num_resamples=60)
+            hits += _covers(found.low, found.high, truth)
+            beta.append(found.beta_binomial)
+        evidence.checks.append(at_least(law.name, successes=hits, trials=trials, floor=0.8))
+        if "unsolvable" in law.name:
+            control = bias_below(law.name, np.array(beta), truth=truth, bound=0.02)
+            evidence.controls.append(control)
+    return evidence

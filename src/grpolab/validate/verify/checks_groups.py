@@ -1,0 +1,288 @@
+"""Checks of the formulas for one group: simulated tallies against theory."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from grpolab import theory
+from grpolab.simulate import draw_groups, tally_groups
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
+
+_CELLS = [(p, g) for p in (0.01, 0.083, 0.3, 0.5, 0.9) for g in (2, 4, 8, 16)]
+_CORRELATED = [
+    (name, mean, rho, g)
+    for name in theory.MODELS
+    for mean, rho, g in ((0.151, 0.2, 8), (0.5, 0.05, 4), (0.3, 0.6, 16))
+]
+
+
+@REGISTRY.register(
+    "zero-std", claim="P(zero std) = p^g + (1-p)^g", wrong="(1-p)^g, all-right groups left out"
+)
+def _zero_std(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, g in _CELLS:
+        tally = _iid(size, p, g)
+        right, wrong = theory.prob_zero_std(p, g), theory.prob_all_wrong(p, g)
+        _count(evidence, f"p={p} g={g}", int(tally[0] + tally[-1]), tally, right, wrong)
+    return evidence
+
+
+@REGISTRY.register(
+    "all-wrong", claim="P(K = 0) = (1-p)^g", wrong="exp(-g p), the Poisson approximation"
+)
+def _all_wrong(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, g in _CELLS:
+        tally = _iid(size, p, g)
+        right = theory.prob_all_wrong(p, g)
+        _count(evidence, f"p={p} g={g}", int(tally[0]), tally, right, math.exp(-g * p))
+    return evidence
+
+
+@REGISTRY.register(
+    "variance", claim="E[K(g-K)/g^2] = p(1-p)(g-1)/g", wrong="p(1-p), the factor (g-1)/g left out"
+)
+def _variance(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, g in _CELLS:
+        law, right = theory.count_pmf(p, g), theory.expected_variance(p, g)
+        _mean(evidence, f"p={p} g={g}", _iid(size, p, g), _spread(g), law, right, p * (1 - p))
+    return evidence
+
+
+@REGISTRY.register(
+    "std", claim="E[sigma] = p(1-p) w_g(p)", wrong="sqrt(p(1-p)), the limit of large groups"
+)
+def _std(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, g in _CELLS:
+        law, right = theory.count_pmf(p, g), theory.expected_std(p, g)
+        values = np.sqrt(_spread(g))
+        wrong = math.sqrt(p * (1 - p))
+        _mean(evidence, f"p={p} g={g}", _iid(size, p, g), values, law, right, wrong)
+    return evidence
+
+
+@REGISTRY.register("rate-given-mixed", claim="E[K/g | mixed] = (p - p^g)/(1 - d_g(p))", wrong="p")
+def _rate_given_mixed(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, g in _CELLS:
+        if g == 2:  # a mixed pair has K = 1
+            continue
+        tally = _iid(size, p, g)[1:-1]
+        law = theory.count_pmf(p, g)[1:-1]
+        values = np.arange(1, g) / g
+        right = theory.expected_rate_given_mixed(p, g)
+        _mean(evidence, f"p={p} g={g}", tally, values, law / law.sum(), right, p)
+    return evidence
+
+
+@REGISTRY.register(
+    "correlated-zero-std",
+    claim="P(zero std) of each correlated model",
+    wrong="the binomial with the same mean",
+)
+def _correlated(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for name, mean, rho, g in _CORRELATED:
+        model: Any = theory.MODELS[name](mean=mean, rho=rho)
+        tally = _correlated_tally(size, name, mean, rho, g)
+        right, wrong = model.prob_zero_std(g), theory.prob_zero_std(mean, g)
+        label = f"{name} m={mean} rho={rho} g={g}"
+        _count(evidence, label, int(tally[0] + tally[-1]), tally, right, wrong)
+    return evidence
+
+
+@REGISTRY.register(
+    "correlated-variance",
+    claim="E[K(g-K)/g^2] = m(1-m)(1-rho)(g-1)/g for every model",
+    wrong="m(1-m)(g-1)/g, rho left out",
+)
+def _correlated_variance(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for name, mean, rho, g in _CORRELATED:
+        model: Any = theory.MODELS[name](mean=mean, rho=rho)
+        tally = _correlated_tally(size, name, mean, rho, g)
+        right = theory.expected_variance(mean, g, rho=rho)
+        wrong = theory.expected_variance(mean, g)
+        label = f"{name} m={mean} rho={rho} g={g}"
+        _mean(evidence, label, tally, _spread(g), model.pmf(g), right, wrong)
+    return evidence
+
+
+@REGISTRY.register(
+    "structured",
+    claim="P(K = k) for shared prefixes, a finite pool and antithetic pairs",
+    wrong="the binomial with the same mean",
+)
+def _structured(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    models: list[Any] = [
+        theory.SharedPrefix(mean=0.3, branch_rho=0.4, branches=2),
+        theory.WithoutReplacement(pool=12, num_correct=5),
+        theory.Antithetic(mean=0.2),
+    ]
+    for model in models:
+        g = 8
+        tally = _play(size, model, g, type(model).__name__)
+        right, wrong = model.pmf(g), theory.count_pmf(model.mean, g)
+        for k in range(g + 1):
+            label = f"{type(model).__name__} K={k}"
+            _count(evidence, label, int(tally[k]), tally, right[k], wrong[k])
+    return evidence
+
+
+@REGISTRY.register(
+    "thinning",
+    claim="E[(C(c,g) + C(n-c,g))/C(n,g)] = P(zero std) at g < n, for any law of c",
+    wrong="(c/n)^g + (1-c/n)^g, the plug-in",
+)
+def _thinning(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for model, n in ((theory.BetaBinomial(mean=0.151, rho=0.2), 16), (0.2, 16)):
+        for g in (4, 8):
+            label = f"{type(model).__name__} n={n} g={g}"
+            tally = _play(size, model, n, label)
+            law = theory.count_pmf(model, n) if isinstance(model, float) else model.pmf(n)
+            target = (
+                theory.prob_zero_std(model, g)
+                if isinstance(model, float)
+                else model.prob_zero_std(g)
+            )
+            c = np.arange(n + 1)
+            thinned = theory.thin_zero_std(n, c, g)
+            plug_in = theory.prob_zero_std(c / n, g)
+            _against(evidence, label, tally, thinned, plug_in, law, target)
+    return evidence
+
+
+@REGISTRY.register(
+    "pass-at-k",
+    claim="E[1 - C(n-c,k)/C(n,k)] = 1 - (1-p)^k",
+    wrong="1 - (1-c/n)^k, the plug-in",
+)
+def _pass_at_k(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    n = 20
+    for p, k in ((0.05, 10), (0.3, 5), (0.01, 20)):
+        tally = _iid(size, p, n)
+        c = np.arange(n + 1)
+        right, plug_in = theory.pass_at_k(n, c, k), 1 - (1 - c / n) ** k
+        target = theory.expected_pass_at_k(p, k)
+        law = theory.count_pmf(p, n)
+        _against(evidence, f"p={p} n={n} k={k}", tally, right, plug_in, law, target)
+    return evidence
+
+
+@REGISTRY.register(
+    "prompt-spread",
+    claim="groups of one prompt: cov(K_1/g, K_2/g) = rho m(1-m) over prompts, 0 given the prompt",
+    wrong="0 over prompts: groups of one prompt as if of different prompts",
+)
+def _prompt_spread(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    mean, rho, g = 0.3, 0.2, 8
+    prompts = max(1000, size.groups // 2)
+    counts = draw_groups(
+        theory.BetaBinomial(mean=mean, rho=rho),
+        group_size=g,
+        num_groups=2 * prompts,
+        groups_per_prompt=2,
+        seed=size.cell_seed("prompt-spread"),
+    )
+    first, second = (counts.num_correct.reshape(-1, 2) / g - mean).T
+    product = first * second
+    error = float(product.std() / math.sqrt(prompts))
+    shared = rho * mean * (1 - mean)
+    add_both(evidence, f"m={mean} rho={rho} g={g}", float(product.mean()), shared, 0.0, error)
+    return evidence
+
+
+@lru_cache(maxsize=64)
+def _iid(size: Size, p: float, group_size: int) -> IntArray:
+    """Tally of independent groups; several checks look at the same one."""
+    return _play(size, p, group_size, p)
+
+
+@lru_cache(maxsize=64)
+def _correlated_tally(size: Size, name: str, mean: float, rho: float, g: int) -> IntArray:
+    return _play(size, theory.MODELS[name](mean=mean, rho=rho), g, name, mean, rho)
+
+
+def _play(size: Size, model: Any, group_size: int, *cell: object) -> IntArray:
+    seed = size.cell_seed(*cell, group_size)
+    return tally_groups(model, group_size=group_size, num_groups=size.groups, seed=seed)
+
+
+def _spread(group_size: int) -> FloatArray:
+    """K(g-K)/g^2 for K = 0..g."""
+    k = np.arange(group_size + 1)
+    spread: FloatArray = k * (group_size - k) / group_size**2
+    return spread
+
+
+def _count(
+    evidence: Evidence, name: str, successes: int, tally: IntArray, right: Any, wrong: Any
+) -> None:
+    """Exact binomial tests of a share against the right and the wrong chance."""
+    for predicted, into in ((right, evidence.checks), (wrong, evidence.controls)):
+        into.append(
+            Check.from_count(
+                name,
+                successes=successes,
+                trials=int(tally.sum()),
+                predicted=min(1.0, float(predicted)),
+                reference="derived here",
+            )
+        )
+
+
+def _mean(
+    evidence: Evidence,
+    name: str,
+    tally: IntArray,
+    values: FloatArray,
+    law: FloatArray,
+    right: Any,
+    wrong: Any,
+) -> None:
+    """z-tests of the mean of values[K]; the standard error follows from the law of K."""
+    observed, error = _summary(tally, values, law)
+    add_both(evidence, name, observed, float(right), float(wrong), error)
+
+
+def _against(
+    evidence: Evidence,
+    name: str,
+    tally: IntArray,
+    right: FloatArray,
+    wrong: FloatArray,
+    law: FloatArray,
+    target: Any,
+) -> None:
+    """z-tests of two estimators, both functions of K, against one target."""
+    for values, into in ((right, evidence.checks), (wrong, evidence.controls)):
+        observed, error = _summary(tally, values, law)
+        into.append(
+            Check.from_z(
+                name,
+                observed=observed,
+                predicted=float(target),
+                stderr=error,
+                reference="derived here",
+            )
+        )
+
+
+def _summary(tally: IntArray, values: FloatArray, law: FloatArray) -> tuple[float, float]:
+    """Mean of values[K] over the groups played, and its standard error under the law of K."""
+    number = int(tally.sum())
+    centre = float(law @ values)
+    variance = float(law @ (values - centre) ** 2)
+    return float(tally @ values) / number, math.sqrt(variance / number)

@@ -1,0 +1,211 @@
+"""Rollouts: the sampled law is the recorded law, and the table counts what it holds."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from grpolab.errors import UserError
+from grpolab.validate.models import TinyConfig, build_model
+from grpolab.validate.rollouts import Rollouts, SamplingLaw, hf, text_hash
+from grpolab.validate.study.tasks import make_task
+from grpolab.validate.training.loss import Batch, completion_logprobs
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def setup():
+    task = make_task("coins", seed=0)
+    model, tokenizer = build_model(task.vocabulary, TinyConfig(hidden=32, layers=1), seed=0)
+    with torch.no_grad():  # an untrained model is close to uniform; make it opinionated
+        model.lm_head.weight.mul_(20)
+    return task, model.eval(), tokenizer
+
+
+def draw(setup, law, *, num_samples=64, count=3, seed=0):
+    task, model, tokenizer = setup
+    prompts = [p.text for p in task.prompts("eval")[:count]]
+    generator = torch.Generator().manual_seed(seed)
+    return hf.sample(
+        model, tokenizer, prompts=prompts, num_samples=num_samples, law=law, generator=generator
+    )
+
+
+def as_batch(sampled, num_samples):
+    return Batch(
+        sampled.prompt_ids.repeat_interleave(num_samples, 0),
+        sampled.prompt_mask.repeat_interleave(num_samples, 0),
+        sampled.tokens,
+        sampled.mask,
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_recorded_logprobs_are_those_of_one_full_forward_pass(setup, temperature):
+    law = SamplingLaw(max_new_tokens=8, temperature=temperature)
+    sampled = draw(setup, law)
+    with torch.no_grad():
+        again = completion_logprobs(setup[1], as_batch(sampled, 64), temperature=temperature)
+    torch.testing.assert_close(sampled.logprob, again, atol=2e-5, rtol=1e-4)
+
+
+def test_padding_of_other_prompts_changes_nothing(setup):
+    task, model, tokenizer = setup
+    texts = ["make 9 with 2 5", task.prompts("eval")[0].text + " 3 3"]
+    texts[0] = " ".join(texts[1].split()[:3])
+    law = SamplingLaw(max_new_tokens=1)
+    both = hf.sample(model, tokenizer, prompts=texts, num_samples=1, law=law,
+                     generator=torch.Generator().manual_seed(0))  # fmt: skip
+    assert both.prompt_mask[0].sum() < both.prompt_mask[1].sum()
+    alone = hf.sample(model, tokenizer, prompts=texts[:1], num_samples=1, law=law,
+                      generator=torch.Generator().manual_seed(0))  # fmt: skip
+    torch.testing.assert_close(both.entropy[:1], alone.entropy, atol=1e-5, rtol=1e-5)
+
+
+def test_first_tokens_follow_the_law(setup):
+    """Chi-square of first tokens against the model's own softmax, and its negative control."""
+    law = SamplingLaw(max_new_tokens=1, temperature=1.3)
+    sampled = draw(setup, law, num_samples=20_000, count=1)
+    _, model, _ = setup
+    with torch.no_grad():
+        logits = model(input_ids=sampled.prompt_ids, attention_mask=sampled.prompt_mask).logits[
+            0, -1
+        ]
+    seen = np.bincount(sampled.tokens[:, 0].numpy(), minlength=len(logits))
+
+    def p_value(temperature):
+        expected = torch.softmax(logits.double() / temperature, -1).numpy() * seen.sum()
+        keep = expected >= 5
+        cells = [*seen[keep], seen[~keep].sum()]
+        wanted = [*expected[keep], expected[~keep].sum()]
+        return stats.chisquare(cells, np.array(wanted) * sum(cells) / sum(wanted)).pvalue
+
+    assert p_value(1.3) > 1e-3
+    assert p_value(1.0) < 1e-6
+
+
+def test_truncated_laws_stay_inside_and_are_renormalised():
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.15, 0.1]]))
+    law = SamplingLaw(max_new_tokens=1, top_k=2)
+    torch.testing.assert_close(
+        hf.apply_law(logits, law).exp(), torch.tensor([[2 / 3, 1 / 3, 0, 0]])
+    )
+    law = SamplingLaw(max_new_tokens=1, top_p=0.7)
+    torch.testing.assert_close(
+        hf.apply_law(logits, law).exp(), torch.tensor([[2 / 3, 1 / 3, 0, 0]])
+    )
+    law = SamplingLaw(max_new_tokens=1, top_p=0.01)
+    torch.testing.assert_close(hf.apply_law(logits, law).exp(), torch.tensor([[1.0, 0, 0, 0]]))
+    greedy = SamplingLaw(max_new_tokens=1, temperature=0)
+    torch.testing.assert_close(hf.apply_law(logits, greedy).exp(), torch.tensor([[1.0, 0, 0, 0]]))
+
+
+def test_no_hidden_top_k(setup):
+    law = SamplingLaw(max_new_tokens=1, temperature=50.0)
+    sampled = draw(setup, law, num_samples=5000, count=1)
+    assert len(np.unique(sampled.tokens.numpy())) > 50
+
+
+def test_nothing_is_drawn_behind_the_end_token(setup):
+    _, _, tokenizer = setup
+    sampled = draw(setup, SamplingLaw(max_new_tokens=8, temperature=3.0), num_samples=500)
+    ended = sampled.tokens == tokenizer.eos_token_id
+    after = (ended.cumsum(1) - ended.int()) > 0
+    assert after.any()
+    assert not sampled.mask[after].any()
+    assert (sampled.logprob[after] == 0).all()
+    assert (sampled.mask | after).all()
+
+
+def test_minus_logprob_estimates_the_sequence_entropy(setup):
+    """The chain rule holds: summed token entropies and -log-probabilities have one mean."""
+    sampled = draw(setup, SamplingLaw(max_new_tokens=6), num_samples=4000, count=1)
+    gap = (-sampled.logprob.sum(1) - sampled.entropy.sum(1)).numpy()
+    assert abs(gap.mean()) < 4 * gap.std(ddof=1) / len(gap) ** 0.5
+
+
+def test_rollout_is_reproducible_and_judged(setup):
+    task, model, tokenizer = setup
+    prompts = task.prompts("eval")[:5]
+    law = SamplingLaw(max_new_tokens=task.max_new_tokens)
+    tables = [
+        hf.rollout(model, tokenizer, task=task, prompts=prompts, num_samples=8, group_size=4,
+                   law=law, seed=s, rows_per_batch=16)
+        for s in (1, 1, 2)
+    ]  # fmt: skip
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(
+        tables[0].columns.values(), tables[1].columns.values(), strict=True))  # fmt: skip
+    assert not np.array_equal(tables[0].logprob, tables[2].logprob)
+    counts = tables[0].counts()
+    assert counts.group_size.tolist() == [4] * 10
+    assert np.unique(counts.prompt_id).tolist() == sorted(p.id for p in prompts)
+    assert counts.provenance.sampling["max_new_tokens"] == task.max_new_tokens
+
+
+def test_verdicts_go_to_their_own_prompts():
+    task = make_task("countdown", seed=0)
+    prompts = task.prompts("eval")[:4]
+    answers = task.demonstrations(prompts, style="canonical", rng=np.random.default_rng(0))
+    texts = list(itertools.chain.from_iterable((a, "1 + 1") for a in answers))
+    assert hf.judge(task, prompts, texts) == [True, False] * 4
+    assert not any(hf.judge(task, prompts, list(np.roll(answers, 1))))
+
+
+def test_a_prompt_longer_than_the_context_is_refused(setup):
+    with pytest.raises(ValueError, match="exceeds the model's context"):
+        draw(setup, SamplingLaw(max_new_tokens=1000))
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_k": -1}]
+)
+def test_bad_laws_are_refused(change):
+    with pytest.raises(ValueError):
+        dataclasses.replace(SamplingLaw(max_new_tokens=4), **change)
+
+
+def table(reward, *, prompt_id, texts):
+    n = len(reward)
+    zeros = np.zeros(n)
+    return Rollouts(
+        prompt_id=np.array(prompt_id), group=np.zeros(n, np.int64), reward=np.array(reward, float),
+        num_tokens=np.ones(n, np.int64), truncated=np.zeros(n, bool), entropy=zeros, logprob=zeros,
+        text_hash=np.array([text_hash(t) for t in texts]),
+    )  # fmt: skip
+
+
+def test_missing_verdicts_are_no_observations():
+    rows = table([1, np.nan, 0, np.nan], prompt_id=[0, 0, 0, 1], texts="abcd")
+    counts = rows.counts()
+    assert (counts.num_correct.tolist(), counts.group_size.tolist()) == ([1], [2])
+    assert counts.provenance.num_missing == 2
+
+
+def test_groups_can_be_cut_anew():
+    rows = table([1, 0, 1, 1, 0], prompt_id=[3, 4, 3, 3, 4], texts="abcde")
+    counts = rows.counts(2)
+    assert counts.prompt_id.tolist() == [3, 4]
+    assert counts.num_correct.tolist() == [2, 0]
+
+
+def test_distinct_and_collisions_by_enumeration():
+    rows = table([0] * 7, prompt_id=[0] * 4 + [1] * 3, texts="aabcxxx")
+    pairs = [len(set(s)) for s in itertools.combinations("aabc", 2)]
+    assert rows.distinct(2) == pytest.approx((np.mean(pairs) + 1) / 2)
+    assert rows.collision_rate() == pytest.approx((1 / 6 + 1) / 2)
+    with pytest.raises(ValueError, match="group_size 4 exceeds 3"):
+        rows.distinct(4)
+
+
+def test_round_trip(tmp_path):
+    rows = table([1, np.nan, 0], prompt_id=[0, 0, 1], texts="abc")
+    rows.write(tmp_path / "r.parquet")
+    again = Rollouts.read(tmp_path / "r.parquet")
+    for name, column in rows.columns.items():
+        np.testing.assert_array_equal(again.columns[name], column)
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="not a grpolab table"):
+        Rollouts.read(tmp_path / "bad.parquet")

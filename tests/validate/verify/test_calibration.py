@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from grpolab.validate.verify.calibration import (
+    CALIBRATION,
+    Law,
+    _beta,
+    _pooled_interval,
+    _unsolvable,
+    at_least,
+    at_most,
+    bias_below,
+    repeats,
+)
+from grpolab.validate.verify.registry import Size
+
+QUICK = Size(groups=40_000, chains=1, seed=20260101)
+
+
+def test_one_sided_checks_reject_on_one_side_only():
+    assert at_least("x", successes=99, trials=100, floor=0.9).passed()
+    assert not at_least("x", successes=70, trials=100, floor=0.9).passed()
+    assert at_most("x", successes=1, trials=100, ceiling=0.07).passed()
+    assert not at_most("x", successes=30, trials=100, ceiling=0.07).passed()
+    values = np.random.default_rng(0).normal(0.1, 1.0, 4000)
+    assert bias_below("x", values, truth=0.0, bound=0.1).passed()
+    assert not bias_below("x", values, truth=0.0, bound=0.0).passed()
+
+
+def test_laws_have_the_correlation_they_say():
+    assert _beta(0.5, 1.5).rho == pytest.approx(1 / 3, abs=1e-4)
+    assert _unsolvable(0.25, _beta(2.0, 2.0)).rates.mean() == pytest.approx(0.375, abs=1e-3)
+    assert Law("x", np.array([0.0, 1.0])).rho == 1.0
+
+
+def test_the_pooled_interval_is_the_textbook_one():
+    from grpolab.theory.groups import GroupCounts
+
+    low, high = _pooled_interval(GroupCounts([5, 5], 10))
+    assert (low, high) == pytest.approx((0.5 - 1.96 * 0.05**0.5 / 2, 0.5 + 1.96 * 0.05**0.5 / 2))
+
+
+def test_repeats_stay_in_bounds():
+    assert repeats(QUICK) == 100
+    assert repeats(QUICK._replace(groups=20_000_000)) == 1000
+
+
+def test_every_entry_has_a_control_and_power_stands():
+    names = [e.name for e in CALIBRATION.entries()]
+    assert names == ["coverage", "test-size", "test-power", "bias", "filter", "extrapolation"]
+    (outcome,) = CALIBRATION.run(["test-power"], size=QUICK, level=1e-3)
+    assert outcome.passed
+    assert outcome.controls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["coverage", "test-size", "bias", "filter", "extrapolation"])
+def test_calibration_stands(name):
+    (outcome,) = CALIBRATION.run([name], size=QUICK, level=1e-3)
+    assert outcome.failed == []
+    assert outcome.rejected
