@@ -93,7 +93,8 @@ def test_no_torch_is_imported():
     import sys
 
     code = (
-        "import sys; from grpolab.validate import readers; from grpolab.validate.audit import advice, compare, summary;"
+        "import sys; from grpolab.validate import readers;"
+        "from grpolab.validate.audit import advice, compare, summary;"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,1 +1,5 @@
 """What success counts on disk say about a GRPO run that has not been started yet."""
+
+from grpolab.validate.audit.summary import Audit, GroupPlan, audit
+
+__all__ = ["Audit", "GroupPlan", "audit"]
