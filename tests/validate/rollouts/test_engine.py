@@ -12,7 +12,7 @@ from grpolab.validate.estimate.sampler import duplicate_test, position_test
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.rollouts import SamplingLaw, hf, prompt_seeds
 from grpolab.validate.rollouts.engine import NO_TOKEN, end_tokens, hashed_seed, texts
-from grpolab.validate.rollouts.hf_engine import HFEngine
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.make import EngineOptions, make_engine
 from grpolab.validate.rollouts.plan import model_hash, state_hash
 from grpolab.validate.rollouts.prompts import check_context, encode

@@ -25,7 +25,7 @@ from grpolab.validate.rollouts import (
     stream,
 )
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo
-from grpolab.validate.rollouts.hf_engine import HFEngine
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.stream import _token_hash
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt
@@ -153,7 +153,7 @@ def test_a_killed_process_loses_only_the_shard_it_was_at(whole, folder, tmp_path
         import sys, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         import test_stream as t
-        from grpolab.validate.rollouts.hf_engine import HFEngine
+        from grpolab.validate.rollouts.hf import HFEngine
         class Slow(HFEngine):
             def draw(self, *args, **kwargs):
                 time.sleep(0.2)

@@ -22,13 +22,13 @@ from grpolab.validate.study import PRESETS, StudyConfig, preset
 from grpolab.validate.study.arms import rates
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import findings
+from grpolab.validate.study.inputs import demonstrations, rl_prompts
 from grpolab.validate.study.jobs import eval_prompts, plan
 from grpolab.validate.study.main import run, run_study
 from grpolab.validate.study.measure import observe, predict
 from grpolab.validate.study.runner import open_run
 from grpolab.validate.study.summary import tuning
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.study.inputs import demonstrations, rl_prompts
 from grpolab.validate.training.grpo import GRPOConfig
 from grpolab.validate.training.sft import BaseConfig, SFTConfig
 

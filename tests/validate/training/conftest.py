@@ -3,17 +3,17 @@
 import pytest
 
 from grpolab.validate.models import TinyConfig, build_model, save_model
-from grpolab.validate.tasks import Prompt
+from grpolab.validate.tasks import Prompt, Task
 
 torch = pytest.importorskip("torch")
 
 
-class Words:
+class Words(Task):
     """The answer is the word of the prompt's number, alone or followed by anything."""
 
     name, classes = "words", ("all",)
     vocabulary = ("q", "r", "s", "a", "b", "c")
-    max_prompt_words, max_new_tokens = 3, 4
+    max_new_tokens = 4
 
     def prompts(self, split="rl"):
         texts = ["q", "q r", "r", "r s q", "s", "s s", "q q", "r r", "s q", "q s", "s r", "r q"]

@@ -98,6 +98,11 @@ class VLLMEngine:
         return load_tokenizer(self._name)
 
     @property
+    def device(self) -> str:
+        """Tensors stay on the processor: vLLM takes token ids."""
+        return "cpu"
+
+    @property
     def context(self) -> int | None:
         """The length that vLLM reserved memory for."""
         return int(self._llm.llm_engine.model_config.max_model_len)

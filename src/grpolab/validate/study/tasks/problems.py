@@ -1,19 +1,46 @@
-"""ProblemTask: a task given by its problems with right answers; how to judge is left open."""
+"""Tasks that a model can be trained on from scratch: every problem has known right answers."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from math import log
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import Prompt, Style
+from grpolab.seeds import derive_seed
+from grpolab.validate.tasks.base import Prompt, Task
+
+Style = Literal["canonical", "random", "short", "long"]
+"""Which right answer is shown: always the same one, any known one, any of the shortest (in words),
+any of the longest."""
+
+
+class StudyTask(Task):
+    """A task with demonstrations and a corpus, so that a model can be trained on it from scratch.
+
+    Prompts and completions are words of ``vocabulary`` joined by single spaces; special tokens
+    belong to the tokenizer and appear in neither. Prompts fall into ``classes``, of which narrow
+    SFT shows the first.
+    """
+
+    classes: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+
+    @abstractmethod
+    def demonstrations(
+        self, prompts: Sequence[Prompt], *, style: Style, rng: np.random.Generator
+    ) -> list[str]:
+        """One right completion per prompt, see `Style`; ``canonical`` does not touch ``rng``."""
+
+    @abstractmethod
+    def corpus(self, size: int, *, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """Pairs (prompt text, completion) for pre-training: broad, and partly wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +69,7 @@ class SplitSizes(NamedTuple):
     rl: int = 2800
 
 
-class ProblemTask:
+class ProblemTask(StudyTask):
     """A task given by all its problems, in two classes, and by a seed that draws the splits.
 
     Splits: ``eval`` (held out from all others), ``sft`` (first class only), ``sft_broad`` (both
@@ -71,10 +98,10 @@ class ProblemTask:
         self._problems = tuple(problems)
         self._prompts = tuple(Prompt(i, p.text, p.label) for i, p in enumerate(problems))
         self._targets = np.unique([p.target for p in problems])
-        self.max_prompt_words = max(len(p.text.split()) for p in self._prompts)
         answers = chain.from_iterable(p.solutions for p in problems)
         self.max_new_tokens = 1 + max(map(_words, answers))
-        self._splits = self._draw_splits(sizes or SplitSizes(), np.random.default_rng(seed))
+        order = np.random.default_rng(derive_seed(seed, "splits"))
+        self._splits = self._draw_splits(sizes or SplitSizes(), order)
         self._held_out = frozenset(prompt.text for prompt in self._splits["eval"])
 
     def _draw_splits(
@@ -121,23 +148,6 @@ class ProblemTask:
         if style == "canonical":
             return [options[0] for options in answers]
         return _choose(answers, rng)
-
-    def word_logprobs(self, prompt: Prompt, answer: str, *, style: Style) -> list[float]:
-        """Log-probability of each word of a demonstration, and of its end, under its own law.
-
-        `demonstrations` draws uniformly from the answers that a style shows; ValueError for an
-        answer that it does not show.
-        """
-        shown = self._shown(prompt, style)
-        if answer not in shown:
-            raise ValueError(f"answer must be one that style {style!r} shows, got {answer!r}")
-        left = [[*text.split(" "), ""] for text in shown]
-        found = []
-        for i, word in enumerate([*answer.split(" "), ""]):
-            before = len(left)
-            left = [words for words in left if words[i] == word]
-            found.append(log(len(left) / before))
-        return found
 
     def _shown(self, prompt: Prompt, style: Style) -> Sequence[str]:
         """The answers that demonstrations of a style are drawn from."""
