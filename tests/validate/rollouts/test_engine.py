@@ -94,8 +94,8 @@ def test_empty_and_long_prompts_are_named(tiny):
     class NoStart:
         chat_template = None
 
-        def __call__(self, text):
-            return {"input_ids": [1] * len(text.split())}
+        def __call__(self, texts, **_):
+            return {"input_ids": [[1] * len(text.split()) for text in texts]}
 
     with pytest.raises(UserError, match=r"prompt 4 \(''\) is empty"):
         encode(NoStart(), [Prompt(3, "a", ""), Prompt(4, "", "")])

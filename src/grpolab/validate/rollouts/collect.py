@@ -17,7 +17,7 @@ import numpy.typing as npt
 from grpolab import __version__
 from grpolab.theory.groups import FloatArray, IntArray, Provenance
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, Engine, EngineInfo, texts
-from grpolab.validate.rollouts.judge import judge_all
+from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.rollouts.plan import RolloutPlan
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.rollouts.table import Rollouts, text_hash
@@ -103,7 +103,7 @@ def collect(
             first=places.start,
         )  # fmt: skip
         text = texts(engine.tokenizer, draws.tokens)
-        verdicts = judge_all(task, asked, text).verdicts
+        verdicts = judge(task, asked, text)
         parts.append(
             rollouts(
                 describe([p.id for p in asked], draws), text,

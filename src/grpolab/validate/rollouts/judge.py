@@ -17,6 +17,11 @@ class Judged(NamedTuple):
     first_error: str
 
 
+def judge(task: Task, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[Verdict]:
+    """Verdicts of len(texts) / len(prompts) completions per prompt; None where there is none."""
+    return judge_all(task, prompts, texts).verdicts
+
+
 def judge_all(task: Task, prompts: Sequence[Prompt], texts: Sequence[str]) -> Judged:
     """Judge completions, row-major in (prompt, sample); equal texts of a prompt are judged once.
 

@@ -21,7 +21,7 @@ from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.rollouts.collect import describe, rollouts
 from grpolab.validate.rollouts.engine import Draws, Engine, join_draws, texts
 from grpolab.validate.rollouts.hf import HFEngine
-from grpolab.validate.rollouts.judge import judge_all
+from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.training.config import GRPOConfig
@@ -282,7 +282,7 @@ def draw_groups(
         ids, num_samples=g, law=config.law(task), seed=derive_seed(seed, "rollouts"), first=first
     )
     text = texts(engine.tokenizer, draws.tokens)
-    verdicts = judge_all(task, prompts, text).verdicts
+    verdicts = judge(task, prompts, text)
     return Groups(prompts, ids, draws, text, np.array(verdicts, dtype=np.float64).reshape(-1, g))
 
 

@@ -244,7 +244,8 @@ def _trainer(
         lr_scheduler_type="constant_with_warmup", optim="adamw_torch",
         weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm, max_length=None,
         seed=derive_seed(seed, "sft", bits=32),
-        logging_steps=max(1, last // 1000), logging_nan_inf_filter=False, save_strategy="no", save_total_limit=1, bf16=dtype == "bfloat16", use_cpu=device == "cpu",
+        logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
+        save_strategy="no", save_total_limit=1, bf16=dtype == "bfloat16", use_cpu=device == "cpu",
         gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",
         ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
     )  # fmt: skip

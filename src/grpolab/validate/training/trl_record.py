@@ -11,7 +11,7 @@ import numpy as np
 from grpolab.theory.groups import IntArray
 from grpolab.validate.rollouts.collect import describe, rollouts
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws
-from grpolab.validate.rollouts.judge import judge_all
+from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.training.log import StepLog, StepRecord
 
@@ -61,7 +61,7 @@ class Recorder:
         """One verdict per completion, None where there is none; TRL's reward function."""
         asked = [self._by_id[int(i)] for i in prompt_id]
         texts = [_text(c) for c in completions]
-        verdicts = judge_all(self._task, asked, texts).verdicts
+        verdicts = judge(self._task, asked, texts)
         rewards = [None if verdict is None else float(verdict) for verdict in verdicts]
         rows = [
             (prompt.id, reward, list(ids), not ids or ids[-1] not in self._ends, text)
