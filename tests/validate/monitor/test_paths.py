@@ -47,8 +47,9 @@ def folders(names: list[str]) -> Iterator[Path]:
 
 
 def write(folder: Path, trainer: str) -> None:
-    """A run with steps that have a signal, have none, were not graded, were cut off."""
-    WRITERS[trainer](folder, {1: SOME, 2: NONE, 3: DOWN, 4: SOME, 5: SOME})
+    """Steps with a signal, with none, not graded, graded in part, and one that is cut off."""
+    partly = [[0, 1, None, 1], [None, 0, 0, 0]]
+    WRITERS[trainer](folder, {1: SOME, 2: NONE, 3: DOWN, 4: SOME, 5: partly})
     for path in sorted(folder.rglob("*.jsonl")):
         if path.parent.name == "rollouts" and path.stem == "4":
             path.write_text(path.read_text()[:-10])
