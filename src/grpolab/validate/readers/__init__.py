@@ -37,7 +37,6 @@ from grpolab.validate.readers.source import Sample, located
 __all__ = ["FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "read"]
 
 FORMATS: tuple[Format, ...] = (
-    grpolab_table.FORMAT,
     evalplus.FORMAT,
     human_eval.FORMAT,
     inspect_log.FORMAT,
@@ -50,6 +49,7 @@ FORMATS: tuple[Format, ...] = (
     trl_completions.FORMAT,
     verifiers_results.FORMAT,
     verl.FORMAT,
+    grpolab_table.FORMAT,
     count_table.FORMAT,
     long_table.FORMAT,
 )

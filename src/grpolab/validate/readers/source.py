@@ -129,6 +129,8 @@ def parquet_rows(path: Path) -> list[dict[str, Any]]:
 
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as err:
         raise UserError(f"{path}: not a parquet file ({first_line(err)})") from None
     return rows
