@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 from grpolab.validate.monitor.files import (
-    FileGroups,
     Notes,
     ReadOnce,
     Trainer,
@@ -64,14 +64,14 @@ class TrlSource:
         for before, path in zip([None, *files], files, strict=False):
             if not _whole(path):  # come back later
                 continue
-            context = [p for p in (self._anchor, before) if p not in (None, path) and _whole(p)]
-
-            def load(path: Path, context: list[Path] = context) -> FileGroups:
-                """The file before shows which rows were written twice."""
-                return file_groups(
-                    path, trl_completions.FORMAT, _step(path), options, context=context
-                )
-
+            near = (self._anchor, before)  # they show the reward column, and rows written twice
+            load = functools.partial(
+                file_groups,
+                format=trl_completions.FORMAT,
+                step=_step(path),
+                options=options,
+                context=[p for p in near if p is not None and p != path and _whole(p)],
+            )
             groups, problem = self._kept.get(path, load)
             if problem is not None:
                 note_problem(problem, notes, first=self._anchor is None)
