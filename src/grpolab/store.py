@@ -1,4 +1,4 @@
-"""Runs on disk: atomic writes, manifests, GroupCounts as parquet or JSON lines.
+"""Runs on disk: atomic writes, manifests, JSON lines, GroupCounts as parquet or JSON lines.
 
 Everything is written beside its place and renamed into it, so that a reader sees a whole file or
 none, and a run that was killed can be started again.
@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Never
 
 import numpy as np
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
 from grpolab.theory.groups import GroupCounts, Provenance
 
 SCRATCH = ".partial"
 """Ending of files and folders that are being written; what a killed run leaves behind."""
 LOCK = ".lock"
 """What `exclusive` locks; it stays behind and means nothing then."""
+MAX_LINE = 256 * 2**20
+"""Bytes of the longest line that is read."""
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
 
@@ -117,6 +121,96 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({err.strerror})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as err:
         raise UserError(f"{path}: not valid JSON ({err})") from None
+
+
+class BrokenLine(UserError):
+    """A line of a JSON-lines file that holds no JSON object.
+
+    ``cut_off`` is true for a last line that has no line end and does not parse: its file is still
+    being written, or its writer was killed.
+    """
+
+    def __init__(self, path: Path, number: int, reason: str, *, cut_off: bool = False) -> None:
+        super().__init__(f"{path}:{number}: {reason}{' (the line is cut off)' if cut_off else ''}")
+        self.path = path
+        self.number = number
+        self.cut_off = cut_off
+
+
+def _refuse(err: BrokenLine) -> Never:
+    raise err
+
+
+def json_lines(
+    path: Path, on_broken: Callable[[BrokenLine], None] = _refuse
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects of a JSON-lines file, plain or packed with gzip or Zstandard.
+
+    Blank lines are skipped. A line that holds no JSON object is a `BrokenLine`, which is raised;
+    where ``on_broken`` is given, it is called with the error, and the line is left out unless it
+    raises. Only a line that is cut off should be left out, as it may be a record that is still
+    being written: readers of rollouts do so with a note, the monitor reads it again later. The
+    monitor alone goes on after other broken lines: a run that was killed and resumed leaves them.
+    """
+    for number, raw in raw_lines(path):
+        try:
+            value = _object(path, number, raw)
+        except BrokenLine as err:
+            on_broken(err)
+            continue
+        if value is not None:
+            yield number, value
+
+
+def _object(path: Path, number: int, raw: bytes) -> dict[str, Any] | None:
+    """The object of a line, None for a blank line; BrokenLine for anything else."""
+    cut_off = not raw.endswith(b"\n")
+    try:
+        text = decoded(raw, first=number == 1)
+        value = json.loads(text) if text.strip() else None
+    except UnicodeDecodeError as err:
+        reason = f"not UTF-8 text ({err.reason})"
+        raise BrokenLine(path, number, reason, cut_off=cut_off) from None
+    except (ValueError, RecursionError) as err:
+        reason = f"not valid JSON ({first_line(err)})"
+        raise BrokenLine(path, number, reason, cut_off=cut_off) from None
+    if isinstance(value, dict) or not text.strip():
+        return value
+    raise BrokenLine(path, number, f"expected a JSON object, got {type(value).__name__}")
+
+
+def decoded(raw: bytes, *, first: bool) -> str:
+    """UTF-8 text of a line; a byte order mark is taken off the first."""
+    return raw.decode("utf-8-sig" if first else "utf-8")
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Line numbers and bytes of all lines, unpacked; UserError where a file ends too early."""
+    try:
+        with open_bytes(path) as stream:
+            number = 0
+            while raw := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
+                yield number, raw
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, EOFError) as err:
+        raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked."""
+    with path.open("rb") as handle:
+        head = handle.read(4)
+    packed = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if packed is None:
+        return path.open("rb", buffering=2**20)
+    import pyarrow as pa
+
+    stream = pa.input_stream(str(path), compression=packed, buffer_size=2**20)
+    return io.BufferedReader(stream, 2**20)
 
 
 def write_counts(path: Path, counts: GroupCounts) -> None:
@@ -215,12 +309,9 @@ def read_counts(path: Path) -> GroupCounts:
 
 
 def _read_lines(path: Path) -> tuple[dict[str, Any], Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     try:
-        head, *lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-        meta = json.loads(head)["grpolab"]
+        head, *rows = (row for _, row in json_lines(path))
+        meta = head["grpolab"]
         return {name: np.array([row[name] for row in rows]) for name in _COLUMNS}, meta
-    except (KeyError, OSError, TypeError, ValueError) as err:
+    except (BrokenLine, KeyError, TypeError, ValueError) as err:
         raise UserError(f"{path}: not a grpolab table ({err})") from None
