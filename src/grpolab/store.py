@@ -230,14 +230,56 @@ def write_counts(path: Path, counts: GroupCounts) -> None:
             scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def require_same_run(
-    path: Path, there: Any, wanted: Any, *, may_change: Sequence[str] = ()
+def claim_folder(
+    out: Path,
+    wanted: Mapping[str, Any],
+    *,
+    manifest: str,
+    what: str,
+    may_change: Sequence[str] = (),
+    restart: bool = False,
 ) -> None:
-    """UserError where two manifests of the run at ``path`` differ.
+    """Write the manifest of a new run, or check that the run in ``out`` is this one.
 
-    ``may_change`` names the leaves and branches, by dotted names, that are not compared.
+    ``manifest`` is the file's name and ``what`` what such a folder holds ("a rollout run").
+    ``may_change`` names leaves and branches of the manifest, by dotted names, that may differ; they
+    are written anew. With ``restart`` a folder that holds nothing but a manifest is a new one.
+    Hidden files do not count. UserError for a file, a folder of something else, or another run.
     """
-    before, now = flat(there), flat(jsonable(wanted))
+    path, now = out / manifest, jsonable(wanted)
+    names = _check_folder(out, manifest, what)
+    if names and not (restart and names == {manifest}):
+        there = read_json(path)
+        if not isinstance(there, dict) or there.get("kind") != now.get("kind"):
+            raise UserError(f"{out}: not {what} of this command; choose another --out")
+        _require_same(out, flat(there), flat(now), may_change)
+        if there == now:
+            return
+    write_json(path, now)
+
+
+@contextlib.contextmanager
+def claim(out: Path, wanted: Mapping[str, Any], **named: Any) -> Iterator[None]:
+    """`claim_folder`, and no other process may claim the folder until the block ends."""
+    _check_folder(out, named["manifest"], named["what"])  # a foreign folder gets no lock file
+    with exclusive(out):
+        claim_folder(out, wanted, **named)
+        yield
+
+
+def _check_folder(out: Path, manifest: str, what: str) -> set[str]:
+    """What lies in an output folder; UserError where something else lives there."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; choose a folder with --out")
+    names = {p.name for p in out.iterdir() if not p.name.startswith(".")} if out.exists() else set()
+    if names and manifest not in names:
+        raise UserError(f"{out}: not empty and not {what}; choose another --out")
+    return names
+
+
+def _require_same(
+    out: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_change: Sequence[str]
+) -> None:
     differ = [
         key
         for key in sorted(before.keys() | now.keys())
@@ -248,7 +290,7 @@ def require_same_run(
         key = differ[0]
         more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
         raise UserError(
-            f"{path}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
+            f"{out}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
             " choose another --out"
         )
 

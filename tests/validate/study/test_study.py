@@ -162,7 +162,7 @@ def test_a_folder_is_not_shared(finished, tmp_path):
     out, _ = finished
     before = (out / "results.json").read_bytes()
     other = dataclasses.replace(MICRO, eval_prompts=16)
-    with pytest.raises(UserError, match="holds a run with other settings"):
+    with pytest.raises(UserError, match="holds another run"):
         run(other, out=out)
     (tmp_path / "thesis.tex").write_text("do not touch")
     with pytest.raises(UserError, match="holds files of something else"):
@@ -173,7 +173,7 @@ def test_a_folder_is_not_shared(finished, tmp_path):
         run(MICRO, out=out)
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "run.json").write_text("[]")
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="holds another run"):
         run(MICRO, out=tmp_path / "odd")
     assert (out / "results.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["thesis.tex"]

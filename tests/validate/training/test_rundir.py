@@ -97,7 +97,7 @@ def test_a_folder_holds_one_run(tmp_path):
     open_run(run.path, longer)
     with pytest.raises(UserError, match=r"another run: config.lr was 0.2, now 0.1; choose"):
         open_run(run.path, MANIFEST)
-    with pytest.raises(UserError, match="not a run of this command"):
+    with pytest.raises(UserError, match="not a training run of this command"):
         open_run(run.path, longer | {"kind": "grpolab-sft"})
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "thesis.tex").touch()

@@ -20,6 +20,7 @@ from grpolab.errors import UserError
 from grpolab.store import (
     SCRATCH,
     atomic_path,
+    claim_folder,
     read_json,
     read_parquet,
     write_counts,
@@ -31,7 +32,7 @@ from grpolab.theory.groups import GroupCounts, Provenance
 from grpolab.validate.rollouts.collect import describe, provenance, rollouts
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, Engine, texts
 from grpolab.validate.rollouts.judge import judge_all
-from grpolab.validate.rollouts.plan import MANIFEST, RolloutPlan, manifest, open_run
+from grpolab.validate.rollouts.plan import MANIFEST, MAY_CHANGE, RolloutPlan, manifest
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.rollouts.table import Rollouts, text_hash
 
@@ -71,7 +72,10 @@ def stream(
         raise ValueError(f"rank must lie in 0..{workers - 1}, got {rank}")
     if not prompts:
         raise UserError("there are no prompts to draw for")
-    open_run(out, manifest(plan, engine.info, task=task.name, prompts=prompts))
+    claim_folder(
+        out, manifest(plan, engine.info, task=task.name, prompts=prompts), manifest=MANIFEST,
+        what="a rollout run", may_change=MAY_CHANGE,
+    )  # fmt: skip
     if workers == 1:
         _sweep(out)
     write_text(out / "prompts.jsonl", "".join(_line(p) for p in prompts))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
 from grpolab.theory.groups import IntArray
 from grpolab.validate.models.load import load_tokenizer
 from grpolab.validate.rollouts.engine import (
@@ -123,8 +123,9 @@ class VLLMEngine:
                 generation_config="vllm", use_tqdm_on_load=False, seed=0, **options,
             )  # fmt: skip
         except Exception as err:  # the engine raises anything, from OSError to RuntimeError
-            reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-            raise UserError(f"{self._name}: vLLM cannot load this model ({reason})") from err
+            raise UserError(
+                f"{self._name}: vLLM cannot load this model ({first_line(err)})"
+            ) from err
 
     def _cpu_options(self) -> dict[str, Any]:
         from transformers import AutoConfig
