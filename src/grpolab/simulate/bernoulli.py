@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from grpolab.simulate import _kernels
 from grpolab.simulate._kernels_options import option_chains
-from grpolab.simulate._philox import key_from_seed
+from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import available_cores, map_chunks
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
@@ -83,7 +83,7 @@ def simulate_bernoulli(
     >>> run = simulate_bernoulli(
     ...     0.083, group_size=8, learning_rate=0.1, num_steps=50, seed=0, num_chains=2000)
     >>> [round(float(p), 3) for p in run.mean_p[[0, -1]]]
-    [0.083, 0.257]
+    [0.083, 0.256]
     """
     _check_numbers(group_size, learning_rate, num_steps, escape_p)
     _check_counts(num_chains=num_chains, snapshot_every=snapshot_every, first_chain=first_chain)
@@ -125,7 +125,7 @@ def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> 
     ratio = np.zeros(-(-group_size // _kernels.UNROLL) * _kernels.UNROLL)
     k = np.arange(group_size)
     ratio[:group_size] = (group_size - k) / (k + 1.0)
-    key = key_from_seed(seed)
+    key = stream_key(seed, "bernoulli chains")
 
     def advance(low: int, high: int, start: int, stop: int) -> IntArray:
         sums = np.zeros((stop - start, NUM_SUMS), np.int64)
@@ -151,7 +151,7 @@ def _with_options(
 ) -> Advance:
     advantage = rule.advantages(np.arange(group_size + 1), group_size)
     plan = options.plan(group_size, learning_rate)
-    key = key_from_seed(seed)
+    key = stream_key(seed, "bernoulli chains")
 
     def advance(low: int, high: int, start: int, stop: int) -> IntArray:
         sums = np.zeros((stop - start, NUM_SUMS), np.int64)
