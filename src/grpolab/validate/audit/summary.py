@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from grpolab import streams
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
@@ -156,7 +157,7 @@ def audit(
     sizes = sorted(set(group_sizes))
     if not sizes or sizes[0] < 2:
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
-    generator = np.random.default_rng(rng)
+    generator = streams.generator(rng, "audit")
     contrast = pair_contrast(counts, rng=generator)
     counts, span = _latest(counts)
     totals = counts.by_prompt()

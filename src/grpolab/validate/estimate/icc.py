@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.estimate import betabin, cells
 from grpolab.validate.estimate.cells import Cells, Unit
@@ -182,7 +183,9 @@ def icc_interval(
     estimate = float(_estimate(data, method))
     ends = []
     if interval != "profile":
-        boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+        boot = cells.resample(
+            data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
+        )
         draws = _estimate(boot, method)
         ends.append(cells.percentile_interval(draws, level=level, num_clusters=data.num_clusters))
     if interval != "bootstrap" or _one_outcome(data):

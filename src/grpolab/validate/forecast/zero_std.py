@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from grpolab import streams
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
@@ -175,7 +176,7 @@ def predict_zero_std(
     predictor = _PREDICTORS[method]
     wrong, right = (float(v) for v in predictor(data, group_size))
     repeats = min(num_resamples, _MIXTURE_RESAMPLES) if method == "mixture" else num_resamples
-    boot = cells.resample(data, num_resamples=repeats, rng=np.random.default_rng(rng))
+    boot = cells.resample(data, num_resamples=repeats, rng=streams.generator(rng, "bootstrap"))
     draw_wrong, draw_right = predictor(boot, group_size)
     value = 1.0 if group_size == 1 else wrong + right
     low, high = cells.share_interval(
@@ -218,7 +219,9 @@ def pass_at_k(
         )
     values = unbiased_pass_at_k(n, y, k)
     value = float(cells.cell_mean(data, values))
-    boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+    boot = cells.resample(
+        data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
+    )
     draws = cells.cell_mean(boot, values)
     low, high = cells.share_interval(
         draws, value=value, level=level, num_clusters=data.num_clusters

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_std
 from grpolab.validate.audit.compare import Difference, compare
@@ -175,7 +176,7 @@ def triage(
         raise ValueError("runs must hold at least one table")
     law = _common_law(runs)
     kept = _enough(runs, group_size)
-    generator = np.random.default_rng(rng)
+    generator = streams.generator(rng, "triage")
     tables = {label: table.select(np.isin(table.prompt_id, kept)) for label, table in runs.items()}
     counts = {label: named_counts(table, task=task) for label, table in tables.items()}
     values = np.stack([_signal(c, group_size) for c in counts.values()])
