@@ -36,7 +36,7 @@ OPTIONS = {
         pressure=-0.01,
     ),
 }
-CENTRED = [theory.GRPO, theory.DR_GRPO, theory.RLOO, theory.TRL]
+CENTRED = [theory.GRPO, theory.DR_GRPO, theory.RLOO, theory.PRESETS["trl"]]
 
 
 def same(a: Trajectory, b: Trajectory) -> bool:
@@ -107,7 +107,7 @@ class TestReproducible:
 
         if not hasattr(option_chains, "py_func"):
             pytest.skip("kernels are not compiled here")
-        advantage = theory.TRL.advantages(np.arange(9), 8)
+        advantage = theory.PRESETS["trl"].advantages(np.arange(9), 8)
         results = []
         for run in (option_chains, option_chains.py_func):
             odds, velocity, square = np.geomspace(0.01, 9, 7), np.zeros(7), np.zeros(7)

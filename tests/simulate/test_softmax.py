@@ -264,7 +264,7 @@ class TestMonotone:
         logits=st.lists(st.floats(-8, 8), min_size=2, max_size=7),
         right=st.integers(1, 60),
         rate=st.floats(0, 20),
-        rule=st.sampled_from([theory.GRPO, theory.DR_GRPO, theory.RLOO, theory.TRL]),
+        rule=st.sampled_from([theory.GRPO, theory.DR_GRPO, theory.RLOO, theory.PRESETS["trl"]]),
         optimiser=st.sampled_from(["sgd", "momentum", "adam"]),
         seed=st.integers(0, 999),
     )

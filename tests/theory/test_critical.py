@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from grpolab.theory import (
     MODELS,
     critical_p,
-    critical_p_bound,
     critical_p_upper,
     critical_rho,
     expected_groups_until_mixed,
@@ -121,16 +120,6 @@ def test_rho_c_of_small_groups():
     assert critical_rho(2) == 0.0  # touches at rho = 0 already
     assert np.isnan(critical_rho(1))
     assert np.isnan(critical_rho(4, frac=0.1))  # d_4(1/2) = 1/8 > .1
-
-
-@pytest.mark.parametrize("rho", [0.0, 1e-12, 1e-3, 0.2, 0.9])
-@pytest.mark.parametrize("size", [2, 8, 1024, 10**6])
-def test_bound_and_its_closeness(rho, size):
-    p = float(critical_p(size, rho=rho, event="all-wrong"))
-    bound = float(critical_p_bound(size, rho=rho))
-    assert p <= bound * (1 + 1e-9)
-    if bound < 0.01:
-        assert p == pytest.approx(bound, rel=bound)
 
 
 def test_scaling_with_the_group():

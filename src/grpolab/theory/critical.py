@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import find_minimum, find_root
@@ -176,27 +175,3 @@ def group_size_for(
         enough = law.prob_zero_std(middle) <= limit
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return _check.result(np.where(reached, high, np.nan))
-
-
-def critical_p_bound(
-    group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0, frac: npt.ArrayLike = 0.5
-) -> FloatArray:
-    """``log(1/frac) / sum_{j<g} 1/(1 + j rho/(1-rho))``: close upper bound of the all-wrong p*.
-
-    Beta-binomial. At rho = 0 it is log(1/frac)/g, and p* ~ log 2/g; at rho > 0 the sum grows like
-    log g only, so p* no longer falls like 1/g: ``p* ~ log(1/frac) (rho/(1-rho))/log g``. group_size
-    >= 1, rho in [0, 1), frac in (0, 1) broadcast. Derived here.
-
-    >>> critical_p_bound(8).round(6).item()
-    0.086643
-    """
-    g = _check.whole("group_size", group_size)
-    corr = _check.within("rho", rho, 0.0, 1.0, ends="low")
-    share = _check.within("frac", frac, 0.0, 1.0, ends="none")
-    some = corr > 0
-    inverse = (1.0 - corr) / np.where(some, corr, 1.0)
-    with np.errstate(invalid="ignore"):
-        total = inverse * (digamma(inverse + g) - digamma(inverse))
-    # for tiny rho the difference of digammas is g/inverse to rounding
-    total = np.where(some & (inverse < 1e6 * g), total, g)
-    return _check.result(-np.log(share) / total)

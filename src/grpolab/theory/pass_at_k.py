@@ -205,37 +205,6 @@ def pass_at_k_variance(law: Exchangeable, *, num_samples: int, k: int) -> PassAt
     return PassAtKVariance(within, between, within + between)
 
 
-class Estimate(NamedTuple):
-    """A mean over tasks and its standard error."""
-
-    mean: FloatArray
-    stderr: FloatArray
-
-
-def mean_pass_at_k(
-    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: npt.ArrayLike
-) -> Estimate:
-    """Mean of pass_at_k over tasks [M] and ``sd/sqrt(M)``, for k of shape [] or [k].
-
-    Tasks are the unit that is sampled, so the spread of the per-task estimates holds both the
-    between-task and the within-task variance. nan where some k > n; stderr nan for one task.
-    Derived here.
-
-    >>> mean_pass_at_k([4, 4], [0, 4], [1, 2]).stderr.tolist()
-    [0.5, 0.5]
-    """
-    n, c = np.broadcast_arrays(
-        np.atleast_1d(np.asarray(num_samples)), np.atleast_1d(np.asarray(num_correct))
-    )
-    order = np.asarray(k)
-    each = pass_at_k(n[:, None], c[:, None], np.atleast_1d(order))
-    mean = each.mean(axis=0)
-    spread = np.full(mean.shape, np.nan)
-    if len(each) > 1:
-        spread = each.std(axis=0, ddof=1) / np.sqrt(len(each))
-    return Estimate(mean.reshape(order.shape), spread.reshape(order.shape))
-
-
 def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> FloatArray:
     """``1 - pass@k ~ Gamma(a+b)/Gamma(b) k^(-a)`` for p ~ Beta(a, b) and large k.
 
@@ -249,20 +218,3 @@ def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> F
     order = _check.whole("k", k)
     tail: FloatArray = np.exp(gammaln(left + right) - gammaln(right) - left * np.log(order))
     return tail
-
-
-def pass_at_k_upper_bound(
-    mean: npt.ArrayLike, *, rho: npt.ArrayLike, k: npt.ArrayLike
-) -> FloatArray:
-    """``1 - [(1-m)^2 + Var p]^(k/2)`` >= mean pass@k for k >= 2, Var p = rho m(1-m).
-
-    Jensen with E[q^2]: no model of p is needed (arXiv 2504.10478). Raises ValueError for k < 2,
-    where it is not a bound.
-
-    >>> pass_at_k_upper_bound(0.5, rho=0.0, k=4).item()
-    0.9375
-    """
-    m = _check.probability("mean", mean)
-    spread = _check.probability("rho", rho) * m * (1.0 - m)
-    order = _check.whole("k", k, least=2)
-    return 1.0 - ((1.0 - m) ** 2 + spread) ** (order / 2.0)

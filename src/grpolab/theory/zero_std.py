@@ -67,18 +67,6 @@ def prob_mixed(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     return _check.result(np.where(g == 1, 0.0, mixed))
 
 
-def expected_informative_per_rollout(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``(1 - d_g(p)) / g``: mixed groups for each rollout paid for.
-
-    Equal to p(1-p) for g = 2 and for g = 3 and smaller for every g >= 4: larger groups buy no more
-    mixed groups at the same number of rollouts (cf. arXiv 2510.00977). Derived here.
-
-    >>> expected_informative_per_rollout(0.5, [2, 3, 4]).tolist()
-    [0.25, 0.25, 0.21875]
-    """
-    return prob_mixed(p, group_size) / np.asarray(group_size, dtype=np.float64)
-
-
 def _power_of_complement(p: FloatArray, g: FloatArray) -> FloatArray:
     """(1 - p)^g: a plain power where 1 - p is exact, through log1p elsewhere."""
     rest = 1.0 - p

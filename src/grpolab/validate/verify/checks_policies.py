@@ -28,12 +28,12 @@ def _softmax_step(size: Size) -> Evidence:
     moved = run.state.logits[:, 0] - _LOGITS
     chance = softmax(_LOGITS)
     p = float(chance[_RIGHT].sum())
-    slope = rate * chance * (_RIGHT - p)
-    weight = float(theory.expected_update(theory.GRPO, p, group_size=8))
+    right = rate * theory.expected_logit_step(theory.GRPO, chance, correct=_RIGHT, group_size=8)
+    unweighted = rate * chance * (_RIGHT - p)
     for y in range(len(_LOGITS)):
         error = float(moved[:, y].std()) / math.sqrt(len(moved))
         seen = float(moved[:, y].mean())
-        add_both(evidence, f"response {y}", seen, weight * slope[y], slope[y], error)
+        add_both(evidence, f"response {y}", seen, float(right[y]), float(unweighted[y]), error)
     return evidence
 
 
