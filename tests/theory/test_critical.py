@@ -1,6 +1,5 @@
 import math
 import time
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from grpolab.theory import (
     group_size_for,
     prob_zero_std,
 )
-from grpolab.theory.critical import ModelName
 from grpolab.theory.dependence import FiniteMixture, stack_atoms
 
 SIZES = [2, 3, 4, 5, 6, 8, 16, 32, 64]
@@ -199,7 +197,7 @@ def test_symmetric_is_what_it_says(name):
 def test_the_names_of_the_models_are_one_list():
     from grpolab.cli.pstar import Model
 
-    assert [m.value for m in Model] == list(MODELS) == list(get_args(ModelName))
+    assert [m.value for m in Model] == list(MODELS)
 
 
 def test_atoms_that_are_no_law_are_refused():

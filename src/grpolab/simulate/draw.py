@@ -1,8 +1,8 @@
 """Groups drawn from every dependence model: correlated over prompts, or even given the prompt.
 
 A model is a law of the prompt's success chance and, if rewards of one group depend on each other
-given the prompt, a mechanism within the group. Models are played by their mechanism and never by
-their closed-form distribution, so that theory can be tested against them.
+given the prompt, a mechanism within the group. Models are drawn by their `Mechanism` and never from
+their distribution of K, so that theory can be tested against them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from grpolab import theory
 from grpolab.simulate import _kernels
 from grpolab.simulate._philox import Key, stream_key
 from grpolab.simulate._threads import map_chunks
-from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+from grpolab.theory.dependence import Atoms
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Mechanism, Provenance
 
-Mechanism = Literal["independent", "copy", "common-source", "shock", "antithetic"]
+Kind = Literal["independent", "copy", "common-source", "shock", "antithetic"]
 _KINDS: dict[str, int] = {
     "independent": _kernels.INDEPENDENT,
     "copy": _kernels.COPY,
@@ -45,7 +45,7 @@ class Within(NamedTuple):
     uniform and its mirror image, which correlates them negatively.
     """
 
-    kind: Mechanism
+    kind: Kind
     strength: float = 0.0
 
 
@@ -197,28 +197,22 @@ def _law(model: Any, within: Within | None) -> _Law:
 
 
 def _model_law(model: Any) -> _Law:
-    """How a model of `grpolab.theory` is played; mean and correlation must be single numbers."""
-    match model:
-        case theory.BetaBinomial():
-            return _Law(_beta(float(model.mean), float(model.rho)))
-        case theory.OneFactorProbit():
-            return _Law(_probit(float(model.mean), float(model.latent)))
-        case theory.CopyAll():
-            return _Law(_given(np.float64(model.mean)), "copy", float(model.rho))
-        case theory.CommonSource():
-            return _Law(_given(np.float64(model.mean)), "common-source", float(model.share))
-        case theory.FailureShock():
-            return _Law(_given(np.float64(model.success_rate)), "shock", float(model.shock))
-        case theory.SharedPrefix():
-            mean = _given(np.float64(model.mean))
-            return _Law(mean, _PREFIX, float(model.branch_rho), int(model.branches))
-        case theory.WithoutReplacement():
-            return _Law(_given(np.float64(model.mean)), _POOL, 0.0, int(model.pool))
-        case theory.Antithetic():
-            return _Law(_given(np.float64(model.mean)), "antithetic")
-        case _:
-            name = type(model).__name__
-            raise ValueError(f"model must be p, an array [P] or a dependence model, got {name}")
+    """How the mechanism of a model is drawn; mean and correlation must be single numbers."""
+    mechanism = getattr(model, "mechanism", None)
+    if not isinstance(mechanism, Mechanism):
+        name = type(model).__name__
+        raise ValueError(f"model must be p, an array [P] or a dependence model, got {name}")
+    mean, spread = float(mechanism.mean), mechanism.spread
+    match mechanism.law:
+        case "fixed":
+            chances = _given(np.float64(mean))
+        case "beta":
+            chances = _beta(mean, spread)
+        case "probit":
+            chances = _probit(mean, spread)
+        case "atoms":
+            chances = _atoms(model.atoms())
+    return _Law(chances, mechanism.kind, mechanism.strength, mechanism.parts)
 
 
 def _given(p: FloatArray | np.float64) -> Callable[[int, int, Key], FloatArray]:
@@ -261,6 +255,19 @@ def _probit(mean: float, latent: float) -> Callable[[int, int, Key], FloatArray]
             (ndtri(mean) + math.sqrt(latent) * factor) / math.sqrt(1 - latent)
         )
         return shifted
+
+    return chances
+
+
+def _atoms(atoms: Atoms) -> Callable[[int, int, Key], FloatArray]:
+    """One of a few success chances per prompt."""
+    edges = np.cumsum(atoms.weight)
+
+    def chances(low: int, high: int, key: Key) -> FloatArray:
+        out = np.empty(high - low)
+        _kernels.uniforms(_kernels.MIXING, np.uint64(low), key.low, key.high, out)
+        place = np.searchsorted(edges, out, side="right")
+        return np.asarray(atoms.p[np.minimum(place, len(edges) - 1)])
 
     return chances
 

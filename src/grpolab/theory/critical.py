@@ -14,7 +14,6 @@ from grpolab.theory.dependence import MODELS, Model
 from grpolab.theory.groups import FloatArray
 
 Event = Literal["identical", "all-wrong"]
-ModelName = Literal["beta-binomial", "copy", "common-source", "probit", "shock"]
 _EVENTS = ("identical", "all-wrong")
 _TANGENT = 4e-15  # a minimum this close to the wanted share touches it (g = 2, rho = 0)
 
@@ -23,7 +22,7 @@ def critical_p(
     group_size: npt.ArrayLike,
     *,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     event: Event = "identical",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
@@ -32,8 +31,8 @@ def critical_p(
     ``identical`` asks for all rewards equal, ``all-wrong`` for none correct. group_size >= 1, rho
     in [0, 1] and frac in (0, 1) broadcast; at rho = 0 every model is the binomial, p* is a
     per-prompt quantity and all-wrong has ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over
-    prompts. ``model`` may be a class of one's own. Raises ValueError outside. arXiv 2606.18487 has
-    g = 8, rho = 0; the rest derived here.
+    prompts. ``model`` is a name of `MODELS` or a class of one's own. Raises ValueError outside.
+    arXiv 2606.18487 has g = 8, rho = 0; the rest derived here.
 
     >>> critical_p(8).round(6).item(), critical_p(2).item()
     (0.082996, 0.5)
@@ -47,7 +46,7 @@ def critical_p_upper(
     group_size: npt.ArrayLike,
     *,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """The largest mean at which at most ``frac`` of the groups have identical rewards, or nan.
@@ -64,7 +63,7 @@ def critical_p_upper(
 def _threshold(
     group_size: npt.ArrayLike,
     rho: npt.ArrayLike,
-    model: ModelName | type[Model],
+    model: str | type[Model],
     event: str,
     frac: npt.ArrayLike,
     *,
@@ -90,7 +89,7 @@ def _threshold(
     return _check.result(np.where(touches, best, np.where(least < 0, root, np.nan)))
 
 
-def _family(model: ModelName | type[Model]) -> type[Model]:
+def _family(model: str | type[Model]) -> type[Model]:
     """The class of a model named, or given."""
     if isinstance(model, type):
         return model
@@ -111,7 +110,7 @@ def _safest(
 def critical_rho(
     group_size: npt.ArrayLike,
     *,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """rho_c: from this correlation on, ``P(zero std) >= frac`` at every mean; no p* exists above.
@@ -148,7 +147,7 @@ def group_size_for(
     *,
     mean: npt.ArrayLike,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     largest: int = 1_000_000,
 ) -> FloatArray:
     """The smallest g with ``P(mixed) >= share``; nan when no g up to ``largest`` reaches it.

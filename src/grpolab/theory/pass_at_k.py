@@ -14,8 +14,7 @@ from scipy.special import gammaln
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import complement_log, hypergeometric_pmf
-from grpolab.theory.dependence import Exchangeable
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import Exchangeable, FloatArray
 
 _PRODUCT_TERMS = 4096  # above this the product gives way to log-gamma
 

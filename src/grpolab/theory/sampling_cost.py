@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory.dependence import Exchangeable
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import Exchangeable, FloatArray
 from grpolab.theory.zero_std import prob_mixed
 
 Criterion = Literal["mixed", "std", "variance"]
