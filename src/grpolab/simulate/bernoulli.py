@@ -71,15 +71,52 @@ def simulate_bernoulli(
     snapshot_every: int = 0,
     threads: int | None = None,
 ) -> Trajectory:
-    """Play GRPO for num_steps steps on chains that start at p0.
+    """Simulate GRPO for num_steps steps on chains that start at p0.
 
-    p0: a chance in (0, 1), an array [P] of them (num_chains chains each, prompt by prompt) or the
-    state of an earlier run, which is then continued: the two parts together equal one long run
-    bit for bit. ``first_chain`` numbers the chains from there on, so that one of them can be
-    played again alone. ``escape_p`` asks for the times at which chains first moved and reached it.
-    Memory grows with chains + steps, and with snapshots if ``snapshot_every`` > 0. The result
-    does not depend on ``threads``. Raises ValueError for bad input.
+    Memory grows with chains + steps, and with snapshots if ``snapshot_every`` > 0. The result does
+    not depend on ``threads``.
 
+    Parameters
+    ----------
+    p0 : float, array_like or ChainState
+        Success rate in (0, 1), an array [P] of them (num_chains chains each, prompt by prompt), or
+        the state of an earlier run, which is then continued: the two parts together equal one long
+        run bit for bit.
+    group_size : int
+        Rollouts per group, in 1..1024.
+    learning_rate : float
+        Step of the logit per unit gradient.
+    num_steps : int
+        Updates, >= 0.
+    seed : int
+        In [0, 2**64).
+    rule : TwoValued
+        Advantages of correct and wrong rollouts.
+    options : Options, optional
+        Optimiser, KL penalty, clipping, verifier noise, dynamic sampling.
+    num_chains : int
+        Chains per start.
+    first_chain : int
+        Number of the first chain, so that one of them can be simulated again alone.
+    escape_p : float, optional
+        Ask for the times at which chains first moved and first reached this p.
+    snapshot_every : int
+        Keep p of every chain each so many steps; 0: never.
+    threads : int, optional
+        Threads; all cores if left out.
+
+    Returns
+    -------
+    Trajectory
+        Means over chains per step, and the state after the last one.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> run = simulate_bernoulli(
     ...     0.083, group_size=8, learning_rate=0.1, num_steps=50, seed=0, num_chains=2000)
     >>> [round(float(p), 3) for p in run.mean_p[[0, -1]]]

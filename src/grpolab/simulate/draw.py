@@ -68,13 +68,40 @@ def draw_groups(
     within: Within | None = None,
     threads: int | None = None,
 ) -> GroupCounts:
-    """Play M groups of g rollouts; group i belongs to prompt ``i // groups_per_prompt``.
+    """Simulate M groups of g rollouts; group i belongs to prompt ``i // groups_per_prompt``.
 
-    model: a success chance p, an array of them (one per prompt; num_groups then follows) or a model
-    of `grpolab.theory.dependence`. group_size: a number in 1..1024 or an array [M]. ``within``
-    adds dependence given the prompt. One seed gives the same table for any number of threads.
-    Raises ValueError for anything else.
+    One seed gives the same table for any number of threads.
 
+    Parameters
+    ----------
+    model : float, array_like or model
+        A success rate p, an array of them (one per prompt; num_groups then follows) or a dependence
+        model of `grpolab.theory`.
+    group_size : array_like of int
+        Rollouts per group, a number in 1..1024 or an array [M].
+    num_groups : int, optional
+        Number of groups M; needed unless ``model`` is an array.
+    seed : int
+        In [0, 2**64).
+    groups_per_prompt : int
+        Groups that share one success rate, >= 1.
+    within : Within, optional
+        Dependence of the rewards of a group although the prompt is given.
+    threads : int, optional
+        Threads; all cores if left out.
+
+    Returns
+    -------
+    GroupCounts
+        One row per group.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range, or a model that cannot be simulated.
+
+    Examples
+    --------
     >>> draw_groups(0.5, group_size=8, num_groups=5, seed=0).num_correct.tolist()
     [2, 2, 2, 2, 4]
     """

@@ -28,12 +28,35 @@ def critical_p(
 ) -> FloatArray:
     """p*: the smallest mean m with ``P(event; m, rho, g) <= frac``, nan where there is none.
 
-    ``identical`` asks for all rewards equal, ``all-wrong`` for none correct. group_size >= 1, rho
-    in [0, 1] and frac in (0, 1) broadcast; at rho = 0 every model is the binomial, p* is a
-    per-prompt quantity and all-wrong has ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over
-    prompts. ``model`` is a name of `MODELS` or a class of one's own. Raises ValueError outside.
-    arXiv 2606.18487 has g = 8, rho = 0; the rest derived here.
+    At rho = 0 every model is the binomial, p* is a per-prompt quantity and all-wrong has
+    ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over prompts. arXiv 2606.18487 has g = 8,
+    rho = 0; the rest derived here.
 
+    Parameters
+    ----------
+    group_size : array_like of int
+        Rollouts per group, >= 1.
+    rho : array_like
+        Correlation of two rewards of a group, in [0, 1].
+    model : str or type
+        How rewards depend on each other: a name of `MODELS`, or a class of one's own.
+    event : {"identical", "all-wrong"}
+        Count groups whose rewards are all equal, or those without a correct rollout.
+    frac : array_like
+        Share of such groups at the threshold, in (0, 1).
+
+    Returns
+    -------
+    ndarray
+        p*, of the broadcast shape of group_size, rho and frac.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range, or an unknown name.
+
+    Examples
+    --------
     >>> critical_p(8).round(6).item(), critical_p(2).item()
     (0.082996, 0.5)
     >>> critical_p([4, 8], rho=0.5).round(4).tolist()

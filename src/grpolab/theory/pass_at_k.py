@@ -22,9 +22,27 @@ _PRODUCT_TERMS = 4096  # above this the product gives way to log-gamma
 def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
     """``1 - (1 - p)^k``: at least one of k independent samples is correct; accurate at small p.
 
-    p in [0, 1], k >= 1 broadcast; ValueError outside. The mean of this over prompts is pass@k.
-    Derived here.
+    The mean of this over prompts is pass@k. Derived here.
 
+    Parameters
+    ----------
+    p : array_like
+        Success rate of a prompt, in [0, 1].
+    k : array_like of int
+        Number of samples, >= 1; broadcasts against p.
+
+    Returns
+    -------
+    ndarray
+        Probability in [0, 1], of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        p outside [0, 1], or k not a whole number >= 1.
+
+    Examples
+    --------
     >>> expected_pass_at_k(1e-20, 64).item()
     6.4e-19
     """
@@ -35,11 +53,31 @@ def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
 def pass_at_k(
     num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: npt.ArrayLike
 ) -> FloatArray:
-    """``1 - C(n-c, k)/C(n, k)``: unbiased estimator of pass@k; nan where k > n.
+    """``1 - C(n-c, k)/C(n, k)``: unbiased estimator of the pass@k of a prompt.
 
-    num_samples n >= 1, num_correct c in 0..n and k >= 1 broadcast to one shape, the prompts [M] or
-    [M, number of k]. Raises ValueError outside. Source: arXiv 2107.03374, equation 1.
+    Source: arXiv 2107.03374, equation 1.
 
+    Parameters
+    ----------
+    num_samples : array_like of int
+        Samples n of each prompt, >= 1.
+    num_correct : array_like of int
+        Correct ones c among them, in 0..n.
+    k : array_like of int
+        >= 1. The three broadcast to one shape, the prompts [M] or [M, number of k].
+
+    Returns
+    -------
+    ndarray
+        One estimate per prompt (and k); nan where k > n. The mean over prompts estimates pass@k.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> pass_at_k(4, 2, [1, 2, 3, 5]).round(6).tolist()
     [0.5, 0.833333, 1.0, nan]
     """
@@ -78,9 +116,30 @@ def thin_zero_std(
 ) -> FloatArray:
     """``[C(c, g) + C(n-c, g)]/C(n, g)``: estimates the zero-std share at any g <= n without bias.
 
-    nan where g > n. With a table of existing rollouts this predicts the share of groups without a
-    signal for a group size that was never run. 1 at g = 1. Derived here.
+    With a table of existing rollouts this predicts the share of groups without a signal for a group
+    size that was never run. Derived here.
 
+    Parameters
+    ----------
+    num_samples : array_like of int
+        Samples n of each prompt, >= 1.
+    num_correct : array_like of int
+        Correct ones c among them, in 0..n.
+    group_size : array_like of int
+        Planned rollouts per group, >= 1. The three broadcast.
+
+    Returns
+    -------
+    ndarray
+        One estimate per prompt; nan where g > n, 1 at g = 1. The mean over prompts is the share.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> thin_zero_std(4, 2, 2).round(6).item()
     0.333333
     """

@@ -18,13 +18,35 @@ from grpolab.theory.zero_std import prob_mixed
 def expected_variance(
     p: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0, ddof: int = 0
 ) -> FloatArray:
-    """``E[sigma^2] = p q (1 - rho)(g - 1)/g`` (ddof 0) or ``p q (1 - rho)`` (ddof 1, nan at g = 1).
+    """``E[sigma^2] = p q (1 - rho)(g - 1)/g`` (ddof 0) or ``p q (1 - rho)`` (ddof 1).
 
     Holds for any joint law of the g rewards whose mean is p and whose average pairwise correlation
-    is rho; rho = 0 given the prompt, and the intra-class correlation when p is a mean over prompts.
-    rho in [-1/(g-1), 1]. The rho = 0 case is arXiv 2606.18487, proposition 1; the rest derived
-    here.
+    is rho. The rho = 0 case is arXiv 2606.18487, proposition 1; the rest derived here.
 
+    Parameters
+    ----------
+    p : array_like
+        Mean reward, in [0, 1]: of a prompt, or over prompts.
+    group_size : array_like of int
+        Rollouts per group, >= 1; broadcasts against p.
+    rho : array_like
+        0 given the prompt, the intra-class correlation when p is a mean over prompts; in [-1/(g-1),
+        1].
+    ddof : int
+        0 for the variance of the group (numpy's), 1 for torch's.
+
+    Returns
+    -------
+    ndarray
+        Mean of the reward variance of a group, of the broadcast shape; nan at g = 1 with ddof 1.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> expected_variance(0.5, 8).item(), expected_variance(0.5, 8, rho=0.2, ddof=1).item()
     (0.21875, 0.2)
     """
@@ -51,12 +73,34 @@ def pair_correlation(rho: npt.ArrayLike, group_size: FloatArray) -> FloatArray:
 
 
 def expected_std(p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
-    """``m_g(p) = E[sigma] = p q w_g(p)``: mean reward std of a group; sqrt(g/(g-1)) m_g for ddof 1.
+    """``m_g(p) = E[sigma] = p q w_g(p)``: mean reward std of a group.
+
+    With ddof 1 it is ``sqrt(g/(g-1)) m_g``.
 
     It is also the mean one-step change of logit p, per unit learning rate, of a one-parameter
-    policy under std-normalised advantages. Exact sum over K; nan at g = 1 with ddof 1.
-    p in [0, 1], group_size >= 1 broadcast; ValueError outside. Derived here.
+    policy under std-normalised advantages. Exact sum over K. Derived here.
 
+    Parameters
+    ----------
+    p : array_like
+        Success rate of a prompt, in [0, 1].
+    group_size : array_like of int
+        Rollouts per group, >= 1; broadcasts against p.
+    ddof : int
+        0 for the standard deviation of the group (numpy's), 1 for torch's.
+
+    Returns
+    -------
+    ndarray
+        Mean standard deviation, of the broadcast shape; nan at g = 1 with ddof 1.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> expected_std(0.5, 2).item(), expected_std(0.5, 3).round(6).item()
     (0.25, 0.353553)
     """

@@ -40,9 +40,28 @@ def prob_all_right(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
 def prob_zero_std(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``d_g(p) = p^g + (1 - p)^g``: all rewards of the group are equal.
 
-    Convex in p for g >= 2, so its mean over prompts is at least its value at the mean of p
-    (Jensen; arXiv 2605.07689). p in [0, 1] and group_size >= 1 broadcast; ValueError outside.
+    Convex in p for g >= 2, so its mean over prompts is at least its value at the mean of p (Jensen;
+    arXiv 2605.07689).
 
+    Parameters
+    ----------
+    p : array_like
+        Success rate of a prompt, in [0, 1].
+    group_size : array_like of int
+        Rollouts per group, >= 1; broadcasts against p.
+
+    Returns
+    -------
+    ndarray
+        Probability in [0, 1], of the broadcast shape; 1 at g = 1.
+
+    Raises
+    ------
+    ValueError
+        p outside [0, 1], or group_size not a whole number >= 1.
+
+    Examples
+    --------
     >>> prob_zero_std(0.5, 2).item()
     0.5
     """

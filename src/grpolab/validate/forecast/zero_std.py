@@ -155,11 +155,36 @@ def predict_zero_std(
 ) -> ZeroStdPrediction:
     """Expected share of zero-std groups of ``group_size`` rollouts, one group per prompt.
 
-    ``method``: "thinning" ``mean [C(c,g) + C(n-c,g)] / C(n,g)`` (every prompt needs n >= g);
-    "beta-binomial"; "mixture" (NPMLE; at most 200 resamples); "auto" thins where it can and fits a
-    beta-binomial where it cannot. The interval resamples prompts; of one prompt it is [0, 1].
-    Raises ValueError for tables marked ``filtered``.
+    Parameters
+    ----------
+    counts : GroupCounts
+        Successes per group.
+    group_size : int
+        Planned rollouts per group.
+    rng : Generator or int
+        Generator, or seed, of the bootstrap.
+    method : {"auto", "thinning", "beta-binomial", "mixture"}
+        "thinning" is ``mean [C(c,g) + C(n-c,g)] / C(n,g)`` (every prompt needs n >= g); "mixture"
+        is the NPMLE (at most 200 resamples); "auto" thins where it can and fits a beta-binomial
+        where it cannot.
+    level : float
+        Confidence level of the interval, in (0, 1).
+    num_resamples : int
+        Resamples of prompts.
 
+    Returns
+    -------
+    ZeroStdPrediction
+        Shares of zero-std, all-wrong and all-right groups with an interval; of one prompt it is [0,
+        1].
+
+    Raises
+    ------
+    ValueError
+        A filtered table, an unknown method, or too few samples for it.
+
+    Examples
+    --------
     >>> prediction = predict_zero_std(GroupCounts([0, 2, 4], 4), 2, rng=0)
     >>> round(prediction.zero_std, 6), prediction.iid_mean_p
     (0.777778, 0.5)
