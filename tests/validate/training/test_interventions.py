@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from grpolab.theory import TRL
+from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws
 from grpolab.validate.rollouts.hf import HFEngine

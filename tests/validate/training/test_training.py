@@ -6,7 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from grpolab.theory import DR_GRPO, GRPO, RLOO, SIGN, TRL, expected_std
+from grpolab.theory import DR_GRPO, GRPO, RLOO, SIGN, expected_std
+from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.study.base import BaseConfig, cross_entropy, train_base

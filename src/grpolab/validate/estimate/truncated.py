@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.estimate import betabin, cells
 from grpolab.validate.estimate.cells import Cells
@@ -62,7 +63,9 @@ def fit_truncated(
             f" {int(data.num_samples.max())} do not tell mean and correlation apart"
         )
     theta, value = _maximise(data, _starts())
-    boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+    boot = cells.resample(
+        data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
+    )
     kept = [_frac_kept(data, _maximise(data._replace(weight=w), [theta])[0]) for w in boot.weight]
     low, high = cells.percentile_interval(
         np.array(kept), level=level, num_clusters=data.num_clusters

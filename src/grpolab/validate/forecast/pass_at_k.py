@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grpolab import streams
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate import betabin, cells, mixture
@@ -59,7 +60,9 @@ def extrapolate_pass_at_k(
     beta = estimate.fit_beta_binomial(counts)
     inflated = mixture.fit_inflated_beta(counts, one=False)
     data = cells.tabulate(counts)
-    boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+    boot = cells.resample(
+        data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
+    )
     fits = betabin.maximise(betabin.tails(boot))
     by_beta = 1.0 - BetaBinomial(mean=fits.mean, rho=fits.rho).prob_all_wrong(k)
     by_mixture = np.array(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from grpolab import streams
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
@@ -154,11 +155,36 @@ def predict_zero_std(
 ) -> ZeroStdPrediction:
     """Expected share of zero-std groups of ``group_size`` rollouts, one group per prompt.
 
-    ``method``: "thinning" ``mean [C(c,g) + C(n-c,g)] / C(n,g)`` (every prompt needs n >= g);
-    "beta-binomial"; "mixture" (NPMLE; at most 200 resamples); "auto" thins where it can and fits a
-    beta-binomial where it cannot. The interval resamples prompts; of one prompt it is [0, 1].
-    Raises ValueError for tables marked ``filtered``.
+    Parameters
+    ----------
+    counts : GroupCounts
+        Successes per group.
+    group_size : int
+        Planned rollouts per group.
+    rng : Generator or int
+        Generator, or seed, of the bootstrap.
+    method : {"auto", "thinning", "beta-binomial", "mixture"}
+        "thinning" is ``mean [C(c,g) + C(n-c,g)] / C(n,g)`` (every prompt needs n >= g); "mixture"
+        is the NPMLE (at most 200 resamples); "auto" thins where it can and fits a beta-binomial
+        where it cannot.
+    level : float
+        Confidence level of the interval, in (0, 1).
+    num_resamples : int
+        Resamples of prompts.
 
+    Returns
+    -------
+    ZeroStdPrediction
+        Shares of zero-std, all-wrong and all-right groups with an interval; of one prompt it is [0,
+        1].
+
+    Raises
+    ------
+    ValueError
+        A filtered table, an unknown method, or too few samples for it.
+
+    Examples
+    --------
     >>> prediction = predict_zero_std(GroupCounts([0, 2, 4], 4), 2, rng=0)
     >>> round(prediction.zero_std, 6), prediction.iid_mean_p
     (0.777778, 0.5)
@@ -175,7 +201,7 @@ def predict_zero_std(
     predictor = _PREDICTORS[method]
     wrong, right = (float(v) for v in predictor(data, group_size))
     repeats = min(num_resamples, _MIXTURE_RESAMPLES) if method == "mixture" else num_resamples
-    boot = cells.resample(data, num_resamples=repeats, rng=np.random.default_rng(rng))
+    boot = cells.resample(data, num_resamples=repeats, rng=streams.generator(rng, "bootstrap"))
     draw_wrong, draw_right = predictor(boot, group_size)
     value = 1.0 if group_size == 1 else wrong + right
     low, high = cells.share_interval(
@@ -218,7 +244,9 @@ def pass_at_k(
         )
     values = unbiased_pass_at_k(n, y, k)
     value = float(cells.cell_mean(data, values))
-    boot = cells.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+    boot = cells.resample(
+        data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
+    )
     draws = cells.cell_mean(boot, values)
     low, high = cells.share_interval(
         draws, value=value, level=level, num_clusters=data.num_clusters

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from grpolab.seeds import derive_seed
+from grpolab.streams import stream_seed
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.rollouts.table import SamplingLaw
 
@@ -111,13 +111,13 @@ def prompt_seeds(seed: int, places: npt.ArrayLike, *, num_samples: int) -> IntAr
     if num_samples < 1:
         raise ValueError(f"num_samples must be >= 1, got {num_samples}")
     # below 2^62: base plus the range of any run stays a signed 64-bit number
-    base = derive_seed(seed, "requests", bits=62)
+    base = stream_seed(seed, "requests", bits=62)
     return base + num_samples * np.asarray(places, dtype=np.int64)
 
 
 def hashed_seed(seed: int, first: int) -> int:
     """One seed of 63 bits for the batch that starts at prompt ``first``."""
-    return derive_seed(seed, "draws", first)
+    return stream_seed(seed, "draws", first)
 
 
 def end_tokens(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:

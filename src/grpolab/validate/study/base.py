@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from grpolab.seeds import derive_seed
+from grpolab.streams import generator
 from grpolab.validate.study.tasks.problems import StudyTask
 from grpolab.validate.training.loss import Pair, completion_logprobs, encode
 
@@ -44,7 +42,7 @@ def train_base(
     """Train a fresh model in place."""
     import torch
 
-    rng = np.random.default_rng(derive_seed(seed, "corpus"))
+    rng = generator(seed, "corpus")
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / config.steps, 1.0)))

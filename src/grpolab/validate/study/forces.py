@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from grpolab.seeds import derive_seed
 from grpolab.simulate import derive_critical_p
+from grpolab.streams import stream_seed
 from grpolab.theory import critical_p
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.inputs import ask, load, open_task, rl_prompts
@@ -102,11 +102,11 @@ def _play(
         return found
 
     seed = job_seed(job)
-    before = rates(derive_seed(seed, "before"))
+    before = rates(stream_seed(seed, "before"))
     run = train_grpo(
         model, tokenizer, task=task, prompts=trained, config=grpo, seed=seed, reference=reference
     )
-    after = rates(derive_seed(seed, "after"))
+    after = rates(stream_seed(seed, "after"))
     moved = {
         name: {
             "before": float(before[name].mean()),
@@ -149,7 +149,7 @@ def threshold_table(
             rho=rho,
             event=event,
             num_groups=config.simulated_groups,
-            seed=derive_seed(0, "thresholds", i),
+            seed=stream_seed(0, "thresholds", i),
             level=LEVEL,
         )
         rows.append(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.seeds import derive_seed
+from grpolab.streams import generator
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.plan import RolloutPlan
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
@@ -37,7 +37,7 @@ def open_task(name: str, *, seed: int) -> Iterator[StudyTask]:
 def demonstrations(task: StudyTask, data: str, *, seed: int) -> list[tuple[str, str]]:
     """The SFT pairs of a kind of data."""
     kind = DATA[data]
-    rng = np.random.default_rng(derive_seed(seed, "demonstrations"))
+    rng = generator(seed, "demonstrations")
     prompts = list(_split(task, kind.split))
     size = kind.size or len(prompts)
     if kind.size:  # smaller sets are beginnings of larger ones
@@ -45,7 +45,7 @@ def demonstrations(task: StudyTask, data: str, *, seed: int) -> list[tuple[str, 
         order = np.concatenate([rng.permutation(len(prompts)) for _ in range(rounds)])
         prompts = [prompts[i] for i in order.tolist()]
         if kind.shortest:
-            lengths = np.random.default_rng(derive_seed(seed, "lengths"))
+            lengths = generator(seed, "lengths")
             shown = task.demonstrations(prompts, style="short", rng=lengths)
             words = [answer.count(" ") for answer in shown]
             prompts = [prompts[i] for i in np.argsort(words, kind="stable").tolist()]
@@ -71,7 +71,7 @@ def held_out_pairs(
     config: StudyConfig, task: StudyTask, *, seed: int
 ) -> dict[str, list[tuple[str, str]]]:
     """Held-out prompts with their canonical answers, by prompt class."""
-    rng = np.random.default_rng(derive_seed(seed, "held-out answers"))
+    rng = generator(seed, "held-out answers")
     out = {}
     for label in task.classes:
         prompts = [p for p in eval_prompts(config, task) if p.label == label]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from grpolab.seeds import derive_seed
+from grpolab.streams import stream_seed
 from grpolab.validate.study.arms import SFT_VARIANTS, Arm
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
@@ -125,7 +125,7 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
 
 def job_seed(job: Job) -> int:
     """A seed of its own for each job, of the study's seed and the job's key."""
-    return derive_seed(job.seed, job.key)
+    return stream_seed(job.seed, job.key)
 
 
 def eval_prompts(config: StudyConfig, task: StudyTask, *, classes: int = 2) -> list[Prompt]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.seeds import derive_seed
+from grpolab.streams import generator, stream_seed
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
@@ -45,7 +45,7 @@ def select_prompts(
         keep = prompt_rates(job, prompts, root=root, depth=arm.other)[1] > 0
     else:
         goal = float(prompt_rates(job, prompts, root=root, depth=arm.other)[1].mean())
-        keep = with_mean(rate, goal, rng=np.random.default_rng(derive_seed(job.seed, "equal p")))
+        keep = with_mean(rate, goal, rng=generator(job.seed, "equal p"))
     chosen = [p for p, k in zip(known, keep.tolist(), strict=True) if k]
     least = config.grpo_of(arm).prompts_per_step
     return chosen if len(chosen) >= least else known[:least]
@@ -89,7 +89,7 @@ def matched_temperature(
         middle = (low + high) / 2
         drawn = ask(
             model, tokenizer, task=task, prompts=prompts, num_samples=8,
-            temperature=float(np.exp(middle)), seed=derive_seed(job_seed(job), "temperature"),
+            temperature=float(np.exp(middle)), seed=stream_seed(job_seed(job), "temperature"),
         )  # fmt: skip
         low, high = (middle, high) if drawn.token_entropy < goal else (low, middle)
     return float(np.exp((low + high) / 2))

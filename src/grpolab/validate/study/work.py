@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.seeds import derive_seed
 from grpolab.store import write_counts, write_json
+from grpolab.streams import stream_seed
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.arms import Arm
@@ -69,7 +69,7 @@ def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progre
 
     task = make_task(job.task, seed=job.seed)
     seed = job_seed(job)
-    model, tokenizer = build_model(task.vocabulary, config.model, seed=derive_seed(seed, "weights"))
+    model, tokenizer = build_model(task.vocabulary, config.model, seed=stream_seed(seed, "weights"))
     model = model.to(config.device)
     train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
     save_model(model, tokenizer, out / "model")
@@ -82,7 +82,7 @@ def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Prog
     model, tokenizer = load(config, root / base_key(job.task, job.seed) / "model")
     shown = demonstrations(task, job.data, seed=job.seed)
     # every variant sees the same demonstrations in the same order
-    order = derive_seed(job.seed, ladder_key(job.task, job.data, job.seed))
+    order = stream_seed(job.seed, ladder_key(job.task, job.data, job.seed))
     run = RunDir(out)
     sft = config.sft_of(job.sft)
     train_ladder(
@@ -117,14 +117,14 @@ def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progres
         for i, (name, prompts, n, temperature) in enumerate(parts):
             tables[name] = ask(
                 model, tokenizer, task=task, prompts=prompts, num_samples=n,
-                temperature=temperature, seed=derive_seed(seed, name),
+                temperature=temperature, seed=stream_seed(seed, name),
                 group_size=min(config.grpo.group_size, n),
             )  # fmt: skip
             write_rollouts(out, name, tables[name])
             progress((i + 1) / len(parts))
         tested = independence_row(
             tables["eval"].counts(), group_size=config.grpo.group_size,
-            rng=derive_seed(seed, "independence"),
+            rng=stream_seed(seed, "independence"),
             label=f"{job.task} {job.data}, seed {job.seed}, depth {job.depth}",
         )  # fmt: skip
         judged = {"level": level} if (level := task.report().level) else {}
@@ -158,7 +158,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
         def sampled(purpose: str, asked: Sequence[Prompt], n: int, group_size: int) -> Rollouts:
             return ask(
                 model, tokenizer, task=task, prompts=asked, num_samples=n, group_size=group_size,
-                temperature=grpo.temperature, seed=derive_seed(seed, purpose),
+                temperature=grpo.temperature, seed=stream_seed(seed, purpose),
             )  # fmt: skip
 
         def evaluate(step: int) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
 
         run = train_grpo(
             model, tokenizer, task=task, prompts=prompts, config=grpo,
-            seed=derive_seed(seed, "training"),
+            seed=stream_seed(seed, "training"),
             reference=_reference(config, job, arm, root, start), evaluate=evaluate,
             progress=lambda share: progress(0.9 * share),
         )  # fmt: skip

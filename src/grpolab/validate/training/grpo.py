@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from grpolab.seeds import derive_seed
+from grpolab.streams import generator, stream_seed
 from grpolab.theory.advantage import AdvantageRule
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.rollouts.collect import describe, rollouts
@@ -195,7 +195,7 @@ def train_grpo(
 
 def pick_prompts(num_prompts: int, config: GRPOConfig, *, seed: int, batch: int) -> IntArray:
     """Places of the prompts of batch number ``batch``, [prompts_per_step], without repeats."""
-    order = np.random.default_rng(derive_seed(seed, "prompts", batch))
+    order = generator(seed, "prompts", batch)
     return np.asarray(order.choice(num_prompts, config.prompts_per_step, replace=False))
 
 
@@ -279,7 +279,7 @@ def draw_groups(
     g = config.group_size
     ids = encode(engine.tokenizer, prompts)
     draws = engine.draw(
-        ids, num_samples=g, law=config.law(task), seed=derive_seed(seed, "rollouts"), first=first
+        ids, num_samples=g, law=config.law(task), seed=stream_seed(seed, "rollouts"), first=first
     )
     text = texts(engine.tokenizer, draws.tokens)
     verdicts = judge(task, prompts, text)

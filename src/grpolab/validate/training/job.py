@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grpolab.errors import UserError, require
-from grpolab.seeds import derive_seed
+from grpolab.streams import stream_seed
 from grpolab.theory.pass_at_k import pass_at_k
 from grpolab.validate.models.load import check_checkpoint, load_model
 from grpolab.validate.rollouts.collect import collect
@@ -219,7 +219,7 @@ def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dic
     engine = HFEngine.of(model, tokenizer)
     plan = RolloutPlan(
         job.config.law(job.task), num_samples=n, group_size=n,
-        seed=derive_seed(job.seed, "evaluation"), chat=job.chat,
+        seed=stream_seed(job.seed, "evaluation"), chat=job.chat,
     )  # fmt: skip
     ks = [k for k in (1, 4, 16, 64) if k <= n]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from grpolab.errors import UserError, require
-from grpolab.seeds import derive_seed
 from grpolab.store import read_json, write_json
+from grpolab.streams import stream_seed
 from grpolab.validate.models.load import load_model, quiet_transformers
 from grpolab.validate.training.ending import (
     check_finite,
@@ -243,7 +243,7 @@ def _trainer(
         gradient_accumulation_steps=times, learning_rate=config.lr, warmup_steps=config.warmup,
         lr_scheduler_type="constant_with_warmup", optim="adamw_torch",
         weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm, max_length=None,
-        seed=derive_seed(seed, "sft", bits=32),
+        seed=stream_seed(seed, "sft", bits=32),
         logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
         save_strategy="no", save_total_limit=1, bf16=dtype == "bfloat16", use_cpu=device == "cpu",
         gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grpolab.seeds import derive_seed
+from grpolab.streams import stream_seed
 from grpolab.validate.monitor.state import StepMetrics, StepView, tally
 from grpolab.validate.study.base import BaseConfig, train_base
 from grpolab.validate.study.config import LADDER
@@ -119,12 +119,12 @@ def build_starts(root: Path, *, seed: int, depths: Sequence[int]) -> None:
     if all((folder / f"depth-{depth}").is_dir() for depth in depths):
         return
     task = make_task(TASK, seed=seed)
-    model, tokenizer = build_model(task.vocabulary, TinyConfig(), seed=derive_seed(seed, "weights"))
+    model, tokenizer = build_model(task.vocabulary, TinyConfig(), seed=stream_seed(seed, "weights"))
     train_base(model, tokenizer, task=task, config=BaseConfig(steps=1000), seed=seed)
     train_ladder(
         model, tokenizer, run=RunDir(folder),
         train=examples(demonstrations(task, "narrow", seed=seed), tokenizer), held_out=(),
-        config=replace(LADDER, depths=tuple(depths)), seed=derive_seed(seed, "ladder"),
+        config=replace(LADDER, depths=tuple(depths)), seed=stream_seed(seed, "ladder"),
     )  # fmt: skip
 
 
@@ -136,15 +136,15 @@ def run_trial(root: Path, scenario: Scenario, *, seed: int, steps: int) -> Trial
     task = make_task(TASK, seed=seed)
     model, tokenizer = load_model(root / f"seed{seed}/depth-{scenario.depth}")
     draw = _sampler(model, tokenizer, task)
-    train = _sift(task.prompts("rl"), scenario.prompts, draw, derive_seed(seed, "sift"))
-    asked = _sift(task.prompts("eval"), scenario.prompts, draw, derive_seed(seed, "sift held out"))[
+    train = _sift(task.prompts("rl"), scenario.prompts, draw, stream_seed(seed, "sift"))
+    asked = _sift(task.prompts("eval"), scenario.prompts, draw, stream_seed(seed, "sift held out"))[
         :_ASKED
     ]
     config = GRPOConfig(
         steps=steps, prompts_per_step=PROMPTS_PER_STEP, group_size=GROUP_SIZE, lr=scenario.lr,
         warmup=scenario.warmup, entropy_coef=scenario.entropy_coef,
     )  # fmt: skip
-    before = draw(asked, _SAMPLES, derive_seed(seed, "before"))
+    before = draw(asked, _SAMPLES, stream_seed(seed, "before"))
     graded = GradedTask(task, scenario)
 
     def tick(share: float) -> None:
@@ -152,9 +152,9 @@ def run_trial(root: Path, scenario: Scenario, *, seed: int, steps: int) -> Trial
 
     run = train_grpo(
         model, tokenizer, task=graded, prompts=train, config=config,
-        seed=derive_seed(seed, "training"), progress=tick,
+        seed=stream_seed(seed, "training"), progress=tick,
     )  # fmt: skip
-    change = draw(asked, _SAMPLES, derive_seed(seed, "after")) - before
+    change = draw(asked, _SAMPLES, stream_seed(seed, "after")) - before
     error = float(change.std(ddof=1)) / len(change) ** 0.5
     gain = float(change.mean())
     return TrialRun(scenario, seed, views_of(run), float(before.mean()), gain, gain - _Z * error)

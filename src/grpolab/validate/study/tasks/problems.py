@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.errors import UserError
-from grpolab.seeds import derive_seed
+from grpolab.streams import generator
 from grpolab.validate.tasks.base import Prompt, Task
 
 Style = Literal["canonical", "random", "short", "long"]
@@ -100,7 +100,7 @@ class ProblemTask(StudyTask):
         self._targets = np.unique([p.target for p in problems])
         answers = chain.from_iterable(p.solutions for p in problems)
         self.max_new_tokens = 1 + max(map(_words, answers))
-        order = np.random.default_rng(derive_seed(seed, "splits"))
+        order = generator(seed, "splits")
         self._splits = self._draw_splits(sizes or SplitSizes(), order)
         self._held_out = frozenset(prompt.text for prompt in self._splits["eval"])
 
