@@ -23,7 +23,8 @@ def stream_seed(seed: int, *purpose: object, bits: int = 63) -> int:
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
         raise ValueError(f"seed must be an integer in [0, 2**64), got {seed!r}")
-    words = [str(int(seed)), *(f"{type(word).__name__}:{word}" for word in purpose)]
+    plain = [word.item() if isinstance(word, np.generic) else word for word in purpose]
+    words = [str(int(seed)), *(f"{type(word).__name__}:{word}" for word in plain)]
     digest = hashlib.blake2b("\0".join(words).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> (64 - bits)
 

@@ -103,7 +103,7 @@ def draw_groups(
     Examples
     --------
     >>> draw_groups(0.5, group_size=8, num_groups=5, seed=0).num_correct.tolist()
-    [2, 2, 2, 2, 4]
+    [2, 5, 5, 4, 2]
     """
     rows = _num_groups(model, num_groups, groups_per_prompt)
     law = _law(model, within)
@@ -136,8 +136,8 @@ def tally_groups(
 
     Nothing but the tally is kept, so that 1e9 groups need no more memory than 1e5.
 
-    >>> tally_groups(0.5, group_size=2, num_groups=1000, seed=0).tolist()
-    [209, 522, 269]
+    >>> tally_groups(0.5, group_size=2, num_groups=1000, seed=1).tolist()
+    [254, 513, 233]
     """
     rows = _num_groups(model, num_groups, groups_per_prompt)
     size = int(_sizes(group_size, 1)[0])

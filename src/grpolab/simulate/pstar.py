@@ -135,7 +135,7 @@ def derive_critical_p(
 
     >>> found = derive_critical_p(8, num_groups=20_000, seed=1)
     >>> found.low < 0.083 < found.high, round(found.estimate, 3)
-    (True, 0.084)
+    (True, 0.083)
     """
     check_numbers(num_groups, level)
     if model not in MODELS:
