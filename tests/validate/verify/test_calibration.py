@@ -48,14 +48,24 @@ def test_repeats_stay_in_bounds():
 
 def test_every_entry_has_a_control_and_power_stands():
     names = [e.name for e in CALIBRATION.entries()]
-    assert names == ["coverage", "test-size", "test-power", "bias", "filter", "extrapolation"]
+    assert names == [
+        "coverage",
+        "test-size",
+        "test-power",
+        "bias",
+        "filter",
+        "beta-binomial",
+        "extrapolation",
+    ]
     (outcome,) = CALIBRATION.run(["test-power"], size=QUICK, level=1e-3)
     assert outcome.passed
     assert outcome.controls
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["coverage", "test-size", "bias", "filter", "extrapolation"])
+@pytest.mark.parametrize(
+    "name", ["coverage", "test-size", "bias", "filter", "beta-binomial", "extrapolation"]
+)
 def test_calibration_stands(name):
     (outcome,) = CALIBRATION.run([name], size=QUICK, level=1e-3)
     assert outcome.failed == []

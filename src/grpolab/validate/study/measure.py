@@ -28,7 +28,8 @@ WINDOWS = ((0, 10), (10, 50), (50, 100))
 def predict(counts: GroupCounts, group_size: int) -> dict[str, Any]:
     """Forecasts for groups of ``group_size`` from counts of other samples of the same prompts.
 
-    (a) the formulas at the mean p, (b) a beta-binomial with the measured ICC, (c) thinning.
+    (a) the formulas at the mean p, (b) the beta-binomial of maximum likelihood, whose correlation
+    is ``icc``, (c) thinning; each by `law.fit_law`.
     """
     names: tuple[Method, ...] = ("mean-p", "beta-binomial", "thinning")
     laws = {name: fit_law(counts, name) for name in names}

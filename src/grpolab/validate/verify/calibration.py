@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import expected_pass_at_k
 from grpolab.theory.zero_std import prob_zero_std
@@ -21,6 +22,7 @@ from grpolab.validate.estimate.heterogeneity import heterogeneity
 from grpolab.validate.estimate.icc import icc, icc_interval
 from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.estimate.truncated import fit_truncated
+from grpolab.validate.forecast.law import fit_law, model_law
 from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k, extrapolate_pass_at_k
 from grpolab.validate.forecast.zero_std import predict_zero_std
 from grpolab.validate.verify.registry import Check, Evidence, Registry, Size
@@ -99,6 +101,13 @@ def bias_below(name: str, values: FloatArray, *, truth: float, bound: float) -> 
     return Check(
         name, float(values.mean()), truth, error, z, float(stats.norm.sf(z)), "calibration"
     )
+
+
+def not_above(name: str, differences: FloatArray) -> Check:
+    """One-sided z-test of "the mean of paired differences is at most 0"."""
+    mean, error = float(differences.mean()), bootstrap.mean_stderr(differences)
+    z = mean / error if error > 0 else math.copysign(math.inf, mean)
+    return Check(name, mean, 0.0, error, z, float(stats.norm.sf(z)), "calibration")
 
 
 def _covers(low: float, high: float, truth: float) -> bool:
@@ -290,6 +299,50 @@ def _filter(size: Size) -> Evidence:
         cell = f"{law.name}, g={g}"
         evidence.checks.append(at_least(cell, successes=hits, trials=trials, floor=0.8))
         evidence.controls.append(bias_below(cell, np.array(naive), truth=truth, bound=0.05))
+    return evidence
+
+
+def zero_std_errors(
+    law: Law, *, prompts: int, samples: int, group_size: int, trials: int, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Absolute errors [trials] of two beta-binomial forecasts of the zero-std share.
+
+    "likelihood" is the fit that `law.fit_law` ships, "moments" takes the mean and the ANOVA ICC.
+
+    >>> found = zero_std_errors(
+    ...     _LAWS[0], prompts=30, samples=8, group_size=16, trials=3, rng=np.random.default_rng(0)
+    ... )
+    >>> {name: len(errors) for name, errors in found.items()}
+    {'likelihood': 3, 'moments': 3}
+    """
+    truth = float(prob_zero_std(law.rates, group_size).mean())
+    errors: dict[str, list[float]] = {"likelihood": [], "moments": []}
+    for _ in range(trials):
+        counts = law.draw(rng, prompts=prompts, samples=samples)
+        rho = float(np.clip(icc(counts), 0.0, 1.0))
+        moments = model_law(BetaBinomial(mean=counts.mean_reward, rho=rho))
+        for name, one in (("likelihood", fit_law(counts, "beta-binomial")), ("moments", moments)):
+            errors[name].append(abs(float(one.zero_std(group_size)) - truth))
+    return {name: np.array(values) for name, values in errors.items()}
+
+
+@CALIBRATION.register(
+    "beta-binomial",
+    claim="beyond n samples the beta-binomial by likelihood errs no more than that by moments",
+    wrong="the moments (mean and ANOVA ICC) err no more than the likelihood",
+)
+def _beta_binomial(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for law in _LAWS:
+        for prompts, samples, g in ((128, 4, 8), (128, 8, 16), (128, 16, 32)):
+            rng = np.random.default_rng(size.cell_seed("beta-binomial", law.name, samples))
+            found = zero_std_errors(
+                law, prompts=prompts, samples=samples, group_size=g, trials=repeats(size), rng=rng
+            )
+            cell = f"{law.name}, n={samples}, g={g}"
+            more = found["likelihood"] - found["moments"]
+            evidence.checks.append(not_above(cell, more))
+            evidence.controls.append(not_above(cell, -more))
     return evidence
 
 
