@@ -170,8 +170,9 @@ def profile(stats: Tails, rho: float) -> float:
     def negative(u: float) -> float:
         return -float(kernel(stats, np.array([special.expit(u)]), np.array([rho]))[0])
 
-    centre = float(special.logit(mean))
-    found = optimize.minimize_scalar(negative, bracket=(centre - 0.5, centre + 0.5))
+    found = optimize.minimize_scalar(
+        negative, method="bounded", bounds=(-_LOGIT_BOUND, _LOGIT_BOUND), options={"xatol": 1e-8}
+    )
     return -float(found.fun)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from grpolab.theory.bounds import critical_p_band, zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.estimate.bootstrap import half_width
 from grpolab.validate.estimate.icc import icc_interval
 from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.forecast.law import fit_law
@@ -162,7 +163,7 @@ def independence_verdict(rows: Sequence[IndependenceRow]) -> IndependenceVerdict
         found = (
             f"Given the prompt, nothing speaks against independence: {len(tested)} permutation"
             f" tests, smallest p {least:.3f}, {min(adjusted):.2f} after Holm's"
-            f" correction; correlation over all {mean:+.4f} +- {1.96 * error:.4f}."
+            f" correction; correlation over all {mean:+.4f} +- {half_width(error):.4f}."
         )
     return IndependenceVerdict(
         len(tested), len(rejected), least, min(adjusted), mean, error, f"{found} {spread}"
