@@ -16,7 +16,7 @@ from grpolab.cli import app
 
 SRC = Path(__file__).parents[1] / "src"
 LEVELS = {
-    "errors": 0, "progress": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4,
+    "errors": 0, "progress": 0, "streams": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4,
     "validate": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
 VALIDATE_MODULES = ("words.py",)

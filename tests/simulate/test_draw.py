@@ -14,6 +14,17 @@ from scipy import stats
 from grpolab import theory
 from grpolab.simulate import Within, draw_groups, tally_groups
 from grpolab.simulate import draw as draw_module
+from grpolab.theory.dependence import Atoms, FiniteMixture, stack_atoms
+
+
+class EasyOrHard(FiniteMixture):
+    """A family of one's own: its atoms are all that simulation needs."""
+
+    def atoms(self) -> Atoms:
+        gap = np.sqrt(self.rho * self.mean * (1 - self.mean))
+        low, high = self.mean - gap, self.mean + gap
+        return stack_atoms((0 * gap + 0.5, low, 1 - low), (0 * gap + 0.5, high, 1 - high))
+
 
 MODELS: list[Any] = [
     theory.BetaBinomial(mean=0.151, rho=0.2),
@@ -29,6 +40,7 @@ MODELS: list[Any] = [
     theory.WithoutReplacement(pool=12, num_correct=5),
     theory.Antithetic(mean=0.2),
     theory.Antithetic(mean=0.7),
+    EasyOrHard(mean=0.4, rho=0.3),
 ]
 
 

@@ -35,7 +35,12 @@ def test_escape_in_pieces_is_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rule_that_can_fall_has_no_exact_time() -> None:
     with pytest.raises(ValueError, match="sum to zero"):
         simulate_escape(
-            0.1, rule=theory.NEMO_RL, group_size=4, learning_rate=0.1, num_chains=10, seed=0
+            0.1,
+            rule=theory.PRESETS["nemo-rl"],
+            group_size=4,
+            learning_rate=0.1,
+            num_chains=10,
+            seed=0,
         )
 
 

@@ -51,7 +51,8 @@ def test_full_interference_costs_pass_at_k() -> None:
     """Prompts that share all weights but not the right responses undo each other's progress."""
     config = replace(SMALL, interference=1.0, num_steps=20, depths=(0, 100))
     shared = run_ladder(config, seed=2)
-    assert np.all(shared.outcome_at_k[0] < shared.pass_at_k[0] - 0.05)
+    assert np.all(shared.outcome_at_k[0] < shared.pass_at_k[0])
+    assert shared.outcome_at_k[0].mean() < shared.pass_at_k[0].mean() - 0.1
 
 
 def test_kl_to_the_base_frees_a_collapsed_checkpoint_and_to_the_start_does_not() -> None:

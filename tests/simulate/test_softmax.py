@@ -18,6 +18,7 @@ from grpolab.simulate import (
 )
 from grpolab.simulate import _kernels_softmax as kernels
 from grpolab.simulate import softmax as module
+from grpolab.simulate._philox import stream_key
 from grpolab.simulate.softmax import softmax
 
 KW: dict[str, Any] = {"group_size": 8, "learning_rate": 0.3, "num_steps": 6, "seed": 5}
@@ -44,11 +45,11 @@ def groups(state: Any, step: int, seed: int, size: int) -> np.ndarray:
     """The responses that the kernel draws at a step, [chains, g], first attempt."""
     log_pi = np.log(state.probs).reshape(-1, state.base.shape[2])
     out = np.empty((len(log_pi), size), np.int64)
+    key = stream_key(seed, "softmax models")
     for chain, row in enumerate(log_pi):
         kernels.draw_responses(
-            row, np.uint64(0), np.uint64(step), np.uint64(chain), np.uint64(seed), np.uint64(0),
-            out[chain],
-        )  # fmt: skip
+            row, np.uint64(0), np.uint64(step), np.uint64(chain), *key, out[chain]
+        )
     return out
 
 
@@ -147,10 +148,10 @@ class TestReproducible:
         weights = state.weights.copy()
         advantage = theory.GRPO.advantages(np.arange(9), 8)
         stats = np.zeros((2, kernels.COLUMNS), np.int64)
-        zero = np.uint64(0)
+        zero, key = np.uint64(0), stream_key(5, "softmax models")
         twin(
             weights, state.velocity.copy(), state.square.copy(), state.base, state.features,
-            state.reference, state.correct, zero, np.uint64(5), zero, zero,
+            state.reference, state.correct, zero, *key, zero,
             advantage.correct, advantage.wrong, Options().plan(8, 0.3), stats,
         )  # fmt: skip
         assert np.array_equal(weights, run.state.weights)
@@ -263,7 +264,7 @@ class TestMonotone:
         logits=st.lists(st.floats(-8, 8), min_size=2, max_size=7),
         right=st.integers(1, 60),
         rate=st.floats(0, 20),
-        rule=st.sampled_from([theory.GRPO, theory.DR_GRPO, theory.RLOO, theory.TRL]),
+        rule=st.sampled_from([theory.GRPO, theory.DR_GRPO, theory.RLOO, theory.PRESETS["trl"]]),
         optimiser=st.sampled_from(["sgd", "momentum", "adam"]),
         seed=st.integers(0, 999),
     )

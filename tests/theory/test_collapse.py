@@ -8,16 +8,14 @@ from hypothesis import strategies as st
 
 from grpolab.theory import (
     BetaBinomial,
-    collapse_law,
     collision_rho,
-    concentration_from_entropy,
     entropy,
     entropy_from_rho,
-    expected_distinct,
     expected_entropy,
     rho_from_concentration,
     rho_from_entropy,
 )
+from grpolab.theory.collapse import concentration_from_entropy
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10])
@@ -76,20 +74,12 @@ def chinese_restaurant(alpha, size):
 def test_labelled_tables_are_beta_binomial(alpha):
     size, mean = 6, 0.3
     law = np.zeros(size + 1)
-    distinct = 0.0
     for tables, chance in chinese_restaurant(alpha, size).items():
-        distinct += chance * len(tables)
         for labels in itertools.product((0, 1), repeat=len(tables)):
             weight = math.prod(mean if x else 1 - mean for x in labels)
             law[sum(n * x for n, x in zip(tables, labels, strict=True))] += chance * weight
     rho = rho_from_concentration(alpha)
     np.testing.assert_allclose(BetaBinomial(mean=mean, rho=rho).pmf(size), law, atol=1e-14)
-    assert expected_distinct(alpha, size) == pytest.approx(distinct, rel=1e-13)
-
-
-def test_distinct_at_the_ends():
-    assert expected_distinct(0.0, 8) == 1.0
-    assert expected_distinct(1e9, 8) == pytest.approx(8, rel=1e-6)
 
 
 def test_correlation_is_the_collision_chance_whatever_the_policy():
@@ -112,7 +102,7 @@ def test_low_entropy_is_no_dependence_given_the_prompt():
     free = BetaBinomial(mean=right, rho=0.0).pmf(size)
     np.testing.assert_allclose(law, free, atol=1e-14)
     # the law over prompts at the same entropy is another thing
-    tied = collapse_law(right, entropy=float(entropy([0.15, 0.85])))
+    tied = BetaBinomial(mean=right, rho=rho_from_entropy(entropy([0.15, 0.85])))
     assert tied.prob_zero_std(size) > 2 * free[0]
 
 

@@ -1,6 +1,5 @@
 import math
 import time
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,14 +9,12 @@ from hypothesis import strategies as st
 from grpolab.theory import (
     MODELS,
     critical_p,
-    critical_p_bound,
     critical_p_upper,
     critical_rho,
     expected_groups_until_mixed,
     group_size_for,
     prob_zero_std,
 )
-from grpolab.theory.critical import ModelName
 from grpolab.theory.dependence import FiniteMixture, stack_atoms
 
 SIZES = [2, 3, 4, 5, 6, 8, 16, 32, 64]
@@ -123,16 +120,6 @@ def test_rho_c_of_small_groups():
     assert np.isnan(critical_rho(4, frac=0.1))  # d_4(1/2) = 1/8 > .1
 
 
-@pytest.mark.parametrize("rho", [0.0, 1e-12, 1e-3, 0.2, 0.9])
-@pytest.mark.parametrize("size", [2, 8, 1024, 10**6])
-def test_bound_and_its_closeness(rho, size):
-    p = float(critical_p(size, rho=rho, event="all-wrong"))
-    bound = float(critical_p_bound(size, rho=rho))
-    assert p <= bound * (1 + 1e-9)
-    if bound < 0.01:
-        assert p == pytest.approx(bound, rel=bound)
-
-
 def test_scaling_with_the_group():
     # like 1/g when rewards are independent, like 1/log g when they are not
     free = critical_p([100, 10_000])
@@ -210,7 +197,7 @@ def test_symmetric_is_what_it_says(name):
 def test_the_names_of_the_models_are_one_list():
     from grpolab.cli.pstar import Model
 
-    assert [m.value for m in Model] == list(MODELS) == list(get_args(ModelName))
+    assert [m.value for m in Model] == list(MODELS)
 
 
 def test_atoms_that_are_no_law_are_refused():

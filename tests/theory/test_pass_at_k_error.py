@@ -3,17 +3,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from grpolab.theory import (
     MODELS,
     BetaBinomial,
     expected_pass_at_k,
-    mean_pass_at_k,
     pass_at_k,
     pass_at_k_tail,
-    pass_at_k_upper_bound,
     pass_at_k_variance,
 )
 
@@ -53,18 +49,11 @@ def test_stderr_covers_both_sources(rng):
     a, tasks = 0.4, 400
     p = rng.beta(a, 1.0, size=(300, tasks))
     c = rng.binomial(16, p)
-    means, errors = zip(*(mean_pass_at_k(16, row, 4) for row in c), strict=True)
+    each = pass_at_k(16, c, 4)
+    means, errors = each.mean(axis=1), each.std(axis=1, ddof=1) / math.sqrt(tasks)
     total = float(pass_at_k_variance(BetaBinomial.from_ab(a, 1.0), num_samples=16, k=4).total)
     assert np.std(means) == pytest.approx(math.sqrt(total / tasks), rel=0.15)
     assert np.mean(errors) == pytest.approx(math.sqrt(total / tasks), rel=0.02)
-
-
-def test_mean_over_tasks():
-    got = mean_pass_at_k([4, 4, 2], [0, 4, 1], 2)
-    assert got.mean == pytest.approx(2 / 3)
-    assert got.stderr == pytest.approx(np.std([0, 1, 1], ddof=1) / math.sqrt(3))
-    assert np.isnan(mean_pass_at_k([4], [2], 2).stderr)
-    assert np.isnan(mean_pass_at_k([4, 2], [2, 1], [1, 4]).mean).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("a", [0.2, 1.0, 2.5])
@@ -76,20 +65,6 @@ def test_power_law_tail(a):
     assert abs(ratio[1] - 1) < abs(ratio[0] - 1)
     slope = np.diff(np.log(law.prob_all_wrong(k)))[0] / math.log(100)
     assert slope == pytest.approx(-a, rel=1e-3)
-
-
-@pytest.mark.parametrize("model", MODELS)
-@given(mean=st.floats(0, 1), rho=st.floats(0, 1), k=st.integers(2, 64))
-def test_upper_bound(model, mean, rho, k):
-    truth = 1 - MODELS[model](mean=mean, rho=rho).prob_all_wrong(k)
-    assert truth <= pass_at_k_upper_bound(mean, rho=rho, k=k) + 1e-10
-
-
-def test_upper_bound_needs_k_of_two():
-    with pytest.raises(ValueError, match="k must be a whole number >= 2, got 1"):
-        pass_at_k_upper_bound(0.3, rho=0.2, k=1)
-    # and at k = 1 it would be wrong
-    assert 1 - math.sqrt(0.7**2 + 0.2 * 0.21) < 0.3
 
 
 def test_one_fit_for_pass_at_k_and_dead_groups():

@@ -14,7 +14,6 @@ from grpolab.theory import (
     FailureShock,
     OneFactorProbit,
     arcsine_weight,
-    expected_abs_advantage,
     expected_squared_advantage,
     expected_std,
     expected_variance,
@@ -55,20 +54,10 @@ def test_advantages_over_all_outcomes(exact, size, ddof):
         mean = sum(rewards) / size
         return [(r - mean) / std if std else 0.0 for r in rewards]
 
-    mean_abs = exact.over_outcomes(lambda r: sum(map(abs, advantages(r))) / size, p, size)
     mean_square = exact.over_outcomes(lambda r: sum(a * a for a in advantages(r)) / size, p, size)
-    assert expected_abs_advantage(float(p), size, ddof=ddof) == pytest.approx(mean_abs, rel=1e-12)
     assert expected_squared_advantage(float(p), size, ddof=ddof) == pytest.approx(
         mean_square, rel=1e-12
     )
-
-
-def test_unnormalised_abs_advantage(exact):
-    p, size = Fraction(2, 7), 5
-    truth = exact.over_outcomes(
-        lambda r: sum(abs(x - Fraction(sum(r), size)) for x in r) / size, p, size
-    )
-    assert expected_abs_advantage(2 / 7, size, scale="none") == pytest.approx(float(truth))
 
 
 @pytest.mark.parametrize(

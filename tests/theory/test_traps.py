@@ -9,12 +9,10 @@ from grpolab.theory import (
     DR_GRPO,
     GRPO,
     adam_rare_gain,
-    clip_batches,
     critical_p,
     decay_equilibria,
     expected_drift,
     interference_threshold,
-    interference_threshold_small_load,
 )
 
 SIZES = [4, 8, 16, 64]
@@ -58,8 +56,8 @@ def test_interference_is_a_root(load, size):
             continue
         assert expected_drift(rule, p, group_size=size) == pytest.approx(load, rel=1e-9)
         if load < 1e-6:
-            lead = interference_threshold_small_load(load, group_size=size, scaled=scaled)
-            assert p == pytest.approx(float(lead), rel=200 * load * size + 1e-9)
+            lead = load / (np.sqrt(size - 1) if scaled else (size - 1) / size)
+            assert p == pytest.approx(lead, rel=200 * load * size + 1e-9)
 
 
 def test_interference_is_a_bifurcation():
@@ -112,8 +110,3 @@ def test_adam_by_simulation(beta2, gain):
 def test_adam_needs_a_slow_second_moment():
     with pytest.raises(ValueError, match=r"beta1 must lie below sqrt\(beta2\)"):
         adam_rare_gain(0.99, 0.95)
-
-
-def test_clip_batches():
-    assert 0.01 * 1.2 ** float(clip_batches(0.01, 0.5, eps_high=0.2)) == pytest.approx(0.5)
-    assert clip_batches(0.3, 0.3) == 0

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpolab.theory import (
-    expected_informative_per_rollout,
     prob_all_right,
     prob_all_wrong,
     prob_mixed,
@@ -66,17 +65,6 @@ def test_convex(p, size):
     h = min(p, 1 - p) / 2
     middle = 2 * prob_zero_std(p, size)
     assert prob_zero_std(p - h, size) + prob_zero_std(p + h, size) >= middle - 1e-12
-
-
-@given(st.floats(0, 1), st.integers(4, 200))
-def test_informative_groups_per_rollout(p, size):
-    pq = p * (1 - p)
-    for small in (2, 3):
-        assert expected_informative_per_rollout(p, small) == pytest.approx(pq, rel=1e-9, abs=1e-300)
-    larger = expected_informative_per_rollout(p, size)
-    assert larger <= pq * (1 + 1e-9)
-    if 0.01 < p < 0.99:
-        assert larger < pq
 
 
 def test_tiny_p_keeps_its_digits():

@@ -1,8 +1,10 @@
 """Philox4x32-10, a counter-based random number generator, compiled.
 
-A counter and a key give four random words; there is no state to carry. The counter names the draw
-(index, step, chain, purpose), so a result depends on nothing but the seed and that name: not on the
-number of threads, not on how chains are split into chunks, not on whether a run was interrupted.
+A counter and a key give four random words; there is no state to carry. The key is a hash of the
+seed and of the purpose of the caller, so that two functions never share draws; the counter names
+the draw (index, step, chain, purpose within the function). A result depends on nothing but these:
+not on the number of threads, not on how chains are split into chunks, not on whether a run was
+interrupted.
 
 Reference: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -14,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+from grpolab.streams import stream_seed
 
 _M0 = np.uint64(0xD2511F53)
 _M1 = np.uint64(0xCD9E8D57)
@@ -32,15 +36,16 @@ class Key(NamedTuple):
     high: np.uint64
 
 
-def key_from_seed(seed: int) -> Key:
-    """Key = the 64 bits of the seed. Raises ValueError unless 0 <= seed < 2**64.
+def stream_key(seed: int, purpose: str) -> Key:
+    """Key of one purpose: the 64 bits of `grpolab.streams.stream_seed`.
 
-    >>> key_from_seed(2**32 + 7)
-    Key(low=np.uint64(7), high=np.uint64(1))
+    Raises ValueError unless 0 <= seed < 2**64.
+
+    >>> stream_key(7, "groups")
+    Key(low=np.uint64(2569678135), high=np.uint64(3359999130))
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise ValueError(f"seed must be an integer in [0, 2**64), got {seed!r}")
-    return Key(np.uint64(int(seed) & 0xFFFFFFFF), np.uint64(int(seed) >> 32))
+    bits = stream_seed(seed, purpose)
+    return Key(np.uint64(bits & 0xFFFFFFFF), np.uint64(bits >> 32))
 
 
 # Every 32-bit word lives in a uint64: the product of two words then never overflows, and the
@@ -64,11 +69,3 @@ def philox(c0, c1, c2, c3, k0, k1):
 def unit(high, low):
     """Two words to a double in [0, 1) with 53 random bits."""
     return np.float64(((high << _HALF) | low) >> _DROP) * _UNIT
-
-
-@njit(cache=True, nogil=True)
-def philox_blocks(counters, k0, k1, out):
-    """Blocks of many counters: counters and out are uint64 arrays [M, 4]."""
-    for i in range(len(counters)):
-        c = counters[i]
-        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = philox(c[0], c[1], c[2], c[3], k0, k1)

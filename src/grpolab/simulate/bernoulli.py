@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from grpolab.simulate import _kernels
 from grpolab.simulate._kernels_options import option_chains
-from grpolab.simulate._philox import key_from_seed
+from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import available_cores, map_chunks
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
@@ -71,19 +71,56 @@ def simulate_bernoulli(
     snapshot_every: int = 0,
     threads: int | None = None,
 ) -> Trajectory:
-    """Play GRPO for num_steps steps on chains that start at p0.
+    """Simulate GRPO for num_steps steps on chains that start at p0.
 
-    p0: a chance in (0, 1), an array [P] of them (num_chains chains each, prompt by prompt) or the
-    state of an earlier run, which is then continued: the two parts together equal one long run
-    bit for bit. ``first_chain`` numbers the chains from there on, so that one of them can be
-    played again alone. ``escape_p`` asks for the times at which chains first moved and reached it.
-    Memory grows with chains + steps, and with snapshots if ``snapshot_every`` > 0. The result
-    does not depend on ``threads``. Raises ValueError for bad input.
+    Memory grows with chains + steps, and with snapshots if ``snapshot_every`` > 0. The result does
+    not depend on ``threads``.
 
+    Parameters
+    ----------
+    p0 : float, array_like or ChainState
+        Success rate in (0, 1), an array [P] of them (num_chains chains each, prompt by prompt), or
+        the state of an earlier run, which is then continued: the two parts together equal one long
+        run bit for bit.
+    group_size : int
+        Rollouts per group, in 1..1024.
+    learning_rate : float
+        Step of the logit per unit gradient.
+    num_steps : int
+        Updates, >= 0.
+    seed : int
+        In [0, 2**64).
+    rule : TwoValued
+        Advantages of correct and wrong rollouts.
+    options : Options, optional
+        Optimiser, KL penalty, clipping, verifier noise, dynamic sampling.
+    num_chains : int
+        Chains per start.
+    first_chain : int
+        Number of the first chain, so that one of them can be simulated again alone.
+    escape_p : float, optional
+        Ask for the times at which chains first moved and first reached this p.
+    snapshot_every : int
+        Keep p of every chain each so many steps; 0: never.
+    threads : int, optional
+        Threads; all cores if left out.
+
+    Returns
+    -------
+    Trajectory
+        Means over chains per step, and the state after the last one.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> run = simulate_bernoulli(
     ...     0.083, group_size=8, learning_rate=0.1, num_steps=50, seed=0, num_chains=2000)
     >>> [round(float(p), 3) for p in run.mean_p[[0, -1]]]
-    [0.083, 0.257]
+    [0.083, 0.256]
     """
     _check_numbers(group_size, learning_rate, num_steps, escape_p)
     _check_counts(num_chains=num_chains, snapshot_every=snapshot_every, first_chain=first_chain)
@@ -125,7 +162,7 @@ def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> 
     ratio = np.zeros(-(-group_size // _kernels.UNROLL) * _kernels.UNROLL)
     k = np.arange(group_size)
     ratio[:group_size] = (group_size - k) / (k + 1.0)
-    key = key_from_seed(seed)
+    key = stream_key(seed, "bernoulli chains")
 
     def advance(low: int, high: int, start: int, stop: int) -> IntArray:
         sums = np.zeros((stop - start, NUM_SUMS), np.int64)
@@ -151,7 +188,7 @@ def _with_options(
 ) -> Advance:
     advantage = rule.advantages(np.arange(group_size + 1), group_size)
     plan = options.plan(group_size, learning_rate)
-    key = key_from_seed(seed)
+    key = stream_key(seed, "bernoulli chains")
 
     def advance(low: int, high: int, start: int, stop: int) -> IntArray:
         sums = np.zeros((stop - start, NUM_SUMS), np.int64)

@@ -1,8 +1,8 @@
 """Groups drawn from every dependence model: correlated over prompts, or even given the prompt.
 
 A model is a law of the prompt's success chance and, if rewards of one group depend on each other
-given the prompt, a mechanism within the group. Models are played by their mechanism and never by
-their closed-form distribution, so that theory can be tested against them.
+given the prompt, a mechanism within the group. Models are drawn by their `Mechanism` and never from
+their distribution of K, so that theory can be tested against them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from grpolab import theory
 from grpolab.simulate import _kernels
-from grpolab.simulate._philox import Key, key_from_seed
+from grpolab.simulate._philox import Key, stream_key
 from grpolab.simulate._threads import map_chunks
-from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+from grpolab.theory.dependence import Atoms
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Mechanism, Provenance
 
-Mechanism = Literal["independent", "copy", "common-source", "shock", "antithetic"]
+Kind = Literal["independent", "copy", "common-source", "shock", "antithetic"]
 _KINDS: dict[str, int] = {
     "independent": _kernels.INDEPENDENT,
     "copy": _kernels.COPY,
@@ -45,7 +45,7 @@ class Within(NamedTuple):
     uniform and its mirror image, which correlates them negatively.
     """
 
-    kind: Mechanism
+    kind: Kind
     strength: float = 0.0
 
 
@@ -68,20 +68,47 @@ def draw_groups(
     within: Within | None = None,
     threads: int | None = None,
 ) -> GroupCounts:
-    """Play M groups of g rollouts; group i belongs to prompt ``i // groups_per_prompt``.
+    """Simulate M groups of g rollouts; group i belongs to prompt ``i // groups_per_prompt``.
 
-    model: a success chance p, an array of them (one per prompt; num_groups then follows) or a model
-    of `grpolab.theory.dependence`. group_size: a number in 1..1024 or an array [M]. ``within``
-    adds dependence given the prompt. One seed gives the same table for any number of threads.
-    Raises ValueError for anything else.
+    One seed gives the same table for any number of threads.
 
+    Parameters
+    ----------
+    model : float, array_like or model
+        A success rate p, an array of them (one per prompt; num_groups then follows) or a dependence
+        model of `grpolab.theory`.
+    group_size : array_like of int
+        Rollouts per group, a number in 1..1024 or an array [M].
+    num_groups : int, optional
+        Number of groups M; needed unless ``model`` is an array.
+    seed : int
+        In [0, 2**64).
+    groups_per_prompt : int
+        Groups that share one success rate, >= 1.
+    within : Within, optional
+        Dependence of the rewards of a group although the prompt is given.
+    threads : int, optional
+        Threads; all cores if left out.
+
+    Returns
+    -------
+    GroupCounts
+        One row per group.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range, or a model that cannot be simulated.
+
+    Examples
+    --------
     >>> draw_groups(0.5, group_size=8, num_groups=5, seed=0).num_correct.tolist()
-    [4, 4, 1, 6, 6]
+    [2, 2, 2, 2, 4]
     """
     rows = _num_groups(model, num_groups, groups_per_prompt)
     law = _law(model, within)
     size = _sizes(group_size, rows)
-    key = key_from_seed(seed)
+    key = stream_key(seed, "groups")
     _check_parts(law, size)
     work = _chunk_drawer(law, size, groups_per_prompt, key)
     parts = map_chunks(work, rows, chunk=_CHUNK, threads=threads)
@@ -110,14 +137,14 @@ def tally_groups(
     Nothing but the tally is kept, so that 1e9 groups need no more memory than 1e5.
 
     >>> tally_groups(0.5, group_size=2, num_groups=1000, seed=0).tolist()
-    [242, 506, 252]
+    [209, 522, 269]
     """
     rows = _num_groups(model, num_groups, groups_per_prompt)
     size = int(_sizes(group_size, 1)[0])
     sizes = np.broadcast_to(np.int64(size), (rows,))
     law = _law(model, within)
     _check_parts(law, np.array([size]))
-    draw = _chunk_drawer(law, sizes, groups_per_prompt, key_from_seed(seed))
+    draw = _chunk_drawer(law, sizes, groups_per_prompt, stream_key(seed, "groups"))
 
     def count(low: int, high: int) -> IntArray:
         return np.bincount(draw(low, high), minlength=size + 1)
@@ -197,28 +224,22 @@ def _law(model: Any, within: Within | None) -> _Law:
 
 
 def _model_law(model: Any) -> _Law:
-    """How a model of `grpolab.theory` is played; mean and correlation must be single numbers."""
-    match model:
-        case theory.BetaBinomial():
-            return _Law(_beta(float(model.mean), float(model.rho)))
-        case theory.OneFactorProbit():
-            return _Law(_probit(float(model.mean), float(model.latent)))
-        case theory.CopyAll():
-            return _Law(_given(np.float64(model.mean)), "copy", float(model.rho))
-        case theory.CommonSource():
-            return _Law(_given(np.float64(model.mean)), "common-source", float(model.share))
-        case theory.FailureShock():
-            return _Law(_given(np.float64(model.success_rate)), "shock", float(model.shock))
-        case theory.SharedPrefix():
-            mean = _given(np.float64(model.mean))
-            return _Law(mean, _PREFIX, float(model.branch_rho), int(model.branches))
-        case theory.WithoutReplacement():
-            return _Law(_given(np.float64(model.mean)), _POOL, 0.0, int(model.pool))
-        case theory.Antithetic():
-            return _Law(_given(np.float64(model.mean)), "antithetic")
-        case _:
-            name = type(model).__name__
-            raise ValueError(f"model must be p, an array [P] or a dependence model, got {name}")
+    """How the mechanism of a model is drawn; mean and correlation must be single numbers."""
+    mechanism = getattr(model, "mechanism", None)
+    if not isinstance(mechanism, Mechanism):
+        name = type(model).__name__
+        raise ValueError(f"model must be p, an array [P] or a dependence model, got {name}")
+    mean, spread = float(mechanism.mean), mechanism.spread
+    match mechanism.law:
+        case "fixed":
+            chances = _given(np.float64(mean))
+        case "beta":
+            chances = _beta(mean, spread)
+        case "probit":
+            chances = _probit(mean, spread)
+        case "atoms":
+            chances = _atoms(model.atoms())
+    return _Law(chances, mechanism.kind, mechanism.strength, mechanism.parts)
 
 
 def _given(p: FloatArray | np.float64) -> Callable[[int, int, Key], FloatArray]:
@@ -261,6 +282,19 @@ def _probit(mean: float, latent: float) -> Callable[[int, int, Key], FloatArray]
             (ndtri(mean) + math.sqrt(latent) * factor) / math.sqrt(1 - latent)
         )
         return shifted
+
+    return chances
+
+
+def _atoms(atoms: Atoms) -> Callable[[int, int, Key], FloatArray]:
+    """One of a few success chances per prompt."""
+    edges = np.cumsum(atoms.weight)
+
+    def chances(low: int, high: int, key: Key) -> FloatArray:
+        out = np.empty(high - low)
+        _kernels.uniforms(_kernels.MIXING, np.uint64(low), key.low, key.high, out)
+        place = np.searchsorted(edges, out, side="right")
+        return np.asarray(atoms.p[np.minimum(place, len(edges) - 1)])
 
     return chances
 

@@ -20,6 +20,7 @@ from grpolab.simulate.pstar import (
     invert_crossing,
     share_target,
 )
+from grpolab.streams import stream_seed
 from grpolab.theory.advantage import GRPO, PRESETS, AdvantageRule
 from grpolab.theory.critical import critical_p
 from grpolab.theory.drift import escape_time, expected_drift, expected_hitting_time
@@ -66,10 +67,11 @@ def simulate_escape(
     steps = max(1, math.ceil(smooth))
     times = np.full(num_chains, -1)
     start: object = p0
+    stream = stream_seed(seed, "escape")
     for _ in range(_PATIENCE):
         run = simulate_bernoulli(
             start, group_size=group_size, learning_rate=learning_rate, rule=rule,  # type: ignore[arg-type]
-            num_steps=steps, num_chains=num_chains, seed=seed, escape_p=stop,
+            num_steps=steps, num_chains=num_chains, seed=stream, escape_p=stop,
         )  # fmt: skip
         times = np.where(times < 0, run.escape_step, times)
         if np.all(times >= 0):
@@ -103,11 +105,12 @@ def derive_trap(
     check_numbers(num_chains, level)
     if not load > 0:
         raise ValueError(f"load must be > 0, got {load}")
+    stream = stream_seed(seed, "trap")
 
     def fallen(p: float, chains: int) -> float:
         run = simulate_bernoulli(
             p, group_size=group_size, learning_rate=learning_rate, rule=rule,
-            num_steps=num_steps, num_chains=chains, seed=seed, options=Options(pressure=-load),
+            num_steps=num_steps, num_chains=chains, seed=stream, options=Options(pressure=-load),
         )  # fmt: skip
         return float(np.sum(run.state.p < p))
 
@@ -169,7 +172,7 @@ def trajectory_experiment(
     """Mean p and the share of zero-std groups over time, beside the mean-field path."""
     run = simulate_bernoulli(
         p0, group_size=group_size, learning_rate=learning_rate, rule=_rule(rule),
-        num_steps=num_steps, num_chains=num_chains, seed=seed,
+        num_steps=num_steps, num_chains=num_chains, seed=stream_seed(seed, "trajectory"),
     )  # fmt: skip
     shown = np.unique(np.linspace(0, num_steps, _SHOWN).astype(np.int64))
     logit, smooth = np.log(p0 / (1 - p0)), [p0]

@@ -17,6 +17,7 @@ from scipy import stats
 
 from grpolab.simulate.options import Options
 from grpolab.simulate.softmax import BoolArray, simulate_softmax, softmax
+from grpolab.streams import generator, stream_seed
 from grpolab.theory.advantage import PRESETS
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import expected_pass_at_k
@@ -101,13 +102,15 @@ class Ladder:
 def run_ladder(config: LadderConfig, *, seed: int) -> Ladder:
     """SFT to every depth and GRPO from there; R repeats with prompts of their own.
 
+    The depths of one repeat share the random numbers of GRPO, which makes contrasts between them
+    sharper; repeats share none.
+
     >>> small = LadderConfig(num_prompts=12, depths=(0, 30), num_steps=20, num_repeats=2)
     >>> ladder = run_ladder(small, seed=1)
     >>> bool(np.all(ladder.pass_at_1[1] > ladder.pass_at_1[0]))
     True
     """
-    rng = np.random.default_rng(seed)
-    base, correct, label = _world(config, rng)
+    base, correct, label = _world(config, generator(seed, "prompts of the ladder"))
     rows: list[list[FloatArray]] = []
     silent: list[float] = []
     for start in sft_ladder(base, label, config):
@@ -118,7 +121,7 @@ def run_ladder(config: LadderConfig, *, seed: int) -> Ladder:
             group_size=config.group_size,
             learning_rate=config.learning_rate,
             num_steps=config.num_steps,
-            seed=seed,
+            seed=stream_seed(seed, "ladder"),
             rule=PRESETS[config.rule],
             options=Options(
                 kl=config.kl, max_tries=config.max_tries, inner_epochs=config.inner_epochs

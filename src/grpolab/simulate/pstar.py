@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 
 from grpolab.simulate.bernoulli import simulate_bernoulli
 from grpolab.simulate.draw import tally_groups
+from grpolab.streams import stream_seed
 from grpolab.theory.advantage import GRPO
 from grpolab.theory.dependence import MODELS
 from grpolab.theory.objective import TwoValued
@@ -148,9 +149,10 @@ def derive_critical_p(
 
     def silent_groups(mean: float, groups: int) -> float:
         law = MODELS[model](mean=mean, rho=rho)
-        tally = tally_groups(law, group_size=group_size, num_groups=groups, seed=seed)
+        tally = tally_groups(law, group_size=group_size, num_groups=groups, seed=stream)
         return float(tally[0] + tally[-1] if event == "identical" else tally[0])
 
+    stream = stream_seed(seed, "p* from groups")
     target = share_target(frac, number=num_groups, level=level)
     return invert_crossing(silent_groups, target, level)
 
@@ -171,14 +173,15 @@ def derive_critical_p_from_waiting(
 
     >>> found = derive_critical_p_from_waiting(8, num_chains=20_000, seed=1)
     >>> found.low < 0.083 < found.high, round(found.estimate, 3)
-    (True, 0.082)
+    (True, 0.083)
     """
     check_numbers(num_chains, level)
+    stream = stream_seed(seed, "p* from waiting")
 
     def total_wait(p: float, chains: int) -> float:
         run = simulate_bernoulli(
             p, group_size=group_size, learning_rate=learning_rate, rule=rule,
-            num_steps=_LONGEST_WAIT, num_chains=chains, seed=seed, escape_p=0.5,
+            num_steps=_LONGEST_WAIT, num_chains=chains, seed=stream, escape_p=0.5,
         )  # fmt: skip
         return float(np.where(run.first_move < 0, _LONGEST_WAIT, run.first_move).sum())
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from grpolab.simulate import _kernels_softmax as kernels
 from grpolab.simulate._kernels import FIXED
-from grpolab.simulate._philox import key_from_seed
+from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import available_cores, map_chunks
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
@@ -159,7 +159,7 @@ def _play(
     weights, velocity, square = (a.copy() for a in (start.weights, start.velocity, start.square))
     advantage = rule.advantages(np.arange(group_size + 1), group_size)
     plan = options.plan(group_size, learning_rate)
-    key = key_from_seed(seed)
+    key = stream_key(seed, "softmax models")
 
     def advance(first: int, stop: int, low: int, high: int) -> IntArray:
         sums = np.zeros((stop - first, kernels.COLUMNS), np.int64)

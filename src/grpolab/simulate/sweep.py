@@ -20,6 +20,7 @@ from typing import Any, Literal
 from grpolab import __version__
 from grpolab.errors import UserError, require
 from grpolab.store import jsonable, read_json, write_json
+from grpolab.streams import stream_seed
 
 _MANIFEST = "sweep.json"
 Backend = Literal["local", "ray", "dask"]
@@ -38,8 +39,7 @@ def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
 
 def point_seed(seed: int, point: Mapping[str, Any]) -> int:
     """A seed for a point that depends on nothing but the sweep's seed and the parameters."""
-    digest = hashlib.sha256(f"{seed} {_canonical(point)}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
+    return stream_seed(seed, "sweep", _canonical(point))
 
 
 def run_sweep(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from grpolab.simulate._kernels import FIXED
-from grpolab.store import atomic_path, write_parquet
 from grpolab.theory.groups import FloatArray, IntArray
 
 
@@ -76,17 +73,6 @@ class Trajectory:
         """Standard error of ``mean_p``, shape [T + 1]."""
         error: FloatArray = self.std_p / np.sqrt(max(self.num_chains - 1, 1))
         return error
-
-    def write_snapshots(self, path: Path) -> None:
-        """Write the snapshots to parquet, one row per (step, chain)."""
-        steps, chains = self.snapshot_p.shape
-        columns: dict[str, Any] = {
-            "step": np.repeat(self.snapshot_step, chains),
-            "chain": np.tile(np.arange(chains), steps),
-            "p": self.snapshot_p.ravel(),
-        }
-        with atomic_path(path) as scratch:
-            write_parquet(scratch, columns, {"group_size": self.group_size})
 
 
 NUM_SUMS = 6  # p, p^2, all wrong, all right, K(g-K), groups drawn

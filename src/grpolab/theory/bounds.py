@@ -122,9 +122,29 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
     """Model-free band of p*: where the lower and the upper bound of P(zero std) cross ``frac``.
 
     Whatever the law of p, at a mean between ``high`` and its mirror image fewer than ``frac`` of
-    the groups are without a signal, and below ``low`` more are. nan where the bound never crosses.
-    Derived here.
+    the groups are without a signal, and below ``low`` more are. Derived here.
 
+    Parameters
+    ----------
+    group_size : int
+        Rollouts per group, >= 1.
+    rho : float
+        Correlation of two rewards of a group over prompts, in [0, 1].
+    frac : float
+        Share of groups without a signal at the threshold, in (0, 1).
+
+    Returns
+    -------
+    Band
+        ``low`` and ``high``; nan where the bound never crosses.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> band = critical_p_band(8, rho=0.1)
     >>> round(float(band.low), 3), round(float(band.high), 3)
     (0.093, 0.125)

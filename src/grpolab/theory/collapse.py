@@ -15,7 +15,6 @@ from scipy.special import digamma, zeta
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import find_root
-from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
 
 _SMALL = 0.05  # below, the entropy is summed as a series in alpha
@@ -81,32 +80,6 @@ def entropy_from_rho(rho: npt.ArrayLike) -> FloatArray:
     """
     corr = _check.within("rho", rho, 0.0, 1.0, ends="high")
     return expected_entropy((1.0 - corr) / corr)
-
-
-def expected_distinct(alpha: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``sum_{i<g} alpha/(alpha + i)``: mean number of distinct responses; 1 at alpha = 0.
-
-    The fourth effective size, next to those in moments.py. alpha >= 0, group_size >= 1 broadcast.
-    Derived here.
-
-    >>> expected_distinct(1.0, 3).round(9).item()
-    1.833333333
-    """
-    a = _check.within("alpha", alpha, 0.0, np.inf, ends="low")
-    g = _check.whole("group_size", group_size)
-    return _check.result(1.0 + a * (digamma(a + g) - digamma(a + 1.0)))
-
-
-def collapse_law(mean: npt.ArrayLike, *, entropy: npt.ArrayLike) -> BetaBinomial:
-    """The group's law at mean m and response entropy H: beta-binomial with rho = rho(H).
-
-    Derived here.
-
-    >>> collapse_law(0.5, entropy=0.0).prob_zero_std(8).item()
-    1.0
-    """
-    m, h = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(entropy, np.float64))
-    return BetaBinomial(mean=m, rho=rho_from_entropy(h))
 
 
 def collision_rho(weights: npt.ArrayLike) -> FloatArray:

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import find_minimum, find_root
@@ -15,7 +14,6 @@ from grpolab.theory.dependence import MODELS, Model
 from grpolab.theory.groups import FloatArray
 
 Event = Literal["identical", "all-wrong"]
-ModelName = Literal["beta-binomial", "copy", "common-source", "probit", "shock"]
 _EVENTS = ("identical", "all-wrong")
 _TANGENT = 4e-15  # a minimum this close to the wanted share touches it (g = 2, rho = 0)
 
@@ -24,18 +22,41 @@ def critical_p(
     group_size: npt.ArrayLike,
     *,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     event: Event = "identical",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """p*: the smallest mean m with ``P(event; m, rho, g) <= frac``, nan where there is none.
 
-    ``identical`` asks for all rewards equal, ``all-wrong`` for none correct. group_size >= 1, rho
-    in [0, 1] and frac in (0, 1) broadcast; at rho = 0 every model is the binomial, p* is a
-    per-prompt quantity and all-wrong has ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over
-    prompts. ``model`` may be a class of one's own. Raises ValueError outside. arXiv 2606.18487 has
-    g = 8, rho = 0; the rest derived here.
+    At rho = 0 every model is the binomial, p* is a per-prompt quantity and all-wrong has
+    ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over prompts. arXiv 2606.18487 has g = 8,
+    rho = 0; the rest derived here.
 
+    Parameters
+    ----------
+    group_size : array_like of int
+        Rollouts per group, >= 1.
+    rho : array_like
+        Correlation of two rewards of a group, in [0, 1].
+    model : str or type
+        How rewards depend on each other: a name of `MODELS`, or a class of one's own.
+    event : {"identical", "all-wrong"}
+        Count groups whose rewards are all equal, or those without a correct rollout.
+    frac : array_like
+        Share of such groups at the threshold, in (0, 1).
+
+    Returns
+    -------
+    ndarray
+        p*, of the broadcast shape of group_size, rho and frac.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range, or an unknown name.
+
+    Examples
+    --------
     >>> critical_p(8).round(6).item(), critical_p(2).item()
     (0.082996, 0.5)
     >>> critical_p([4, 8], rho=0.5).round(4).tolist()
@@ -48,7 +69,7 @@ def critical_p_upper(
     group_size: npt.ArrayLike,
     *,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """The largest mean at which at most ``frac`` of the groups have identical rewards, or nan.
@@ -65,7 +86,7 @@ def critical_p_upper(
 def _threshold(
     group_size: npt.ArrayLike,
     rho: npt.ArrayLike,
-    model: ModelName | type[Model],
+    model: str | type[Model],
     event: str,
     frac: npt.ArrayLike,
     *,
@@ -91,7 +112,7 @@ def _threshold(
     return _check.result(np.where(touches, best, np.where(least < 0, root, np.nan)))
 
 
-def _family(model: ModelName | type[Model]) -> type[Model]:
+def _family(model: str | type[Model]) -> type[Model]:
     """The class of a model named, or given."""
     if isinstance(model, type):
         return model
@@ -112,7 +133,7 @@ def _safest(
 def critical_rho(
     group_size: npt.ArrayLike,
     *,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     frac: npt.ArrayLike = 0.5,
 ) -> FloatArray:
     """rho_c: from this correlation on, ``P(zero std) >= frac`` at every mean; no p* exists above.
@@ -149,7 +170,7 @@ def group_size_for(
     *,
     mean: npt.ArrayLike,
     rho: npt.ArrayLike = 0.0,
-    model: ModelName | type[Model] = "beta-binomial",
+    model: str | type[Model] = "beta-binomial",
     largest: int = 1_000_000,
 ) -> FloatArray:
     """The smallest g with ``P(mixed) >= share``; nan when no g up to ``largest`` reaches it.
@@ -176,27 +197,3 @@ def group_size_for(
         enough = law.prob_zero_std(middle) <= limit
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return _check.result(np.where(reached, high, np.nan))
-
-
-def critical_p_bound(
-    group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0, frac: npt.ArrayLike = 0.5
-) -> FloatArray:
-    """``log(1/frac) / sum_{j<g} 1/(1 + j rho/(1-rho))``: close upper bound of the all-wrong p*.
-
-    Beta-binomial. At rho = 0 it is log(1/frac)/g, and p* ~ log 2/g; at rho > 0 the sum grows like
-    log g only, so p* no longer falls like 1/g: ``p* ~ log(1/frac) (rho/(1-rho))/log g``. group_size
-    >= 1, rho in [0, 1), frac in (0, 1) broadcast. Derived here.
-
-    >>> critical_p_bound(8).round(6).item()
-    0.086643
-    """
-    g = _check.whole("group_size", group_size)
-    corr = _check.within("rho", rho, 0.0, 1.0, ends="low")
-    share = _check.within("frac", frac, 0.0, 1.0, ends="none")
-    some = corr > 0
-    inverse = (1.0 - corr) / np.where(some, corr, 1.0)
-    with np.errstate(invalid="ignore"):
-        total = inverse * (digamma(inverse + g) - digamma(inverse))
-    # for tiny rho the difference of digammas is g/inverse to rounding
-    total = np.where(some & (inverse < 1e6 * g), total, g)
-    return _check.result(-np.log(share) / total)

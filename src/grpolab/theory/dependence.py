@@ -11,46 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, ndtr, ndtri
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import binomial_pmf, complement_log, find_root, log_all_miss, unit_rule
-from grpolab.theory.groups import FloatArray
-
-
-class Exchangeable(Protocol):
-    """What every model of a group says; ``mean`` and ``rho`` are arrays that broadcast."""
-
-    @property
-    def mean(self) -> FloatArray:
-        """Mean reward."""
-        ...
-
-    @property
-    def rho(self) -> FloatArray:
-        """Correlation of two rewards of one group."""
-        ...
-
-    def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
-        """P(K = 0)."""
-        ...
-
-    def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
-        """P(K = g)."""
-        ...
-
-    def prob_zero_std(self, group_size: npt.ArrayLike) -> FloatArray:
-        """P(K = 0 or K = g)."""
-        ...
-
-    def pmf(self, group_size: int) -> FloatArray:
-        """P(K = k), shape [..., g + 1]."""
-        ...
-
+from grpolab.theory._numeric import (
+    binomial_pmf,
+    complement_log,
+    find_root,
+    log_all_miss,
+    unit_rule,
+)
+from grpolab.theory.groups import FloatArray, Mechanism
 
 _SLACK = 1e-12  # what rounding may take a probability below 0
 
@@ -77,6 +52,11 @@ class Model:
         pair = np.broadcast_arrays(_check.probability("mean", mean), _check.probability("rho", rho))
         object.__setattr__(self, "mean", pair[0])
         object.__setattr__(self, "rho", pair[1])
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """How groups come about; for one mean and one correlation."""
+        return Mechanism(float(self.mean), "atoms")
 
     def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
         """P(K = 0); group_size broadcasts against mean and rho."""
@@ -153,8 +133,8 @@ def stack_atoms(*atoms: tuple[FloatArray, FloatArray, FloatArray]) -> Atoms:
 
 _ORDER = 16
 _REACH = 10.0  # standard deviations of the common factor that are integrated over
-_BENDS = np.array([-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0])  # where Phi changes its course
 _HALVINGS = np.concatenate([[0.0], 1.0 - 0.5 ** np.arange(1, 12), [1.0]])
+_BENDS = np.array([-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0])  # where Phi changes its course
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -185,6 +165,11 @@ class OneFactorProbit(FiniteMixture):
             )
 
         return find_root(excess, low, low + 1)
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """One common factor per prompt."""
+        return Mechanism(float(self.mean), "probit", float(self.latent))
 
     def atoms(self) -> Atoms:
         """One atom per quadrature node."""
@@ -248,6 +233,11 @@ class BetaBinomial(Model):
         with np.errstate(divide="ignore", invalid="ignore"):
             return (1 - self.mean) * ((1 - self.rho) / self.rho)
 
+    @property
+    def mechanism(self) -> Mechanism:
+        """A beta variate per prompt."""
+        return Mechanism(float(self.mean), "beta", float(self.rho))
+
     @classmethod
     def from_ab(cls, a: npt.ArrayLike, b: npt.ArrayLike) -> BetaBinomial:
         """The model with beta parameters a, b > 0.
@@ -307,6 +297,11 @@ class CopyAll(FiniteMixture):
 
     symmetric: ClassVar[bool] = True
 
+    @property
+    def mechanism(self) -> Mechanism:
+        """One draw copied to the group."""
+        return Mechanism(float(self.mean), kind="copy", strength=float(self.rho))
+
     def atoms(self) -> Atoms:
         """Atoms at 0, 1 and m."""
         m, rho = self.mean, self.rho
@@ -330,6 +325,11 @@ class CommonSource(FiniteMixture):
     def share(self) -> FloatArray:
         """t, the chance that a member repeats the common reward."""
         return np.sqrt(self.rho)
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """A hidden draw that members repeat."""
+        return Mechanism(float(self.mean), kind="common-source", strength=float(self.share))
 
     def atoms(self) -> Atoms:
         """Atoms at t + (1-t)m and (1-t)m."""
@@ -363,6 +363,11 @@ class FailureShock(FiniteMixture):
         some = p0 > 0
         return np.where(some, self.rho * (1 - self.mean) / np.where(some, p0, 1.0), 0.0)
 
+    @property
+    def mechanism(self) -> Mechanism:
+        """A shock that marks the group wrong."""
+        return Mechanism(float(self.success_rate), kind="shock", strength=float(self.shock))
+
     def atoms(self) -> Atoms:
         """Atoms at 0 and p0."""
         m, s, p0 = self.mean, self.shock, self.success_rate
@@ -378,4 +383,8 @@ MODELS: Mapping[str, type[Model]] = MappingProxyType(
         "shock": FailureShock,
     }
 )
-"""One-parameter families by the name that the command line uses."""
+"""One-parameter families by the name that functions and the command line use; the only list.
+
+A new family needs its class and an entry here: thresholds, simulation (through its `Mechanism`),
+checks and the choices of the command line follow.
+"""

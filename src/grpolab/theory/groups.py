@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -253,3 +253,49 @@ class GroupCounts:
         free = np.where(size > ddof, size - ddof, np.nan)
         spread: FloatArray = self.num_correct * (size - self.num_correct) / (size * free)
         return spread
+
+
+class Exchangeable(Protocol):
+    """What every model of a group says; ``mean`` and ``rho`` are arrays that broadcast."""
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean reward."""
+        ...
+
+    @property
+    def rho(self) -> FloatArray:
+        """Correlation of two rewards of one group."""
+        ...
+
+    def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
+        """P(K = 0)."""
+        ...
+
+    def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
+        """P(K = g)."""
+        ...
+
+    def prob_zero_std(self, group_size: npt.ArrayLike) -> FloatArray:
+        """P(K = 0 or K = g)."""
+        ...
+
+    def pmf(self, group_size: int) -> FloatArray:
+        """P(K = k), shape [..., g + 1]."""
+        ...
+
+
+class Mechanism(NamedTuple):
+    """How groups of a model come about, which is how `grpolab.simulate.draw_groups` plays them.
+
+    ``law`` of the success chance over prompts: "fixed" at ``mean``, "beta" with correlation
+    ``spread``, "probit" with latent correlation ``spread``, or the "atoms" of the model. ``kind``,
+    ``strength`` and ``parts`` (branches, size of a pool): what correlates rewards inside a group.
+    """
+
+    mean: float
+    law: Literal["fixed", "beta", "probit", "atoms"] = "fixed"
+    spread: float = 0.0
+    kind: str = "independent"
+    strength: float = 0.0
+    parts: int = 1

@@ -217,21 +217,3 @@ def tilt(policy: npt.ArrayLike, correct: npt.ArrayLike, *, gain: float) -> Float
     if not np.all(total > 0):
         raise ValueError(f"policy must hold a correct response for gain = {gain}")
     return _check.result(weight / total)
-
-
-def kl_initial_to_optimal(p: npt.ArrayLike, *, beta: npt.ArrayLike) -> FloatArray:
-    """``KL(initial || optimal) = log(1 - p + p e^(1/beta)) - p/beta`` for the mean-only objective.
-
-    ``p (1-p)/(2 beta^2)`` is its second-order term and no lower bound: at p = 0.9, beta = 1 it is
-    0.045 where the divergence is 0.0347, and at small beta it is too large for every p, since the
-    divergence grows like 1/beta only. It is one for p < 1/2 and beta large enough for that p (cf.
-    arXiv 2504.03380). Derived here.
-
-    >>> kl_initial_to_optimal(0.9, beta=1.0).round(4).item()
-    0.0347
-    """
-    chance = _check.probability("p", p)
-    cost = _check.positive("beta", beta)
-    with np.errstate(divide="ignore"):
-        total = np.logaddexp(np.log1p(-chance), np.log(chance) + 1.0 / cost)
-    return _check.result(np.maximum(total - chance / cost, 0.0))

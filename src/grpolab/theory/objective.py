@@ -12,10 +12,9 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlog1py
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import binomial_mean, complement_log
+from grpolab.theory._numeric import binomial_mean
 from grpolab.theory.advantage import Advantages
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
@@ -159,17 +158,6 @@ def _samples_for(
     return _check.count_of("num_correct", num_correct, "group_size", n)
 
 
-def arcsine_objective(p: npt.ArrayLike) -> FloatArray:
-    """``2 arcsin(sqrt p)``: what std-normalised GRPO ascends as g -> infinity (arXiv 2510.13651).
-
-    Its derivative 1/sqrt(pq) is off by O(1) wherever g p or g q is not large; see update_weight.
-
-    >>> arcsine_objective(1.0).round(6).item()
-    3.141593
-    """
-    return _check.result(2.0 * np.arcsin(np.sqrt(_check.probability("p", p))))
-
-
 def arcsine_weight(p: npt.ArrayLike) -> FloatArray:
     """``1/sqrt(p (1-p))``, the g -> infinity weight; infinite at both ends.
 
@@ -182,47 +170,3 @@ def arcsine_weight(p: npt.ArrayLike) -> FloatArray:
     with np.errstate(divide="ignore"):
         weight: FloatArray = 1.0 / np.sqrt(chance * (1.0 - chance))
     return weight
-
-
-def maxrl_objective(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``sum_{k<=g} (1 - (1-p)^k)/k``, which tends to log p + const (arXiv 2602.02710); 0 at p = 0.
-
-    The truncated series of the maximum-likelihood objective. One group_size per call's maximum:
-    the cost is the largest of them.
-
-    >>> maxrl_objective(1.0, 2).item()
-    1.5
-    """
-    chance = _check.probability("p", p)
-    g = _check.whole("group_size", group_size)
-    chance, g = np.broadcast_arrays(chance, g)
-    total = np.zeros(chance.shape)
-    log_q = complement_log(chance)
-    for k in range(1, int(g.max(initial=0.0)) + 1):
-        total += np.where(k <= g, -np.expm1(k * log_q) / k, 0.0)
-    return _check.result(total)
-
-
-def maxrl_weight(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``(1 - (1-p)^g)/p``, g at p = 0 (arXiv 2602.02710).
-
-    >>> maxrl_weight([0.0, 0.5], 2).tolist()
-    [2.0, 1.5]
-    """
-    chance = _check.probability("p", p)
-    g = _check.whole("group_size", group_size)
-    some = chance > 0
-    return _check.result(
-        np.where(some, -np.expm1(g * complement_log(chance)) / np.where(some, chance, 1.0), g)
-    )
-
-
-def pass_at_k_weight(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
-    """``k (1-p)^(k-1)``, the derivative of 1 - (1-p)^k (arXiv 2505.15201).
-
-    >>> pass_at_k_weight(0.5, 2).item()
-    1.0
-    """
-    chance = _check.probability("p", p)
-    order = _check.whole("k", k)
-    return _check.result(order * np.exp(xlog1py(order - 1.0, -chance)))

@@ -14,8 +14,7 @@ from scipy.special import gammaln
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import complement_log, hypergeometric_pmf
-from grpolab.theory.dependence import Exchangeable
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import Exchangeable, FloatArray
 
 _PRODUCT_TERMS = 4096  # above this the product gives way to log-gamma
 
@@ -23,9 +22,27 @@ _PRODUCT_TERMS = 4096  # above this the product gives way to log-gamma
 def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
     """``1 - (1 - p)^k``: at least one of k independent samples is correct; accurate at small p.
 
-    p in [0, 1], k >= 1 broadcast; ValueError outside. The mean of this over prompts is pass@k.
-    Derived here.
+    The mean of this over prompts is pass@k. Derived here.
 
+    Parameters
+    ----------
+    p : array_like
+        Success rate of a prompt, in [0, 1].
+    k : array_like of int
+        Number of samples, >= 1; broadcasts against p.
+
+    Returns
+    -------
+    ndarray
+        Probability in [0, 1], of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        p outside [0, 1], or k not a whole number >= 1.
+
+    Examples
+    --------
     >>> expected_pass_at_k(1e-20, 64).item()
     6.4e-19
     """
@@ -36,11 +53,31 @@ def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
 def pass_at_k(
     num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: npt.ArrayLike
 ) -> FloatArray:
-    """``1 - C(n-c, k)/C(n, k)``: unbiased estimator of pass@k; nan where k > n.
+    """``1 - C(n-c, k)/C(n, k)``: unbiased estimator of the pass@k of a prompt.
 
-    num_samples n >= 1, num_correct c in 0..n and k >= 1 broadcast to one shape, the prompts [M] or
-    [M, number of k]. Raises ValueError outside. Source: arXiv 2107.03374, equation 1.
+    Source: arXiv 2107.03374, equation 1.
 
+    Parameters
+    ----------
+    num_samples : array_like of int
+        Samples n of each prompt, >= 1.
+    num_correct : array_like of int
+        Correct ones c among them, in 0..n.
+    k : array_like of int
+        >= 1. The three broadcast to one shape, the prompts [M] or [M, number of k].
+
+    Returns
+    -------
+    ndarray
+        One estimate per prompt (and k); nan where k > n. The mean over prompts estimates pass@k.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> pass_at_k(4, 2, [1, 2, 3, 5]).round(6).tolist()
     [0.5, 0.833333, 1.0, nan]
     """
@@ -79,9 +116,30 @@ def thin_zero_std(
 ) -> FloatArray:
     """``[C(c, g) + C(n-c, g)]/C(n, g)``: estimates the zero-std share at any g <= n without bias.
 
-    nan where g > n. With a table of existing rollouts this predicts the share of groups without a
-    signal for a group size that was never run. 1 at g = 1. Derived here.
+    With a table of existing rollouts this predicts the share of groups without a signal for a group
+    size that was never run. Derived here.
 
+    Parameters
+    ----------
+    num_samples : array_like of int
+        Samples n of each prompt, >= 1.
+    num_correct : array_like of int
+        Correct ones c among them, in 0..n.
+    group_size : array_like of int
+        Planned rollouts per group, >= 1. The three broadcast.
+
+    Returns
+    -------
+    ndarray
+        One estimate per prompt; nan where g > n, 1 at g = 1. The mean over prompts is the share.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> thin_zero_std(4, 2, 2).round(6).item()
     0.333333
     """
@@ -222,37 +280,6 @@ def pass_at_k_variance(law: Exchangeable, *, num_samples: int, k: int) -> PassAt
     return PassAtKVariance(within, between, within + between)
 
 
-class Estimate(NamedTuple):
-    """A mean over tasks and its standard error."""
-
-    mean: FloatArray
-    stderr: FloatArray
-
-
-def mean_pass_at_k(
-    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: npt.ArrayLike
-) -> Estimate:
-    """Mean of pass_at_k over tasks [M] and ``sd/sqrt(M)``, for k of shape [] or [k].
-
-    Tasks are the unit that is sampled, so the spread of the per-task estimates holds both the
-    between-task and the within-task variance. nan where some k > n; stderr nan for one task.
-    Derived here.
-
-    >>> mean_pass_at_k([4, 4], [0, 4], [1, 2]).stderr.tolist()
-    [0.5, 0.5]
-    """
-    n, c = np.broadcast_arrays(
-        np.atleast_1d(np.asarray(num_samples)), np.atleast_1d(np.asarray(num_correct))
-    )
-    order = np.asarray(k)
-    each = pass_at_k(n[:, None], c[:, None], np.atleast_1d(order))
-    mean = each.mean(axis=0)
-    spread = np.full(mean.shape, np.nan)
-    if len(each) > 1:
-        spread = each.std(axis=0, ddof=1) / np.sqrt(len(each))
-    return Estimate(mean.reshape(order.shape), spread.reshape(order.shape))
-
-
 def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> FloatArray:
     """``1 - pass@k ~ Gamma(a+b)/Gamma(b) k^(-a)`` for p ~ Beta(a, b) and large k.
 
@@ -266,20 +293,3 @@ def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> F
     order = _check.whole("k", k)
     tail: FloatArray = np.exp(gammaln(left + right) - gammaln(right) - left * np.log(order))
     return tail
-
-
-def pass_at_k_upper_bound(
-    mean: npt.ArrayLike, *, rho: npt.ArrayLike, k: npt.ArrayLike
-) -> FloatArray:
-    """``1 - [(1-m)^2 + Var p]^(k/2)`` >= mean pass@k for k >= 2, Var p = rho m(1-m).
-
-    Jensen with E[q^2]: no model of p is needed (arXiv 2504.10478). Raises ValueError for k < 2,
-    where it is not a bound.
-
-    >>> pass_at_k_upper_bound(0.5, rho=0.0, k=4).item()
-    0.9375
-    """
-    m = _check.probability("mean", mean)
-    spread = _check.probability("rho", rho) * m * (1.0 - m)
-    order = _check.whole("k", k, least=2)
-    return 1.0 - ((1.0 - m) ** 2 + spread) ** (order / 2.0)

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory.dependence import Exchangeable
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import Exchangeable, FloatArray
 from grpolab.theory.zero_std import prob_mixed
 
 Criterion = Literal["mixed", "std", "variance"]
@@ -38,21 +37,6 @@ def dynamic_sampling(batch_size: npt.ArrayLike, *, prob_zero_std: npt.ArrayLike)
     dead = _check.within("prob_zero_std", prob_zero_std, 0.0, 1.0, ends="low")
     scale = 1.0 / (1.0 - dead)
     return DynamicSampling(batch * scale, scale)
-
-
-def dynamic_sampling_law(p: npt.ArrayLike, group_size: int) -> FloatArray:
-    """``(1 - d_g(p_x))/sum_y (1 - d_g(p_y))``: the share of each prompt in a filtered batch, [P].
-
-    Raises ValueError when no prompt can give a mixed group. Derived here.
-
-    >>> dynamic_sampling_law([0.5, 0.0, 0.5], 4).tolist()
-    [0.5, 0.0, 0.5]
-    """
-    mixed = prob_mixed(p, group_size)
-    total = mixed.sum()
-    if not total > 0:
-        raise ValueError("p must hold a prompt that is neither 0 nor 1")
-    return _check.result(mixed / total)
 
 
 def expected_rollouts_until_mixed(p: npt.ArrayLike) -> FloatArray:
@@ -98,30 +82,6 @@ def snr(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     return _check.result(
         np.where(g > 1, g * pq / ((1.0 - 2.0 * chance) ** 2 + 2.0 * pq / free), 0.0)
     )
-
-
-class Bound(NamedTuple):
-    """A value, and where it is a bound at all."""
-
-    value: FloatArray
-    holds: np.bool_ | npt.NDArray[np.bool_]
-
-
-def snr_bound(p: npt.ArrayLike, group_size: npt.ArrayLike) -> Bound:
-    """``4 g pq``, an upper bound of the SNR for p <= 1/4 or p >= 3/4, as arXiv 2506.09016 needs.
-
-    ``holds`` says whether SNR <= 4 g pq, that is (1-4pq) + 2pq/(g-1) >= 1/4. At p = 1/2 the SNR
-    exceeds 4 g pq by the factor (g-1)/2. Derived here.
-
-    >>> snr_bound([0.2, 0.5], 8).holds.tolist()
-    [True, False]
-    """
-    chance = _check.probability("p", p)
-    g = _check.whole("group_size", group_size)
-    pq = chance * (1.0 - chance)
-    free = np.where(g > 1, g - 1.0, 1.0)
-    outer = (1.0 - 2.0 * chance) ** 2 + 2.0 * pq / free >= 0.25
-    return Bound(4.0 * g * pq, (g == 1) | outer)
 
 
 def signal_per_rollout(

@@ -18,13 +18,35 @@ from grpolab.theory.zero_std import prob_mixed
 def expected_variance(
     p: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0, ddof: int = 0
 ) -> FloatArray:
-    """``E[sigma^2] = p q (1 - rho)(g - 1)/g`` (ddof 0) or ``p q (1 - rho)`` (ddof 1, nan at g = 1).
+    """``E[sigma^2] = p q (1 - rho)(g - 1)/g`` (ddof 0) or ``p q (1 - rho)`` (ddof 1).
 
     Holds for any joint law of the g rewards whose mean is p and whose average pairwise correlation
-    is rho; rho = 0 given the prompt, and the intra-class correlation when p is a mean over prompts.
-    rho in [-1/(g-1), 1]. The rho = 0 case is arXiv 2606.18487, proposition 1; the rest derived
-    here.
+    is rho. The rho = 0 case is arXiv 2606.18487, proposition 1; the rest derived here.
 
+    Parameters
+    ----------
+    p : array_like
+        Mean reward, in [0, 1]: of a prompt, or over prompts.
+    group_size : array_like of int
+        Rollouts per group, >= 1; broadcasts against p.
+    rho : array_like
+        0 given the prompt, the intra-class correlation when p is a mean over prompts; in [-1/(g-1),
+        1].
+    ddof : int
+        0 for the variance of the group (numpy's), 1 for torch's.
+
+    Returns
+    -------
+    ndarray
+        Mean of the reward variance of a group, of the broadcast shape; nan at g = 1 with ddof 1.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> expected_variance(0.5, 8).item(), expected_variance(0.5, 8, rho=0.2, ddof=1).item()
     (0.21875, 0.2)
     """
@@ -51,12 +73,34 @@ def pair_correlation(rho: npt.ArrayLike, group_size: FloatArray) -> FloatArray:
 
 
 def expected_std(p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
-    """``m_g(p) = E[sigma] = p q w_g(p)``: mean reward std of a group; sqrt(g/(g-1)) m_g for ddof 1.
+    """``m_g(p) = E[sigma] = p q w_g(p)``: mean reward std of a group.
+
+    With ddof 1 it is ``sqrt(g/(g-1)) m_g``.
 
     It is also the mean one-step change of logit p, per unit learning rate, of a one-parameter
-    policy under std-normalised advantages. Exact sum over K; nan at g = 1 with ddof 1.
-    p in [0, 1], group_size >= 1 broadcast; ValueError outside. Derived here.
+    policy under std-normalised advantages. Exact sum over K. Derived here.
 
+    Parameters
+    ----------
+    p : array_like
+        Success rate of a prompt, in [0, 1].
+    group_size : array_like of int
+        Rollouts per group, >= 1; broadcasts against p.
+    ddof : int
+        0 for the standard deviation of the group (numpy's), 1 for torch's.
+
+    Returns
+    -------
+    ndarray
+        Mean standard deviation, of the broadcast shape; nan at g = 1 with ddof 1.
+
+    Raises
+    ------
+    ValueError
+        An argument outside of its range.
+
+    Examples
+    --------
     >>> expected_std(0.5, 2).item(), expected_std(0.5, 3).round(6).item()
     (0.25, 0.353553)
     """
@@ -89,25 +133,6 @@ def update_weight(p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0)
 
     weight = np.where(g > 1, binomial_mean(inverse_std, chance, g - 2.0), 0.0)
     return _check.result(weight * np.sqrt((g - 1.0) / g) if is_unbiased(ddof) else weight)
-
-
-def expected_abs_advantage(
-    p: npt.ArrayLike, group_size: npt.ArrayLike, *, scale: str = "std", ddof: int = 0
-) -> FloatArray:
-    """``E[mean_i |A_i|]``: ``2 m_g`` with scale "std" (ddof 0), ``2 p q (g-1)/g`` with "none".
-
-    Centred rewards have mean |R_i - K/g| = 2 sigma^2, and 2 sigma once divided by sigma; dividing
-    by the ddof-1 std multiplies that by sqrt((g-1)/g). Derived here.
-
-    >>> expected_abs_advantage(0.5, 8, scale="none").item()
-    0.4375
-    """
-    _check.choice("scale", scale, ("std", "none"))
-    if scale == "none":
-        return 2.0 * expected_variance(p, group_size)
-    g = _check.whole("group_size", group_size)
-    shrink = np.sqrt((g - 1.0) / g) if is_unbiased(ddof) else 1.0
-    return 2.0 * expected_std(p, g) * shrink
 
 
 def expected_squared_advantage(
@@ -182,121 +207,3 @@ def expected_rate_given_mixed(p: npt.ArrayLike, group_size: npt.ArrayLike) -> Fl
     ends = np.where(chance < 0.5, 1.0 / g, (g - 1.0) / g)
     rate = np.where(some, inner / np.where(some, mixed, 1.0), ends)
     return _check.result(np.where(g > 1, rate, np.nan))
-
-
-def expected_variance_given_mixed(
-    p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
-) -> FloatArray:
-    """``E[sigma^2 | mixed] = E[sigma^2]/(1 - d_g(p))``; (g-1)/g^2 at p = 0 and 1, nan at g = 1.
-
-    Derived here.
-
-    >>> expected_variance_given_mixed(0.5, 2).item()
-    0.25
-    """
-    g = _check.whole("group_size", group_size)
-    at_ends = 1.0 / g if is_unbiased(ddof) else (g - 1.0) / (g * g)
-    return _given_mixed(expected_variance(p, g, ddof=ddof), p, g, at_ends)
-
-
-def expected_std_given_mixed(
-    p: npt.ArrayLike, group_size: npt.ArrayLike, *, ddof: int = 0
-) -> FloatArray:
-    """``E[sigma | mixed] = m_g(p)/(1 - d_g(p))``; sqrt(g-1)/g at p = 0 and 1, nan at g = 1.
-
-    Derived here.
-
-    >>> expected_std_given_mixed(0.3, 2).round(12).item()
-    0.5
-    """
-    g = _check.whole("group_size", group_size)
-    at_ends = np.sqrt(1.0 / g) if is_unbiased(ddof) else np.sqrt(g - 1.0) / g
-    return _given_mixed(expected_std(p, g, ddof=ddof), p, g, at_ends)
-
-
-def _given_mixed(
-    mean: FloatArray, p: npt.ArrayLike, g: FloatArray, at_ends: FloatArray
-) -> FloatArray:
-    mixed = prob_mixed(p, g)
-    some = mixed > 0
-    ratio = np.where(some, mean / np.where(some, mixed, 1.0), at_ends)
-    return _check.result(np.where(g > 1, ratio, np.nan))
-
-
-def max_abs_advantage(group_size: npt.ArrayLike, *, ddof: int = 0) -> FloatArray:
-    """Largest std-normalised |A|: ``sqrt(g-1)`` (ddof 0), ``(g-1)/sqrt(g)`` (ddof 1).
-
-    Reached by the odd one out of a group. Derived here.
-
-    >>> max_abs_advantage(5).item(), max_abs_advantage(4, ddof=1).item()
-    (2.0, 1.5)
-    """
-    g = _check.whole("group_size", group_size)
-    return (g - 1.0) / np.sqrt(g) if is_unbiased(ddof) else np.sqrt(g - 1.0)
-
-
-def kish_size(group_size: npt.ArrayLike, rho: npt.ArrayLike) -> FloatArray:
-    """``g/(1 + (g-1) rho)``: independent rollouts that fix the mean as well; rho in [-1/(g-1), 1].
-
-    Infinite at the lower end, where the mean of the group does not vary. Kish 1965.
-
-    >>> kish_size(8, 0.2).round(6).item()
-    3.333333
-    """
-    g = _check.whole("group_size", group_size)
-    corr = pair_correlation(rho, g)
-    with np.errstate(divide="ignore"):
-        size: FloatArray = g / np.maximum(1.0 + (g - 1.0) * corr, 0.0)
-    return size
-
-
-def advantage_size(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``(sum |A|)^2 / sum A^2 = 4 K (g-K)/g``: rollouts that share the weight; any centred rule.
-
-    Derived here.
-
-    >>> advantage_size([0, 1, 4], 8).tolist()
-    [0.0, 3.5, 8.0]
-    """
-    return 4.0 * informative_pairs(num_correct, group_size) / np.asarray(group_size, np.float64)
-
-
-def informative_pairs(num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``K (g - K)``: pairs of a correct and a wrong rollout, the terms of the U-statistic.
-
-    Derived here.
-
-    >>> informative_pairs(3, 8).item()
-    15.0
-    """
-    g = _check.whole("group_size", group_size)
-    k, g = _check.count_of("num_correct", num_correct, "group_size", g)
-    return k * (g - k)
-
-
-def expected_advantage_size(
-    mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0
-) -> FloatArray:
-    """``4 (g-1) m (1-m) (1-rho)``: mean of advantage_size under any exchangeable law.
-
-    Derived here.
-
-    >>> expected_advantage_size(0.5, 8).item()
-    7.0
-    """
-    g = _check.whole("group_size", group_size)
-    return 4.0 * g * expected_variance(mean, g, rho=rho)
-
-
-def expected_informative_pairs(
-    mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLike = 0.0
-) -> FloatArray:
-    """``g (g-1) m (1-m) (1-rho)``: mean of informative_pairs under any exchangeable law.
-
-    Derived here.
-
-    >>> expected_informative_pairs(0.5, 8).item()
-    14.0
-    """
-    g = _check.whole("group_size", group_size)
-    return g * g * expected_variance(mean, g, rho=rho)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from grpolab.theory import _check
 from grpolab.theory._numeric import hypergeometric_pmf
 from grpolab.theory.dependence import BetaBinomial
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import FloatArray, Mechanism
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong
 
 
@@ -39,6 +39,11 @@ class SharedPrefix:
         _check.probability("mean", self.mean)
         _check.probability("branch_rho", self.branch_rho)
         _check.one_whole("branches", self.branches)
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """Branches with a beta variate each."""
+        return Mechanism(self.mean, kind="prefix", strength=self.branch_rho, parts=self.branches)
 
     def _per_branch(self, group_size: int) -> tuple[BetaBinomial, int]:
         g = _check.one_whole("group_size", group_size)
@@ -100,6 +105,11 @@ class WithoutReplacement:
         """-1/(pool - 1); nan for a pool of one."""
         return -1.0 / (self.pool - 1) if self.pool > 1 else float("nan")
 
+    @property
+    def mechanism(self) -> Mechanism:
+        """Responses taken out of the pool."""
+        return Mechanism(self.mean, kind="pool", parts=self.pool)
+
     def _checked(self, group_size: npt.ArrayLike) -> FloatArray:
         g = _check.whole("group_size", group_size)
         return _check.within("group_size", g, 1, self.pool)
@@ -146,6 +156,11 @@ class Antithetic:
         p = self.mean
         spread = p * (1 - p)
         return (max(0.0, 2 * p - 1) - p * p) / spread if spread else float("nan")
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """Pairs that share a uniform and its mirror image."""
+        return Mechanism(self.mean, kind="antithetic")
 
     def _pairs(self, group_size: int) -> int:
         g = _check.one_whole("group_size", group_size)

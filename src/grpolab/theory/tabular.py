@@ -54,44 +54,6 @@ def expected_logit_step(
     return expected_update(rule, p, group_size=group_size) * pi * (mark - p)
 
 
-def expected_odds_drift(
-    rule: TwoValued, policy: npt.ArrayLike, *, correct: npt.ArrayLike, group_size: int
-) -> FloatArray:
-    """``d logit p/d(eta t) = p q w(p) (C_c + C_i)`` with the collision chances inside each class.
-
-    C_c = sum of squared shares among the correct responses, C_i among the wrong ones. At fixed p a
-    policy of lower entropy has larger C and learns faster. nan where p is 0 or 1. Derived here.
-
-    >>> from grpolab.theory.advantage import RLOO
-    >>> expected_odds_drift(RLOO, [0.5, 0.5], correct=[True, False], group_size=4).item()
-    0.5
-    """
-    pi, mark = _policy(policy, correct)
-    p = success_rate(pi, mark)
-    weight = expected_update(rule, p, group_size=group_size)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        inside = (pi**2 @ mark) / p**2 + (pi**2 @ ~mark) / (1.0 - p) ** 2
-        return p * (1.0 - p) * weight * inside
-
-
-def expected_share_drift(
-    shares: npt.ArrayLike, p: npt.ArrayLike, *, rule: TwoValued, group_size: int
-) -> FloatArray:
-    """``ds_j/d(eta t) = p q w(p) s_j (s_j - sum_k s_k^2)``: shares of correct responses, [..., n].
-
-    The largest share wins: rich get richer under the vanilla gradient. Under the natural gradient
-    the shares stand still in expectation. Derived here (cf. arXiv 2605.00365).
-
-    >>> from grpolab.theory.advantage import RLOO
-    >>> expected_share_drift([0.75, 0.25], 0.5, rule=RLOO, group_size=2).tolist()
-    [0.0234375, -0.0234375]
-    """
-    s, _ = _policy(shares, np.ones(np.shape(shares)[-1:], dtype=np.bool_))
-    chance = _check.probability("p", p)[..., None]
-    speed = chance * (1.0 - chance) * expected_update(rule, chance, group_size=group_size)
-    return _check.result(speed * s * (s - np.sum(s * s, axis=-1, keepdims=True)))
-
-
 def group_update(
     rule: TwoValued,
     logits: npt.ArrayLike,
@@ -158,28 +120,3 @@ def entropy_drift(policy: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
     centred = move - np.sum(pi * move, axis=-1, keepdims=True)
     total: FloatArray = -np.sum(pi * log_pi * centred, axis=-1)
     return total
-
-
-def expected_entropy_drift(
-    rule: TwoValued,
-    policy: npt.ArrayLike,
-    *,
-    correct: npt.ArrayLike,
-    group_size: int,
-    natural: bool = False,
-) -> FloatArray:
-    """Entropy change per unit learning rate under the expected update of a rule.
-
-    Vanilla: dtheta_y = w pi_y (1{y correct} - p); natural: dtheta_y = w (1{y correct} - p). Derived
-    here. Derived here.
-
-    >>> from grpolab.theory.advantage import RLOO
-    >>> mark = [True, False]
-    >>> expected_entropy_drift(RLOO, [0.75, 0.25], correct=mark, group_size=4).round(6).item()
-    -0.077246
-    """
-    pi, mark = _policy(policy, correct)
-    if not natural:
-        return entropy_drift(pi, expected_logit_step(rule, pi, correct=mark, group_size=group_size))
-    p = success_rate(pi, mark)[..., None]
-    return entropy_drift(pi, expected_update(rule, p, group_size=group_size) * (mark - p))

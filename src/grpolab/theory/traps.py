@@ -51,21 +51,6 @@ def interference_threshold(
     return find_root(excess, np.zeros(g.shape), np.full(g.shape, 0.5))
 
 
-def interference_threshold_small_load(
-    load: npt.ArrayLike, *, group_size: npt.ArrayLike, scaled: bool = True
-) -> FloatArray:
-    """``load/sqrt(g-1)`` with std scaling, ``load g/(g-1)`` without: p_c to first order in load.
-
-    Derived here.
-
-    >>> interference_threshold_small_load(0.02, group_size=5).item()
-    0.01
-    """
-    push = _check.positive("load", load)
-    g = _check.whole("group_size", group_size, least=2)
-    return push / np.sqrt(g - 1.0) if scaled else push * g / (g - 1.0)
-
-
 def decay_equilibria(
     rule: TwoValued, *, group_size: int, decay: float, prior: float = 0.5
 ) -> Equilibria:
@@ -109,20 +94,3 @@ def adam_rare_gain(beta1: npt.ArrayLike = 0.9, beta2: npt.ArrayLike = 0.999) -> 
         raise ValueError("beta1 must lie below sqrt(beta2): else the lone gradient never dies out")
     gain: FloatArray = (1.0 - b1) / np.sqrt(1.0 - b2) / (1.0 - b1 / np.sqrt(b2))
     return gain
-
-
-def clip_batches(
-    start: npt.ArrayLike, stop: npt.ArrayLike, *, eps_high: npt.ArrayLike = 0.2
-) -> FloatArray:
-    """``log(p1/p0)/log(1 + eps_high)``: rollout batches a clipped response needs from p0 to p1.
-
-    The gradient of a sampled response stops when its ratio passes 1 + eps_high, so a batch
-    multiplies its probability by little more than that. Per-token clipping may overshoot. start and
-    stop in (0, 1], eps_high > 0. Derived here.
-
-    >>> clip_batches(0.01, 0.5, eps_high=0.2).round(2).item()
-    21.46
-    """
-    low = _check.within("start", start, 0.0, 1.0, ends="high")
-    high = _check.within("stop", stop, 0.0, 1.0, ends="high")
-    return _check.result(np.log(high / low) / np.log1p(_check.positive("eps_high", eps_high)))

@@ -40,9 +40,28 @@ def prob_all_right(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
 def prob_zero_std(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``d_g(p) = p^g + (1 - p)^g``: all rewards of the group are equal.
 
-    Convex in p for g >= 2, so its mean over prompts is at least its value at the mean of p
-    (Jensen; arXiv 2605.07689). p in [0, 1] and group_size >= 1 broadcast; ValueError outside.
+    Convex in p for g >= 2, so its mean over prompts is at least its value at the mean of p (Jensen;
+    arXiv 2605.07689).
 
+    Parameters
+    ----------
+    p : array_like
+        Success rate of a prompt, in [0, 1].
+    group_size : array_like of int
+        Rollouts per group, >= 1; broadcasts against p.
+
+    Returns
+    -------
+    ndarray
+        Probability in [0, 1], of the broadcast shape; 1 at g = 1.
+
+    Raises
+    ------
+    ValueError
+        p outside [0, 1], or group_size not a whole number >= 1.
+
+    Examples
+    --------
     >>> prob_zero_std(0.5, 2).item()
     0.5
     """
@@ -65,18 +84,6 @@ def prob_mixed(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     small = np.where(chance > 0.5, 1.0 - chance, chance)  # 1 - p is exact for p >= 1/2
     mixed = -np.expm1(g * complement_log(small)) - np.power(small, g)
     return _check.result(np.where(g == 1, 0.0, mixed))
-
-
-def expected_informative_per_rollout(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
-    """``(1 - d_g(p)) / g``: mixed groups for each rollout paid for.
-
-    Equal to p(1-p) for g = 2 and for g = 3 and smaller for every g >= 4: larger groups buy no more
-    mixed groups at the same number of rollouts (cf. arXiv 2510.00977). Derived here.
-
-    >>> expected_informative_per_rollout(0.5, [2, 3, 4]).tolist()
-    [0.25, 0.25, 0.21875]
-    """
-    return prob_mixed(p, group_size) / np.asarray(group_size, dtype=np.float64)
 
 
 def _power_of_complement(p: FloatArray, g: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.estimate.mixture import compare_models, fit_inflated_beta, fit_mixture
+from grpolab.validate.estimate.mixture import fit_inflated_beta, fit_mixture
 
 
 @given(data=st.data())
@@ -41,28 +41,8 @@ def test_the_mixture_keeps_the_mean():
     assert fit.expect(fit.support) == pytest.approx(counts.mean_reward, abs=1e-3)
 
 
-def test_models_are_nested_in_the_npmle_and_the_true_one_wins():
-    rng = np.random.default_rng(3)
-    p = np.where(rng.random(3000) < 0.3, 0.0, rng.beta(2.0, 3.0, 3000))
-    counts = GroupCounts(rng.binomial(16, p), 16)
-    fits = {f.model: f for f in compare_models(counts)}
-    ceiling = fits["npmle"].loglik
-    assert all(f.loglik <= ceiling + 0.5 for f in fits.values())
-    assert fits["zero-inflated beta"].aic < min(fits["beta"].aic, fits["one-inflated beta"].aic)
-    assert fits["beta"].aic < fits["binomial"].aic
-
-
-def test_an_inflated_beta_without_inflation_is_the_beta():
-    rng = np.random.default_rng(4)
-    counts = GroupCounts(rng.binomial(16, rng.beta(2.0, 3.0, 2000)), 16)
-    fits = {f.model: f.loglik for f in compare_models(counts)}
-    # two needless parameters gain about 1 and no more than a chi-square on 2 df allows
-    assert -0.01 < fits["zero-one-inflated beta"] - fits["beta"] < 6.9
-    assert fit_inflated_beta(counts).frac_zero < 0.01
-
-
 def test_filtered_tables_are_refused():
     counts = GroupCounts([1, 2], 4, provenance=Provenance(filtered=True))
-    for call in (fit_mixture, fit_inflated_beta, compare_models):
+    for call in (fit_mixture, fit_inflated_beta):
         with pytest.raises(ValueError, match="filtered"):
             call(counts)

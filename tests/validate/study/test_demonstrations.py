@@ -45,22 +45,3 @@ def test_an_unknown_style_is_an_error(any_task: ProblemTask) -> None:
             style="best",  # type: ignore[arg-type]
             rng=np.random.default_rng(0),
         )
-
-
-def test_word_logprobs_are_those_of_the_draw(any_task: ProblemTask) -> None:
-    prompt = max(any_task.prompts("sft"), key=lambda p: len(any_task.solutions(p)))
-    known = any_task.solutions(prompt)
-    for answer in known:
-        words = answer.split()
-        found = any_task.word_logprobs(prompt, answer, style="random")
-        for i in range(len(words) + 1):  # the last one is the end
-            same = [s.split() for s in known if s.split()[:i] == words[:i]]
-            go_on = [s for s in same if s[i : i + 1] == words[i : i + 1]]
-            assert found[i] == pytest.approx(np.log(len(go_on) / len(same)), abs=1e-12)
-        assert sum(found) == pytest.approx(-np.log(len(known)))
-    assert any_task.word_logprobs(prompt, known[0], style="canonical") == [0.0] * (
-        len(known[0].split()) + 1
-    )
-    for foreign in ("", known[0] + " ", known[0].rsplit(" ", 1)[0]):
-        with pytest.raises(ValueError, match="answer must be one that style 'random' shows"):
-            any_task.word_logprobs(prompt, foreign, style="random")

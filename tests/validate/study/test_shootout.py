@@ -8,7 +8,6 @@ from grpolab.validate.study.shootout import (
     COMBINATIONS,
     chosen_elsewhere,
     families,
-    family_call,
     inversion_calls,
     overall,
     rank,
@@ -189,10 +188,8 @@ def test_a_rule_that_always_picks_shallow_is_exposed_where_there_is_no_inversion
     calls = {c.predictor: c for c in inversion_calls(table, "y", directions=USED)}
     assert (calls["depth"].sensitivity, calls["depth"].specificity) == (1.0, 0.0)
     assert (calls["pass_at_1"].sensitivity, calls["pass_at_1"].specificity) == (0.0, 1.0)
-    assert calls["depth"].balanced == calls["pass_at_1"].balanced == 0.5
-    assert calls["pass_at_g"].balanced == 1.0
+    assert (calls["pass_at_g"].sensitivity, calls["pass_at_g"].specificity) == (1.0, 1.0)
     assert (calls["depth"].hits, calls["depth"].false_alarms) == (2.0, 3.0)
-    assert [family_call(f, "pass_at_g", direction=1) for f in table] == [1.0, 0.0]
 
 
 def test_no_inversion_without_a_lead_worth_the_name_nor_where_deeper_is_better_still():
@@ -233,7 +230,7 @@ def test_a_combination_is_learned_on_some_families_and_holds_on_others():
     assert found["both"].regret == pytest.approx(0.0, abs=1e-12)
     assert found["both"].spearman == pytest.approx(1.0)
     assert found["a"].r2 < found["b"].r2 < 0.95
-    assert found["both"].calls.balanced == 1.0
+    assert found["both"].calls.sensitivity == found["both"].calls.specificity == 1.0
 
 
 def test_outcomes_of_what_is_held_out_are_not_used():

@@ -306,7 +306,6 @@ def test_words_stay_inside_vocabulary_and_limits(any_task: ProblemTask) -> None:
         w for text, _ in any_task.corpus(3000, rng=np.random.default_rng(0)) for w in text.split()
     }
     assert used <= set(any_task.vocabulary)
-    assert any_task.max_prompt_words == max(len(p.text.split(" ")) for p in prompts)
     assert any_task.max_new_tokens == 1 + max(map(len, answers))
 
 
@@ -368,4 +367,4 @@ def test_a_task_of_ones_own() -> None:
         sizes=SplitSizes(eval=4, sft=2, rl=4),
     )
     assert [len(task.prompts(split)) for split in SPLITS] == [16, 2, 2, 4, 4]
-    assert (task.max_prompt_words, task.max_new_tokens) == (2, 3)
+    assert task.max_new_tokens == 3

@@ -13,7 +13,7 @@ class Words:
 
     name, classes = "words", ("all",)
     vocabulary = ("q", "r", "s", "a", "b", "c")
-    max_prompt_words, max_new_tokens = 3, 4
+    max_new_tokens = 4
 
     def prompts(self, split="rl"):
         texts = ["q", "q r", "r", "r s q", "s", "s s", "q q", "r r", "s q", "q s", "s r", "r q"]

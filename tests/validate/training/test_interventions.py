@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from grpolab.theory import TRL
+from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.training.draw import Draw, draw_groups, merge
@@ -28,7 +28,7 @@ class Parity:
     """Right if the first word is one of the first four: common, so that groups have spread."""
 
     name, classes = "parity", ("only",)
-    max_prompt_words, max_new_tokens = 5, 6
+    max_new_tokens = 6
 
     def __init__(self):
         self._task = make_task("countdown", seed=0)

@@ -6,7 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from grpolab.theory import DR_GRPO, GRPO, RLOO, SIGN, TRL, expected_std
+from grpolab.theory import DR_GRPO, GRPO, RLOO, SIGN, expected_std
+from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt
@@ -35,7 +36,7 @@ class OneWord:
     """Right if the single word is ``a``: p is the model's chance of its first token."""
 
     name, classes, vocabulary = "one-word", ("only",), ("a", "b", "q")
-    max_prompt_words, max_new_tokens = 1, 1
+    max_new_tokens = 1
 
     def prompts(self, split):
         return tuple(Prompt(i, "q", "only") for i in range(16))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from grpolab import streams
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
@@ -151,17 +152,47 @@ def audit(
 ) -> Audit:
     """Estimate everything that the counts identify, and warn about the rest.
 
-    Of rollouts over many steps of training the last ones count. Group sizes >= 2. Raises ValueError
-    for group sizes out of range; a table that cannot answer a question gets None there and a
-    warning that says why.
+    Of rollouts over many steps of training the last ones count. A table that cannot answer a
+    question gets None there, and a warning that says why.
 
+    Parameters
+    ----------
+    counts : GroupCounts
+        Successes per group, from `read` or from code of your own.
+    rng : Generator or int
+        Generator, or seed, of the bootstrap.
+    label : str
+        Name of the table in reports.
+    format : str
+        Format of the file that the table was read from.
+    group_sizes : sequence of int
+        Planned group sizes, >= 2.
+    level : float
+        Confidence level of the intervals, in (0, 1).
+    num_resamples : int
+        Resamples of the bootstrap.
+    notes : sequence of str
+        Warnings to put before those of the audit.
+
+    Returns
+    -------
+    Audit
+        Estimates, one plan per group size, and warnings.
+
+    Raises
+    ------
+    ValueError
+        Group sizes below 2.
+
+    Examples
+    --------
     >>> audit(GroupCounts([0, 1, 4, 2], 4), rng=0, group_sizes=[2]).solved
     (1, 2, 1)
     """
     sizes = sorted(set(group_sizes))
     if not sizes or sizes[0] < 2:
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
-    generator = np.random.default_rng(rng)
+    generator = streams.generator(rng, "audit")
     contrast = pair_contrast(counts, rng=generator)
     counts, span = _latest(counts)
     totals = counts.by_prompt()

@@ -12,29 +12,34 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.cells import Cells
 
 
-def draw_weights(weight: FloatArray, *, num_resamples: int, rng: np.random.Generator) -> FloatArray:
+def draw_weights(
+    weight: FloatArray, *, num_resamples: int, rng: np.random.Generator | int
+) -> FloatArray:
     """Multinomial bootstrap of ``sum(weight)`` prompts in cells of ``weight`` [U]: shape [B, U].
 
-    >>> draw_weights(np.ones(3), num_resamples=2, rng=np.random.default_rng(0)).sum(axis=1).tolist()
+    >>> draw_weights(np.ones(3), num_resamples=2, rng=0).sum(axis=1).tolist()
     [3.0, 3.0]
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be >= 1, got {num_resamples}")
     total = round(float(weight.sum()))
-    drawn = rng.multinomial(total, weight / total, size=num_resamples)
+    drawn = streams.generator(rng, "bootstrap").multinomial(
+        total, weight / total, size=num_resamples
+    )
     return drawn.astype(np.float64)
 
 
-def resample(cells: Cells, *, num_resamples: int, rng: np.random.Generator) -> Cells:
+def resample(cells: Cells, *, num_resamples: int, rng: np.random.Generator | int) -> Cells:
     """Cluster bootstrap: the weights of ``num_resamples`` resampled data sets, shape [B, U]."""
     return cells._replace(weight=draw_weights(cells.weight, num_resamples=num_resamples, rng=rng))
 
 
-def resample_bayesian(cells: Cells, *, num_resamples: int, rng: np.random.Generator) -> Cells:
+def resample_bayesian(cells: Cells, *, num_resamples: int, rng: np.random.Generator | int) -> Cells:
     """Bayesian bootstrap of the prompts and of one more with any count at all; weights [B, U'].
 
     Dirichlet weights (Rubin 1981, Annals of Statistics 9) instead of multinomial ones, because a
@@ -47,7 +52,8 @@ def resample_bayesian(cells: Cells, *, num_resamples: int, rng: np.random.Genera
     size = int(cells.num_samples.max())
     extra = np.arange(size + 1)
     weight = np.concatenate([cells.weight, np.full(size + 1, 1.0 / (size + 1))])
-    drawn = rng.standard_gamma(weight, size=(num_resamples, len(weight)))
+    shape = (num_resamples, len(weight))
+    drawn = streams.generator(rng, "bootstrap").standard_gamma(weight, size=shape)
     return Cells(
         np.concatenate([cells.num_correct, extra]),
         np.concatenate([cells.num_samples, np.full(size + 1, size)]),

@@ -131,15 +131,35 @@ def _checked_cells(counts: GroupCounts, *, method: str, unit: Unit) -> Cells:
 
 
 def icc(counts: GroupCounts, *, method: str = "anova", unit: Unit = "prompts") -> float:
-    """Intraclass correlation of the rewards of one prompt, Var(p) / (mean p (1 - mean p)).
+    """Intraclass correlation of the rewards of one prompt, ``Var(p) / (mean p (1 - mean p))``.
 
-    ``method``: "anova" (MSB - MSW) / (MSB + (n0 - 1) MSW); "fleiss-cuzick" (Fleiss & Cuzick 1979);
-    "pairwise" (Karlin, Cameron & Williams 1981); "kleinman-equal" and "kleinman-size" (Kleinman
-    1973, weights 1/k and n_i/N); "beta-binomial-moments"; "beta-binomial" (maximum likelihood,
-    never negative). All-wrong and all-right data give 0, the only value without evidence of spread;
-    their interval is [0, 1]. Raises ValueError for one cluster, for clusters of one sample and for
-    tables marked ``filtered``.
+    All-wrong and all-right data give 0, the only value without evidence of spread; their interval
+    is [0, 1].
 
+    Parameters
+    ----------
+    counts : GroupCounts
+        Successes per group.
+    method : str
+        "anova" (MSB - MSW) / (MSB + (n0 - 1) MSW); "fleiss-cuzick" (Fleiss & Cuzick 1979);
+        "pairwise" (Karlin, Cameron & Williams 1981); "kleinman-equal" and "kleinman-size" (Kleinman
+        1973, weights 1/k and n_i/N); "beta-binomial-moments"; "beta-binomial" (maximum likelihood,
+        never negative).
+    unit : {"prompts", "groups"}
+        Whose rewards are correlated.
+
+    Returns
+    -------
+    float
+        The estimate; it can be negative unless the method is "beta-binomial".
+
+    Raises
+    ------
+    ValueError
+        An unknown method, one cluster, clusters of one sample, or a table marked ``filtered``.
+
+    Examples
+    --------
     >>> icc(GroupCounts([0, 4, 0, 4], 4)), icc(GroupCounts([2, 2, 2], 4))
     (1.0, -0.3333333333333333)
     """
@@ -159,13 +179,41 @@ def icc_interval(
 ) -> IccInterval:
     """Estimate and interval of the ICC.
 
-    ``interval``: "bootstrap" resamples clusters (expanded percentiles); "profile" is the set of rho
-    that the beta-binomial likelihood ratio does not reject (``rng`` is not used); "union" spans
-    both. The bootstrap is too short for few prompts with p near 0 (it covers 45 % with 16 prompts
-    of Beta(0.1, 2), where the profile covers 92 %), and the profile is wrong for a p that is not
-    beta (it covers 0 % with 164 prompts of 64 samples and two values of p, where the bootstrap
-    covers 95 %); so "union" is the default.
+    The bootstrap is too short for few prompts with p near 0 (it covers 45 % with 16 prompts of
+    Beta(0.1, 2), where the profile covers 92 %), and the profile is wrong for a p that is not beta
+    (it covers 0 % with 164 prompts of 64 samples and two values of p, where the bootstrap covers 95
+    %); so "union" is the default.
 
+    Parameters
+    ----------
+    counts : GroupCounts
+        Successes per group.
+    rng : Generator or int
+        Generator, or seed, of the bootstrap; not used by "profile".
+    method : str
+        Estimator, one of `METHODS`.
+    unit : {"prompts", "groups"}
+        Whose correlation, and what is resampled.
+    interval : {"bootstrap", "profile", "union"}
+        "bootstrap" resamples clusters (expanded percentiles); "profile" is the set of rho that the
+        beta-binomial likelihood ratio does not reject; "union" spans both.
+    level : float
+        Confidence level, in (0, 1).
+    num_resamples : int
+        Resamples of the bootstrap.
+
+    Returns
+    -------
+    IccInterval
+        Estimate, ``low`` and ``high``.
+
+    Raises
+    ------
+    ValueError
+        An unknown method, a filtered table, or fewer than two clusters of at least two samples.
+
+    Examples
+    --------
     >>> counts = GroupCounts([0, 1, 4, 2, 0, 3], 4)
     >>> icc_interval(counts, rng=0, method="beta-binomial", interval="profile").high < 1
     True
@@ -177,7 +225,7 @@ def icc_interval(
     estimate = float(_estimate(data, method))
     ends = []
     if interval != "profile":
-        boot = bootstrap.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+        boot = bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
         draws = _estimate(boot, method)
         ends.append(
             bootstrap.percentile_interval(draws, level=level, num_clusters=data.num_clusters)

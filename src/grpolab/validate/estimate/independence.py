@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 
 
@@ -95,7 +96,7 @@ def pair_contrast(
     stderr = _jackknife(terms)
     p_value = _permutation_p(
         Blocks(blocks.num_correct[mixed], blocks.group_size[mixed]),
-        rng=np.random.default_rng(rng),
+        rng=streams.generator(rng, "permutations"),
         num_permutations=num_permutations,
     )
     return PairContrast(True, rho, stderr, p_value, len(totals), "")

@@ -49,15 +49,6 @@ class InflatedBeta(NamedTuple):
     loglik: float
 
 
-class ModelFit(NamedTuple):
-    """One model of the distribution of p: number of free parameters, log-likelihood, AIC."""
-
-    model: str
-    num_parameters: int | None
-    loglik: float
-    aic: float
-
-
 def fit_mixture(counts: GroupCounts, *, tolerance: float = 1e-6) -> Mixture:
     """NPMLE of the distribution of p over prompts, on a grid of 401 arcsine-spaced rates.
 
@@ -181,26 +172,3 @@ def fit_inflated_beta(counts: GroupCounts, *, zero: bool = True, one: bool = Tru
     assert best is not None
     share, a, b = unpack(best.x)
     return InflatedBeta(float(share[1]), float(share[2]), a, b, -float(best.fun))
-
-
-def compare_models(counts: GroupCounts) -> list[ModelFit]:
-    """Binomial, beta, inflated beta and the NPMLE, best AIC first; the NPMLE last, as the ceiling.
-
-    The NPMLE has no countable parameters: its log-likelihood is the most that any distribution of p
-    can reach, so its distance from a parametric model is what that model leaves unexplained.
-
-    >>> compare_models(GroupCounts([0, 0, 0, 8, 8, 8], 8))[-1].model
-    'npmle'
-    """
-    data = cells.unfiltered(counts)
-    constant = betabin.log_choose(data)
-    y, n, w = data.num_correct, data.num_samples, data.weight
-    p = float(w @ y / (w @ n))
-    plain = float(w @ _log_binomial(data, np.array([p]))[:, 0])
-    beta = float(betabin.maximise(betabin.tails(data)).loglik[0]) + constant
-    fits = [("binomial", 1, plain), ("beta", 2, beta)]
-    for name, zero, one in (("zero", True, False), ("one", False, True), ("zero-one", True, True)):
-        inflated = fit_inflated_beta(counts, zero=zero, one=one)
-        fits.append((f"{name}-inflated beta", 2 + zero + one, inflated.loglik))
-    ranked = sorted((ModelFit(m, k, v, 2 * k - 2 * v) for m, k, v in fits), key=lambda f: f.aic)
-    return [*ranked, ModelFit("npmle", None, fit_mixture(counts).loglik, np.nan)]

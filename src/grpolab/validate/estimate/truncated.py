@@ -62,7 +62,7 @@ def fit_truncated(
             f" {int(data.num_samples.max())} do not tell mean and correlation apart"
         )
     theta, value = _maximise(data, _starts())
-    boot = bootstrap.resample(data, num_resamples=num_resamples, rng=np.random.default_rng(rng))
+    boot = bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
     kept = [_frac_kept(data, _maximise(data._replace(weight=w), [theta])[0]) for w in boot.weight]
     low, high = bootstrap.percentile_interval(
         np.array(kept), level=level, num_clusters=data.num_clusters

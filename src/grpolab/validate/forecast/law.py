@@ -19,8 +19,8 @@ from typing import Literal
 
 import numpy as np
 
-from grpolab.theory.dependence import BetaBinomial, Exchangeable, FiniteMixture
-from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.dependence import BetaBinomial, FiniteMixture
+from grpolab.theory.groups import Exchangeable, FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong, thin_pmf, thin_pq
 from grpolab.validate.estimate import betabin, bootstrap, cells, mixture
 from grpolab.validate.estimate.cells import Cells
@@ -114,8 +114,7 @@ class LawOfP(ABC):
             raise ValueError("the law was not estimated from a sample of prompts: none to resample")
         if self.method == "mixture":
             num_resamples = min(num_resamples, _MIXTURE_RESAMPLES)
-        generator = np.random.default_rng(rng)
-        drawn = bootstrap.resample(self.data, num_resamples=num_resamples, rng=generator)
+        drawn = bootstrap.resample(self.data, num_resamples=num_resamples, rng=rng)
         return fit_rows(drawn, self.method)
 
     def interval(

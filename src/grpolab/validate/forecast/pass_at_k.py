@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grpolab import streams
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import pass_at_k, thin_pmf
@@ -126,7 +127,7 @@ def extrapolate_pass_at_k(
     """
     _check_k(k)
     laws = [fit_law(counts, "beta-binomial"), fit_law(counts, "mixture")]
-    seed = int(np.random.default_rng(rng).integers(2**32))  # both see the same resamples
+    seed = int(streams.generator(rng, "extrapolation").integers(2**32))  # one for both laws
     ends = [
         law.interval(
             lambda one: one.pass_at(k), rng=seed, level=level, num_resamples=num_resamples,

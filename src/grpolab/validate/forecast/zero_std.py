@@ -43,11 +43,35 @@ def predict_zero_std(
 ) -> ZeroStdPrediction:
     """Expected share of zero-std groups of ``group_size`` rollouts, one group per prompt.
 
-    ``method``: one of `law.METHODS` (see `law.fit_law`), or "auto", which thins where every prompt
-    has group_size samples and fits a beta-binomial where one has fewer. The interval resamples
-    prompts (at most 200 times for the mixture); of one prompt it is [0, 1]. Raises ValueError for
-    tables marked ``filtered``.
+    Parameters
+    ----------
+    counts : GroupCounts
+        Successes per group.
+    group_size : int
+        Planned rollouts per group.
+    rng : Generator or int
+        Generator, or seed, of the bootstrap.
+    method : {"auto", "thinning", "posterior", "beta-binomial", "mixture", "mean-p"}
+        The law of p, see `law.fit_law`; "auto" thins where every prompt has ``group_size`` samples
+        and fits a beta-binomial where one has fewer.
+    level : float
+        Confidence level of the interval, in (0, 1).
+    num_resamples : int
+        Resamples of prompts; at most 200 for the mixture.
 
+    Returns
+    -------
+    ZeroStdPrediction
+        Shares of zero-std, all-wrong and all-right groups with an interval; of one prompt it is [0,
+        1].
+
+    Raises
+    ------
+    ValueError
+        A filtered table, an unknown method, or too few samples for it.
+
+    Examples
+    --------
     >>> prediction = predict_zero_std(GroupCounts([0, 2, 4], 4), 2, rng=0)
     >>> round(prediction.zero_std, 6), prediction.iid_mean_p
     (0.777778, 0.5)

@@ -118,8 +118,27 @@ class StepView(NamedTuple):
 
 
 def tally(num_correct: npt.ArrayLike, num_verdicts: npt.ArrayLike) -> GroupTally:
-    """Count the groups of one step from successes and verdicts per group, shape [M] each.
+    """Count the groups of one step.
 
+    Parameters
+    ----------
+    num_correct : array_like
+        Successes per group, shape [M].
+    num_verdicts : array_like
+        Rollouts with a verdict per group, shape [M]; groups with fewer than two are unseen.
+
+    Returns
+    -------
+    GroupTally
+        Numbers of groups, of informative ones, of all-wrong ones and of unseen ones.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not broadcast.
+
+    Examples
+    --------
     >>> tally([0, 2, 4, 1], [4, 4, 4, 1])
     GroupTally(num_groups=3.0, num_informative=1.0, num_all_wrong=1.0, num_unseen=1.0)
     """

@@ -60,10 +60,36 @@ _GROUPS = "groups.parquet"
 
 
 def read(path: Path | str, options: ReadOptions | None = None) -> Reading:
-    """Read a file or a folder of files; UserError says what is wrong, where, and what to do.
+    r"""Read a file or a folder of files that another tool wrote.
 
     In a folder, files that are no table of verdicts (configurations, metrics) are passed over, and
-    all others must be of one format; in one of ours the table of groups stands for all.
+    all others must be of one format; in a folder of grpolab the table of groups stands for all.
+
+    Parameters
+    ----------
+    path : Path or str
+        File or folder.
+    options : ReadOptions, optional
+        Format, columns and metric where they cannot be recognised.
+
+    Returns
+    -------
+    Reading
+        ``counts`` (a GroupCounts), the name of the ``format``, and ``notes`` for the reader.
+
+    Raises
+    ------
+    UserError
+        What is wrong, where, and what to do.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "counts.csv"
+    ...     _ = file.write_text("problem,num_correct,group_size\na,3,4\nb,0,4\n")
+    ...     read(file).counts.num_correct.tolist()
+    [3, 0]
     """
     options = options or ReadOptions()
     path = Path(path)

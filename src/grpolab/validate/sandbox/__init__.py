@@ -10,7 +10,6 @@ from grpolab.validate.sandbox.jobs import (
     Result,
     Tests,
     TextTests,
-    count_outcomes,
 )
 from grpolab.validate.sandbox.levels import Level
 from grpolab.validate.sandbox.pool import Sandbox
@@ -30,5 +29,4 @@ __all__ = [
     "TextTests",
     "broken_walls",
     "choose_level",
-    "count_outcomes",
 ]

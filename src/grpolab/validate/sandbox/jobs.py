@@ -6,8 +6,7 @@ import ast
 import builtins
 import enum
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -200,13 +199,3 @@ class Result(NamedTuple):
     peak_bytes: int = 0
     tries: int = 1
     output: str = ""
-
-
-def count_outcomes(results: Iterable[Result]) -> dict[str, int]:
-    """Number of runs per outcome, every outcome present.
-
-    >>> count_outcomes([Result(Outcome.PASS, "bubblewrap")])["pass"]
-    1
-    """
-    seen = Counter(result.outcome for result in results)
-    return {str(outcome): seen[outcome] for outcome in Outcome}

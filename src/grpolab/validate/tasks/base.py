@@ -49,11 +49,6 @@ class Task(Protocol):
         ...
 
     @property
-    def max_prompt_words(self) -> int:
-        """Words in the longest prompt."""
-        ...
-
-    @property
     def max_new_tokens(self) -> int:
         """Words in the longest right completion, and one for the end token."""
         ...

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_std
 from grpolab.validate.audit.compare import Difference, compare
@@ -166,9 +167,47 @@ def triage(
 ) -> Triage:
     """Rank checkpoints by the signal that groups of ``group_size`` will carry.
 
-    ``runs`` holds one table per checkpoint, over the same prompts at the same law. Prompts without
-    ``group_size`` verdicts in every run are left out everywhere. Raises ValueError for group sizes
-    below 2, for tables that differ in prompts or law, and when fewer than 2 prompts are left.
+    Prompts without ``group_size`` verdicts in every run are left out everywhere.
+
+    Parameters
+    ----------
+    runs : mapping of str to Rollouts
+        One table per checkpoint, over the same prompts at the same sampling law.
+    task : str
+        Name of the task, for the record.
+    group_size : int
+        Planned rollouts per group, >= 2.
+    rng : Generator or int
+        Generator, or seed, of the bootstrap.
+    level : float
+        Confidence level of the intervals, in (0, 1).
+    num_resamples : int
+        Resamples of the prompts.
+
+    Returns
+    -------
+    Triage
+        Checkpoints with the largest signal first, and how surely each pair is ordered.
+
+    Raises
+    ------
+    ValueError
+        A group size below 2, tables that differ in prompts or law, or fewer than 2 prompts left.
+
+    Examples
+    --------
+    >>> def rollouts(rewards):  # two prompts with four completions each
+    ...     rows = len(rewards)
+    ...     return Rollouts(
+    ...         prompt_id=np.arange(rows) // 4, group=np.zeros(rows, np.int64),
+    ...         reward=np.array(rewards, float), num_tokens=np.ones(rows, np.int64),
+    ...         truncated=np.zeros(rows, bool), entropy=np.full(rows, 0.5),
+    ...         logprob=np.full(rows, -1.0), text_hash=np.arange(rows),
+    ...     )
+    >>> runs = {"early": rollouts([0, 1, 0, 1, 0, 0, 1, 0]), "late": rollouts([1] * 7 + [0])}
+    >>> found = triage(runs, task="sums", group_size=4, rng=0, num_resamples=100)
+    >>> [(one.label, round(one.signal.value, 3)) for one in found.checkpoints]
+    [('early', 0.467), ('late', 0.217)]
     """
     if group_size < 2:
         raise ValueError(f"group_size must be >= 2, got {group_size}")
@@ -176,7 +215,7 @@ def triage(
         raise ValueError("runs must hold at least one table")
     law = _common_law(runs)
     kept = _enough(runs, group_size)
-    generator = np.random.default_rng(rng)
+    generator = streams.generator(rng, "triage")
     tables = {label: table.select(np.isin(table.prompt_id, kept)) for label, table in runs.items()}
     counts = {label: named_counts(table, task=task) for label, table in tables.items()}
     values = np.stack([_signal(c, group_size) for c in counts.values()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -204,13 +203,11 @@ def _prompt_spread(size: Size) -> Evidence:
     return evidence
 
 
-@lru_cache(maxsize=64)
 def _iid(size: Size, p: float, group_size: int) -> IntArray:
-    """Tally of independent groups; several checks look at the same one."""
+    """Tally of independent groups."""
     return _play(size, p, group_size, p)
 
 
-@lru_cache(maxsize=64)
 def _correlated_tally(size: Size, name: str, mean: float, rho: float, g: int) -> IntArray:
     return _play(size, theory.MODELS[name](mean=mean, rho=rho), g, name, mean, rho)
 

@@ -28,12 +28,12 @@ def _softmax_step(size: Size) -> Evidence:
     moved = run.state.logits[:, 0] - _LOGITS
     chance = softmax(_LOGITS)
     p = float(chance[_RIGHT].sum())
-    slope = rate * chance * (_RIGHT - p)
-    weight = float(theory.expected_update(theory.GRPO, p, group_size=8))
+    right = rate * theory.expected_logit_step(theory.GRPO, chance, correct=_RIGHT, group_size=8)
+    unweighted = rate * chance * (_RIGHT - p)
     for y in range(len(_LOGITS)):
         error = float(moved[:, y].std()) / math.sqrt(len(moved))
         seen = float(moved[:, y].mean())
-        add_both(evidence, f"response {y}", seen, weight * slope[y], slope[y], error)
+        add_both(evidence, f"response {y}", seen, float(right[y]), float(unweighted[y]), error)
     return evidence
 
 
@@ -115,7 +115,8 @@ def _monotone(size: Size) -> Evidence:
     ):
         run = simulate_softmax(
             logits, right, group_size=4, learning_rate=1.0, num_steps=10, snapshot_every=1,
-            options=options, num_models=min(2000, size.chains), seed=size.cell_seed("monotone"),
+            options=options, num_models=min(2000, size.chains),
+            seed=size.cell_seed(options.optimiser, options.inner_epochs),
         )  # fmt: skip
         falls = float(np.diff(run.snapshot_p, axis=0).min())
         into.append(
@@ -146,7 +147,7 @@ def _trap(size: Size) -> Evidence:
                 run = simulate_bernoulli(
                     p, group_size=g, learning_rate=1.0, rule=rule, num_steps=1,
                     num_chains=4 * size.chains, options=Options(pressure=-load),
-                    seed=size.cell_seed("trap", rule.name, g),
+                    seed=size.cell_seed(rule.name, g, p),
                 )  # fmt: skip
                 moved = float(np.mean(run.state.logit)) - math.log(p / (1 - p))
                 variance = float(theory.one_step(rule, p, group_size=g).variance)

@@ -14,6 +14,7 @@ from scipy import stats
 
 from grpolab import theory
 from grpolab.simulate import Within, draw_groups
+from grpolab.streams import generator
 from grpolab.validate.estimate.heterogeneity import heterogeneity
 from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.estimate.sampler import duplicate_test
@@ -56,7 +57,7 @@ def independence_experiment(
         raise ValueError(f"level must lie in (0, 1), got {level}")
     law = theory.BetaBinomial(mean=mean, rho=icc)
     within = Within(kind, strength)  # type: ignore[arg-type]
-    streams = np.random.default_rng(seed).spawn(num_tables)
+    streams = generator(seed, "independence tables").spawn(num_tables)
     contrast, pooled, copies = [], [], []
     for rng in streams:
         counts = draw_groups(

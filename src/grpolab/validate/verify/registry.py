@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from scipy import stats
+
+from grpolab.streams import stream_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,16 @@ _ROUNDING = 1e-12
 
 
 class Size(NamedTuple):
-    """How much a check may play, and from which seed."""
+    """How much a check may draw, and from which seed; the registry fills in whose turn it is."""
 
     groups: int  # groups per cell of a check
     chains: int  # training runs per cell of a check
     seed: int
+    check: str = ""  # name of the check that draws
 
     def cell_seed(self, *cell: object) -> int:
-        """A seed of its own for every cell of a check, the same in every process."""
-        digest = hashlib.sha256(repr((self.seed, *cell)).encode()).digest()
-        return int.from_bytes(digest[:8], "big")
+        """A seed of its own for every cell of every check, the same in every process."""
+        return stream_seed(self.seed, "verify", self.check, *cell)
 
 
 class Evidence(NamedTuple):
@@ -199,7 +200,7 @@ class Registry:
         for entry in self.entries(names):
             progress(entry.name)
             start = time.perf_counter()
-            evidence = entry.run(size)
+            evidence = entry.run(size._replace(check=entry.name))
             found.append((entry, evidence, time.perf_counter() - start))
         each = level / max(1, sum(len(evidence.checks) for _, evidence, _ in found))
         return [

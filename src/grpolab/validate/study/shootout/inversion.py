@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks, top_share
+from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks
 
 MARGIN = 0.02
 """A lead in the outcome that is not larger is no inversion: nobody would act on it."""
@@ -59,11 +59,6 @@ class Calls(NamedTuple):
         """``correct_silence / (correct_silence + false_alarms)``."""
         return _share(self.correct_silence, self.false_alarms)
 
-    @property
-    def balanced(self) -> float:
-        """Mean of the two: 0.5 for a rule that always says the same."""
-        return (self.sensitivity + self.specificity) / 2
-
 
 def _share(part: float, rest: float) -> float:
     return part / (part + rest) if part + rest > 0 else float("nan")
@@ -109,13 +104,6 @@ def says_inversion(family: Family, predictor: str, *, direction: int) -> FloatAr
     pick = np.argmax(family.column("pass_at_1"), axis=1)
     shallower = np.arange(len(family.depths)) < pick[:, None]
     return np.asarray(np.sum(picks(family, predictor, direction=direction) * shallower, axis=1))
-
-
-def family_call(family: Family, predictor: str, *, direction: int) -> float:
-    """The same for means over seeds: 1 says inversion, 0 says none, between them ties."""
-    pick = int(np.argmax(family.column("pass_at_1").mean(axis=0)))
-    weights = top_share(direction * family.column(predictor).mean(axis=0))
-    return float(weights[:pick].sum())
 
 
 def inversion_calls(

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from math import log
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -71,7 +70,6 @@ class ProblemTask:
         self._problems = tuple(problems)
         self._prompts = tuple(Prompt(i, p.text, p.label) for i, p in enumerate(problems))
         self._targets = np.unique([p.target for p in problems])
-        self.max_prompt_words = max(len(p.text.split()) for p in self._prompts)
         answers = chain.from_iterable(p.solutions for p in problems)
         self.max_new_tokens = 1 + max(map(_words, answers))
         self._splits = self._draw_splits(sizes or SplitSizes(), np.random.default_rng(seed))
@@ -121,23 +119,6 @@ class ProblemTask:
         if style == "canonical":
             return [options[0] for options in answers]
         return _choose(answers, rng)
-
-    def word_logprobs(self, prompt: Prompt, answer: str, *, style: Style) -> list[float]:
-        """Log-probability of each word of a demonstration, and of its end, under its own law.
-
-        `demonstrations` draws uniformly from the answers that a style shows; ValueError for an
-        answer that it does not show.
-        """
-        shown = self._shown(prompt, style)
-        if answer not in shown:
-            raise ValueError(f"answer must be one that style {style!r} shows, got {answer!r}")
-        left = [[*text.split(" "), ""] for text in shown]
-        found = []
-        for i, word in enumerate([*answer.split(" "), ""]):
-            before = len(left)
-            left = [words for words in left if words[i] == word]
-            found.append(log(len(left) / before))
-        return found
 
     def _shown(self, prompt: Prompt, style: Style) -> Sequence[str]:
         """The answers that demonstrations of a style are drawn from."""
