@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks, top_share
+from grpolab.validate.estimate.bootstrap import top_share
+from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks
 
 MARGIN = 0.02
 """A lead in the outcome that is not larger is no inversion: nobody would act on it."""
