@@ -146,3 +146,15 @@ def half_width(stderr: float, *, free: float = math.inf, level: float = 0.95) ->
     """
     quantile = t_quantile(level, free)
     return math.inf if math.isinf(quantile) else quantile * stderr
+
+
+def top_share(score: FloatArray) -> FloatArray:
+    """Weights over the last axis: 1 on the highest score, shared where several are highest.
+
+    The mean over resamples [B, K] is the chance of each of K to be best.
+
+    >>> top_share(np.array([[1.0, 2.0], [3.0, 3.0]])).mean(axis=0).tolist()
+    [0.25, 0.75]
+    """
+    top = score >= score.max(axis=-1, keepdims=True) - 1e-12
+    return np.asarray(top / top.sum(axis=-1, keepdims=True))

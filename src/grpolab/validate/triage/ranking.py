@@ -220,7 +220,7 @@ def triage(
     counts = {label: named_counts(table, task=task) for label, table in tables.items()}
     values = np.stack([_signal(c, group_size) for c in counts.values()])
     boot = _resample_means(values, num_resamples=num_resamples, rng=generator)
-    best = _share_best(boot)
+    best = bootstrap.top_share(boot).mean(axis=0)
     found = []
     for row, (label, table) in enumerate(tables.items()):
         low, high = bootstrap.percentile_interval(boot[:, row], level=level, num_clusters=len(kept))
@@ -304,12 +304,6 @@ def _resample_means(
     size = values.shape[1]
     weight = bootstrap.draw_weights(np.ones(size), num_resamples=num_resamples, rng=rng)
     return np.asarray(weight @ values.T / size)
-
-
-def _share_best(boot: FloatArray) -> FloatArray:
-    """Share of resamples [K] in which a checkpoint is highest, ties shared."""
-    top = boot >= boot.max(axis=1, keepdims=True) - 1e-12
-    return np.asarray((top / top.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
 def _contrast(one: Audit, rng: np.random.Generator) -> PairContrast:
