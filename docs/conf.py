@@ -16,7 +16,7 @@ project = "grpolab"
 copyright = "the grpolab authors, MIT licence"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "mathml", "rooms"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "rooms"]
 exclude_patterns = ["_ext", "results/README.md", "samples/README.md"]
 suppress_warnings = [
     "myst.header",  # the generated handbook starts its sections at level three
@@ -34,9 +34,11 @@ autodoc_default_options = {
 }
 autodoc_preserve_defaults = True
 autodoc_type_aliases = {
-    name: name for name in ("FloatArray", "IntArray", "BoolArray", "npt.ArrayLike", "ModelName")
+    name: name for name in ("FloatArray", "IntArray", "BoolArray", "npt.ArrayLike")
 }
 autodoc_typehints = "signature"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
 

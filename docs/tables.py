@@ -1,7 +1,8 @@
 """Write the tables of committed results into the pages: ``python docs/tables.py``.
 
 A table stands between two comments, ``<!-- table: NAME -->`` and ``<!-- end of table -->``. Numbers
-come from ``docs/results`` and nowhere else; a test compares the pages with what is made here.
+come from ``docs/results`` and nowhere else, lists of formats and trainers from their records in the
+code, as do the values of ``--format``; a test compares what is committed with what is made here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import format_tables
 import study_tables
 from markdown_table import load, table
 
@@ -19,7 +21,8 @@ _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", r
 
 
 def main() -> None:
-    """Rewrite every page that holds a table."""
+    """Rewrite every page that holds a table, and the values of ``--format``."""
+    format_tables.NAMES.write_text(format_tables.names(), encoding="utf-8")
     for page in sorted(DOCS.glob("*.md")):
         text = page.read_text(encoding="utf-8")
         page.write_text(filled(text), encoding="utf-8")
@@ -180,6 +183,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "inversions": inversions,
     "ladder": ladder,
     "thresholds": thresholds,
+    **format_tables.TABLES,
     **study_tables.TABLES,
 }
 

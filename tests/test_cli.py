@@ -211,7 +211,7 @@ def test_input_errors_leaves_other_errors_alone() -> None:
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--out", "a-file"], "a-file: is a file"),
         (["--out", "photos"], "photos: holds files of something else"),
-        (["--out", "other-run"], "other-run: holds a run with other settings"),
+        (["--out", "other-run"], "other-run: holds another run"),
         (["--out", "broken-run"], "broken-run/run.json: not valid JSON"),
     ],
 )

@@ -81,6 +81,14 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{dots}.{alias.name}") for alias in node.names)
 
 
+def loaded_by(path: Path) -> ast.Module:
+    """Code of a file; of ``grpolab/__init__.py`` without the imports for type checkers."""
+    tree = parse(path)
+    if path.name == "__init__.py" and path.parent.name == "grpolab":
+        tree.body = [node for node in tree.body if not is_type_checking(node)]
+    return tree
+
+
 def upward_imports(src: Path) -> list[str]:
     """Imports inside grpolab that are relative, or from a room above their own."""
     problems = []
@@ -89,7 +97,7 @@ def upward_imports(src: Path) -> list[str]:
         level = LEVELS.get(own, -1)  # grpolab/__init__.py imports none of them
         if own not in LEVELS and own != "__init__":
             problems.append(f"{own}: no level is given to it")
-        for line, name in imports(parse(path)):
+        for line, name in imports(loaded_by(path)):
             first, _, rest = name.partition(".")
             target = rest.partition(".")[0]
             where = f"{path.relative_to(src)}:{line}"
@@ -133,7 +141,7 @@ def module_graph(src: Path) -> dict[str, set[str]]:
     graph: dict[str, set[str]] = {}
     for name, path in files.items():
         found = set()
-        for _, target in imports(parse(path)):
+        for _, target in imports(loaded_by(path)):
             while target not in files and "." in target:
                 target = target.rpartition(".")[0]
             if target in files and target != name:

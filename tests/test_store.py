@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import stat
 from collections.abc import Callable
@@ -45,6 +46,57 @@ def test_parquet_and_json_lines_hold_the_same(tmp_path: Path) -> None:
     for name in ("a.parquet", "a.jsonl"):
         store.write_counts(tmp_path / name, COUNTS)
     assert store.read_counts(tmp_path / "a.parquet") == store.read_counts(tmp_path / "a.jsonl")
+
+
+GOOD = b'{"a": 1}\n'
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_json_lines_are_numbered_and_blank_ones_skipped(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(pack(b"\xef\xbb\xbf" + GOOD + b"\n  \n" + GOOD[:-1]))
+    assert list(store.json_lines(path)) == [(1, {"a": 1}), (4, {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "cut_off"),
+    [
+        (b'{"a": ', "not valid JSON", True),
+        (b'{"a": "\xc3', "not UTF-8 text", True),
+        (b'{"a": \n', "not valid JSON", False),
+        (b'{"a": "\xc3"}\n', "not UTF-8 text", False),
+        (b"[1]\n", "expected a JSON object, got list", False),
+        (b"7", "expected a JSON object, got int", False),
+        (b"null\n", "expected a JSON object, got NoneType", False),
+        (b"[" * 100_000 + b"\n", "not valid JSON", False),
+    ],
+)
+def test_a_broken_line_is_named_or_handed_over(
+    tmp_path: Path, line: bytes, reason: str, cut_off: bool
+) -> None:
+    path = tmp_path / "cut off.jsonl"
+    path.write_bytes(GOOD + line)
+    with pytest.raises(store.BrokenLine, match=rf"cut off\.jsonl:2: {reason}") as caught:
+        list(store.json_lines(path))
+    assert (caught.value.path, caught.value.number) == (path, 2)
+    assert caught.value.cut_off == cut_off
+    if line.endswith(b"\n"):
+        path.write_bytes(GOOD + line + GOOD)
+    left_out: list[store.BrokenLine] = []
+    rows = [number for number, _ in store.json_lines(path, left_out.append)]
+    assert rows == ([1, 3] if line.endswith(b"\n") else [1])
+    assert [(err.number, err.cut_off) for err in left_out] == [(2, cut_off)]
+
+
+def test_a_packed_file_that_ends_too_early_is_no_cut_off_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl.gz"
+    path.write_bytes(gzip.compress(GOOD * 5000)[:-20])
+    with pytest.raises(UserError, match="cannot be read to its end"):
+        list(store.json_lines(path, lambda err: None))
+    with pytest.raises(UserError, match="no such file"):
+        list(store.json_lines(tmp_path / "absent"))
 
 
 def write_jsonl(path: Path, *lines: str) -> None:

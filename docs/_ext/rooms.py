@@ -62,5 +62,5 @@ def setup(app: Any) -> dict[str, bool]:
     """Register the directive and the filter of docstrings."""
     app.add_directive("room", Room)
     app.connect("autodoc-skip-member", _skip)
-    app.connect("autodoc-process-docstring", _tidy)
+    app.connect("autodoc-process-docstring", _tidy, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

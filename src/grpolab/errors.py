@@ -11,6 +11,16 @@ class UserError(Exception):
     """Bad input: the message says what, where and what to do. The command line exits with 2."""
 
 
+def first_line(err: BaseException) -> str:
+    """The first line of what an exception says, or its type where it says nothing.
+
+    >>> first_line(ValueError("no such column")), first_line(KeyError())
+    ('no such column', 'KeyError')
+    """
+    words = str(err).strip().splitlines()
+    return words[0] if words else type(err).__name__
+
+
 def require(module: str, *, extra: str) -> None:
     """Raise UserError unless an optional dependency is installed; it is not imported here."""
     if importlib.util.find_spec(module) is None:

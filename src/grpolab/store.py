@@ -1,4 +1,4 @@
-"""Runs on disk: atomic writes, manifests, GroupCounts as parquet or JSON lines.
+"""Runs on disk: atomic writes, manifests, JSON lines, GroupCounts as parquet or JSON lines.
 
 Everything is written beside its place and renamed into it, so that a reader sees a whole file or
 none, and a run that was killed can be started again.
@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Never
 
 import numpy as np
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
 from grpolab.theory.groups import GroupCounts, Provenance
 
 SCRATCH = ".partial"
 """Ending of files and folders that are being written; what a killed run leaves behind."""
 LOCK = ".lock"
 """What `exclusive` locks; it stays behind and means nothing then."""
+MAX_LINE = 256 * 2**20
+"""Bytes of the longest line that is read."""
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
 
@@ -119,6 +123,96 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({err})") from None
 
 
+class BrokenLine(UserError):
+    """A line of a JSON-lines file that holds no JSON object.
+
+    ``cut_off`` is true for a last line that has no line end and does not parse: its file is still
+    being written, or its writer was killed.
+    """
+
+    def __init__(self, path: Path, number: int, reason: str, *, cut_off: bool = False) -> None:
+        super().__init__(f"{path}:{number}: {reason}{' (the line is cut off)' if cut_off else ''}")
+        self.path = path
+        self.number = number
+        self.cut_off = cut_off
+
+
+def _refuse(err: BrokenLine) -> Never:
+    raise err
+
+
+def json_lines(
+    path: Path, on_broken: Callable[[BrokenLine], None] = _refuse
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects of a JSON-lines file, plain or packed with gzip or Zstandard.
+
+    Blank lines are skipped. A line that holds no JSON object is a `BrokenLine`, which is raised;
+    where ``on_broken`` is given, it is called with the error, and the line is left out unless it
+    raises. Only a line that is cut off should be left out, as it may be a record that is still
+    being written: readers of rollouts do so with a note, the monitor reads it again later. The
+    monitor alone goes on after other broken lines: a run that was killed and resumed leaves them.
+    """
+    for number, raw in raw_lines(path):
+        try:
+            value = _object(path, number, raw)
+        except BrokenLine as err:
+            on_broken(err)
+            continue
+        if value is not None:
+            yield number, value
+
+
+def _object(path: Path, number: int, raw: bytes) -> dict[str, Any] | None:
+    """The object of a line, None for a blank line; BrokenLine for anything else."""
+    cut_off = not raw.endswith(b"\n")
+    try:
+        text = decoded(raw, first=number == 1)
+        value = json.loads(text) if text.strip() else None
+    except UnicodeDecodeError as err:
+        reason = f"not UTF-8 text ({err.reason})"
+        raise BrokenLine(path, number, reason, cut_off=cut_off) from None
+    except (ValueError, RecursionError) as err:
+        reason = f"not valid JSON ({first_line(err)})"
+        raise BrokenLine(path, number, reason, cut_off=cut_off) from None
+    if isinstance(value, dict) or not text.strip():
+        return value
+    raise BrokenLine(path, number, f"expected a JSON object, got {type(value).__name__}")
+
+
+def decoded(raw: bytes, *, first: bool) -> str:
+    """UTF-8 text of a line; a byte order mark is taken off the first."""
+    return raw.decode("utf-8-sig" if first else "utf-8")
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Line numbers and bytes of all lines, unpacked; UserError where a file ends too early."""
+    try:
+        with open_bytes(path) as stream:
+            number = 0
+            while raw := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
+                yield number, raw
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, EOFError) as err:
+        raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked."""
+    with path.open("rb") as handle:
+        head = handle.read(4)
+    packed = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if packed is None:
+        return path.open("rb", buffering=2**20)
+    import pyarrow as pa
+
+    stream = pa.input_stream(str(path), compression=packed, buffer_size=2**20)
+    return io.BufferedReader(stream, 2**20)
+
+
 def write_counts(path: Path, counts: GroupCounts) -> None:
     """Write a table as parquet (``.parquet``) or JSON lines (any other ending)."""
     meta = {
@@ -136,14 +230,56 @@ def write_counts(path: Path, counts: GroupCounts) -> None:
             scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def require_same_run(
-    path: Path, there: Any, wanted: Any, *, may_change: Sequence[str] = ()
+def claim_folder(
+    out: Path,
+    wanted: Mapping[str, Any],
+    *,
+    manifest: str,
+    what: str,
+    may_change: Sequence[str] = (),
+    restart: bool = False,
 ) -> None:
-    """UserError where two manifests of the run at ``path`` differ.
+    """Write the manifest of a new run, or check that the run in ``out`` is this one.
 
-    ``may_change`` names the leaves and branches, by dotted names, that are not compared.
+    ``manifest`` is the file's name and ``what`` what such a folder holds ("a rollout run").
+    ``may_change`` names leaves and branches of the manifest, by dotted names, that may differ; they
+    are written anew. With ``restart`` a folder that holds nothing but a manifest is a new one.
+    Hidden files do not count. UserError for a file, a folder of something else, or another run.
     """
-    before, now = flat(there), flat(jsonable(wanted))
+    path, now = out / manifest, jsonable(wanted)
+    names = _check_folder(out, manifest, what)
+    if names and not (restart and names == {manifest}):
+        there = read_json(path)
+        if not isinstance(there, dict) or there.get("kind") != now.get("kind"):
+            raise UserError(f"{out}: not {what} of this command; choose another --out")
+        _require_same(out, flat(there), flat(now), may_change)
+        if there == now:
+            return
+    write_json(path, now)
+
+
+@contextlib.contextmanager
+def claim(out: Path, wanted: Mapping[str, Any], **named: Any) -> Iterator[None]:
+    """`claim_folder`, and no other process may claim the folder until the block ends."""
+    _check_folder(out, named["manifest"], named["what"])  # a foreign folder gets no lock file
+    with exclusive(out):
+        claim_folder(out, wanted, **named)
+        yield
+
+
+def _check_folder(out: Path, manifest: str, what: str) -> set[str]:
+    """What lies in an output folder; UserError where something else lives there."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; choose a folder with --out")
+    names = {p.name for p in out.iterdir() if not p.name.startswith(".")} if out.exists() else set()
+    if names and manifest not in names:
+        raise UserError(f"{out}: not empty and not {what}; choose another --out")
+    return names
+
+
+def _require_same(
+    out: Path, before: Mapping[str, Any], now: Mapping[str, Any], may_change: Sequence[str]
+) -> None:
     differ = [
         key
         for key in sorted(before.keys() | now.keys())
@@ -154,7 +290,7 @@ def require_same_run(
         key = differ[0]
         more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
         raise UserError(
-            f"{path}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
+            f"{out}: holds another run: {key} was {before.get(key)!r}, now {now.get(key)!r}{more};"
             " choose another --out"
         )
 
@@ -215,12 +351,9 @@ def read_counts(path: Path) -> GroupCounts:
 
 
 def _read_lines(path: Path) -> tuple[dict[str, Any], Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
     try:
-        head, *lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-        meta = json.loads(head)["grpolab"]
+        head, *rows = (row for _, row in json_lines(path))
+        meta = head["grpolab"]
         return {name: np.array([row[name] for row in rows]) for name in _COLUMNS}, meta
-    except (KeyError, OSError, TypeError, ValueError) as err:
+    except (BrokenLine, KeyError, TypeError, ValueError) as err:
         raise UserError(f"{path}: not a grpolab table ({err})") from None

@@ -186,6 +186,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match="at most the pool"):
             draw_groups(MODELS[10], group_size=13, num_groups=2, seed=0)
 
+    def test_atoms_that_are_no_law(self) -> None:
+        with pytest.raises(ValueError, match="no law of p"):
+            draw_groups(EasyOrHard(mean=0.1, rho=0.2), group_size=4, num_groups=2, seed=0)
+
     def test_number_of_groups_follows_from_the_prompts(self) -> None:
         with pytest.raises(ValueError, match="num_groups must be 4"):
             draw_groups([0.1, 0.2], group_size=4, num_groups=5, groups_per_prompt=2, seed=0)

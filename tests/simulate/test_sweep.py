@@ -55,7 +55,7 @@ def test_nothing_is_computed_twice(tmp_path: Path) -> None:
 
 def test_another_sweep_is_refused(tmp_path: Path) -> None:
     run_sweep(product, GRID[:1], seed=1, out=tmp_path)
-    with pytest.raises(UserError, match="holds another sweep"):
+    with pytest.raises(UserError, match="holds another run: seed was"):
         run_sweep(product, GRID[:1], seed=2, out=tmp_path)
 
 

@@ -14,7 +14,7 @@ from grpolab.errors import UserError, input_errors
 if TYPE_CHECKING:
     from grpolab.validate.rollouts import RolloutPlan, Rollouts, Worker
     from grpolab.validate.rollouts.engine import Engine
-    from grpolab.validate.tasks import Prompt, Verifiable
+    from grpolab.validate.tasks import Prompt, Task
 
 TaskName = Annotated[
     str, typer.Option("--task", help="countdown, coins, a jsonl or parquet file, or a data set id.")
@@ -63,7 +63,7 @@ def take_prompts(
     verifier: str = "",
     columns: str = "",
     unsafe: bool = False,
-) -> Iterator[tuple[Verifiable, list[Prompt]]]:
+) -> Iterator[tuple[Task, list[Prompt]]]:
     """The task and the prompts to sample; a sandbox that the task opens is closed at the end."""
     task, split = _find_task(
         name, seed=seed, split=split, verifier=verifier, columns=columns, unsafe=unsafe
@@ -74,12 +74,12 @@ def take_prompts(
             raise UserError(f"task {name}: split {split!r} has no prompts")
         yield task, prompts[:limit] if limit else prompts
     finally:
-        getattr(task, "close", lambda: None)()
+        task.close()
 
 
 def _find_task(
     name: str, *, seed: int, split: str, verifier: str, columns: str, unsafe: bool
-) -> tuple[Verifiable, str]:
+) -> tuple[Task, str]:
     """A task by name, or the records in a file or data set; with the split to ask it for."""
     from grpolab.validate.study.tasks import TASKS, make_task
     from grpolab.validate.tasks import load_task
@@ -94,11 +94,11 @@ def _find_task(
     return loaded, "eval"
 
 
-def make_plan(task: Verifiable, *, max_new_tokens: int, **options: Any) -> RolloutPlan:
+def make_plan(task: Task, *, max_new_tokens: int, **options: Any) -> RolloutPlan:
     """The plan of a run; UserError where an option is out of range."""
     from grpolab.validate.rollouts import RolloutPlan, SamplingLaw
 
-    budget = max_new_tokens or getattr(task, "max_new_tokens", 0)
+    budget = max_new_tokens or task.max_new_tokens
     if not budget:
         raise UserError(f"task {task.name} sets no length: give --max-new-tokens")
     law = {name: options.pop(name) for name in ("temperature", "top_k", "top_p")}
@@ -110,7 +110,7 @@ def run_one(
     engine: Engine,
     plan: RolloutPlan,
     *,
-    task: Verifiable,
+    task: Task,
     prompts: list[Prompt],
     out: Path,
     worker: Worker | None = None,

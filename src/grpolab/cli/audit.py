@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from grpolab.cli._formats import FormatName
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
 
@@ -21,7 +22,12 @@ _COLUMN = "Column of a plain table."
 
 def audit(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders; one per checkpoint.")],
-    format: Annotated[str, typer.Option(help="auto, or a format by name (see above).")] = "auto",
+    format: Annotated[
+        FormatName,
+        typer.Option(
+            metavar="FORMAT", help=f"Format of the files: {', '.join(get_args(FormatName))}."
+        ),
+    ] = "auto",
     group_size: Annotated[
         list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
     ] = None,
@@ -37,7 +43,7 @@ def audit(
     ] = None,
     recorded_group_size: Annotated[
         int | None,
-        typer.Option(help="Rollouts per group in the file, where it does not say."),
+        typer.Option(help="Rollouts per group, for files that do not say it (TRL, NeMo-RL)."),
     ] = None,
     filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None,
     filtered: Annotated[
@@ -49,10 +55,9 @@ def audit(
 ) -> None:
     """Say how many groups will carry a signal, from n verdicts per problem.
 
-    Reads EvalPlus, human-eval, LiveCodeBench, lm-eval, lighteval, inspect, TRL,
-    verl, prime-rl, verifiers, open-instruct, NeMo-RL, grpolab tables, and csv,
-    jsonl or parquet with one row per completion, or one per problem with
-    num_correct and num_samples. Needs no GPU and no torch.
+    Reads what evaluation tools and trainers write (the values of --format name
+    them), and csv, jsonl or parquet with one row per completion, or one per
+    problem with num_correct and num_samples. Needs no GPU and no torch.
 
     Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """

@@ -55,7 +55,7 @@ def monitor(
     """
     from grpolab.validate.monitor.follow import Follower
     from grpolab.validate.monitor.state import MonitorConfig
-    from grpolab.validate.readers.verdicts import ReadOptions
+    from grpolab.validate.readers.format import ReadOptions
 
     with input_errors():
         config = MonitorConfig(min_signal=min_signal, alpha=alpha, patience=patience)

@@ -15,7 +15,7 @@ from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors, require
 
 if TYPE_CHECKING:
-    from grpolab.validate.training.trl_sft import LadderConfig
+    from grpolab.validate.training.sft import SFTConfig
 
 Share = Annotated[float, typer.Option(help="Share of the rows held out, if no file is given.")]
 
@@ -56,10 +56,10 @@ def sft(
     Example: grpolab sft base --data demos.jsonl --depths 1,2,4,8 --lr 1e-5 --out runs/ladder
     """
     from grpolab.validate.training.ending import is_first_process
-    from grpolab.validate.training.trl_sft import LadderConfig
+    from grpolab.validate.training.sft import SFTConfig
 
     with input_errors():
-        config = LadderConfig(
+        config = SFTConfig(
             _depths(depths), unit, batch_size, lr, warmup, weight_decay,  # type: ignore[arg-type]
             label_smoothing, max_grad_norm, lora_rank, pear, behaviour,  # type: ignore[arg-type]
         )  # fmt: skip
@@ -84,7 +84,7 @@ def _depths(text: str) -> tuple[int, ...]:
 
 
 def _run(
-    model: str, config: LadderConfig, source: dict[str, Any], *, out: Path, device: str,
+    model: str, config: SFTConfig, source: dict[str, Any], *, out: Path, device: str,
     dtype: str, rows: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Load, train to the last depth, and return the ladder."""
@@ -92,12 +92,12 @@ def _run(
         require(module, extra="train")
     from grpolab.progress import ProgressBar
     from grpolab.validate.models.load import load_model
-    from grpolab.validate.rollouts.hf_engine import import_torch_device
+    from grpolab.validate.rollouts.hf import import_torch_device
     from grpolab.validate.rollouts.plan import model_hash
     from grpolab.validate.training.ending import BrokenRun, is_first_process, process_group
     from grpolab.validate.training.rundir import claim_run
+    from grpolab.validate.training.sft import KIND, train_ladder
     from grpolab.validate.training.sft_data import load_examples, split_off
-    from grpolab.validate.training.trl_sft import KIND, train_ladder_trl
 
     import_torch_device(device)
     loaded, tokenizer = load_model(model)
@@ -120,7 +120,7 @@ def _run(
 
         try:
             with process_group():
-                return train_ladder_trl(
+                return train_ladder(
                     loaded, tokenizer, run=run, train=train, held_out=held, config=config,
                     seed=source["seed"], device=device, dtype=dtype, batch_rows=rows,
                     progress=show,

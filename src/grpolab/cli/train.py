@@ -14,7 +14,7 @@ from grpolab.cli._output import JsonFlag, cell, print_json
 from grpolab.errors import UserError
 
 if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt, Verifiable
+    from grpolab.validate.tasks import Prompt, Task
     from grpolab.validate.training.job import TrainJob
     from grpolab.validate.training.rundir import RunDir
 
@@ -71,12 +71,12 @@ def train(
 
     Example: grpolab train ckpt-100 --task countdown --steps 200 --lr 1e-4 --out runs/grpo-100
     """
-    from grpolab.validate.training.budget import Budgeted
     from grpolab.validate.training.job import TrainJob
 
     config = choose.make_config(
         loss=loss, advantage=advantage, betas=betas, eval_every=eval_every, steps=steps,
-        prompts_per_step=prompts_per_step, group_size=group_size, lr=lr, warmup=warmup,
+        prompts_per_step=prompts_per_step, group_size=group_size,
+        max_new_tokens=max_new_tokens, lr=lr, warmup=warmup,
         weight_decay=weight_decay, decay_to=decay_to, max_grad_norm=max_grad_norm,
         clip_low=clip_low, clip_high=clip_high, inner_epochs=inner_epochs, beta=beta,
         kl_correction=kl_correction, entropy_coef=entropy_coef, temperature=temperature,
@@ -89,12 +89,11 @@ def train(
         task, seed=task_seed, split=split, limit=limit, verifier=verifier,
         columns=columns, unsafe=unsafe,
     ) as (the_task, prompts):  # fmt: skip
-        budget = max_new_tokens or getattr(the_task, "max_new_tokens", 0)
-        if not budget:
+        if not (max_new_tokens or the_task.max_new_tokens):
             raise UserError(f"task {task} sets no length: give --max-new-tokens")
         held_out = _held_out(the_task, prompts, limit=eval_prompts) if eval_every else []
         job = TrainJob(
-            model, trainer, Budgeted(the_task, max_new_tokens=budget), prompts, config, seed,
+            model, trainer, the_task, prompts, config, seed,
             reference=reference, lora_rank=lora_rank, device=device, dtype=dtype, chat=chat,
             batch_rows=batch_rows, vllm_memory=vllm_memory, save_every=save_every, keep=keep,
             held_out=held_out, eval_samples=eval_samples,
@@ -104,7 +103,7 @@ def train(
         _report(run, as_json=as_json)
 
 
-def _held_out(task: Verifiable, trained: list[Prompt], *, limit: int) -> list[Prompt]:
+def _held_out(task: Task, trained: list[Prompt], *, limit: int) -> list[Prompt]:
     """Prompts of the task that are not trained on; UserError where there are none."""
     known = {(prompt.text, prompt.messages) for prompt in trained}
     found = [p for p in task.prompts("eval") if (p.text, p.messages) not in known]

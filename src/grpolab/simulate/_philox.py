@@ -44,7 +44,7 @@ def stream_key(seed: int, purpose: str) -> Key:
     >>> stream_key(7, "groups")
     Key(low=np.uint64(2569678135), high=np.uint64(3359999130))
     """
-    bits = stream_seed(seed, purpose)
+    bits = stream_seed(seed, purpose, bits=64)
     return Key(np.uint64(bits & 0xFFFFFFFF), np.uint64(bits >> 32))
 
 

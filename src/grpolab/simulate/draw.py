@@ -238,7 +238,7 @@ def _model_law(model: Any) -> _Law:
         case "probit":
             chances = _probit(mean, spread)
         case "atoms":
-            chances = _atoms(model.atoms())
+            chances = _atoms(model.law_of_p())
     return _Law(chances, mechanism.kind, mechanism.strength, mechanism.parts)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grpolab import __version__
-from grpolab.errors import UserError, require
-from grpolab.store import jsonable, read_json, write_json
+from grpolab.errors import require
+from grpolab.store import claim_folder, jsonable, read_json, write_json
 from grpolab.streams import stream_seed
 
 _MANIFEST = "sweep.json"
@@ -64,7 +64,9 @@ def run_sweep(
     if backend not in ("local", "ray", "dask"):
         raise ValueError(f"backend must be local, ray or dask, got {backend}")
     if out is not None:
-        _claim(out, experiment, seed)
+        name = f"{experiment.__module__}.{experiment.__qualname__}"
+        wanted = {"experiment": name, "seed": seed, "version": __version__}
+        claim_folder(out, wanted, manifest=_MANIFEST, what="a sweep")
     found = {i: read_json(_file(out, p)) for i, p in enumerate(points) if _done(out, p)}
     missing = [i for i in range(len(points)) if i not in found]
     progress(len(found), len(points))
@@ -136,21 +138,6 @@ def _dask_client(workers: int) -> Any:
         return distributed.get_client()
     except ValueError:
         return distributed.Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-
-
-def _claim(out: Path, experiment: Experiment, seed: int) -> None:
-    """Write the manifest of a new folder; refuse the folder of another sweep."""
-    name = f"{experiment.__module__}.{experiment.__qualname__}"
-    manifest = {"experiment": name, "seed": seed, "version": __version__}
-    path = out / _MANIFEST
-    if not path.exists():
-        write_json(path, manifest)
-        return
-    there = read_json(path)
-    if there != manifest:
-        raise UserError(
-            f"{out} holds another sweep ({there}); give --out a new folder or the same seed"
-        )
 
 
 def _done(out: Path | None, point: Point) -> bool:

@@ -85,7 +85,7 @@ class FiniteMixture(Model):
         """Weights, values of p and of 1 - p, shape [..., N]."""
         raise NotImplementedError
 
-    def _law(self) -> Atoms:
+    def law_of_p(self) -> Atoms:
         """The atoms; ValueError where they are no law of p."""
         atoms = self.atoms()
         if any(np.any(part < -_SLACK) for part in atoms):
@@ -97,18 +97,18 @@ class FiniteMixture(Model):
 
     def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
         """``E[(1-p)^g]`` over the mixture."""
-        atoms = self._law()
+        atoms = self.law_of_p()
         return _mean_power(group_size, atoms.weight, atoms.q, atoms.p)
 
     def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
         """``E[p^g]`` over the mixture."""
-        atoms = self._law()
+        atoms = self.law_of_p()
         return _mean_power(group_size, atoms.weight, atoms.p, atoms.q)
 
     def pmf(self, group_size: int) -> FloatArray:
         """P(K = k), shape [..., g + 1]."""
         g = _check.one_whole("group_size", group_size)
-        weight, p, _ = self._law()
+        weight, p, _ = self.law_of_p()
         table = binomial_pmf(p.ravel(), g).reshape(*p.shape, g + 1)
         law: FloatArray = np.einsum("...n,...nk->...k", weight, table)
         return law

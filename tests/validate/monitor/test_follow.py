@@ -13,7 +13,7 @@ from run_files import DOWN, NONE, SOME, WRITERS, age
 from grpolab.errors import UserError
 from grpolab.validate.monitor.follow import Follower, find_source
 from grpolab.validate.monitor.state import MonitorConfig
-from grpolab.validate.readers.verdicts import ReadOptions
+from grpolab.validate.readers import ReadOptions
 
 DATA = Path(__file__).parents[1] / "readers" / "data"
 

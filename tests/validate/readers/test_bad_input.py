@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import FORMATS, ReadOptions, read
+from grpolab.validate.readers import FORMATS, ChoiceNeeded, NoVerdicts, ReadOptions, read
 
 DATA = Path(__file__).parent / "data"
 GOOD = b'{"id": "a", "score": 1}\n'
@@ -70,12 +70,31 @@ def test_a_line_that_was_cut_off_is_left_out_and_counted(tmp_path):
     reading = read(path)
     assert reading.counts.group_size.tolist() == [3]
     assert reading.notes == (f"{path}: last line (4) is cut off and was left out",)
+    assert reading.cut_off == 1
+    path.write_bytes(GOOD * 3 + GOOD[:-1])  # no line end, and yet whole
+    whole = read(path)
+    assert (whole.counts.group_size.tolist(), whole.cut_off) == ([4], 0)
+
+
+def test_outcomes_that_callers_act_on_have_a_type(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": "a", "score": null}\n')
+    with pytest.raises(NoVerdicts):
+        read(path)
+    path.write_text('{"id": "a", "score": 0.5}\n')
+    with pytest.raises(ChoiceNeeded) as caught:
+        read(path)
+    assert (caught.value.option, caught.value.choices) == ("threshold", ())
+    path.write_text('{"score": 1}\n')
+    with pytest.raises(ChoiceNeeded, match=r"; pass --problem NAME") as caught:
+        read(path, ReadOptions(format="table"))
+    assert (caught.value.option, caught.value.choices) == ("problem", ("score",))
 
 
 def test_overlong_lines(tmp_path, monkeypatch):
-    from grpolab.validate.readers import source
+    from grpolab import store
 
-    monkeypatch.setattr(source, "MAX_LINE", 1000)
+    monkeypatch.setattr(store, "MAX_LINE", 1000)
     path = tmp_path / "t.jsonl"
     path.write_bytes(GOOD + b'{"id": "' + b"x" * 2000 + b'", "score": "no"}\n')
     with pytest.raises(UserError, match=":2: line longer than"):
@@ -190,4 +209,4 @@ def test_records_of_the_right_keys_and_wrong_values(tmp_path_factory, name, data
 
 
 def test_every_format_is_fuzzed():
-    assert set(FORMATS) == set(KEYS) | {"trl", "lighteval"}
+    assert {format.name for format in FORMATS} == set(KEYS) | {"trl", "lighteval"}

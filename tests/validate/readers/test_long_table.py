@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from grpolab.errors import UserError
 from grpolab.validate.readers import ReadOptions, long_table, read
-from grpolab.validate.readers.source import Sample
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
 
 def totals(counts):
@@ -83,11 +84,10 @@ def test_the_fast_road_and_the_plain_one_agree(tmp_path_factory, rows):
         table.append({"task_id": problem, "sample": numbers[problem], "score": float(reward)})
         numbers[problem] += 1
     write(path, table)
-    notes = []
-    fast = long_table._read_fast(Sample(path), ReadOptions(), notes)
-    rows = long_table.Verdicts()
-    long_table._read_rows(Sample(path), ReadOptions(), notes, rows)
-    slow = long_table.verdicts.count_verdicts(rows, source=path, notes=notes)
+    fast = long_table._read_fast(Sample(path), ReadOptions(), Remarks())
+    rows = Verdicts()
+    long_table._read_rows(Sample(path), ReadOptions(), Remarks(), rows)
+    slow = count_verdicts(rows, [path], ReadOptions(), Remarks())
     assert fast is not None
     assert totals(fast) == totals(slow)
 

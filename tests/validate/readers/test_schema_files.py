@@ -55,7 +55,7 @@ def test_verl_takes_acc_where_a_shaped_score_would_mislead(tmp_path):
 
 def test_verl_shaped_scores_need_a_threshold(tmp_path):
     path = write_lines(tmp_path / "1.jsonl", [verl_row("a", s, 1) for s in (0.0, 0.1, 1.0, 1.1)])
-    with pytest.raises(UserError, match=r"not 0 or 1 \(found 0.1, 1.1\): pass --threshold"):
+    with pytest.raises(UserError, match=r"not 0 or 1 \(found 0.1, 1.1\); pass --threshold"):
         read(path)
     assert groups(read(path, ReadOptions(threshold=0.5)).counts) == [(1, "a", 2, 4)]
 

@@ -12,7 +12,7 @@ from grpolab.validate.estimate.sampler import duplicate_test, position_test
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.rollouts import SamplingLaw, hf, prompt_seeds
 from grpolab.validate.rollouts.engine import NO_TOKEN, end_tokens, hashed_seed, texts
-from grpolab.validate.rollouts.hf_engine import HFEngine
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.make import EngineOptions, make_engine
 from grpolab.validate.rollouts.plan import model_hash, state_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
@@ -94,8 +94,8 @@ def test_empty_and_long_prompts_are_named(tiny):
     class NoStart:
         chat_template = None
 
-        def __call__(self, text):
-            return {"input_ids": [1] * len(text.split())}
+        def __call__(self, texts, **_):
+            return {"input_ids": [[1] * len(text.split()) for text in texts]}
 
     with pytest.raises(UserError, match=r"prompt 4 \(''\) is empty"):
         encode(NoStart(), [Prompt(3, "a", ""), Prompt(4, "", "")])

@@ -5,13 +5,18 @@ import pytest
 
 from grpolab.errors import UserError
 from grpolab.validate.rollouts import judge_all
-from grpolab.validate.tasks import NoVerdict, Prompt
+from grpolab.validate.tasks import NoVerdict, Prompt, Task
 
 PROMPTS = [Prompt(0, "a", ""), Prompt(1, "b", "")]
 
 
-class Picky:
+class Picky(Task):
     """Right when the completion is the prompt; fails in several ways."""
+
+    name = "picky"
+
+    def prompts(self, split):
+        return ()
 
     def __init__(self):
         self.asked = []
@@ -87,7 +92,7 @@ def test_a_broken_set_up_stops_the_run():
 
 
 def test_interrupts_are_not_swallowed():
-    class Stopped:
+    class Stopped(Picky):
         def verify(self, prompt, completion):
             raise KeyboardInterrupt
 

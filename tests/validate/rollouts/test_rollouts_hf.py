@@ -9,8 +9,20 @@ from scipy import stats
 
 from grpolab.errors import UserError
 from grpolab.validate.models import TinyConfig, build_model
-from grpolab.validate.rollouts import Rollouts, SamplingLaw, hf, text_hash
+from grpolab.validate.rollouts import (
+    RolloutPlan,
+    Rollouts,
+    SamplingLaw,
+    collect,
+    hf,
+    text_hash,
+)
+from grpolab.validate.rollouts.engine import NO_TOKEN
+from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.judge import judge
+from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.study.tasks import make_task
+from grpolab.validate.tasks import Prompt
 from grpolab.validate.training.loss import Batch, completion_logprobs
 
 torch = pytest.importorskip("torch")
@@ -27,54 +39,46 @@ def setup():
 
 def draw(setup, law, *, num_samples=64, count=3, seed=0):
     task, model, tokenizer = setup
-    prompts = [p.text for p in task.prompts("eval")[:count]]
-    generator = torch.Generator().manual_seed(seed)
-    return hf.sample(
-        model, tokenizer, prompts=prompts, num_samples=num_samples, law=law, generator=generator
-    )
+    ids = encode(tokenizer, task.prompts("eval")[:count])
+    engine = HFEngine.of(model, tokenizer, batch_rows=num_samples * count)
+    return ids, engine.draw(ids, num_samples=num_samples, law=law, seed=seed)
 
 
-def as_batch(sampled, num_samples):
-    return Batch(
-        sampled.prompt_ids.repeat_interleave(num_samples, 0),
-        sampled.prompt_mask.repeat_interleave(num_samples, 0),
-        sampled.tokens,
-        sampled.mask,
-    )
+def as_batch(ids, draws, tokenizer):
+    n = len(draws.tokens) // len(ids)
+    rows = [one for one in ids for _ in range(n)]
+    return Batch.of(rows, draws.tokens, tokenizer=tokenizer, device="cpu")
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
 def test_recorded_logprobs_are_those_of_one_full_forward_pass(setup, temperature):
     law = SamplingLaw(max_new_tokens=8, temperature=temperature)
-    sampled = draw(setup, law)
+    ids, draws = draw(setup, law)
+    batch = as_batch(ids, draws, setup[2])
     with torch.no_grad():
-        again = completion_logprobs(setup[1], as_batch(sampled, 64), temperature=temperature)
-    torch.testing.assert_close(sampled.logprob, again, atol=2e-5, rtol=1e-4)
+        again = completion_logprobs(setup[1], batch, temperature=temperature)
+    np.testing.assert_allclose(draws.logprob, again.numpy(), atol=2e-5, rtol=1e-4)
 
 
 def test_padding_of_other_prompts_changes_nothing(setup):
     task, model, tokenizer = setup
     texts = ["make 9 with 2 5", task.prompts("eval")[0].text + " 3 3"]
     texts[0] = " ".join(texts[1].split()[:3])
-    law = SamplingLaw(max_new_tokens=1)
-    both = hf.sample(model, tokenizer, prompts=texts, num_samples=1, law=law,
-                     generator=torch.Generator().manual_seed(0))  # fmt: skip
-    assert both.prompt_mask[0].sum() < both.prompt_mask[1].sum()
-    alone = hf.sample(model, tokenizer, prompts=texts[:1], num_samples=1, law=law,
-                      generator=torch.Generator().manual_seed(0))  # fmt: skip
-    torch.testing.assert_close(both.entropy[:1], alone.entropy, atol=1e-5, rtol=1e-5)
+    ids = encode(tokenizer, [Prompt(i, text, "all") for i, text in enumerate(texts)])
+    assert len(ids[0]) < len(ids[1])
+    engine, law = HFEngine.of(model, tokenizer), SamplingLaw(max_new_tokens=1)
+    both = engine.draw(ids, num_samples=1, law=law, seed=0)
+    alone = engine.draw(ids[:1], num_samples=1, law=law, seed=0)
+    np.testing.assert_allclose(both.entropy[:1], alone.entropy, atol=1e-5, rtol=1e-5)
 
 
 def test_first_tokens_follow_the_law(setup):
     """Chi-square of first tokens against the model's own softmax, and its negative control."""
     law = SamplingLaw(max_new_tokens=1, temperature=1.3)
-    sampled = draw(setup, law, num_samples=20_000, count=1)
-    _, model, _ = setup
+    ids, draws = draw(setup, law, num_samples=20_000, count=1)
     with torch.no_grad():
-        logits = model(input_ids=sampled.prompt_ids, attention_mask=sampled.prompt_mask).logits[
-            0, -1
-        ]
-    seen = np.bincount(sampled.tokens[:, 0].numpy(), minlength=len(logits))
+        logits = setup[1](input_ids=torch.tensor(ids)).logits[0, -1]
+    seen = np.bincount(draws.tokens[:, 0], minlength=len(logits))
 
     def p_value(temperature):
         expected = torch.softmax(logits.double() / temperature, -1).numpy() * seen.sum()
@@ -105,25 +109,26 @@ def test_truncated_laws_stay_inside_and_are_renormalised():
 
 def test_no_hidden_top_k(setup):
     law = SamplingLaw(max_new_tokens=1, temperature=50.0)
-    sampled = draw(setup, law, num_samples=5000, count=1)
-    assert len(np.unique(sampled.tokens.numpy())) > 50
+    _, draws = draw(setup, law, num_samples=5000, count=1)
+    assert len(np.unique(draws.tokens)) > 50
 
 
 def test_nothing_is_drawn_behind_the_end_token(setup):
-    _, _, tokenizer = setup
-    sampled = draw(setup, SamplingLaw(max_new_tokens=8, temperature=3.0), num_samples=500)
-    ended = sampled.tokens == tokenizer.eos_token_id
-    after = (ended.cumsum(1) - ended.int()) > 0
+    end = setup[2].eos_token_id
+    _, draws = draw(setup, SamplingLaw(max_new_tokens=8, temperature=3.0), num_samples=500)
+    drawn, ended = draws.tokens != NO_TOKEN, draws.tokens == end
+    after = ended.cumsum(axis=1) - ended > 0
     assert after.any()
-    assert not sampled.mask[after].any()
-    assert (sampled.logprob[after] == 0).all()
-    assert (sampled.mask | after).all()
+    assert not drawn[after].any()
+    assert (draws.logprob[after] == 0).all()
+    assert (drawn | after).all()
+    assert (draws.truncated == ~ended.any(axis=1)).all()
 
 
 def test_minus_logprob_estimates_the_sequence_entropy(setup):
     """The chain rule holds: summed token entropies and -log-probabilities have one mean."""
-    sampled = draw(setup, SamplingLaw(max_new_tokens=6), num_samples=4000, count=1)
-    gap = (-sampled.logprob.sum(1) - sampled.entropy.sum(1)).numpy()
+    _, draws = draw(setup, SamplingLaw(max_new_tokens=6), num_samples=4000, count=1)
+    gap = -draws.logprob.sum(axis=1) - draws.entropy.sum(axis=1)
     assert abs(gap.mean()) < 4 * gap.std(ddof=1) / len(gap) ** 0.5
 
 
@@ -131,9 +136,10 @@ def test_rollout_is_reproducible_and_judged(setup):
     task, model, tokenizer = setup
     prompts = task.prompts("eval")[:5]
     law = SamplingLaw(max_new_tokens=task.max_new_tokens)
+    engine = HFEngine.of(model, tokenizer, batch_rows=16)
     tables = [
-        hf.rollout(model, tokenizer, task=task, prompts=prompts, num_samples=8, group_size=4,
-                   law=law, seed=s, rows_per_batch=16)
+        collect(engine, RolloutPlan(law, 8, 4, seed=s, rows_per_shard=16), task=task,
+                prompts=prompts)
         for s in (1, 1, 2)
     ]  # fmt: skip
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(
@@ -150,8 +156,8 @@ def test_verdicts_go_to_their_own_prompts():
     prompts = task.prompts("eval")[:4]
     answers = task.demonstrations(prompts, style="canonical", rng=np.random.default_rng(0))
     texts = list(itertools.chain.from_iterable((a, "1 + 1") for a in answers))
-    assert hf.judge(task, prompts, texts) == [True, False] * 4
-    assert not any(hf.judge(task, prompts, list(np.roll(answers, 1))))
+    assert judge(task, prompts, texts) == [True, False] * 4
+    assert not any(judge(task, prompts, list(np.roll(answers, 1))))
 
 
 def test_a_prompt_longer_than_the_context_is_refused(setup):

@@ -24,11 +24,11 @@ from grpolab.validate.rollouts import (
     read_run,
     stream,
 )
+from grpolab.validate.rollouts.collect import _token_hash
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo
-from grpolab.validate.rollouts.hf_engine import HFEngine
-from grpolab.validate.rollouts.stream import _token_hash
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.tasks import Prompt
+from grpolab.validate.tasks import Prompt, Task
 
 pytest.importorskip("torch")
 TASK = make_task("coins", seed=0)
@@ -85,7 +85,7 @@ def test_columns_are_those_of_the_tokens(whole, folder):
     """Entropy and log-probability of every row, recomputed from its token ids."""
     out, table = whole
     model, tokenizer = load_model(folder)
-    rows = pq.read_table(out / "samples/00000.parquet").to_pylist()
+    rows = pq.read_table(out / "samples").to_pylist()
     text = {p.id: p.text for p in PROMPTS}
     asked = [tokenizer(text[row["prompt_id"]])["input_ids"] for row in rows]
     logprob, entropy = hf.score(model, asked, [r["token_ids"] for r in rows], law=PLAN.law)
@@ -153,7 +153,7 @@ def test_a_killed_process_loses_only_the_shard_it_was_at(whole, folder, tmp_path
         import sys, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         import test_stream as t
-        from grpolab.validate.rollouts.hf_engine import HFEngine
+        from grpolab.validate.rollouts.hf import HFEngine
         class Slow(HFEngine):
             def draw(self, *args, **kwargs):
                 time.sleep(0.2)
@@ -212,14 +212,14 @@ def test_other_prompts_models_and_folders_are_refused(whole, folder, tmp_path):
 class Fixed:
     """An engine without a model: completions by a table, no entropies."""
 
-    context = 40
+    context, device = 40, "cpu"
     info = EngineInfo("fixed", "m", "h", {}, {}, {})
 
     class tokenizer:
         chat_template = None
 
-        def __new__(cls, text):
-            return {"input_ids": [1] * max(len(text), 1)}
+        def __new__(cls, texts, **_):
+            return {"input_ids": [[1] * max(len(text), 1) for text in texts]}
 
         @staticmethod
         def batch_decode(rows, *, skip_special_tokens):
@@ -232,10 +232,13 @@ class Fixed:
         return Draws(tokens, logprob, None, np.tile([False] * 3 + [True], len(tokens) // 4))
 
 
-class Grumpy:
+class Grumpy(Task):
     """Raises on 'b', has no verdict for the empty completion."""
 
     name = "grumpy"
+
+    def prompts(self, split):
+        return ()
 
     def verify(self, prompt, completion):
         if completion == "b":
@@ -286,7 +289,7 @@ def test_every_shard_is_drawn_at_its_own_place(tmp_path):
 
 
 def test_a_verifier_that_never_answers_leaves_a_run(tmp_path):
-    class Silent:
+    class Silent(Grumpy):
         name = "silent"
 
         def verify(self, prompt, completion):

@@ -9,7 +9,7 @@ from scipy import stats
 from grpolab.validate.estimate.sampler import duplicate_test, position_test
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.rollouts import RolloutPlan, SamplingLaw, hf, prompt_seeds, stream
-from grpolab.validate.rollouts.hf_engine import HFEngine
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.table import entropies
 from grpolab.validate.rollouts.vllm import VLLMEngine

@@ -22,13 +22,13 @@ from grpolab.validate.study import PRESETS, StudyConfig, preset
 from grpolab.validate.study.arms import rates
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import findings
+from grpolab.validate.study.inputs import demonstrations, rl_prompts
 from grpolab.validate.study.jobs import eval_prompts, plan
 from grpolab.validate.study.main import run, run_study
 from grpolab.validate.study.measure import observe, predict
 from grpolab.validate.study.runner import open_run
 from grpolab.validate.study.summary import tuning
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.study.inputs import demonstrations, rl_prompts
 from grpolab.validate.training.grpo import GRPOConfig
 from grpolab.validate.training.sft import BaseConfig, SFTConfig
 
@@ -162,7 +162,7 @@ def test_a_folder_is_not_shared(finished, tmp_path):
     out, _ = finished
     before = (out / "results.json").read_bytes()
     other = dataclasses.replace(MICRO, eval_prompts=16)
-    with pytest.raises(UserError, match="holds a run with other settings"):
+    with pytest.raises(UserError, match="holds another run"):
         run(other, out=out)
     (tmp_path / "thesis.tex").write_text("do not touch")
     with pytest.raises(UserError, match="holds files of something else"):
@@ -173,7 +173,7 @@ def test_a_folder_is_not_shared(finished, tmp_path):
         run(MICRO, out=out)
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "run.json").write_text("[]")
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="holds another run"):
         run(MICRO, out=tmp_path / "odd")
     assert (out / "results.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["thesis.tex"]

@@ -14,7 +14,7 @@ import pytest
 
 from grpolab.errors import UserError
 from grpolab.validate.rollouts.judge import judge
-from grpolab.validate.tasks import NoVerdict, RecordTask, TrlReward, load_task, make_verifier
+from grpolab.validate.tasks import NoVerdict, RecordTask, Task, TrlReward, load_task, make_verifier
 from grpolab.validate.tasks.verifiers import as_verdict, last_number
 
 ROWS = [{"prompt": "1 + 1", "answer": "2", "kind": "a"}, {"prompt": "2 + 3", "answer": "5"}]
@@ -172,7 +172,7 @@ def test_chats_and_labels() -> None:
 
 
 def test_a_task_without_batches_is_judged_one_by_one() -> None:
-    class Parity:
+    class Parity(Task):
         name = "parity"
 
         def prompts(self, split: str) -> tuple[()]:

@@ -3,12 +3,12 @@
 import pytest
 
 from grpolab.validate.models import TinyConfig, build_model, save_model
-from grpolab.validate.tasks import Prompt
+from grpolab.validate.tasks import Prompt, Task
 
 torch = pytest.importorskip("torch")
 
 
-class Words:
+class Words(Task):
     """The answer is the word of the prompt's number, alone or followed by anything."""
 
     name, classes = "words", ("all",)

@@ -8,11 +8,13 @@ import pytest
 
 from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
+from grpolab.validate.rollouts.engine import NO_TOKEN, Draws
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.training.draw import Draw, draw_groups, merge
-from grpolab.validate.training.grpo import GRPOConfig, GRPOLoop, train_grpo, update
+from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.grpo import Groups, GRPOLoop, draw_groups, train_grpo, update
 from grpolab.validate.training.loss import (
-    Batch,
     completion_logprobs,
     grpo_loss,
     logprobs_and_entropy,
@@ -24,7 +26,7 @@ torch = pytest.importorskip("torch")
 CONFIG = GRPOConfig(steps=4, prompts_per_step=6, group_size=4, lr=1e-3, warmup=1, eval_every=9)
 
 
-class Parity:
+class Parity(Task):
     """Right if the first word is one of the first four: common, so that groups have spread."""
 
     name, classes = "parity", ("only",)
@@ -48,11 +50,29 @@ def setup():
     return task, model, tokenizer
 
 
+class Drawn:
+    """Groups of some prompts, as a batch with advantages."""
+
+    def __init__(self, groups, engine, config):
+        self.groups, self.batch = groups, groups.batch(engine)
+        self.advantage = groups.advantages(config.rule)
+
+
 def drawn(setup, config=CONFIG, seed=0):
     task, model, tokenizer = setup
-    rng = torch.Generator().manual_seed(seed)
     prompts = task.prompts("rl")[: config.prompts_per_step]
-    return draw_groups(model, tokenizer, task=task, prompts=prompts, config=config, rng=rng)
+    engine = HFEngine.of(model, tokenizer)
+    groups = draw_groups(engine, task=task, prompts=prompts, config=config, seed=seed)
+    return Drawn(groups, engine, config)
+
+
+def moved(model, optimiser, drawn, config, task, *, advantage=None, **rest):
+    """`update` on rollouts, possibly with other advantages."""
+    value = drawn.advantage if advantage is None else advantage
+    return update(
+        model, optimiser, batch=drawn.batch, advantage=value, config=config,
+        max_new_tokens=task.max_new_tokens, **rest,
+    )  # fmt: skip
 
 
 def flat_grad(model):
@@ -84,10 +104,10 @@ def test_entropy_bonus_is_the_mean_token_entropy(setup):
     task, model, _ = setup
     config = dataclasses.replace(CONFIG, entropy_coef=0.3, max_grad_norm=1e9)
     silent = drawn(setup, config)
-    silent = silent._replace(advantage=np.zeros_like(silent.advantage))
+    silent.advantage = np.zeros_like(silent.advantage)
     one, two = copy.deepcopy(model), copy.deepcopy(model)
     optimiser = torch.optim.SGD(one.parameters(), lr=0.0)
-    parts, _ = update(one, optimiser, draw=silent, config=config, task=task)
+    parts, _ = moved(one, optimiser, silent, config, task)
     logp, entropy = logprobs_and_entropy(two, silent.batch)
     torch.testing.assert_close(logp, completion_logprobs(two, silent.batch))
     mean = entropy[silent.batch.mask].mean()
@@ -111,7 +131,7 @@ def test_copies_of_a_rollout_run_once_and_count_as_often_as_they_came(setup, agg
         reference.lm_head.weight.mul_(1.1)
     merged, whole = copy.deepcopy(model), copy.deepcopy(model)
     optimiser = torch.optim.SGD(merged.parameters(), lr=0.0)
-    got, _ = update(merged, optimiser, draw=draw, config=config, task=task, reference=reference)
+    got, _ = moved(merged, optimiser, draw, config, task, reference=reference)
     logp, entropy = logprobs_and_entropy(whole, draw.batch, temperature=0.01)
     with torch.no_grad():
         anchor = completion_logprobs(reference, draw.batch, temperature=0.01)
@@ -139,7 +159,7 @@ def test_temperature_scales_the_policy_inside_the_loss(setup):
     for policy, temperature in ((copy.deepcopy(model), 2.0), (cooled, 1.0)):
         settings = dataclasses.replace(config, temperature=temperature)
         optimiser = torch.optim.SGD(policy.parameters(), lr=0.0)
-        update(policy, optimiser, draw=draw, config=settings, task=task)
+        moved(policy, optimiser, draw, settings, task)
         inner = [p.grad for n, p in policy.named_parameters() if "lm_head" not in n]
         grads.append(torch.cat([g.reshape(-1) for g in inner]))
     torch.testing.assert_close(*grads, atol=1e-6, rtol=1e-4)
@@ -165,20 +185,31 @@ def test_weight_decay_pulls_where_it_says(setup, to):
         )  # one Adam step of rate 1e-3 at most
 
 
-def test_merged_draws_pad_prompts_left_and_completions_right():
-    def piece(prompt, length, value):
-        ids = torch.full((2, prompt), value)
-        tokens = torch.full((2, length), value)
-        batch = Batch(ids, torch.ones_like(ids), tokens, torch.ones(2, length, dtype=torch.bool))
-        return Draw(batch, np.array([1]), np.array([2]), np.array([1.0, -1.0]), float(value), 0.5)
+def test_joined_groups_pad_prompts_left_and_completions_right(setup):
+    _, model, tokenizer = setup
+    engine, pad = HFEngine.of(model, tokenizer), tokenizer.pad_token_id
 
-    whole = merge([piece(3, 2, 5), piece(1, 4, 7)], pad=0)
-    assert whole.batch.prompt_ids.tolist() == [[5, 5, 5]] * 2 + [[0, 0, 7]] * 2
-    assert whole.batch.prompt_mask.tolist() == [[1, 1, 1]] * 2 + [[0, 0, 1]] * 2
-    assert whole.batch.tokens.tolist() == [[5, 5, 0, 0]] * 2 + [[7] * 4] * 2
-    assert whole.batch.mask.sum(1).tolist() == [2, 2, 4, 4]
-    assert whole.entropy == 6.0
-    assert whole.keep(np.array([False, True])).batch.tokens.tolist() == [[7] * 4] * 2
+    def piece(prompt, length, value, entropy):
+        tokens = np.full((2, length), value)
+        nats = np.full(tokens.shape, entropy)
+        draws = Draws(tokens, -nats, nats, np.array([False, True]))
+        asked = [Prompt(value, "x", "only")]
+        return Groups(asked, [[value] * prompt], draws, ["a", "b"], np.array([[1.0, np.nan]]))
+
+    whole = Groups.join([piece(3, 2, 5, 1.0), piece(1, 4, 7, 4.0)])
+    batch, table = whole.batch(engine), whole.table()
+    assert batch.prompt_ids.tolist() == [[5, 5, 5]] * 2 + [[pad, pad, 7]] * 2
+    assert batch.prompt_mask.tolist() == [[1, 1, 1]] * 2 + [[0, 0, 1]] * 2
+    assert batch.tokens.tolist() == [[5, 5, pad, pad]] * 2 + [[7] * 4] * 2
+    assert batch.mask.sum(1).tolist() == [2, 2, 4, 4]
+    assert (whole.draws.tokens[:2, 2:] == NO_TOKEN).all()
+    assert table.token_entropy == pytest.approx((2 * 1.0 + 4 * 4.0) / 6)  # by token
+    assert table.completion_entropy == pytest.approx(2.5)
+    assert table.group.tolist() == [0, 0, 1, 1]
+    assert (whole.num_correct.tolist(), whole.num_judged.tolist()) == ([1, 1], [1, 1])
+    kept = whole.keep(np.array([False, True]))
+    assert kept.batch(engine).tokens.tolist() == [[7] * 4] * 2
+    assert kept.text == ["a", "b"]
 
 
 def test_filtering_scales_the_update_and_matched_filtering_does_not(setup):
@@ -188,14 +219,15 @@ def test_filtering_scales_the_update_and_matched_filtering_does_not(setup):
         CONFIG, prompts_per_step=24, group_size=2, aggregation="constant", max_grad_norm=1e9
     )
     draw = drawn(setup, config)
-    kept = draw.keep(draw.has_spread)
-    share = len(kept.num_correct) / len(draw.num_correct)
+    some = draw.groups.keep(draw.groups.has_spread)
+    kept = Drawn(some, HFEngine.of(model, setup[2]), config)
+    share = len(some.prompts) / len(draw.groups.prompts)
     assert 0.2 < share < 0.8
 
     def gradient(which, scale):
         policy = copy.deepcopy(model)
         optimiser = torch.optim.SGD(policy.parameters(), lr=0.0)
-        update(policy, optimiser, draw=which, config=config, task=task, scale=scale)
+        moved(policy, optimiser, which, config, task, scale=scale)
         return flat_grad(policy)
 
     everything = gradient(draw, 1.0)

@@ -12,10 +12,10 @@ from grpolab.validate.models import load_model, save_model
 from grpolab.validate.training import grpo
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.ending import BrokenRun
+from grpolab.validate.training.grpo import pick_prompts
 from grpolab.validate.training.job import TrainJob, check_job, is_finished, manifest, run_job
 from grpolab.validate.training.rundir import STEPS, open_run, read_run
 from grpolab.validate.training.trl_config import rows_per_step
-from grpolab.validate.training.trl_grpo import prompt_order
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("default")  # TRL's own
@@ -82,7 +82,7 @@ def test_both_trainers_write_the_same_rows_about_the_same_prompts(job, tmp_path)
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_missing_verdicts_are_counted_and_not_wrong(trainer, job, flaky, tmp_path):
     job = dataclasses.replace(job, trainer=trainer, task=flaky)
-    found = read_run(play(job, tmp_path / "r", steps=(2,)).path)
+    found = read_run(play(job, tmp_path / "r", steps=(4,)).path)
     for record in found.records:
         assert record.log.num_missing == 16 - record.group_size.sum()
     assert sum(log.num_missing for log in found.steps) > 0
@@ -278,7 +278,10 @@ def test_rollouts_are_dealt_out_evenly():
         rows_per_step(CONFIG, batch_rows=0, processes=3)
 
 
-def test_a_longer_run_begins_with_the_prompts_of_a_shorter_one():
-    longer = prompt_order(12, dataclasses.replace(CONFIG, steps=7), 5)
-    assert (longer[:4] == prompt_order(12, CONFIG, 5)).all()
-    assert all(len(set(row)) == 4 for row in longer.tolist())
+def test_prompts_of_a_step_follow_from_seed_and_place_alone():
+    rows = [pick_prompts(12, CONFIG, seed=5, batch=i).tolist() for i in range(20)]
+    assert rows == [pick_prompts(12, CONFIG, seed=5, batch=i).tolist() for i in range(20)]
+    assert all(len(set(row)) == 4 for row in rows)
+    assert len({tuple(row) for row in rows}) > 15
+    assert {i for row in rows for i in row} == set(range(12))
+    assert rows[0] != pick_prompts(12, CONFIG, seed=6, batch=0).tolist()

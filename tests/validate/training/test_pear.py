@@ -11,9 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpolab.validate.training.pear import PearConfig, pear_weights, weighted_nll
+from grpolab.validate.training.pear import PearConfig, pear_weights
 
 OPEN = (-math.inf, math.inf)
+
+
+def weighted_nll(logp: torch.Tensor, mask: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return -(weight * logp).sum() / mask.sum()
 
 
 def mask_of(*lengths: int, width: int) -> torch.Tensor:

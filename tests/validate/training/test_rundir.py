@@ -51,7 +51,7 @@ def test_a_line_cut_in_two_is_no_step_and_a_broken_one_is_an_error(tmp_path):
     run = open_run(tmp_path / "r", MANIFEST)
     run.append(record(0))
     whole = (run.path / STEPS).read_text()
-    for end in (1, 20, len(whole) - 1):
+    for end in (1, 20, len(whole) - 2):
         (run.path / STEPS).write_text(whole + whole[:end])
         assert len(read_run(run.path).records) == 1
     (run.path / STEPS).write_text(whole[:20] + "\n" + whole)
@@ -97,7 +97,7 @@ def test_a_folder_holds_one_run(tmp_path):
     open_run(run.path, longer)
     with pytest.raises(UserError, match=r"another run: config.lr was 0.2, now 0.1; choose"):
         open_run(run.path, MANIFEST)
-    with pytest.raises(UserError, match="not a run of this command"):
+    with pytest.raises(UserError, match="not a training run of this command"):
         open_run(run.path, longer | {"kind": "grpolab-sft"})
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "thesis.tex").touch()

@@ -8,6 +8,7 @@ import pytest
 
 from grpolab.theory.advantage import DR_GRPO, TRL
 from grpolab.validate.models import load_model
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.grpo import draw_groups, update
 from grpolab.validate.training.rundir import RunDir
@@ -40,18 +41,18 @@ class Pair:
         )  # fmt: skip
         self.trainer.model.train()
         self.trainer.current_gradient_accumulation_steps = 1  # set by train(), which is not called
-        self.draw = draw_groups(
-            self.model, self.tokenizer, task=task, prompts=task.prompts()[:6], config=config,
-            rng=torch.Generator().manual_seed(3),
-        )  # fmt: skip
+        engine = HFEngine.of(self.model, self.tokenizer)
+        groups = draw_groups(engine, task=task, prompts=task.prompts()[:6], config=config, seed=3)
+        self.batch, self.advantage = groups.batch(engine), groups.advantages(config.rule)
 
     def own(self, config=None, *, lr=0.0):
         """Gradient of the last inner epoch, and the parts of its loss."""
         config = config or self.config
         model = copy.deepcopy(self.model)
         parts, _ = update(
-            model, torch.optim.SGD(model.parameters(), lr=lr), draw=self.draw, config=config,
-            task=self.task, reference=self.reference,
+            model, torch.optim.SGD(model.parameters(), lr=lr), batch=self.batch,
+            advantage=self.advantage, config=config, max_new_tokens=self.task.max_new_tokens,
+            reference=self.reference,
         )  # fmt: skip
         return gradients(model), parts
 
@@ -59,18 +60,19 @@ class Pair:
         """The weights after the first inner epoch."""
         model = copy.deepcopy(self.model)
         first = dataclasses.replace(self.config, inner_epochs=1)
-        update(model, torch.optim.SGD(model.parameters(), lr=lr), draw=self.draw, config=first,
-               task=self.task, reference=self.reference)  # fmt: skip
+        update(model, torch.optim.SGD(model.parameters(), lr=lr), batch=self.batch,
+               advantage=self.advantage, config=first, max_new_tokens=self.task.max_new_tokens,
+               reference=self.reference)  # fmt: skip
         return model.state_dict()
 
     def trl(self, weights=None):
         """TRL's gradient on the same rollouts, at the start or after a first inner epoch."""
-        model, batch = self.trainer.model, self.draw.batch
+        model, batch = self.trainer.model, self.batch
         model.load_state_dict(self.model.state_dict())
         inputs = {
             "prompt_ids": batch.prompt_ids, "prompt_mask": batch.prompt_mask,
             "completion_ids": batch.tokens, "completion_mask": batch.mask.long(),
-            "advantages": torch.tensor(self.draw.advantage, dtype=torch.float32),
+            "advantages": torch.tensor(self.advantage, dtype=torch.float32),
             "num_items_in_batch": batch.mask.sum(),
         }  # fmt: skip
         ids = torch.cat([batch.prompt_ids, batch.tokens], 1)

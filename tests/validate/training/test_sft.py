@@ -11,22 +11,22 @@ from grpolab.store import read_json
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.training.ending import BrokenRun
-from grpolab.validate.training.loss import encode
+from grpolab.validate.training.loss import completion_logits, completion_logprobs, encode
+from grpolab.validate.training.pear import pear_weights
 from grpolab.validate.training.rundir import open_run
-from grpolab.validate.training.sft import cross_entropy, pear_loss, sequence_nll
-from grpolab.validate.training.sft_data import example, held_out_nll, load_examples, split_off
-from grpolab.validate.training.trl_sft import (
+from grpolab.validate.training.sft import (
     KIND,
     LADDER,
-    LadderConfig,
+    SFTConfig,
     _trainer,
-    train_ladder_trl,
+    train_ladder,
 )
+from grpolab.validate.training.sft_data import example, held_out_nll, load_examples, split_off
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytestmark = pytest.mark.filterwarnings("default")  # TRL's own
-CONFIG = LadderConfig(depths=(1, 3), batch_size=16, lr=5e-3)
+CONFIG = SFTConfig(depths=(1, 3), batch_size=16, lr=5e-3)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def climb(setup, out, config=CONFIG, *, depths=None, seed=0):
     if depths:
         config = dataclasses.replace(config, depths=depths)
     run = open_run(out, {"kind": KIND})
-    return train_ladder_trl(model, tokenizer, run=run, train=train, held_out=held, config=config,
+    return train_ladder(model, tokenizer, run=run, train=train, held_out=held, config=config,
                             seed=seed)  # fmt: skip
 
 
@@ -85,12 +85,24 @@ def test_a_stopped_ladder_goes_on(setup, tmp_path):
     assert torch.equal(weights(tmp_path / "a" / "depth-3"), weights(tmp_path / "b" / "depth-3"))
 
 
+def cross_entropy(model, tokenizer, pairs, smoothing=0.0):
+    batch = encode(tokenizer, pairs)
+    logits = completion_logits(model, batch)[batch.mask]
+    return torch.nn.functional.cross_entropy(
+        logits, batch.tokens[batch.mask], label_smoothing=smoothing
+    )
+
+
+def weighted(model, tokenizer, pairs):
+    batch = encode(tokenizer, pairs)
+    logp = completion_logprobs(model, batch)
+    return -(pear_weights(logp, batch.mask) * logp).sum() / batch.mask.sum()
+
+
 PLAIN_LOSSES = {
-    "": lambda model, tokenizer, pairs: cross_entropy(model, tokenizer, pairs),
-    "smoothing": lambda model, tokenizer, pairs: cross_entropy(
-        model, tokenizer, pairs, label_smoothing=0.2
-    ),
-    "pear": pear_loss,
+    "": cross_entropy,
+    "smoothing": lambda model, tokenizer, pairs: cross_entropy(model, tokenizer, pairs, 0.2),
+    "pear": weighted,
 }
 
 
@@ -146,7 +158,10 @@ def test_held_out_loss_is_the_negative_log_likelihood(setup):
     model, tokenizer = load_model(root / "m")
     examples = load_examples(root / "demos.jsonl", tokenizer, context=64)
     found = held_out_nll(model, examples, pad=tokenizer.pad_token_id, rows_per_batch=7)
-    assert found.per_answer == pytest.approx(sequence_nll(model, tokenizer, pairs), rel=1e-5)
+    batch = encode(tokenizer, pairs)
+    total = -float(completion_logprobs(model, batch).detach().sum())
+    assert found.per_answer == pytest.approx(total / len(pairs), rel=1e-5)
+    assert found.per_token == pytest.approx(total / float(batch.mask.sum()), rel=1e-5)
     tokens = int(encode(tokenizer, pairs).mask.sum())
     assert found.per_token == pytest.approx(found.per_answer * len(pairs) / tokens, rel=1e-6)
 
@@ -166,7 +181,7 @@ def test_a_loss_that_is_no_number_stops_the_ladder(setup, tmp_path):
     examples = load_examples(root / "demos.jsonl", tokenizer, context=64)
     run = open_run(tmp_path / "r", {"kind": KIND})
     with pytest.raises(BrokenRun, match="step 1: loss is nan"):
-        train_ladder_trl(model, tokenizer, run=run, train=examples, held_out=[], config=CONFIG,
+        train_ladder(model, tokenizer, run=run, train=examples, held_out=[], config=CONFIG,
                          seed=0)  # fmt: skip
     assert not list(run.path.glob("depth-*"))
 

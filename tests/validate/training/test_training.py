@@ -9,9 +9,12 @@ import pytest
 from grpolab.theory import DR_GRPO, GRPO, RLOO, SIGN, expected_std
 from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
+from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.study.base import BaseConfig, cross_entropy, train_base
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.tasks import Prompt
-from grpolab.validate.training.grpo import GRPOConfig, draw_groups, train_grpo, update
+from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.grpo import draw_groups, train_grpo, update
 from grpolab.validate.training.loss import (
     Batch,
     completion_logprobs,
@@ -19,20 +22,13 @@ from grpolab.validate.training.loss import (
     grpo_loss,
     token_weights,
 )
-from grpolab.validate.training.sft import (
-    SFTConfig,
-    cross_entropy,
-    pear_loss,
-    sequence_nll,
-    train_ladder,
-)
 
 torch = pytest.importorskip("torch")
 
 CONFIG = GRPOConfig(steps=3, prompts_per_step=8, group_size=4, lr=1e-3, warmup=1, eval_every=2)
 
 
-class OneWord:
+class OneWord(Task):
     """Right if the single word is ``a``: p is the model's chance of its first token."""
 
     name, classes, vocabulary = "one-word", ("only",), ("a", "b", "q")
@@ -59,33 +55,54 @@ def setup():
             strict=True,
         )
     ]
-    config = SFTConfig(depths=(150,), lr=3e-3)
-    train_ladder(model, tokenizer, pairs=pairs, config=config, seed=0, reached=lambda depth: None)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        shown = [pairs[i] for i in rng.choice(len(pairs), 64, replace=False)]
+        optimiser.zero_grad()
+        cross_entropy(model, tokenizer, shown).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
     return task, model, tokenizer, pairs
 
 
+class Drawn:
+    """Rollouts of some prompts as a batch, with their advantages."""
+
+    def __init__(self, engine, task, prompts, config, seed):
+        self.groups = draw_groups(engine, task=task, prompts=prompts, config=config, seed=seed)
+        self.batch = self.groups.batch(engine)
+        self.num_correct = self.groups.num_correct
+        self.advantage = self.groups.advantages(config.rule)
+
+
 def fresh(setup, config=CONFIG, seed=0):
-    task, model, tokenizer, _ = setup
+    task, model, _, _ = setup
     model = copy.deepcopy(model)
-    rng = torch.Generator().manual_seed(seed)
-    draw = draw_groups(
-        model, tokenizer, task=task, prompts=task.prompts("rl")[: config.prompts_per_step],
-        config=config, rng=rng,
+    prompts = task.prompts("rl")[: config.prompts_per_step]
+    return task, model, Drawn(HFEngine.of(model, setup[2]), task, prompts, config, seed)
+
+
+def moved(model, optimiser, drawn, config, task, *, advantage=None, **rest):
+    """`update` on rollouts, possibly with other advantages."""
+    value = drawn.advantage if advantage is None else advantage
+    return update(
+        model, optimiser, batch=drawn.batch, advantage=value, config=config,
+        max_new_tokens=task.max_new_tokens, **rest,
     )  # fmt: skip
-    return task, model, draw
 
 
 def gradients(model):
     return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
 
 
-def stepped(setup, config, draw=None, reference=None):
+def stepped(setup, config, draw=None, reference=None, advantage=None):
     """One update on a common draw; the gradients before clipping matter, so clip far away."""
     task, model, own = fresh(setup, config)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=0.0)
     config = dataclasses.replace(config, max_grad_norm=1e9)
-    parts, norm = update(
-        model, optimiser, draw=draw or own, config=config, task=task, reference=reference
+    parts, norm = moved(
+        model, optimiser, draw or own, config, task, reference=reference, advantage=advantage
     )
     return model, parts, norm
 
@@ -146,15 +163,15 @@ def test_without_any_signal_momentum_still_moves_the_weights(setup):
     """All groups zero-std: the gradient is 0, Adam's memory is not; skipping must not stop it."""
     task, model, draw = fresh(setup)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    update(model, optimiser, draw=draw, config=CONFIG, task=task)
-    silent = draw._replace(advantage=np.zeros_like(draw.advantage))
+    moved(model, optimiser, draw, CONFIG, task)
+    silent = np.zeros_like(draw.advantage)
     twin, twin_optimiser = copy.deepcopy(model), None
     twin_optimiser = torch.optim.AdamW(twin.parameters(), lr=1e-3, weight_decay=0.0)
     twin_optimiser.load_state_dict(copy.deepcopy(optimiser.state_dict()))
     before = [p.detach().clone() for p in model.parameters()]
-    update(model, optimiser, draw=silent, config=CONFIG, task=task)
+    moved(model, optimiser, draw, CONFIG, task, advantage=silent)
     whole = dataclasses.replace(CONFIG, skip_zero_advantage=False)
-    update(twin, twin_optimiser, draw=silent, config=whole, task=task)
+    moved(twin, twin_optimiser, draw, whole, task, advantage=silent)
     assert any(not torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q, atol=1e-7, rtol=1e-6)
@@ -163,14 +180,16 @@ def test_without_any_signal_momentum_still_moves_the_weights(setup):
 def test_kl_acts_on_zero_std_groups_and_its_gradient_vanishes_at_the_reference(setup):
     config = dataclasses.replace(CONFIG, beta=0.5)
     _, _, draw = fresh(setup, config)
-    silent = draw._replace(advantage=np.zeros_like(draw.advantage))
-    same, parts, _ = stepped(setup, config, silent, reference=copy.deepcopy(setup[1]))
+    silent = np.zeros_like(draw.advantage)
+    same, parts, _ = stepped(
+        setup, config, draw, advantage=silent, reference=copy.deepcopy(setup[1])
+    )
     assert float(parts.kl) == pytest.approx(0.0, abs=1e-6)
     assert float(gradients(same).norm()) == pytest.approx(0.0, abs=1e-5)
     other = copy.deepcopy(setup[1])
     with torch.no_grad():
         other.lm_head.weight.mul_(1.5)
-    moved, parts, _ = stepped(setup, config, silent, reference=other)
+    moved, parts, _ = stepped(setup, config, draw, advantage=silent, reference=other)
     assert float(parts.kl) > 1e-3
     assert float(gradients(moved).norm()) > 1e-3
     task, model, tokenizer, _ = setup
@@ -227,11 +246,9 @@ def test_mean_update_of_a_one_word_policy_is_the_formula(rule):
     with torch.no_grad():
         p = float(completion_logprobs(model, first).exp())
     config = dataclasses.replace(CONFIG, rule=rule, group_size=g, prompts_per_step=16)
-    rng = torch.Generator().manual_seed(0)
-    samples = []
-    for _ in range(120):
-        draw = draw_groups(model, tokenizer, task=task, prompts=task.prompts("rl"), config=config,
-                           rng=rng)  # fmt: skip
+    engine, samples = HFEngine.of(model, tokenizer), []
+    for i in range(120):
+        draw = Drawn(engine, task, task.prompts("rl"), config, seed=i)
         adv = draw.advantage.reshape(-1, g)
         correct = np.repeat(draw.num_correct[:, None], g, 1)
         reward = rewards_of(draw, tokenizer).reshape(-1, g)
@@ -294,48 +311,19 @@ def test_bad_configs_are_refused(change):
         dataclasses.replace(CONFIG, **change)
 
 
-def test_ladder_reaches_each_depth_on_one_trajectory(setup):
-    task, _, tokenizer, pairs = setup
-    reached = {}
-    for depths in ((2, 5), (5,)):
+def test_base_training_lowers_the_loss_and_follows_its_seed(setup):
+    task, _, tokenizer, _ = setup
+    weights = []
+    shown = task.corpus(64, rng=np.random.default_rng(1))
+    for seed in (0, 0, 1):
         model, _ = build_model(task.vocabulary, TinyConfig(hidden=32, layers=1), seed=0)
-        train_ladder(
-            model, tokenizer, pairs=pairs, config=SFTConfig(depths=depths), seed=3,
-            reached=lambda d, m=model, k=depths: reached.setdefault(
-                (k, d), [p.detach().clone() for p in m.parameters()]),
-        )  # fmt: skip
-    assert set(reached) == {((2, 5), 2), ((2, 5), 5), ((5,), 5)}
-    pair = (reached[(2, 5), 5], reached[(5,), 5])
-    assert all(torch.equal(a, b) for a, b in zip(*pair, strict=True))
-
-
-def test_sft_loss_counts_completion_tokens_only(setup):
-    _, model, tokenizer, pairs = setup
-    loss = float(cross_entropy(model, tokenizer, pairs[:8]).detach())
-    nll = sequence_nll(model, tokenizer, pairs[:8], rows_per_batch=3)
-    lengths = [len(answer.split()) + 1 for _, answer in pairs[:8]]
-    assert nll == pytest.approx(loss * np.mean(lengths), rel=1e-5)
-    smooth = float(cross_entropy(model, tokenizer, pairs[:8], label_smoothing=0.1).detach())
-    assert smooth > loss
-
-
-def test_pear_ladder_trains_on_weighted_tokens(setup):
-    _, model, tokenizer, pairs = setup
-    plain = float(cross_entropy(model, tokenizer, pairs[:8]).detach())
-    assert 0 < float(pear_loss(model, tokenizer, pairs[:8]).detach()) < plain
-    weights = {}
-    for loss in ("cross-entropy", "pear"):
-        twin = copy.deepcopy(model)
-        train_ladder(
-            twin, tokenizer, pairs=pairs, config=SFTConfig(depths=(3,), loss=loss), seed=0,
-            reached=lambda depth: None,
-        )  # fmt: skip
-        weights[loss] = twin.lm_head.weight.detach()
-    assert not torch.equal(*weights.values())
-    with pytest.raises(ValueError, match="label_smoothing"):
-        SFTConfig(loss="pear", label_smoothing=0.1)
-    with pytest.raises(ValueError, match="loss"):
-        SFTConfig(loss="mean")
+        before = float(cross_entropy(model, tokenizer, shown).detach())
+        config = BaseConfig(steps=20, batch_size=64)
+        train_base(model, tokenizer, task=task, config=config, seed=seed)
+        assert float(cross_entropy(model, tokenizer, shown).detach()) < before
+        weights.append(model.lm_head.weight.detach())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def tabular_model(logits):
@@ -362,7 +350,6 @@ def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
     """Same logits, same draws: the loop of real models and the simulated softmax policy agree."""
     from grpolab.simulate import Options, simulate_softmax
     from grpolab.simulate import _kernels_softmax as kernels
-    from grpolab.validate.training.grpo import Draw
 
     start = np.array([[0.5, 0.0, -1.0, 0.3], [2.0, -1.0, 0.0, 1.0], [0.0, 0.1, 0.2, 0.3]])
     right = np.array([[True, True, False, False], [False, True, False, True], [True] + [False] * 3])
@@ -393,8 +380,7 @@ def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
     )  # fmt: skip
     # the loss is a mean over prompts, the simulated one a sum: three prompts, three times the rate
     optimiser = torch.optim.SGD(model.parameters(), lr=3 * rate)
-    draw = Draw(batch, reward.sum(1), np.full(3, g), advantage, 0.0, 0.0)
-    update(model, optimiser, draw=draw, config=config, task=OneWord(),
+    update(model, optimiser, batch=batch, advantage=advantage, config=config, max_new_tokens=1,
            reference=tabular_model(anchor))  # fmt: skip
     gap = np.abs(played.state.logits[:, 0] - model.table.detach().numpy()).max()
     assert gap < 1e-6
@@ -405,17 +391,17 @@ def test_a_missing_verdict_is_no_reward_of_zero(setup):
     """Rollouts without a verdict leave the group: smaller size, no advantage, no false zero."""
     _, model, tokenizer, _ = setup
 
-    class Flaky:
-        def __init__(self, task):
-            self.task = task
+    class Flaky(Task):
+        name, max_new_tokens = "flaky", setup[0].max_new_tokens
+        task = setup[0]
 
-        def __getattr__(self, name):
-            return getattr(self.task, name)
+        def prompts(self, split):
+            return self.task.prompts(split)
 
         def verify(self, prompt, completion):
             return None if completion.startswith("1") else self.task.verify(prompt, completion)
 
-    task = Flaky(setup[0])
+    task = Flaky()
     run = train_grpo(
         model, tokenizer, task=task, prompts=setup[0].prompts("rl")[:40],
         config=dataclasses.replace(CONFIG, lr=0.0, steps=2), seed=1,
@@ -423,10 +409,10 @@ def test_a_missing_verdict_is_no_reward_of_zero(setup):
     counts = run.counts()
     assert counts.group_size.min() < CONFIG.group_size
     picked = setup[0].prompts("rl")[:8]
-    draw = draw_groups(model, tokenizer, task=task, prompts=picked, config=CONFIG,
-                       rng=torch.Generator().manual_seed(0))  # fmt: skip
-    words = tokenizer.batch_decode(draw.batch.tokens, skip_special_tokens=True)
-    missing = np.array([w.startswith("1") for w in words])
+    groups = draw_groups(
+        HFEngine.of(model, tokenizer), task=task, prompts=picked, config=CONFIG, seed=0
+    )
+    missing = np.array([text.startswith("1") for text in groups.text])
     assert missing.any()
-    assert (draw.advantage[missing] == 0).all()
-    assert draw.group_size.tolist() == (~missing).reshape(-1, CONFIG.group_size).sum(1).tolist()
+    assert (groups.advantages(CONFIG.rule)[missing] == 0).all()
+    assert groups.num_judged.tolist() == (~missing).reshape(-1, CONFIG.group_size).sum(1).tolist()

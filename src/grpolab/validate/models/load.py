@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from grpolab.errors import UserError, require
+from grpolab.errors import UserError, first_line, require
 
 
 def quiet_transformers() -> None:
@@ -54,10 +54,10 @@ def missing(name: str, err: Exception) -> UserError:
     """What to say of a checkpoint that cannot be loaded; a near name may have been meant."""
     path = Path(name)
     if path.exists() or not path.parent.is_dir():
-        return UserError(f"{name}: cannot load this checkpoint ({_first_line(err)})")
+        return UserError(f"{name}: cannot load this checkpoint ({first_line(err)})")
     near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
     hint = f"; {path.parent / near[0]} is here" if near else ""
-    return UserError(f"{name}: no such folder{hint}, and not found on the hub ({_first_line(err)})")
+    return UserError(f"{name}: no such folder{hint}, and not found on the hub ({first_line(err)})")
 
 
 def load_tokenizer(name: str) -> Any:
@@ -68,14 +68,8 @@ def load_tokenizer(name: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
     except Exception as err:  # the loaders raise anything
-        raise UserError(f"{name}: cannot load a tokenizer ({_first_line(err)})") from err
+        raise UserError(f"{name}: cannot load a tokenizer ({first_line(err)})") from err
     return _with_end(tokenizer, name)
-
-
-def _first_line(err: Exception) -> str:
-    """Say what a loader complained of, in one line."""
-    text = str(err).strip()
-    return text.splitlines()[0] if text else type(err).__name__
 
 
 def _with_end(tokenizer: Any, name: str) -> Any:

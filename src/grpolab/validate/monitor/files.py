@@ -1,25 +1,35 @@
-"""Files that are still being written: read what is whole, come back for the rest."""
+"""Files that are still being written: read what is whole, come back for the rest.
+
+Every trainer has a module with one `Trainer`; `grpolab.validate.monitor.follow` holds the list.
+"""
 
 from __future__ import annotations
 
-import json
+import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
+from grpolab.store import BrokenLine, json_lines
 from grpolab.validate.monitor.state import GroupTally, StepView, tally
-from grpolab.validate.readers.source import lines
-from grpolab.validate.readers.verdicts import ReadOptions
+from grpolab.validate.readers.format import (
+    ChoiceNeeded,
+    Format,
+    NoVerdicts,
+    Option,
+    ReadOptions,
+    flag_of,
+)
 
 T = TypeVar("T")
 _COPYING = 60.0  # seconds
 Notes = dict[str, None]
 """Remarks in order, each once."""
+_FLAGS: dict[Option, str] = {"group_size": "--group-size"}
+"""Flags of ``grpolab monitor`` that differ from those of ``grpolab audit``."""
 
 
 class Source(Protocol):
@@ -35,20 +45,35 @@ class Source(Protocol):
         ...
 
 
-def json_lines(path: Path, notes: Notes) -> Iterator[dict[str, Any]]:
-    """Objects of a JSON-lines file; a line that is cut off or broken is left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """One trainer whose runs can be followed.
 
-    A run that was killed in the middle of a line and resumed leaves such a line in the middle.
+    ``name`` stands in results, ``tool`` in texts. ``files`` says what is read and ``needs`` what
+    the run must be told to write (Markdown). ``find`` takes a folder and the number of groups per
+    step, if that is known, and returns the run in the folder, or None.
     """
-    for number, text, ended in lines(path):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            if ended:
-                notes[f"{path}:{number}: broken line, left out"] = None
-            continue
-        if isinstance(value, dict):
-            yield value
+
+    name: str
+    tool: str
+    files: str
+    needs: str
+    find: Callable[[Path, int | None], Source | None]
+
+
+def log_rows(path: Path, notes: Notes) -> Iterator[dict[str, Any]]:
+    """Rows of a log that grows line by line.
+
+    A last line that is cut off is read when it is whole. A run that was killed in the middle of a
+    line and resumed leaves a broken one in the middle, which is noted.
+    """
+
+    def leave_out(err: BrokenLine) -> None:
+        if not err.cut_off:
+            notes[f"{err.path}:{err.number}: broken line, left out"] = None
+
+    for _, row in json_lines(path, leave_out):
+        yield row
 
 
 def number_of(row: dict[str, Any], key: str) -> float | None:
@@ -118,37 +143,72 @@ class ReadOnce:
         result: T = self._seen[path][1]
         return result
 
-    def has(self, path: Path) -> bool:
-        """Whether the file was read as it stands."""
-        info = path.stat()
-        return self._seen.get(path, (None,))[0] == (info.st_mtime_ns, info.st_size)
 
-    def put(self, path: Path, result: Any) -> None:
-        """Keep a result that came about otherwise."""
-        info = path.stat()
-        self._seen[path] = ((info.st_mtime_ns, info.st_size), result)
+class FileGroups(NamedTuple):
+    """What one file says of its step: the groups, if there are any, or why it cannot be read."""
+
+    groups: GroupTally | None = None
+    problem: UserError | None = None
 
 
-def tally_steps(counts: GroupCounts) -> dict[int, GroupTally]:
-    """The groups of every step of a table."""
-    return {
-        int(step): tally(counts.num_correct[rows], counts.group_size[rows])
-        for step in np.unique(counts.step)
-        for rows in [counts.step == step]
-    }
+def file_groups(
+    path: Path, format: Format, step: int, options: ReadOptions, *, context: Sequence[Path] = ()
+) -> FileGroups:
+    """The groups of one step in the rollouts of its file.
+
+    ``context`` are files that a format needs to see which rows are new; then only the rows of
+    ``step`` count. A file without any verdict is a step that was not seen.
+    """
+    unseen = FileGroups(GroupTally(0, 0, num_unseen=1))
+    try:
+        reading = format.reading([*context, path], options)
+    except NoVerdicts:
+        return unseen
+    except UserError as err:
+        return FileGroups(problem=err)
+    if reading.cut_off:
+        return FileGroups(problem=UserError(f"{path}: the last line is cut off; file left out"))
+    counts = reading.counts
+    rows = counts.step == step if context else slice(None)
+    correct, size = counts.num_correct[rows], counts.group_size[rows]
+    if len(size):
+        return FileGroups(tally(correct, size))
+    return unseen if counts.provenance.num_missing else FileGroups()
 
 
-def unseen(err: UserError) -> GroupTally | None:
-    """A step without groups when a reader found no verdict at all, None for other errors."""
-    return GroupTally(0, 0, num_unseen=1) if "no sample has a verdict" in str(err) else None
+def dumped_groups(
+    files: list[tuple[int, Path]],
+    format: Format,
+    options: ReadOptions,
+    notes: Notes,
+    kept: ReadOnce,
+    *,
+    rest: float,
+) -> dict[int, GroupTally]:
+    """Groups by step from one file of rollouts per step.
+
+    The newest file may still grow, so it must have been left alone for ``rest`` seconds.
+    """
+    found: dict[int, GroupTally] = {}
+    for step, path in files:
+        if path == files[-1][1] and not at_rest(path, seconds=rest):
+            continue
+        load = functools.partial(file_groups, format=format, step=step, options=options)
+        groups, problem = kept.get(path, load)
+        if groups is not None:
+            found[step] = groups
+        if problem is not None:
+            note_problem(problem, notes, first=not found)
+    return found
 
 
-def note_error(err: UserError, notes: Notes, *, first: bool) -> None:
+def note_problem(problem: UserError, notes: Notes, *, first: bool) -> None:
     """Note what is wrong with a file; raise it when none was read yet and the user must choose."""
-    text = str(err).replace("--recorded-group-size", "--group-size")
-    if first and any(option in text for option in ("--score", "--threshold", "--group-size")):
-        raise UserError(text) from None
-    notes[text] = None
+    if isinstance(problem, ChoiceNeeded):
+        problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
+        if first:
+            raise problem
+    notes[str(problem)] = None
 
 
 def merge_steps(groups: dict[int, GroupTally], rows: dict[int, Any]) -> list[StepView]:

@@ -12,15 +12,12 @@ from grpolab.validate.monitor.files import Notes, Source
 from grpolab.validate.monitor.monitor import Alarm, SignalMonitor
 from grpolab.validate.monitor.state import MonitorConfig, StepView
 from grpolab.validate.readers import open_instruct
+from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
-from grpolab.validate.readers.verdicts import ReadOptions
 
 _SURELY_FILTERED = 200  # groups, all of them informative, before that looks odd
-_LOOKED_FOR = (
-    "run.json and steps.jsonl (grpolab train); rollouts/step_*/train/all/traces.jsonl or"
-    " metrics.jsonl (prime-rl); completions/*.parquet or checkpoint-*/trainer_state.json (TRL);"
-    " {step}.jsonl rollouts or a file-logger .jsonl (verl)"
-)
+TRAINERS = (from_grpolab.TRAINER, from_prime_rl.TRAINER, from_trl.TRAINER, from_verl.TRAINER)
+"""All trainers, in the order in which a folder is searched for their files."""
 
 
 class Moment(NamedTuple):
@@ -74,19 +71,20 @@ def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source |
     """The source in a folder, None when the folder is still empty; UserError for anything else."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    ours = from_grpolab.find(folder) or from_prime_rl.find(folder)
-    found = ours or from_trl.find(folder, groups_per_step=groups_per_step) or from_verl.find(folder)
-    if found is not None:
-        return found
+    for trainer in TRAINERS:
+        found = trainer.find(folder, groups_per_step)
+        if found is not None:
+            return found
     if not any(folder.iterdir()):
         return None
     for path in sorted(folder.glob("*.jsonl"))[:3]:
-        if path.stat().st_size and open_instruct.recognises(Sample(path)):
+        if path.stat().st_size and open_instruct.FORMAT.detect(Sample(path)):
             raise UserError(
                 f"{folder}: open-instruct writes its rollouts after its zero-std filter: all groups"
                 " in them are informative, and nothing can be tested"
             )
-    raise UserError(f"{folder}: no run of a known trainer; looked for {_LOOKED_FOR}")
+    looked_for = "; ".join(f"{t.files} ({t.tool})" for t in TRAINERS).replace("`", "")
+    raise UserError(f"{folder}: no run of a known trainer; looked for {looked_for}")
 
 
 def _moment(view: StepView, monitor: SignalMonitor) -> Moment:

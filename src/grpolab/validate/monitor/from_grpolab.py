@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from grpolab.validate.monitor.files import Notes, json_lines, last_branch, number_of, step_of
+from grpolab.validate.monitor.files import Notes, Trainer, last_branch, log_rows, number_of, step_of
 from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally
-from grpolab.validate.readers.verdicts import ReadOptions
+from grpolab.validate.readers.format import ReadOptions
 
 KIND = "grpolab-train"
 
@@ -26,14 +26,14 @@ class GrpolabSource:
         """All whole lines."""
         if not self._path.is_file():
             return []
-        rows = ((step_of(row), row) for row in json_lines(self._path, notes))
+        rows = ((step_of(row), row) for row in log_rows(self._path, notes))
         kept = last_branch((step, row) for step, row in rows if step is not None)
         return [
             StepView(step, _groups(row, notes, step), _metrics(row)) for step, row in kept.items()
         ]
 
 
-def find(folder: Path) -> GrpolabSource | None:
+def find(folder: Path, groups_per_step: int | None = None) -> GrpolabSource | None:
     """The run in a folder, if it is one of ours."""
     try:
         kind = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("kind")
@@ -58,3 +58,12 @@ def _metrics(row: dict[str, Any]) -> StepMetrics:
             for name in ("entropy", "frac_truncated", "loss", "grad_norm")
         )
     )
+
+
+TRAINER = Trainer(
+    name="grpolab",
+    tool="grpolab",
+    files="`run.json` and `steps.jsonl`",
+    needs="a run of `grpolab train`",
+    find=find,
+)

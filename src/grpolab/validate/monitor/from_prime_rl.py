@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,19 @@ from grpolab.errors import UserError
 from grpolab.validate.monitor.files import (
     Notes,
     ReadOnce,
-    at_rest,
+    Trainer,
     current,
-    json_lines,
+    dumped_groups,
     last_branch,
+    log_rows,
     merge_steps,
-    note_error,
     number_of,
     step_of,
-    tally_steps,
-    unseen,
 )
 from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally_share
 from grpolab.validate.readers import prime_rl
+from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
-from grpolab.validate.readers.verdicts import ReadOptions
 
 _REST = 60.0  # episodes of the newest step may still be coming in
 
@@ -41,27 +38,21 @@ class PrimeSource:
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All steps whose traces are complete; UserError when only pruned traces are there."""
         metrics = self._folder / "metrics.jsonl"
-        rows = list(json_lines(metrics, notes)) if metrics.is_file() else []
+        rows = list(log_rows(metrics, notes)) if metrics.is_file() else []
         traces = current(_traces(self._folder, "all"), notes)
         if not traces and _traces(self._folder, "effective"):
             raise UserError(
                 f"{self._folder}: only 'effective' traces, from which groups without an advantage"
                 " were dropped: every group in them is informative, and nothing can be tested"
             )
-        groups: dict[int, GroupTally] = {}
-        for i, (step, path) in enumerate(traces):
-            if i + 1 < len(traces) or at_rest(path, seconds=_REST):
-                load = functools.partial(
-                    _tally_file, step=step, options=options, notes=notes, first=not groups
-                )
-                groups |= self._kept.get(path, load)
+        groups = dumped_groups(traces, prime_rl.FORMAT, options, notes, self._kept, rest=_REST)
         if not traces:
             groups = _shares(rows)
             notes["no traces: shares of solved groups are read from metrics.jsonl"] = None
         return merge_steps(groups, _metrics(rows))
 
 
-def find(folder: Path) -> PrimeSource | None:
+def find(folder: Path, groups_per_step: int | None = None) -> PrimeSource | None:
     """The run in a folder, if it has prime-rl's traces or metrics."""
     metrics = folder / "metrics.jsonl"
     if _traces(folder, "all") or _traces(folder, "effective"):
@@ -78,24 +69,6 @@ def _traces(folder: Path, subset: str) -> list[tuple[int, Path]]:
         if number.isdigit():
             found.append((int(number), path))
     return sorted(found)
-
-
-def _tally_file(
-    path: Path, *, step: int, options: ReadOptions, notes: Notes, first: bool
-) -> dict[int, GroupTally]:
-    remarks: list[str] = []
-    try:
-        counts = prime_rl.read([path], options, remarks)
-    except UserError as err:
-        blank = unseen(err)
-        if blank is not None:
-            return {step: blank}
-        note_error(err, notes, first=first)
-        return {}
-    if any("cut off" in remark for remark in remarks):
-        return {}
-    groups = tally_steps(counts)
-    return {step: next(iter(groups.values()))} if len(groups) == 1 else groups
 
 
 def _shares(rows: list[dict[str, Any]]) -> dict[int, GroupTally]:
@@ -133,3 +106,12 @@ def _metrics(rows: list[dict[str, Any]]) -> dict[int, StepMetrics]:
         if step is not None and metrics != StepMetrics():
             found.append((step, metrics))
     return last_branch(found)
+
+
+TRAINER = Trainer(
+    name="prime-rl",
+    tool="prime-rl",
+    files="`rollouts/step_*/train/all/traces.jsonl`, else the solved shares in `metrics.jsonl`",
+    needs="-",
+    find=find,
+)

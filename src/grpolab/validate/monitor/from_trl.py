@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from pathlib import Path
 from typing import Any
 
-from grpolab.errors import UserError
 from grpolab.validate.monitor.files import (
     Notes,
     ReadOnce,
+    Trainer,
     current,
+    file_groups,
     merge_steps,
-    note_error,
+    note_problem,
     number_of,
     step_of,
-    tally_steps,
-    unseen,
 )
 from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally_share
 from grpolab.validate.readers import trl_completions
-from grpolab.validate.readers.verdicts import ReadOptions
+from grpolab.validate.readers.format import ReadOptions
+from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
 
 
 class TrlSource:
@@ -40,8 +40,8 @@ class TrlSource:
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All whole files, steps of evaluations left out."""
-        history = _history(self._folder)
-        evaluated = {step_of(row) for row in history if any(k.startswith("eval_") for k in row)}
+        history = next(histories(self._folder), [])
+        evaluated = {step_of(row) for row in history if is_evaluation(row)}
         rows = [row for row in history if "grad_norm" in row or "loss" in row]
         files = [p for _, p in current(((_step(p), p) for p in _completions(self._folder)), notes)]
         if files:
@@ -62,34 +62,24 @@ class TrlSource:
     ) -> dict[int, GroupTally]:
         found: dict[int, GroupTally] = {}
         for before, path in zip([None, *files], files, strict=False):
-            if not self._kept.has(path):
-                result = self._read_one(before, path, options, notes)
-                if result is None:  # not whole yet: come back
-                    continue
-                self._kept.put(path, result)
-            found |= self._kept.get(path, lambda p: {})
+            if not _whole(path):  # come back later
+                continue
+            near = (self._anchor, before)  # they show the reward column, and rows written twice
+            load = functools.partial(
+                file_groups,
+                format=trl_completions.FORMAT,
+                step=_step(path),
+                options=options,
+                context=[p for p in near if p is not None and p != path and _whole(p)],
+            )
+            groups, problem = self._kept.get(path, load)
+            if problem is not None:
+                note_problem(problem, notes, first=self._anchor is None)
+            else:
+                self._anchor = self._anchor or path
+            if groups is not None:
+                found[_step(path)] = groups
         return found
-
-    def _read_one(
-        self, before: Path | None, path: Path, options: ReadOptions, notes: Notes
-    ) -> dict[int, GroupTally] | None:
-        """The groups of one file; the file before it shows which rows were written twice."""
-        if not _whole(path):
-            return None
-        step = _step(path)
-        context = [p for p in (self._anchor, before) if p is not None and p != path and _whole(p)]
-        try:
-            counts = trl_completions.read([*dict.fromkeys(context), path], options, [])
-        except UserError as err:
-            blank = unseen(err)
-            if blank is None:
-                note_error(err, notes, first=self._anchor is None)
-            return {step: blank} if blank is not None else {}
-        groups = {s: g for s, g in tally_steps(counts).items() if s == step}
-        self._anchor = self._anchor or path
-        if not groups and counts.provenance.num_missing:
-            groups = {step: GroupTally(0, 0, num_unseen=1)}
-        return groups
 
     def _from_history(self, rows: list[dict[str, Any]], notes: Notes) -> dict[int, GroupTally]:
         known = self._groups_per_step
@@ -107,11 +97,11 @@ class TrlSource:
         return found
 
 
-def find(folder: Path, *, groups_per_step: int | None) -> TrlSource | None:
+def find(folder: Path, groups_per_step: int | None = None) -> TrlSource | None:
     """The run in a folder, if it has TRL's completions or a trainer's state."""
     if folder.name == "completions" and _completions(folder.parent):
         folder = folder.parent
-    if _completions(folder) or _states(folder):
+    if _completions(folder) or trainer_states(folder):
         return TrlSource(folder, groups_per_step=groups_per_step)
     return None
 
@@ -136,23 +126,6 @@ def _whole(path: Path) -> bool:
         return head == b"PAR1" and handle.read(4) == b"PAR1"
 
 
-def _states(folder: Path) -> list[Path]:
-    return [*folder.glob("checkpoint-*/trainer_state.json"), *folder.glob("trainer_state.json")]
-
-
-def _history(folder: Path) -> list[dict[str, Any]]:
-    """The log of the newest state that can be read; one that is being written is passed over."""
-    newest = sorted(_states(folder), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in newest:
-        try:
-            history = json.loads(path.read_text(encoding="utf-8"))["log_history"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if isinstance(history, list):
-            return [row for row in history if isinstance(row, dict)]
-    return []
-
-
 def _metrics(row: dict[str, Any]) -> StepMetrics:
     return StepMetrics(
         number_of(row, "entropy"),
@@ -160,3 +133,15 @@ def _metrics(row: dict[str, Any]) -> StepMetrics:
         number_of(row, "loss"),
         number_of(row, "grad_norm"),
     )
+
+
+TRAINER = Trainer(
+    name="trl",
+    tool="TRL",
+    files=("`completions/*.parquet`, metrics from the newest `checkpoint-*/trainer_state.json`"),
+    needs=(
+        "`log_completions=True`, `logging_steps=1`; else `--groups-per-step M` and the logged share"
+        " of the last checkpoint"
+    ),
+    find=find,
+)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 from grpolab.errors import UserError
 from grpolab.validate.monitor.files import (
     Notes,
     ReadOnce,
-    at_rest,
+    Trainer,
     current,
-    json_lines,
+    dumped_groups,
     last_branch,
+    log_rows,
     merge_steps,
-    note_error,
     number_of,
     step_of,
-    tally_steps,
-    unseen,
 )
-from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView
+from grpolab.validate.monitor.state import StepMetrics, StepView
 from grpolab.validate.readers import verl
+from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
-from grpolab.validate.readers.verdicts import ReadOptions
 
 _REST = 5.0  # seconds after which the newest file is taken to be whole
 _DEPTH = 3  # folders below the run in which rollouts may lie
@@ -40,22 +37,16 @@ class VerlSource:
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All whole files and lines."""
-        groups: dict[int, GroupTally] = {}
         dumps = _numbered(self._dumps) if self._dumps is not None else []
         files = current(((int(path.stem), path) for path in dumps), notes)
-        for i, (_, path) in enumerate(files):
-            if i + 1 < len(files) or at_rest(path, seconds=_REST):
-                load = functools.partial(
-                    _tally_file, options=options, notes=notes, first=not groups
-                )
-                groups |= self._kept.get(path, load)
+        groups = dumped_groups(files, verl.FORMAT, options, notes, self._kept, rest=_REST)
         if self._dumps is None:
             notes["no rollout dumps ({step}.jsonl): set trainer.rollout_data_dir, without it"
                   " nothing is known of the groups"] = None  # fmt: skip
         return merge_steps(groups, _metrics(self._log, notes) if self._log is not None else {})
 
 
-def find(folder: Path) -> VerlSource | None:
+def find(folder: Path, groups_per_step: int | None = None) -> VerlSource | None:
     """The dumps and the log in or below a folder; UserError when there are several dumps."""
     depths = ["/".join("*" * n) for n in range(1, _DEPTH)]
     below = [p for depth in depths for p in sorted(folder.glob(depth)) if p.is_dir()]
@@ -83,7 +74,7 @@ def _is_validation(path: Path, folder: Path) -> bool:
 def _has_dumps(folder: Path) -> bool:
     files = _numbered(folder)
     return bool(files) and any(
-        verl.recognises(Sample(path)) for path in files[:3] if path.stat().st_size
+        verl.FORMAT.detect(Sample(path)) for path in files[:3] if path.stat().st_size
     )
 
 
@@ -92,25 +83,8 @@ def _numbered(folder: Path) -> list[Path]:
     return sorted(files, key=lambda p: int(p.stem))
 
 
-def _tally_file(
-    path: Path, *, options: ReadOptions, notes: Notes, first: bool
-) -> dict[int, GroupTally]:
-    remarks: list[str] = []
-    try:
-        counts = verl.read([path], options, remarks)
-    except UserError as err:
-        blank = unseen(err)
-        if blank is not None:
-            return {int(path.stem): blank}
-        note_error(err, notes, first=first)
-        return {}
-    if any("cut off" in remark for remark in remarks):
-        return {}
-    return tally_steps(counts)
-
-
 def _metrics(log: Path, notes: Notes) -> dict[int, StepMetrics]:
-    rows = ((step_of(row), row.get("data")) for row in json_lines(log, notes))
+    rows = ((step_of(row), row.get("data")) for row in log_rows(log, notes))
     kept = last_branch(
         (step, data)
         for step, data in rows
@@ -125,3 +99,12 @@ def _metrics(log: Path, notes: Notes) -> dict[int, StepMetrics]:
         )
         for step, data in kept.items()
     }
+
+
+TRAINER = Trainer(
+    name="verl",
+    tool="verl",
+    files="`{step}.jsonl` of both trainers, metrics from the `.jsonl` of the file logger",
+    needs="`trainer.rollout_data_dir`",
+    find=find,
+)

@@ -1,17 +1,13 @@
-"""Files that other tools wrote, read into GroupCounts: one module per format.
+"""Files that other tools wrote, read into GroupCounts: one module and one `Format` per format.
 
 `read` recognises a format by what is inside a file, not by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
 from grpolab.validate.readers import (
     count_table,
     evalplus,
@@ -29,30 +25,36 @@ from grpolab.validate.readers import (
     verifiers_results,
     verl,
 )
-from grpolab.validate.readers.source import Sample, located
-from grpolab.validate.readers.verdicts import Reading, ReadOptions
-
-__all__ = ["FORMATS", "ReadOptions", "Reading", "read"]
-
-# plain tables come last: their tests are the weakest
-_MODULES: tuple[ModuleType, ...] = (
-    grpolab_table,
-    evalplus,
-    human_eval,
-    inspect_log,
-    lighteval,
-    livecodebench,
-    lm_eval,
-    nemo_rl,
-    open_instruct,
-    prime_rl,
-    trl_completions,
-    verifiers_results,
-    verl,
-    count_table,
-    long_table,
+from grpolab.validate.readers.format import (
+    ChoiceNeeded,
+    Format,
+    NoVerdicts,
+    Reading,
+    ReadOptions,
 )
-FORMATS: dict[str, ModuleType] = {module.FORMAT: module for module in _MODULES}
+from grpolab.validate.readers.source import Sample, located
+
+__all__ = ["FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "read"]
+
+FORMATS: tuple[Format, ...] = (
+    evalplus.FORMAT,
+    human_eval.FORMAT,
+    inspect_log.FORMAT,
+    lighteval.FORMAT,
+    livecodebench.FORMAT,
+    lm_eval.FORMAT,
+    nemo_rl.FORMAT,
+    open_instruct.FORMAT,
+    prime_rl.FORMAT,
+    trl_completions.FORMAT,
+    verifiers_results.FORMAT,
+    verl.FORMAT,
+    grpolab_table.FORMAT,
+    count_table.FORMAT,
+    long_table.FORMAT,
+)
+"""All formats. Plain tables come last: their tests are the weakest."""
+_BY_NAME = {format.name: format for format in FORMATS}
 
 _ENDINGS = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".eval", ".gz", ".zst")
 _MAX_FILES = 5000
@@ -93,27 +95,17 @@ def read(path: Path | str, options: ReadOptions | None = None) -> Reading:
     """
     options = options or ReadOptions()
     path = Path(path)
-    if options.format not in ("auto", *FORMATS):
-        raise UserError(f"unknown format {options.format!r}: use auto, {', '.join(FORMATS)}")
+    if options.format not in ("auto", *_BY_NAME):
+        raise UserError(f"unknown format {options.format!r}: use auto, {', '.join(_BY_NAME)}")
     files = _files(path)
     own = path / _GROUPS
-    if own in files and options.format in ("auto", grpolab_table.FORMAT):
+    if own in files and options.format in ("auto", grpolab_table.FORMAT.name):
         files = [own]  # a folder of ours holds the rollouts, too
-    module, chosen = _recognise(path, files, options)
-    if len(chosen) > 1 and not module.MANY_FILES:
+    format, chosen = _recognise(path, files, options)
+    if len(chosen) > 1 and not format.many_files:
         names = ", ".join(str(p.relative_to(path)) for p in chosen[:4])
-        raise UserError(f"{path}: {len(chosen)} {module.FORMAT} files ({names}, ...); give one")
-    notes: list[str] = []
-    counts = _call(module, chosen, options, notes)
-    return Reading(counts, module.FORMAT, tuple(notes))
-
-
-def _call(
-    module: Any, paths: Sequence[Path], options: ReadOptions, notes: list[str]
-) -> GroupCounts:
-    with located(str(paths[0])):
-        counts: GroupCounts = module.read(paths, options, notes)
-    return counts
+        raise UserError(f"{path}: {len(chosen)} {format.name} files ({names}, ...); give one")
+    return format.reading(chosen, options)
 
 
 def _files(path: Path) -> list[Path]:
@@ -133,32 +125,33 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _recognise(
-    path: Path, files: list[Path], options: ReadOptions
-) -> tuple[ModuleType, list[Path]]:
+def _recognise(path: Path, files: list[Path], options: ReadOptions) -> tuple[Format, list[Path]]:
+    """The format of the files, and those that have it."""
     if path.is_file() and options.format != "auto":
-        return FORMATS[options.format], files
+        return _BY_NAME[options.format], files
     by_format: dict[str, list[Path]] = {}
     for file in files:
         with located(str(file)):
-            module = _format_of(Sample(file), options)
-        if module is not None:
-            by_format.setdefault(module.FORMAT, []).append(file)
+            format = _format_of(Sample(file), options)
+        if format is not None:
+            by_format.setdefault(format.name, []).append(file)
     if not by_format:
         raise UserError(f"{path}: {_unknown(files, options)}")
     if len(by_format) > 1:
         found = ", ".join(f"{len(v)} {k}" for k, v in by_format.items())
-        raise UserError(f"{path}: files of several formats ({found}); pass --format")
+        why = f"files of several formats ({found})"
+        raise ChoiceNeeded(str(path), why, option="format", choices=tuple(by_format))
     name, chosen = next(iter(by_format.items()))
-    return FORMATS[name], chosen
+    return _BY_NAME[name], chosen
 
 
-def _format_of(sample: Sample, options: ReadOptions) -> ModuleType | None:
-    modules = _MODULES if options.format == "auto" else (FORMATS[options.format],)
-    found = next((m for m in modules if m.recognises(sample)), None)
+def _format_of(sample: Sample, options: ReadOptions) -> Format | None:
+    formats = FORMATS if options.format == "auto" else (_BY_NAME[options.format],)
+    found = next((format for format in formats if format.detect(sample)), None)
     named = options.problem is not None and options.score is not None
     if found is None and options.format == "auto" and named:
-        return long_table if sample.has(options.problem or "", options.score or "") else None
+        is_table = sample.has(options.problem or "", options.score or "")
+        return long_table.FORMAT if is_table else None
     return found
 
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
+from grpolab.validate.readers.format import Format, ReadOptions
 from grpolab.validate.readers.long_table import GROUP, PROBLEM, STEP, find
-from grpolab.validate.readers.source import Sample, table_rows
-from grpolab.validate.readers.verdicts import ReadOptions, factorise, hashable, whole
+from grpolab.validate.readers.source import Remarks, Sample, table_rows
+from grpolab.validate.readers.verdicts import factorise, hashable, whole
 
-FORMAT = "counts"
-MANY_FILES = False
 _PAIRS = (
     ("num_correct", "num_samples"), ("num_correct", "group_size"), ("num_correct", "num_total"),
     ("num_correct", "n"), ("n_correct", "n_samples"), ("n_correct", "n"), ("correct", "total"),
@@ -34,7 +33,7 @@ def _pair(sample: Sample) -> tuple[str, str] | None:
     return None if any(isinstance(head.get(name), list) for name in pair or ()) else pair
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Counts as they stand; a row without a problem is a problem of its own."""
     (path,) = paths
     sample = Sample(path)
@@ -45,7 +44,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
     step = options.step or find(STEP, sample.keys)
     rows: list[tuple[Any, int, int, int]] = []
     empty = 0
-    for line, row in table_rows(sample, notes):
+    for line, row in table_rows(sample, remarks):
         where = f"{path}:{line}"
         missing = [n for n in (problem, step, *pair) if n is not None and n not in row]
         if missing:
@@ -58,12 +57,12 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
         if size:
             rows.append((line if problem is None else hashable(row[problem]), correct, size, at))
     if empty:
-        notes.append(f"{path}: {empty} rows have no samples and were left out")
+        remarks.add(f"{path}: {empty} rows have no samples and were left out")
     if not rows:
         raise UserError(f"{path}: holds no samples")
     ids, names = factorise(row[0] for row in rows)
     if len(names) < len(rows) and step is None and find(GROUP, sample.keys) is None:
-        notes.append(f"{path}: rows of one {problem} were taken for groups of one policy")
+        remarks.add(f"{path}: rows of one {problem} were taken for groups of one policy")
     correct, size, at = np.array([row[1:] for row in rows], dtype=np.int64).T
     return GroupCounts(
         correct,
@@ -75,3 +74,14 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             source=str(path), verdict=" of ".join(pair), filtered=bool(options.filtered)
         ),
     )
+
+
+FORMAT = Format(
+    name="counts",
+    tool="a table of counts",
+    files="csv, tsv, jsonl or parquet, one row per problem: `num_correct`, `num_samples`",
+    tested_on="tables of every kind",
+    detect=recognises,
+    read=read,
+    options=("problem", "step"),
+)

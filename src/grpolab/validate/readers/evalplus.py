@@ -8,12 +8,10 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, document
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, document
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
-FORMAT = "evalplus"
-MANY_FILES = False
 _STATUSES = ("pass", "fail", "timeout")
 
 
@@ -24,7 +22,7 @@ def recognises(sample: Sample) -> bool:
     return isinstance(sample.head, dict) and isinstance(sample.head["eval"], dict)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Verdicts by ``--score plus`` (base and extended tests, the default) or ``--score base``."""
     (path,) = paths
     tests = options.score or "plus"
@@ -43,16 +41,19 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             status = [base]
             if tests == "plus":
                 if isinstance(sample, dict) and sample.get("plus_status") is None:
-                    raise UserError(
-                        f"{path}: {task}: no plus_status (written with --base-only);"
-                        " pass --score base"
+                    raise ChoiceNeeded(
+                        f"{path}: {task}",
+                        "no plus_status (written with --base-only)",
+                        option="score",
+                        value="base",
+                        choices=("base",),
                     )
                 status.append(_status(sample, "plus_status", path=path, task=task))
             late += "timeout" in status
             rows.add(task, float(all(s == "pass" for s in status)))
     if late:
-        notes.append(f"{path}: {late} samples timed out and count as wrong")
-    return verdicts.count_verdicts(rows, source=path, notes=notes, filtered=bool(options.filtered))
+        remarks.add(f"{path}: {late} samples timed out and count as wrong")
+    return count_verdicts(rows, paths, options, remarks)
 
 
 def _status(sample: Any, key: str, *, path: Path, task: str) -> str:
@@ -60,3 +61,14 @@ def _status(sample: Any, key: str, *, path: Path, task: str) -> str:
     if status not in _STATUSES:
         raise UserError(f"{path}: {task}: {key} must be pass, fail or timeout, got {status!r:.40}")
     return str(status)
+
+
+FORMAT = Format(
+    name="evalplus",
+    tool="EvalPlus",
+    files="`*_eval_results.json`",
+    tested_on="files that the tool wrote",
+    detect=recognises,
+    read=read,
+    options=("score",),
+)

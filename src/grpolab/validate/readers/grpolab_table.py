@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from grpolab.store import read_counts
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.source import Sample
-from grpolab.validate.readers.verdicts import ReadOptions
+from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample
 
-FORMAT = "grpolab"
-MANY_FILES = False
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
 
@@ -23,19 +21,21 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("grpolab")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """The table as it was written; ``filtered`` may be overridden."""
     (path,) = paths
     counts = read_counts(path)
-    source = counts.provenance.source or str(path)
-    info = dataclasses.replace(counts.provenance, source=source)
-    if options.filtered is not None:
-        info = dataclasses.replace(info, filtered=options.filtered)
-    return GroupCounts(
-        counts.num_correct,
-        counts.group_size,
-        prompt_id=counts.prompt_id,
-        step=counts.step,
-        prompt_names=counts.prompt_names,
-        provenance=info,
-    )
+    info = counts.provenance
+    filtered = info.filtered if options.filtered is None else options.filtered
+    info = replace(info, source=info.source or str(path), filtered=filtered)
+    return replace(counts, provenance=info)
+
+
+FORMAT = Format(
+    name="grpolab",
+    tool="grpolab",
+    files="`groups.parquet`, `rollouts.parquet`",
+    tested_on="files that the tool wrote",
+    detect=recognises,
+    read=read,
+)

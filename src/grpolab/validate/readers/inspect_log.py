@@ -16,12 +16,10 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, document, located
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, hashable, verdict
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, document, located
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, hashable, verdict
 
-FORMAT = "inspect"
-MANY_FILES = False
 _ZSTANDARD = 93
 _LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 
@@ -37,7 +35,7 @@ def recognises(sample: Sample) -> bool:
     return "header.json" in names or any(n.startswith("samples/") for n in names)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Scores per sample id, one epoch each: C and I, numbers or booleans; NaN is no verdict."""
     (path,) = paths
     rows = Verdicts()
@@ -58,16 +56,14 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
                 value = scores[rows.name].get("value")
             rows.add(problem, _number(value, where=where))
     if failed:
-        notes.append(f"{path}: {failed} samples were not scored (errors or limits)")
-    return verdicts.count_verdicts(
-        rows, source=path, notes=notes, threshold=options.threshold,
-        filtered=bool(options.filtered),
-    )  # fmt: skip
+        remarks.add(f"{path}: {failed} samples were not scored (errors or limits)")
+    return count_verdicts(rows, paths, options, remarks)
 
 
 def _pick(scores: dict[str, Any], options: ReadOptions, *, where: str) -> str:
     if options.score is None and len(scores) > 1:
-        raise UserError(f"{where}: several scorers ({', '.join(scores)}); pass --score NAME")
+        why = f"several scorers ({', '.join(scores)})"
+        raise ChoiceNeeded(where, why, option="score", choices=tuple(scores))
     name = options.score or next(iter(scores))
     if name not in scores:
         raise UserError(f"{where}: no scorer {name!r}; it has {', '.join(scores)}")
@@ -115,3 +111,14 @@ def _unpack(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> by
         packed = handle.read(member.compress_size)
     with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
         return bytes(stream.read())
+
+
+FORMAT = Format(
+    name="inspect",
+    tool="inspect",
+    files="`.eval` or `.json` logs",
+    tested_on="files that the tool wrote",
+    detect=recognises,
+    read=read,
+    options=("score",),
+)

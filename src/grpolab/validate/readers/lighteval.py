@@ -11,11 +11,10 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.source import Sample, located, parquet_rows
-from grpolab.validate.readers.verdicts import ReadOptions, invert_pass_at_k, settle
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, located, parquet_rows
+from grpolab.validate.readers.verdicts import invert_pass_at_k, settle
 
-FORMAT = "lighteval"
-MANY_FILES = False
 _PARAMETER = re.compile(r"([a-z_]+)=([^&]+)")
 
 
@@ -28,7 +27,7 @@ def recognises(sample: Sample) -> bool:
     )
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Counts from ``pass@k:k=..&n=..`` or ``avg@n:n=..`` and the number of texts."""
     (path,) = paths
     rows = parquet_rows(path)
@@ -48,7 +47,7 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
         correct.append(settle(low, high, num_samples=samples, where=where))
         size.append(samples)
     if open_counts:
-        notes.append(f"{path}: {open_counts} documents at {metric} = 1 were taken as all correct")
+        remarks.add(f"{path}: {open_counts} documents at {metric} = 1 were taken as all correct")
     return GroupCounts(
         np.array(correct),
         np.array(size),
@@ -73,7 +72,8 @@ def _metric(values: dict[str, Any], options: ReadOptions, *, path: Path) -> str:
             return min(found, key=lambda n: int(_parameters(n).get("k", "1")))
     if len(names) == 1:
         return names[0]
-    raise UserError(f"{path}: several metrics ({', '.join(names)}); pass --score NAME")
+    why = f"several metrics ({', '.join(names)})"
+    raise ChoiceNeeded(str(path), why, option="score", choices=names)
 
 
 def _count(values: dict[str, Any], metric: str, *, samples: int, where: str) -> tuple[int, int]:
@@ -85,3 +85,14 @@ def _count(values: dict[str, Any], metric: str, *, samples: int, where: str) -> 
         raise UserError(f"{where}: {metric} says n={stated}, but there are {samples} texts")
     k = _parameters(metric).get("k", "1") if metric.startswith("pass@k") else "1"
     return invert_pass_at_k(float(value), num_samples=samples, k=int(k), where=where)
+
+
+FORMAT = Format(
+    name="lighteval",
+    tool="lighteval",
+    files="its details, parquet",
+    tested_on="records built from its source",
+    detect=recognises,
+    read=read,
+    options=("score",),
+)

@@ -7,12 +7,9 @@ from pathlib import Path
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, document
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts
-
-FORMAT = "livecodebench"
-MANY_FILES = False
+from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, document
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
 
 def recognises(sample: Sample) -> bool:
@@ -20,7 +17,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "json" and sample.has("question_id", "graded_list")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """``graded_list`` per ``question_id``."""
     (path,) = paths
     rows = Verdicts(name="graded_list")
@@ -38,4 +35,14 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
         seen.add(question)
         for passed in graded:
             rows.add(question, float(passed))
-    return verdicts.count_verdicts(rows, source=path, notes=notes, filtered=bool(options.filtered))
+    return count_verdicts(rows, paths, options, remarks)
+
+
+FORMAT = Format(
+    name="livecodebench",
+    tool="LiveCodeBench",
+    files="its `*_eval_all.json`",
+    tested_on="records built from its source",
+    detect=recognises,
+    read=read,
+)

@@ -11,11 +11,10 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.source import Sample, located, records
-from grpolab.validate.readers.verdicts import ReadOptions, hashable, invert_pass_at_k, settle
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, located, records
+from grpolab.validate.readers.verdicts import hashable, invert_pass_at_k, settle
 
-FORMAT = "lm-eval"
-MANY_FILES = False
 _PASS = re.compile(r"pass(?:@|_at_)(\d+)$")
 
 
@@ -24,10 +23,10 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("doc_id", "resps", "filtered_resps")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Counts from pass@k (smallest k) or from a 0/1 metric of the scored samples."""
     (path,) = paths
-    rows = [(line, row) for line, row in records(path, notes)]
+    rows = list(records(path, remarks))
     if not rows:
         raise UserError(f"{path}: holds no samples")
     rows = _pick_filter(rows, options, path=path)
@@ -50,9 +49,9 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
         size.append(scored)
         names.append(str(document))
     if unscored:
-        notes.append(f"{path}: only the first sample of {unscored} documents was scored")
+        remarks.add(f"{path}: only the first sample of {unscored} documents was scored")
     if open_counts:
-        notes.append(
+        remarks.add(
             f"{path}: {open_counts} documents have {metric} = 1, which leaves the last few samples"
             " open; they were taken as correct"
         )
@@ -70,7 +69,8 @@ def _pick_filter(
     filters = sorted({str(row.get("filter")) for _, row in rows})
     wanted = options.filter
     if wanted is None and len(filters) > 1:
-        raise UserError(f"{path}: holds the filters {', '.join(filters)}; pass --filter NAME")
+        why = f"holds the filters {', '.join(filters)}"
+        raise ChoiceNeeded(str(path), why, option="filter", choices=filters)
     kept = [r for r in rows if wanted is None or str(r[1].get("filter")) == wanted]
     if not kept:
         raise UserError(f"{path}: no rows of filter {wanted!r}; it has {', '.join(filters)}")
@@ -90,7 +90,8 @@ def _metric(row: dict[str, Any], options: ReadOptions, *, path: Path) -> str:
         return by_k[ranked[0][0]]
     if len(names) == 1:
         return names[0]
-    raise UserError(f"{path}: several metrics ({', '.join(names)}); pass --score NAME")
+    why = f"several metrics ({', '.join(names)})"
+    raise ChoiceNeeded(str(path), why, option="score", choices=names)
 
 
 def _num_samples(row: dict[str, Any], *, where: str) -> tuple[int, int]:
@@ -118,3 +119,14 @@ def _count(row: dict[str, Any], metric: str, *, scored: int, where: str) -> tupl
             " into a count (re-score the samples one by one)"
         )
     return int(value), int(value)
+
+
+FORMAT = Format(
+    name="lm-eval",
+    tool="lm-eval",
+    files="`samples_*.jsonl` (`--log_samples`)",
+    tested_on="files that the tool wrote",
+    detect=recognises,
+    read=read,
+    options=("score", "filter"),
+)

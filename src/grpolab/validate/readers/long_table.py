@@ -9,18 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, read_columns, table_rows
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, hashable, verdict, whole
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, read_columns, table_rows
+from grpolab.validate.readers.verdicts import (
+    Verdicts,
+    binarise,
+    count_verdicts,
+    hashable,
+    to_counts,
+    verdict,
+    whole,
+)
 
-FORMAT = "table"
-MANY_FILES = True
 PROBLEM = (
     "problem_id", "prompt_id", "task_id", "question_id", "example_id", "doc_id", "problem",
     "prompt", "id",
@@ -58,39 +64,32 @@ def _choose(
     return find(candidates, sample.keys)
 
 
-def _need(name: str | None, sample: Sample, *, what: str) -> str:
+def _need(name: str | None, sample: Sample, *, what: Literal["problem", "score"]) -> str:
     if name is None:
-        raise UserError(
-            f"{sample.path}: no column for the {what}; pass --{what} NAME"
-            f" (columns: {', '.join(sorted(sample.keys)) or 'none'})"
-        )
+        columns = sorted(sample.keys)
+        why = f"no column for the {what} (columns: {', '.join(columns) or 'none'})"
+        raise ChoiceNeeded(str(sample.path), why, option=what, choices=columns)
     return name
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Read one or several tables; rows of the same problem are pooled over files."""
     if len(paths) == 1:
-        fast = _read_fast(Sample(paths[0]), options, notes)
+        fast = _read_fast(Sample(paths[0]), options, remarks)
         if fast is not None:
             return fast
     rows = Verdicts()
     own: list[set[Hashable]] = []
     for path in paths:
         before = len(rows.problem)
-        _read_rows(Sample(path), options, notes, rows)
+        _read_rows(Sample(path), options, remarks, rows)
         own.append(set(rows.problem[before:]))
     if rows.step is None and sum(map(len, own)) > len(set().union(*own)):
-        notes.append(
+        remarks.add(
             f"{len(paths)} files hold the same problems and were pooled; if they are different"
             " checkpoints, give them one by one"
         )
-    return verdicts.count_verdicts(
-        rows,
-        source=paths[0] if len(paths) == 1 else paths[0].parent,
-        notes=notes,
-        threshold=options.threshold,
-        filtered=bool(options.filtered),
-    )
+    return count_verdicts(rows, paths, options, remarks)
 
 
 def _columns(sample: Sample, options: ReadOptions) -> tuple[str, str, str | None, str | None]:
@@ -102,7 +101,7 @@ def _columns(sample: Sample, options: ReadOptions) -> tuple[str, str, str | None
     return problem, score, group, _choose(options.step, STEP, sample, what="step")
 
 
-def _read_fast(sample: Sample, options: ReadOptions, notes: list[str]) -> GroupCounts | None:
+def _read_fast(sample: Sample, options: ReadOptions, remarks: Remarks) -> GroupCounts | None:
     """JSON lines without groups and steps, the shape of large files; None for anything else."""
     if sample.kind != "jsonl":
         return None
@@ -121,23 +120,23 @@ def _read_fast(sample: Sample, options: ReadOptions, notes: list[str]) -> GroupC
         if len(np.unique(pair)) < len(pair):
             return None  # the plain reader names the line
     where = str(sample.path)
-    return verdicts.to_counts(
+    return to_counts(
         table.problem,
-        verdicts.binarise(table.score, threshold=options.threshold, notes=notes, where=where),
+        binarise(table.score, threshold=options.threshold, remarks=remarks, where=where),
         names=table.names,
         source=sample.path,
-        notes=notes,
+        remarks=remarks,
         filtered=bool(options.filtered),
         name=f"{score} by {problem}",
     )
 
 
-def _read_rows(sample: Sample, options: ReadOptions, notes: list[str], rows: Verdicts) -> None:
+def _read_rows(sample: Sample, options: ReadOptions, remarks: Remarks, rows: Verdicts) -> None:
     problem, score, group, step = _columns(sample, options)
     rows.name = f"{score} by {problem}"
     number = find(SAMPLE, sample.keys)
     seen: dict[tuple[Any, ...], int] = {}
-    for line, row in table_rows(sample, notes):
+    for line, row in table_rows(sample, remarks):
         where = f"{sample.path}:{line}"
         for name in (problem, score, group, step):
             if name is not None and name not in row:
@@ -177,3 +176,15 @@ def _score(value: Any, *, where: str) -> float:
         raise UserError(
             f"{where}: score must be a number or true/false, got {value!r:.60}"
         ) from None
+
+
+FORMAT = Format(
+    name="table",
+    tool="any other table",
+    files="csv, tsv, jsonl or parquet, one row per completion",
+    tested_on="tables of every kind",
+    detect=recognises,
+    read=read,
+    options=("problem", "score", "group", "step"),
+    many_files=True,
+)

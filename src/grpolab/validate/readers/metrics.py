@@ -16,7 +16,8 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.readers.source import Sample, document, located, records
+from grpolab.validate.readers.source import Remarks, Sample, located, records
+from grpolab.validate.readers.trainer_state import read_history, trainer_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +42,22 @@ def read_metrics(path: Path | str) -> MetricLog:
     """
     path = Path(path)
     if path.is_dir():
-        path = _latest_state(path)
+        states = trainer_states(path)
+        if not states:
+            raise UserError(f"{path}: no trainer_state.json in it or in its checkpoints")
+        path = states[0]
     if not path.is_file():
         raise UserError(f"{path}: no such file or folder")
     with located(str(path)):
         sample = Sample(path)
         if sample.has("log_history") and sample.is_document:
-            return _columns(document(path)["log_history"], "trl", path)
+            return _columns(read_history(path), "trl", path)
         if sample.kind == "jsonl" and sample.has("step", "data"):
-            rows = [{"step": row["step"], **row["data"]} for _, row in records(path, [])]
+            rows = [{"step": row["step"], **row["data"]} for _, row in records(path, Remarks())]
             return _columns(rows, "verl", path)
         if sample.kind == "jsonl" and sample.has("step", "time"):
-            return _columns([row for _, row in records(path, [])], "prime-rl", path)
+            return _columns([row for _, row in records(path, Remarks())], "prime-rl", path)
     raise UserError(f"{path}: no metric log of TRL, verl or prime-rl")
-
-
-def _latest_state(folder: Path) -> Path:
-    states = list(folder.glob("checkpoint-*/trainer_state.json"))
-    states += list(folder.glob("trainer_state.json"))
-    if not states:
-        raise UserError(f"{folder}: no trainer_state.json in it or in its checkpoints")
-    return max(states, key=lambda p: (p.stat().st_mtime, p.parent.name))
 
 
 def _columns(rows: list[dict[str, Any]], name: str, path: Path) -> MetricLog:

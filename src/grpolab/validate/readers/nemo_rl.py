@@ -9,12 +9,10 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, records
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, records
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
-FORMAT = "nemo-rl"
-MANY_FILES = True
 _STEP = re.compile(r"_step(\d+)")
 
 
@@ -23,22 +21,24 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("content", "rewards", "idx")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Blocks of ``--recorded-group-size`` rows; prompts are not recorded, so each is a problem."""
     train = [p for p in paths if not p.name.startswith("val_data")] or list(paths)
     if len(train) < len(paths):
-        notes.append(f"{len(paths) - len(train)} validation files were left out")
+        remarks.add(f"{len(paths) - len(train)} validation files were left out")
     size = options.group_size
     if size is None:
-        raise UserError(
-            f"{train[0]}: NeMo-RL does not record the group size; pass --recorded-group-size"
-            " (grpo.num_generations_per_prompt)"
+        raise ChoiceNeeded(
+            str(train[0]),
+            "NeMo-RL does not record the group size",
+            option="group_size",
+            value="G (grpo.num_generations_per_prompt)",
         )
     table, pruned = Verdicts(name="rewards"), False
     for path in train:
         found = _STEP.search(path.name)
         step = int(found[1]) if found else 0
-        rows = list(records(path, notes))
+        rows = list(records(path, remarks))
         if len(rows) % size:
             raise UserError(f"{path}: {len(rows)} rows are not whole groups of {size}")
         for place, (line, row) in enumerate(rows):
@@ -46,14 +46,8 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             score = verdict(_bare(row.get("rewards")), where=f"{path}:{line}")
             table.add(f"step {step} group {place // size}", score, group=place // size, step=step)
     if pruned:
-        notes.append("filtered_rewards are present: the dump was written after dynamic sampling")
-    return verdicts.count_verdicts(
-        table,
-        source=train[0] if len(train) == 1 else train[0].parent,
-        notes=notes,
-        threshold=options.threshold,
-        filtered=pruned if options.filtered is None else options.filtered,
-    )
+        remarks.add("filtered_rewards are present: the dump was written after dynamic sampling")
+    return count_verdicts(table, train, options, remarks, filtered=pruned)
 
 
 def _bare(value: Any) -> Any:
@@ -61,3 +55,15 @@ def _bare(value: Any) -> Any:
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     return value
+
+
+FORMAT = Format(
+    name="nemo-rl",
+    tool="NeMo-RL",
+    files="`train_data_step{N}.jsonl`",
+    tested_on="records built from its source",
+    detect=recognises,
+    read=read,
+    options=("group_size",),
+    many_files=True,
+)

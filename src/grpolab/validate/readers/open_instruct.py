@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,9 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, located, records
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
-
-FORMAT = "open-instruct"
-MANY_FILES = True
+from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, located, records
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
 
 def recognises(sample: Sample) -> bool:
@@ -23,14 +21,14 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("step", "prompt_idx", "sample_idx", "reward")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Groups by (step, prompt_idx); one positive reward value means right.
 
     The table is marked filtered when no group without spread is left in it.
     """
     table = Verdicts(name="reward")
     for path in sorted(paths):
-        for line, row in records(path, notes):
+        for line, row in records(path, remarks):
             where = f"{path}:{line}"
             missing = [n for n in ("step", "prompt_idx", "reward") if n not in row]
             if missing:
@@ -39,19 +37,16 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             score = verdict(row["reward"], where=where)
             with located(where):
                 table.add(_problem(row), score, group=group, step=int(row["step"]))
-    source = paths[0] if len(paths) == 1 else paths[0].parent
-    threshold = options.threshold
     levels = np.unique([s for s in table.score if s == s])
-    if threshold is None and len(levels) == 2 and levels[0] == 0.0 and levels[1] > 0:
-        threshold = float(levels[1]) / 2
-    counts = verdicts.count_verdicts(table, source=source, notes=notes, threshold=threshold)
+    binary = len(levels) == 2 and levels[0] == 0.0 and levels[1] > 0
+    middle = float(levels[1]) / 2 if binary else None
+    counts = count_verdicts(table, paths, options, remarks, threshold=middle)
     mixed_only = not bool(np.any(counts.all_wrong | counts.all_right))
     filtered = mixed_only if options.filtered is None else options.filtered
+    info = replace(counts.provenance, filtered=filtered)
     if filtered:
-        notes.append(f"{source}: written after the zero-std filter, mixed groups only")
-    return verdicts.count_verdicts(
-        table, source=source, notes=[], threshold=threshold, filtered=filtered
-    )
+        remarks.add(f"{info.source}: written after the zero-std filter, mixed groups only")
+    return replace(counts, provenance=info)
 
 
 def _problem(row: dict[str, Any]) -> str:
@@ -60,3 +55,14 @@ def _problem(row: dict[str, Any]) -> str:
     if tokens:
         return f"{row.get('dataset', '')}:{tokens}"
     return f"step {row['step']} prompt {row['prompt_idx']}"
+
+
+FORMAT = Format(
+    name="open-instruct",
+    tool="open-instruct",
+    files="`{run}_rollouts_{shard}.jsonl`",
+    tested_on="records built from its source",
+    detect=recognises,
+    read=read,
+    many_files=True,
+)

@@ -14,12 +14,9 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, located, records
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
-
-FORMAT = "prime-rl"
-MANY_FILES = True
+from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, located, records
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
 
 def recognises(sample: Sample) -> bool:
@@ -27,33 +24,27 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("task", "traces")
 
 
-def _pick(paths: Sequence[Path], notes: list[str]) -> tuple[list[Path], bool]:
+def _pick(paths: Sequence[Path], remarks: Remarks) -> tuple[list[Path], bool]:
     """Training files before any pruning; whether only pruned ones were found."""
     train = [p for p in paths if "eval" not in p.parts[-4:-1]] or list(paths)
     if len(train) < len(paths):
-        notes.append(f"{len(paths) - len(train)} evaluation files were left out")
+        remarks.add(f"{len(paths) - len(train)} evaluation files were left out")
     whole = [p for p in train if "effective" not in p.parts[-3:-1]]
     return (whole, False) if whole else (train, True)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Groups by ``group.id``; reward is the weighted sum of scores, or one named score."""
-    files, pruned = _pick(paths, notes)
+    files, pruned = _pick(paths, remarks)
     table = Verdicts(name=options.score or "weighted sum of rewards")
     for path in files:
-        for line, row in records(path, notes):
+        for line, row in records(path, remarks):
             where = f"{path}:{line}"
             with located(where):
                 _add(row, table, options, where=where)
     if pruned:
-        notes.append("only 'effective' traces were found: groups without advantage are missing")
-    return verdicts.count_verdicts(
-        table,
-        source=files[0] if len(files) == 1 else files[0].parent,
-        notes=notes,
-        threshold=options.threshold,
-        filtered=pruned if options.filtered is None else options.filtered,
-    )
+        remarks.add("only 'effective' traces were found: groups without advantage are missing")
+    return count_verdicts(table, files, options, remarks, filtered=pruned)
 
 
 def _add(row: dict[str, Any], table: Verdicts, options: ReadOptions, *, where: str) -> None:
@@ -86,3 +77,15 @@ def _reward(rewards: Any, options: ReadOptions, *, where: str) -> float:
         if part is not None
     ]
     return sum(parts) if parts else math.nan
+
+
+FORMAT = Format(
+    name="prime-rl",
+    tool="prime-rl",
+    files="the folder `rollouts/`",
+    tested_on="files that the tool wrote",
+    detect=recognises,
+    read=read,
+    options=("score",),
+    many_files=True,
+)

@@ -1,82 +1,60 @@
-"""Bytes of a file, whatever they are packed in, and the first look that tells formats apart.
+"""Rows of a file, whatever they are packed in, and the first look that tells formats apart.
 
-Every error names file and line. A last line that was cut off, as in a file that is still being
-written, is left out and counted; any other broken line is an error.
+Every error names file and line. JSON lines are read by `grpolab.store.json_lines`: a last line that
+is cut off is left out and counted, any other broken line is an error.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
+from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines
 from grpolab.theory.groups import FloatArray, IntArray
 
-MAX_LINE = 256 * 2**20
 _DELIMITERS = (",", "\t", ";")
-_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
-def packing(path: Path) -> str:
-    """'gzip', 'zstd' or 'none', by the first bytes and not by the name."""
-    with path.open("rb") as handle:
-        head = handle.read(4)
-    return next((name for magic, name in _MAGIC if head.startswith(magic)), "none")
+@dataclass(slots=True)
+class Remarks:
+    """What a reader left out or assumed; ``cut_off`` counts files with an incomplete last line."""
+
+    notes: list[str] = field(default_factory=list)
+    cut_off: int = 0
+
+    def add(self, note: str) -> None:
+        """Add a sentence for the user."""
+        self.notes.append(note)
+
+    def leave_out(self, err: BrokenLine) -> None:
+        """Count a line that is cut off; raise the error for any other."""
+        if not err.cut_off:
+            raise err
+        self.cut_off += 1
+        self.add(f"{err.path}: last line ({err.number}) is cut off and was left out")
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """A buffered byte stream, unpacked."""
-    packed = packing(path)
-    if packed == "none":
-        return path.open("rb", buffering=2**20)
-    import pyarrow as pa
-
-    stream = pa.input_stream(str(path), compression=packed, buffer_size=2**20)
-    return io.BufferedReader(stream, 2**20)
-
-
-def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Line number and bytes of every line; at most MAX_LINE + 1 bytes of one."""
-    try:
-        with open_bytes(path) as stream:
-            number = 0
-            while raw := stream.readline(MAX_LINE + 1):
-                number += 1
-                if len(raw) > MAX_LINE:
-                    raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
-                yield number, raw
-    except (OSError, EOFError) as err:
-        raise UserError(f"{path}: cannot be read to its end ({_reason(err)})") from None
-
-
-def lines(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Line number, text and whether the line was ended, for every line that is not blank."""
-    for number, raw in _raw_lines(path):
-        ended = raw.endswith(b"\n")
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Line numbers and text of all lines that are not blank."""
+    for number, raw in raw_lines(path):
         try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            text = decoded(raw, first=number == 1)
         except UnicodeDecodeError as err:
-            if ended:
-                raise UserError(f"{path}:{number}: not UTF-8 text ({err.reason})") from None
-            text = "\ufffd"  # no JSON: a character may have been cut in two
+            raise UserError(f"{path}:{number}: not UTF-8 text ({err.reason})") from None
         if text.strip():
-            yield number, text, ended
-
-
-def _reason(err: BaseException) -> str:
-    return str(err).splitlines()[0] if str(err) else type(err).__name__
+            yield number, text
 
 
 # what the standard library and pyarrow raise on records and archives of the wrong shape
@@ -92,22 +70,12 @@ def located(where: str) -> Iterator[None]:
     try:
         yield
     except _WRONG_SHAPE as err:
-        raise UserError(f"{where}: not a valid record ({_reason(err)})") from None
+        raise UserError(f"{where}: not a valid record ({first_line(err)})") from None
 
 
-def records(path: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """JSON objects of a JSON-lines file with their line numbers."""
-    for number, text, ended in lines(path):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as err:
-            if not ended:
-                notes.append(f"{path}: last line ({number}) is cut off and was left out")
-                return
-            raise UserError(f"{path}:{number}: not valid JSON ({_reason(err)})") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object, got {type(value).__name__}")
-        yield number, value
+def records(path: Path, remarks: Remarks) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects of a JSON-lines file with their line numbers; a line that is cut off is remarked."""
+    return json_lines(path, remarks.leave_out)
 
 
 def document(path: Path) -> Any:
@@ -118,9 +86,9 @@ def document(path: Path) -> Any:
     except UnicodeDecodeError as err:
         raise UserError(f"{path}: not UTF-8 text ({err.reason})") from None
     except (ValueError, RecursionError) as err:
-        raise UserError(f"{path}: not valid JSON ({_reason(err)})") from None
+        raise UserError(f"{path}: not valid JSON ({first_line(err)})") from None
     except (OSError, EOFError) as err:
-        raise UserError(f"{path}: cannot be read to its end ({_reason(err)})") from None
+        raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
 
 
 def _header(path: Path, line: str) -> tuple[list[str], str]:
@@ -139,7 +107,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
     def feed() -> Iterator[str]:
         nonlocal place
-        for number, line, _ in lines(path):
+        for number, line in _text_lines(path):
             place = number
             yield line
 
@@ -161,8 +129,10 @@ def parquet_rows(path: Path) -> list[dict[str, Any]]:
 
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as err:
-        raise UserError(f"{path}: not a parquet file ({_reason(err)})") from None
+        raise UserError(f"{path}: not a parquet file ({first_line(err)})") from None
     return rows
 
 
@@ -207,12 +177,12 @@ class Sample:
 
     @cached_property
     def _first_line(self) -> str:
-        raw = next((raw for _, raw in _raw_lines(self.path) if raw.strip()), b"")
+        raw = next((raw for _, raw in raw_lines(self.path) if raw.strip()), b"")
         return raw.decode("utf-8", errors="replace")
 
     @cached_property
     def _one_line(self) -> bool:
-        filled = (number for number, raw in _raw_lines(self.path) if raw.strip())
+        filled = (number for number, raw in raw_lines(self.path) if raw.strip())
         return next(filled, None) is not None and next(filled, None) is None
 
     @cached_property
@@ -221,7 +191,7 @@ class Sample:
         if self.kind == "json":
             return document(self.path)
         if self.kind == "jsonl":
-            return next((value for _, value in records(self.path, [])), {})
+            return next((value for _, value in records(self.path, Remarks())), {})
         if self.kind == "csv":
             return next((row for _, row in csv_rows(self.path)), {})
         return {}
@@ -235,9 +205,9 @@ class Sample:
             try:
                 return frozenset(pq.read_schema(self.path).names)
             except (OSError, ValueError) as err:
-                raise UserError(f"{self.path}: not a parquet file ({_reason(err)})") from None
+                raise UserError(f"{self.path}: not a parquet file ({first_line(err)})") from None
         if self.kind == "csv":
-            return frozenset(_header(self.path, next(lines(self.path), (0, "", True))[1])[0])
+            return frozenset(_header(self.path, next(_text_lines(self.path), (0, ""))[1])[0])
         first = self.head
         if isinstance(first, list):
             first = first[0] if first else {}
@@ -248,10 +218,10 @@ class Sample:
         return self.keys.issuperset(names)
 
 
-def table_rows(sample: Sample, notes: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def table_rows(sample: Sample, remarks: Remarks) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a JSON-lines, csv, parquet or JSON file as objects, with line or row numbers."""
     if sample.kind == "jsonl":
-        yield from records(sample.path, notes)
+        yield from records(sample.path, remarks)
     elif sample.kind == "csv":
         yield from csv_rows(sample.path)
     elif sample.kind == "parquet":

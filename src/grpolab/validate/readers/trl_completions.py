@@ -18,12 +18,11 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, located, parquet_rows
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts
+from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, located, parquet_rows
+from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
-FORMAT = "trl"
-MANY_FILES = True
 _OWN = ("step", "prompt", "completion", "advantage")
 _BALANCE = 1e-3  # of the largest advantage of a block
 
@@ -39,25 +38,21 @@ class _File(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Groups of one binary reward column, duplicates and evaluation steps left out."""
     files = [f for f in map(_load, paths) if f.rows]
     files.sort(key=lambda f: (f.step, f.path.name))
     if not files:
         raise UserError(f"{paths[0].parent}: holds no completions")
     reward = _reward_column(files[0], options)
-    fresh = _drop_eval_steps(_drop_rewritten(files, reward, notes), notes)
+    fresh = _drop_eval_steps(_drop_rewritten(files, reward, remarks), remarks)
     size = options.group_size or _infer_group_size(fresh)
     if options.group_size is None:
-        notes.append(f"group size {size} was inferred from runs of equal prompts")
+        remarks.add(f"group size {size} was inferred from runs of equal prompts")
     table = Verdicts(name=reward)
     for part in fresh:
         _add_blocks(part, table, size=size, reward=reward, options=options)
-    source = paths[0] if len(paths) == 1 else paths[0].parent
-    return verdicts.count_verdicts(
-        table, source=source, notes=notes, threshold=options.threshold,
-        filtered=bool(options.filtered),
-    )  # fmt: skip
+    return count_verdicts(table, paths, options, remarks)
 
 
 def _load(path: Path) -> _File:
@@ -88,22 +83,23 @@ def _reward_column(first: _File, options: ReadOptions) -> str:
     ]
     if len(names) == 1:
         return names[0]
-    found = ", ".join(names) or "none"
-    raise UserError(f"{first.path}: which reward column? Pass --score NAME (found: {found})")
+    why = f"which reward column holds the verdict (found: {', '.join(names) or 'none'})"
+    raise ChoiceNeeded(str(first.path), why, option="score", choices=names)
 
 
-def _drop_eval_steps(files: list[_File], notes: list[str]) -> list[_File]:
+def _drop_eval_steps(files: list[_File], remarks: Remarks) -> list[_File]:
     """Leave out files of steps that were evaluated, as trainer_state.json tells."""
-    steps, known = _evaluated_steps(files[0].path)
-    if not known and len(files) > 1:
-        notes.append(
+    run = files[0].path.parent.parent
+    if not trainer_states(run) and len(files) > 1:
+        remarks.add(
             "no trainer_state.json beside the completions: rows of an evaluation at a logged step,"
             " if there was one, are counted as training rows"
         )
+    steps = {int(row["step"]) for rows in histories(run) for row in rows if is_evaluation(row)}
     kept = [f for f in files if f.step not in steps]
     if len(kept) < len(files):
         lost = ", ".join(str(f.step) for f in files if f.step in steps)
-        notes.append(f"files of steps {lost} mix training and evaluation rows and were left out")
+        remarks.add(f"files of steps {lost} mix training and evaluation rows and were left out")
     if not kept:
         raise UserError(
             f"{files[0].path.parent}: every file was overwritten by an evaluation at its step"
@@ -111,27 +107,11 @@ def _drop_eval_steps(files: list[_File], notes: list[str]) -> list[_File]:
     return kept
 
 
-def _evaluated_steps(path: Path) -> tuple[set[int], bool]:
-    """Steps with evaluation metrics in the last trainer_state.json of the run."""
-    states = sorted(
-        path.parent.parent.glob("checkpoint-*/trainer_state.json"), key=lambda p: p.stat().st_mtime
-    )
-    states += list(path.parent.parent.glob("trainer_state.json"))
-    steps: set[int] = set()
-    for state in states:
-        try:
-            history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        steps |= {int(row["step"]) for row in history if any(k.startswith("eval_") for k in row)}
-    return steps, bool(states)
-
-
 def _signature(row: dict[str, Any], reward: str) -> tuple[Any, ...]:
     return row["prompt"], _text(row["completion"]), repr(row[reward]), repr(row["advantage"])
 
 
-def _drop_rewritten(files: list[_File], reward: str, notes: list[str]) -> list[_File]:
+def _drop_rewritten(files: list[_File], reward: str, remarks: Remarks) -> list[_File]:
     """Rows at the head of a file that repeat the tail of the file before were written twice."""
     kept, dropped, before = [], 0, list[tuple[Any, ...]]()
     for part in files:
@@ -141,7 +121,7 @@ def _drop_rewritten(files: list[_File], reward: str, notes: list[str]) -> list[_
         kept.append(part._replace(rows=part.rows[overlap:]))
         before = now
     if dropped:
-        notes.append(f"{dropped} rows repeat rows of the step before and were left out")
+        remarks.add(f"{dropped} rows repeat rows of the step before and were left out")
     return [part for part in kept if part.rows]
 
 
@@ -160,10 +140,8 @@ def _runs(rows: list[dict[str, Any]]) -> list[int]:
 def _infer_group_size(files: list[_File]) -> int:
     size = math.gcd(*(n for part in files for n in _runs(part.rows)))
     if size < 2:
-        raise UserError(
-            f"{files[0].path}: the group size cannot be inferred from the prompts;"
-            " pass --recorded-group-size G"
-        )
+        why = "the group size cannot be inferred from the prompts"
+        raise ChoiceNeeded(str(files[0].path), why, option="group_size", value="G")
     return size
 
 
@@ -176,9 +154,8 @@ def _add_blocks(
         block = part.rows[start : start + size]
         where = f"{part.path}: rows {start + 1} to {start + size}"
         if len({row["prompt"] for row in block}) > 1:
-            raise UserError(
-                f"{where}: different prompts in one group of {size}; pass --recorded-group-size"
-            )
+            why = f"different prompts in one group of {size}"
+            raise ChoiceNeeded(where, why, option="group_size", value="G")
         advantages = [row["advantage"] or 0.0 for row in block]
         top = max(abs(a) for a in advantages)
         if abs(sum(advantages)) > _BALANCE * size * top and top > 0:
@@ -189,3 +166,15 @@ def _add_blocks(
             problem = row["prompt"] if options.problem is None else row.get(options.problem)
             score = math.nan if row[reward] is None else float(row[reward])
             table.add(problem, score, group=start, step=part.step)
+
+
+FORMAT = Format(
+    name="trl",
+    tool="TRL",
+    files="the folder `completions/` (`log_completions=True`)",
+    tested_on="files that the tool wrote",
+    detect=recognises,
+    read=read,
+    options=("problem", "score", "group_size"),
+    many_files=True,
+)

@@ -7,10 +7,10 @@ counted, never taken for wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,36 +18,8 @@ import numpy.typing as npt
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
 from grpolab.theory.pass_at_k import pass_at_k
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
-    """How to read a file; None leaves the choice to the format.
-
-    ``score`` names the column, reward function, metric or scorer that holds the verdict;
-    ``threshold`` makes scores binary (correct where score > threshold); ``group_size`` is needed
-    where a format does not record it; ``filter`` picks a filter of lm-eval; ``filtered`` overrides
-    whether the file was written after dynamic sampling.
-    """
-
-    format: str = "auto"
-    problem: str | None = None
-    score: str | None = None
-    group: str | None = None
-    step: str | None = None
-    threshold: float | None = None
-    group_size: int | None = None
-    filter: str | None = None
-    filtered: bool | None = None
-
-
-class Reading(NamedTuple):
-    """The table, the format it was read as, and what was left out or assumed on the way."""
-
-    counts: GroupCounts
-    format: str
-    notes: tuple[str, ...]
-
+from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, ReadOptions
+from grpolab.validate.readers.source import Remarks
 
 _SHOWN = 5
 
@@ -119,13 +91,13 @@ def factorise(values: Iterable[Hashable]) -> tuple[IntArray, list[Hashable]]:
 
 
 def binarise(
-    scores: FloatArray, *, threshold: float | None, notes: list[str], where: str
+    scores: FloatArray, *, threshold: float | None, remarks: Remarks, where: str
 ) -> FloatArray:
     """Scores as 0, 1 or NaN: a threshold, or values that can mean nothing else.
 
     {0, 1} is taken as it is and {-1, 1} as wrong and right; anything else needs the threshold.
 
-    >>> binarise(np.array([-1.0, 1.0]), threshold=None, notes=[], where="f").tolist()
+    >>> binarise(np.array([-1.0, 1.0]), threshold=None, remarks=Remarks(), where="f").tolist()
     [0.0, 1.0]
     """
     seen = np.unique(scores[~np.isnan(scores)])
@@ -134,12 +106,14 @@ def binarise(
     if np.all(np.isin(seen, (0.0, 1.0))):
         return scores
     if np.all(np.isin(seen, (-1.0, 1.0))):
-        notes.append(f"{where}: scores are -1 and +1; -1 was taken as wrong")
+        remarks.add(f"{where}: scores are -1 and +1; -1 was taken as wrong")
         return (scores + 1.0) / 2.0
     odd = [f"{v:g}" for v in seen[~np.isin(seen, (0.0, 1.0))][:_SHOWN]]
-    raise UserError(
-        f"{where}: scores are not 0 or 1 (found {', '.join(odd)}):"
-        " pass --threshold T to call score > T correct"
+    raise ChoiceNeeded(
+        where,
+        f"scores are not 0 or 1 (found {', '.join(odd)})",
+        option="threshold",
+        value="T to call score > T correct",
     )
 
 
@@ -149,7 +123,7 @@ def to_counts(
     *,
     names: list[Hashable],
     source: Path,
-    notes: list[str],
+    remarks: Remarks,
     group: IntArray | None = None,
     step: npt.ArrayLike | None = None,
     filtered: bool = False,
@@ -175,9 +149,9 @@ def to_counts(
     if missing:
         lost = int((~keep).sum())
         extra = f"; {lost} groups had none at all" if lost else ""
-        notes.append(f"{source}: {missing} of {len(score)} samples have no verdict{extra}")
+        remarks.add(f"{source}: {missing} of {len(score)} samples have no verdict{extra}")
     if not keep.any():
-        raise UserError(f"{source}: no sample has a verdict")
+        raise NoVerdicts(f"{source}: no sample has a verdict")
     used = np.unique(table[0][keep])
     return GroupCounts(
         correct[keep].astype(np.int64),
@@ -193,22 +167,34 @@ def to_counts(
 
 def count_verdicts(
     rows: Verdicts,
+    paths: Sequence[Path],
+    options: ReadOptions,
+    remarks: Remarks,
     *,
-    source: Path,
-    notes: list[str],
     threshold: float | None = None,
     filtered: bool = False,
 ) -> GroupCounts:
-    """`to_counts` for a table of Python lists."""
+    """The table of what was read from ``paths``: how most readers end.
+
+    ``threshold`` and ``filtered`` are what the format says itself; the options override them.
+    """
+    source = paths[0] if len(paths) == 1 else paths[0].parent
     if not rows.problem:
         raise UserError(f"{source}: holds no samples")
-    score = binarise(np.array(rows.score), threshold=threshold, notes=notes, where=str(source))
+    limit = threshold if options.threshold is None else options.threshold
+    score = binarise(np.array(rows.score), threshold=limit, remarks=remarks, where=str(source))
     problem, names = factorise(rows.problem)
-    group = None if rows.group is None else factorise(rows.group)[0]
     return to_counts(
-        problem, score, names=names, source=source, notes=notes, group=group, step=rows.step,
-        filtered=filtered, name=rows.name,
-    )  # fmt: skip
+        problem,
+        score,
+        names=names,
+        source=source,
+        remarks=remarks,
+        group=None if rows.group is None else factorise(rows.group)[0],
+        step=rows.step,
+        filtered=filtered if options.filtered is None else options.filtered,
+        name=rows.name,
+    )
 
 
 _SLACK = 0.05  # largest share of the samples that may stay open where pass@k = 1

@@ -8,12 +8,9 @@ from pathlib import Path
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, records
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
-
-FORMAT = "verifiers"
-MANY_FILES = False
+from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, records
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
 
 def recognises(sample: Sample) -> bool:
@@ -21,12 +18,12 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("example_id", "reward", "is_completed")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """``reward`` (or a named metric) per example; rows with an error have no verdict."""
     (path,) = paths
     name = options.score or "reward"
     rows = Verdicts(name=name)
-    for line, row in records(path, notes):
+    for line, row in records(path, remarks):
         where = f"{path}:{line}"
         if "example_id" not in row:
             raise UserError(f"{where}: no 'example_id' in this row")
@@ -35,7 +32,15 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             raise UserError(f"{where}: no {name!r} in this row")
         broken = row.get("error") is not None
         rows.add(row["example_id"], math.nan if broken else verdict(source[name], where=where))
-    return verdicts.count_verdicts(
-        rows, source=path, notes=notes, threshold=options.threshold,
-        filtered=bool(options.filtered),
-    )  # fmt: skip
+    return count_verdicts(rows, paths, options, remarks)
+
+
+FORMAT = Format(
+    name="verifiers",
+    tool="verifiers",
+    files="`outputs/evals/.../results.jsonl`",
+    tested_on="records built from its source",
+    detect=recognises,
+    read=read,
+    options=("score",),
+)

@@ -15,12 +15,9 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import verdicts
-from grpolab.validate.readers.source import Sample, records
-from grpolab.validate.readers.verdicts import ReadOptions, Verdicts, verdict
-
-FORMAT = "verl"
-MANY_FILES = True
+from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, records
+from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
 
 def recognises(sample: Sample) -> bool:
@@ -28,12 +25,12 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("input", "output", "score")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
     rows: dict[tuple[Any, ...], tuple[str, float, str, int]] = {}
     repeated, name = 0, options.score or ""
     for path in sorted(paths, key=lambda p: (len(p.stem), p.stem)):
-        for line, row in records(path, notes):
+        for line, row in records(path, remarks):
             where = f"{path}:{line}"
             problem, step = _field(row, "input", where), _step(row, path, where)
             uid = row.get("uid")
@@ -49,18 +46,12 @@ def read(paths: Sequence[Path], options: ReadOptions, notes: list[str]) -> Group
             name = options.score or ("acc" if "acc" in row else "score")
             rows[key] = (problem, _score(row, name, where=where), group, step)
     if repeated:
-        notes.append(f"{repeated} outputs belong to a session with a later output, which counts")
+        remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
     table = Verdicts(name=name)
     for problem, score, group, step in rows.values():
         table.add(problem, score, group=group, step=step)
-    _note_collisions(table, options, notes)
-    return verdicts.count_verdicts(
-        table,
-        source=paths[0] if len(paths) == 1 else paths[0].parent,
-        notes=notes,
-        threshold=options.threshold,
-        filtered=bool(options.filtered),
-    )
+    _note_collisions(table, options, remarks)
+    return count_verdicts(table, paths, options, remarks)
 
 
 def _field(row: dict[str, Any], name: str, where: str) -> str:
@@ -91,7 +82,7 @@ def _score(row: dict[str, Any], name: str, *, where: str) -> float:
     return math.nan if value is None else verdict(value, where=where)
 
 
-def _note_collisions(table: Verdicts, options: ReadOptions, notes: list[str]) -> None:
+def _note_collisions(table: Verdicts, options: ReadOptions, remarks: Remarks) -> None:
     """Without uid, a prompt that is twice in a batch makes one group of double size."""
     assert table.group is not None
     assert table.step is not None
@@ -102,8 +93,20 @@ def _note_collisions(table: Verdicts, options: ReadOptions, notes: list[str]) ->
     merged = sum(n > usual for n in sizes)
     short = sum(n < usual for n in sizes)
     if merged:
-        notes.append(
+        remarks.add(
             f"{merged} groups hold more than {usual} rollouts: a prompt drawn twice in a step"
         )
     if short:
-        notes.append(f"{short} groups hold fewer than {usual} rollouts")
+        remarks.add(f"{short} groups hold fewer than {usual} rollouts")
+
+
+FORMAT = Format(
+    name="verl",
+    tool="verl",
+    files="`rollout_data_dir` or `validation_data_dir`",
+    tested_on="records built from its source",
+    detect=recognises,
+    read=read,
+    options=("score", "group_size"),
+    many_files=True,
+)

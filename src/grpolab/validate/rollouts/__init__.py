@@ -1,5 +1,6 @@
 """Rollouts: one table, one protocol, and the engines that fill it."""
 
+from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.engine import Draws, Engine, EngineInfo, prompt_seeds
 from grpolab.validate.rollouts.judge import Judged, judge_all
 from grpolab.validate.rollouts.plan import RolloutPlan
@@ -15,6 +16,7 @@ __all__ = [
     "Rollouts",
     "SamplingLaw",
     "Worker",
+    "collect",
     "judge_all",
     "prompt_seeds",
     "read_run",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from grpolab.streams import stream_seed
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.rollouts.table import SamplingLaw
 
@@ -34,6 +35,11 @@ class Draws(NamedTuple):
     def num_tokens(self) -> IntArray:
         """Tokens drawn, the end token included, shape [R]."""
         return np.asarray((self.tokens != NO_TOKEN).sum(axis=1), dtype=np.int64)
+
+    def select(self, rows: npt.NDArray[Any]) -> Draws:
+        """The rows that a mask or an index array names."""
+        entropy = None if self.entropy is None else self.entropy[rows]
+        return Draws(self.tokens[rows], self.logprob[rows], entropy, self.truncated[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,11 @@ class Engine(Protocol):
     @property
     def tokenizer(self) -> Any:
         """The Hugging Face tokenizer of the model."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """Where tensors for the model belong: a torch device or its name."""
         ...
 
     @property
@@ -100,13 +111,13 @@ def prompt_seeds(seed: int, places: npt.ArrayLike, *, num_samples: int) -> IntAr
     if num_samples < 1:
         raise ValueError(f"num_samples must be >= 1, got {num_samples}")
     # below 2^62: base plus the range of any run stays a signed 64-bit number
-    base = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 2
+    base = stream_seed(seed, "requests", bits=62)
     return base + num_samples * np.asarray(places, dtype=np.int64)
 
 
 def hashed_seed(seed: int, first: int) -> int:
     """One seed of 63 bits for the batch that starts at prompt ``first``."""
-    return int(np.random.SeedSequence([seed, first]).generate_state(1, np.uint64)[0]) >> 1
+    return stream_seed(seed, "draws", first)
 
 
 def end_tokens(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
@@ -127,3 +138,21 @@ def texts(tokenizer: Any, tokens: IntArray) -> list[str]:
         [row[row != NO_TOKEN].tolist() for row in rows], skip_special_tokens=True
     )
     return [decoded[i] for i in index.reshape(-1)]
+
+
+def join_draws(parts: Sequence[Draws]) -> Draws:
+    """The draws of several batches of prompts as one; entropy only where all have it."""
+    width = max(part.tokens.shape[1] for part in parts)
+
+    def wide(array: Any, fill: float) -> Any:
+        return np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+
+    entropies = [part.entropy for part in parts if part.entropy is not None]
+    return Draws(
+        tokens=np.concatenate([wide(p.tokens, NO_TOKEN) for p in parts]),
+        logprob=np.concatenate([wide(p.logprob, 0.0) for p in parts]),
+        entropy=np.concatenate([wide(e, 0.0) for e in entropies])
+        if len(entropies) == len(parts)
+        else None,
+        truncated=np.concatenate([p.truncated for p in parts]),
+    )

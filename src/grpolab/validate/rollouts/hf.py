@@ -7,33 +7,172 @@ drawing it, and because ``generate`` truncates to the 50 likeliest tokens unless
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import importlib.metadata
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grpolab.theory.groups import Provenance
-from grpolab.validate.models.tokens import pad_left, token_ids
-from grpolab.validate.rollouts.engine import end_tokens
-from grpolab.validate.rollouts.judge import judge as judge
-from grpolab.validate.rollouts.table import Rollouts, SamplingLaw, text_hash
+from grpolab.errors import UserError, require
+from grpolab.validate.models.load import load_tokenizer
+from grpolab.validate.models.tokens import pad_left
+from grpolab.validate.rollouts.engine import (
+    NO_TOKEN,
+    Draws,
+    EngineInfo,
+    end_tokens,
+    hashed_seed,
+    join_draws,
+)
+from grpolab.validate.rollouts.plan import describe_tokenizer, model_hash, state_hash
+from grpolab.validate.rollouts.table import SamplingLaw
 
 if TYPE_CHECKING:
     import torch
 
-    from grpolab.validate.tasks import Prompt, Task
+DTYPES = ("float32", "bfloat16", "float16")
 
 
-class Sampled(NamedTuple):
-    """Completions of a batch of prompts, row-major in (prompt, sample)."""
+class HFEngine:
+    """Batched sampling with a KV cache; weights are loaded at the first draw.
 
-    prompt_ids: torch.Tensor  # [B, P], left-padded
-    prompt_mask: torch.Tensor  # [B, P]
-    tokens: torch.Tensor  # [B * n, L], the end token included, padded behind it
-    mask: torch.Tensor  # [B * n, L], true where a token was drawn
-    logprob: torch.Tensor  # [B * n, L], under the sampling law
-    entropy: torch.Tensor  # [B * n, L], nats, of the sampling law
-    ended: torch.Tensor  # [B * n], false where the budget cut it off
+    ``device`` is a torch device, or "auto" to spread the layers over all GPUs by accelerate.
+    ``batch_rows`` completions run together; draws depend on it, because a batch shares one stream
+    of random numbers, so it is part of the manifest.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        batch_rows: int = 1024,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise UserError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        if batch_rows < 1:
+            raise ValueError(f"batch_rows must be >= 1, got {batch_rows}")
+        self._name = str(model)
+        self._device = device
+        self._dtype = dtype
+        self._batch_rows = batch_rows
+        self._borrowed = False
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, *, batch_rows: int = 1024) -> HFEngine:
+        """An engine on a model that is already in memory, and whose weights may change."""
+        name = getattr(model.config, "name_or_path", "") or "in memory"
+        dtype = str(model.dtype).removeprefix("torch.")
+        engine = cls(name, device=str(model.device), dtype=dtype, batch_rows=batch_rows)
+        engine._loaded = (model.eval(), tokenizer)
+        engine._borrowed = True
+        return engine
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        from grpolab.validate.models import load_model
+
+        import_torch_device(self._device)
+        spread = self._device == "auto"
+        model, tokenizer = load_model(
+            self._name, device="cpu" if spread else self._device, dtype=self._dtype
+        )
+        return (_spread(model) if spread else model), tokenizer
+
+    @cached_property
+    def info(self) -> EngineInfo:
+        """Model, versions and settings for the manifest."""
+        known = state_hash(self._loaded[0]) if self._borrowed else model_hash(self._name)
+        return EngineInfo(
+            name="transformers",
+            model=self._name,
+            model_hash=known,
+            tokenizer=describe_tokenizer(self.tokenizer),
+            settings={
+                "device": self._device.partition(":")[0],
+                "dtype": self._dtype,
+                "batch_rows": self._batch_rows,
+            },
+            versions={p: importlib.metadata.version(p) for p in ("torch", "transformers")},
+        )
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, loaded without the weights."""
+        if "_loaded" in self.__dict__:
+            return self._loaded[1]
+        return load_tokenizer(self._name)
+
+    @property
+    def device(self) -> Any:
+        """The device of the weights."""
+        return self._loaded[0].device
+
+    @property
+    def context(self) -> int | None:
+        """The model's number of positions."""
+        limit = getattr(self._loaded[0].config, "max_position_embeddings", None)
+        return None if limit is None else int(limit)
+
+    def draw(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        num_samples: int,
+        law: SamplingLaw,
+        seed: int,
+        first: int = 0,
+    ) -> Draws:
+        """Draw completions; see `Engine.draw`. UserError when the device runs out of memory."""
+        import torch
+
+        model, tokenizer = self._loaded
+        ends = end_tokens(tokenizer, getattr(model, "generation_config", None))
+        pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        generator = torch.Generator(device=model.device)
+        generator.manual_seed(hashed_seed(seed, first))
+        per_batch = max(1, self._batch_rows // num_samples)
+        parts = []
+        for start in range(0, len(prompts), per_batch):
+            try:
+                drawn = sample_ids(
+                    model, prompts[start : start + per_batch], num_samples=num_samples, law=law,
+                    generator=generator, pad=pad, ends=ends,
+                )  # fmt: skip
+            except torch.OutOfMemoryError as err:
+                if self._borrowed:  # whoever trains this model knows better what to lower
+                    raise
+                raise UserError(
+                    f"out of memory with {per_batch * num_samples} completions at once: lower"
+                    " --batch-rows (finished shards are kept)"
+                ) from err
+            parts.append(drawn)
+        return join_draws(parts)
+
+
+def import_torch_device(device: str) -> None:
+    """UserError unless torch can use the device."""
+    require("torch", extra="train")
+    import torch
+
+    if device == "auto":
+        require("accelerate", extra="train")
+    elif device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {device!r} was asked for, but torch sees no GPU: use --device cpu")
+
+
+def _spread(model: Any) -> Any:
+    """Give each GPU some layers."""
+    from accelerate import (  # type: ignore[import-untyped]
+        dispatch_model,
+        infer_auto_device_map,
+    )
+
+    places = infer_auto_device_map(model, no_split_module_classes=model._no_split_modules)
+    return dispatch_model(model, device_map=places)
 
 
 def apply_law(logits: torch.Tensor, law: SamplingLaw) -> torch.Tensor:
@@ -60,23 +199,6 @@ def _entropy(logp: torch.Tensor) -> torch.Tensor:
     return -weighted.nan_to_num(nan=0.0).sum(dim=-1)
 
 
-def sample(
-    model: Any,
-    tokenizer: Any,
-    *,
-    prompts: Sequence[str],
-    num_samples: int,
-    law: SamplingLaw,
-    generator: torch.Generator,
-) -> Sampled:
-    """Draw ``num_samples`` completions per prompt text; see `sample_ids`."""
-    return sample_ids(
-        model, token_ids(tokenizer, prompts), num_samples=num_samples, law=law, generator=generator,
-        pad=tokenizer.pad_token_id,
-        ends=end_tokens(tokenizer, getattr(model, "generation_config", None)),
-    )  # fmt: skip
-
-
 def sample_ids(
     model: Any,
     prompts: Sequence[Sequence[int]],
@@ -86,7 +208,7 @@ def sample_ids(
     generator: torch.Generator,
     pad: int,
     ends: Sequence[int],
-) -> Sampled:
+) -> Draws:
     """Draw ``num_samples`` completions per prompt; a prompt runs once, its cache is repeated.
 
     A completion ends with any token of ``ends``. ValueError where prompt and budget exceed the
@@ -114,9 +236,13 @@ def sample_ids(
         seen = mask.repeat_interleave(num_samples, dim=0)
         place = position[:, -1:].repeat_interleave(num_samples, dim=0)
         drawn = _decode(model, logits, cache, seen, place, law, generator, pad, tuple(ends))
-    tokens, real = drawn[0], drawn[1]
-    last = torch.tensor(tuple(ends), device=tokens.device)
-    return Sampled(ids, mask, *drawn, (torch.isin(tokens, last) & real).any(dim=1))
+    tokens, real, logprob, entropy = (part.cpu().numpy() for part in drawn)
+    return Draws(
+        tokens=np.where(real, tokens, NO_TOKEN),
+        logprob=logprob.astype(np.float64),
+        entropy=entropy.astype(np.float64),
+        truncated=~(np.isin(tokens, list(ends)) & real).any(axis=1),
+    )
 
 
 def _decode(
@@ -184,78 +310,3 @@ def score(
             picked = law_logp.gather(1, ids[r, start : start + size, None])[:, 0]
             logprob[r, :size], entropy[r, :size] = picked, _entropy(law_logp)
     return logprob, entropy
-
-
-def completion_texts(tokenizer: Any, sampled: Sampled) -> list[str]:
-    """Texts without special tokens; equal rows are decoded once."""
-    rows, index = np.unique(sampled.tokens.cpu().numpy(), axis=0, return_inverse=True)
-    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
-    return [texts[i] for i in index.reshape(-1)]
-
-
-def _batches(prompts: Sequence[Prompt], per_batch: int) -> Iterator[Sequence[Prompt]]:
-    for i in range(0, len(prompts), per_batch):
-        yield prompts[i : i + per_batch]
-
-
-def rollout(
-    model: Any,
-    tokenizer: Any,
-    *,
-    task: Task,
-    prompts: Sequence[Prompt],
-    num_samples: int,
-    group_size: int,
-    law: SamplingLaw,
-    seed: int,
-    rows_per_batch: int = 2048,
-    progress: Callable[[float], None] = lambda share: None,
-) -> Rollouts:
-    """Sample ``num_samples`` per prompt in groups of ``group_size`` at one law, and judge them."""
-    import torch
-
-    generator = torch.Generator(device=model.device).manual_seed(seed)
-    per_batch = max(1, rows_per_batch // num_samples)
-    parts: list[dict[str, np.ndarray[Any, Any]]] = []
-    done = 0
-    for chunk in _batches(prompts, per_batch):
-        sampled = sample(
-            model, tokenizer, prompts=[p.text for p in chunk], num_samples=num_samples,
-            law=law, generator=generator,
-        )  # fmt: skip
-        texts = completion_texts(tokenizer, sampled)
-        parts.append(rollout_columns(task, chunk, sampled, texts, group_size=group_size))
-        done += len(chunk)
-        progress(done / len(prompts))
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    source = getattr(model.config, "name_or_path", "") or "in memory"
-    return Rollouts(
-        **columns,
-        provenance=Provenance(
-            source=source,
-            sampling={**law.as_dict(), "engine": "transformers"},
-            seed=seed,
-            versions={"torch": torch.__version__},
-        ),
-    )
-
-
-def rollout_columns(
-    task: Task, prompts: Sequence[Prompt], sampled: Sampled, texts: Sequence[str], *,
-    group_size: int,
-) -> dict[str, np.ndarray[Any, Any]]:  # fmt: skip
-    """Judge completions, and put down what `Rollouts` keeps of them."""
-    n = len(texts) // len(prompts)
-    mask = sampled.mask
-    tokens = mask.sum(dim=1)
-    known = {text: text_hash(text) for text in set(texts)}
-    return {
-        "prompt_id": np.repeat([p.id for p in prompts], n),
-        "group": np.tile(np.arange(n) // group_size, len(prompts)),
-        "reward": np.array(judge(task, prompts, texts), dtype=np.float64),
-        "num_tokens": tokens.cpu().numpy().astype(np.int64),
-        "truncated": (~sampled.ended).cpu().numpy(),
-        "entropy": (sampled.entropy.sum(dim=1) / tokens).cpu().numpy().astype(np.float64),
-        "logprob": sampled.logprob.sum(dim=1).cpu().numpy().astype(np.float64),
-        "text_hash": np.array([known[t] for t in texts], dtype=np.int64),
-    }

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import NoVerdict, Verifiable
-
-if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt
-
-Verdict = bool | None
+from grpolab.validate.tasks.base import NoVerdict, Prompt, Task, Verdict
 
 
 class Judged(NamedTuple):
@@ -22,16 +17,16 @@ class Judged(NamedTuple):
     first_error: str
 
 
-def judge(task: Verifiable, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[Verdict]:
+def judge(task: Task, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[Verdict]:
     """Verdicts of len(texts) / len(prompts) completions per prompt; None where there is none."""
     return judge_all(task, prompts, texts).verdicts
 
 
-def judge_all(task: Verifiable, prompts: Sequence[Prompt], texts: Sequence[str]) -> Judged:
+def judge_all(task: Task, prompts: Sequence[Prompt], texts: Sequence[str]) -> Judged:
     """Judge completions, row-major in (prompt, sample); equal texts of a prompt are judged once.
 
-    A task may bring ``verify_many(prompts, completions)``, which then gets all distinct completions
-    at once; should it raise, each is judged alone. A verifier that raises, or returns anything but
+    ``task.verify_many`` gets all distinct completions at once; where it returns None or raises,
+    each is judged alone. A verifier that raises, or returns anything but
     True, False, 0, 1, NaN and None, gives None: a failed judgement is no observation, and never 0.
     UserError, which speaks of the set-up and not of a completion, passes through.
     Raises ValueError when the texts do not divide among the prompts.
@@ -50,22 +45,20 @@ def judge_all(task: Verifiable, prompts: Sequence[Prompt], texts: Sequence[str])
     return Judged([verdict for verdict, _ in found], len(errors), errors[0] if errors else "")
 
 
-def _ask(task: Verifiable, prompts: list[Prompt], texts: list[str]) -> list[tuple[Verdict, str]]:
+def _ask(task: Task, prompts: list[Prompt], texts: list[str]) -> list[tuple[Verdict, str]]:
     """A (verdict, error) for each completion."""
-    many = getattr(task, "verify_many", None)
-    if many is not None:
-        try:
-            answers = list(many(prompts, texts))
-        except UserError:  # no sandbox, say: nothing that judging one by one could mend
-            raise
-        except Exception:
-            answers = []
-        if len(answers) == len(texts):
-            return [_verdict(answer) for answer in answers]
+    try:
+        answers = task.verify_many(prompts, texts)
+    except UserError:  # no sandbox, say: nothing that judging one by one could mend
+        raise
+    except Exception:
+        answers = None
+    if answers is not None and len(answers) == len(texts):
+        return [_verdict(answer) for answer in answers]
     return [_one(task, prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
 
 
-def _one(task: Verifiable, prompt: Prompt, text: str) -> tuple[Verdict, str]:
+def _one(task: Task, prompt: Prompt, text: str) -> tuple[Verdict, str]:
     try:
         return _verdict(task.verify(prompt, text))
     except UserError:

@@ -34,7 +34,7 @@ def make_engine(model: str, options: EngineOptions) -> Engine:
             )
         for module in ("torch", "transformers"):
             require(module, extra="train")
-        from grpolab.validate.rollouts.hf_engine import HFEngine
+        from grpolab.validate.rollouts.hf import HFEngine
 
         return HFEngine(
             model, device=options.device, dtype=options.dtype, batch_rows=options.batch_rows

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab import __version__
-from grpolab.errors import UserError
-from grpolab.store import read_json, require_same_run, write_json
 from grpolab.validate.rollouts.engine import EngineInfo
 from grpolab.validate.rollouts.table import SamplingLaw
 
@@ -22,7 +20,8 @@ from collections.abc import Iterable
 from grpolab.validate.models.load import check_checkpoint, missing
 
 MANIFEST = "manifest.json"
-_PATH = "engine.model"  # the same model may be reached by another path: its hash decides
+MAY_CHANGE = ("engine.model",)
+"""The same model may be reached by another path: its hash decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +90,6 @@ def prompts_hash(prompts: Sequence[Prompt]) -> str:
         line = f"{prompt.id}\0{prompt.text}\0{'' if talk is None else talk}\0"
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
-
-
-def open_run(out: Path, wanted: Mapping[str, Any]) -> None:
-    """Write the manifest, or check that the run in ``out`` is this one; UserError if it is not.
-
-    Numbers from two models, laws or versions in one table would be numbers of neither.
-    """
-    path = out / MANIFEST
-    if not path.exists():
-        if out.exists() and any(p for p in out.iterdir() if not p.name.startswith(".")):
-            raise UserError(f"{out}: not empty and not a rollout run; choose another --out")
-        write_json(path, wanted)
-        return
-    require_same_run(out, read_json(path), wanted, may_change=(_PATH,))
 
 
 _PARTS = (".safetensors", ".bin", ".json", ".model", ".jinja", ".txt")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from grpolab.errors import UserError
+from grpolab.validate.models.tokens import token_ids
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt
@@ -25,18 +26,14 @@ def encode(tokenizer: Any, prompts: Sequence[Prompt], *, chat: bool = False) -> 
             "prompts are conversations but the tokenizer has no chat template: use a chat model, or"
             " --no-chat for plain text prompts"
         )
-    ids = [
-        _talk(tokenizer, talk) if talk else _plain(tokenizer, prompt.text)
-        for prompt, talk in zip(prompts, talks, strict=True)
-    ]
+    plain = iter(
+        token_ids(tokenizer, [p.text for p, t in zip(prompts, talks, strict=True) if not t])
+    )
+    ids = [_talk(tokenizer, talk) if talk else next(plain) for talk in talks]
     for prompt, tokens in zip(prompts, ids, strict=True):
         if not tokens:
             raise UserError(f"prompt {prompt.id} ({prompt.text!r}) is empty: it has no tokens")
     return ids
-
-
-def _plain(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text)["input_ids"])
 
 
 def _talk(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[int]:

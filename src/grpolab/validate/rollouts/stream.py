@@ -8,7 +8,6 @@ before they are judged, so a verifier cannot lose them; removing ``verdicts`` ju
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from grpolab.errors import UserError
 from grpolab.store import (
     SCRATCH,
     atomic_path,
+    claim_folder,
     read_json,
     read_parquet,
     write_counts,
@@ -28,15 +28,16 @@ from grpolab.store import (
     write_parquet,
     write_text,
 )
-from grpolab.theory.groups import GroupCounts, IntArray, Provenance
+from grpolab.theory.groups import GroupCounts, Provenance
+from grpolab.validate.rollouts.collect import describe, provenance, rollouts
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, Engine, texts
 from grpolab.validate.rollouts.judge import judge_all
-from grpolab.validate.rollouts.plan import MANIFEST, RolloutPlan, manifest, open_run
+from grpolab.validate.rollouts.plan import MANIFEST, MAY_CHANGE, RolloutPlan, manifest
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.rollouts.table import Rollouts, text_hash
 
 if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt, Verifiable
+    from grpolab.validate.tasks import Prompt, Task
 
 ROLLOUTS, GROUPS, RESULT = "rollouts.parquet", "groups.parquet", "result.json"
 _SAMPLES = ("prompt_id", "sample", "num_tokens", "truncated", "entropy", "logprob", "token_hash")
@@ -54,7 +55,7 @@ def stream(
     engine: Engine,
     plan: RolloutPlan,
     *,
-    task: Verifiable,
+    task: Task,
     prompts: Sequence[Prompt],
     out: Path,
     worker: Worker | None = None,
@@ -71,7 +72,10 @@ def stream(
         raise ValueError(f"rank must lie in 0..{workers - 1}, got {rank}")
     if not prompts:
         raise UserError("there are no prompts to draw for")
-    open_run(out, manifest(plan, engine.info, task=task.name, prompts=prompts))
+    claim_folder(
+        out, manifest(plan, engine.info, task=task.name, prompts=prompts), manifest=MANIFEST,
+        what="a rollout run", may_change=MAY_CHANGE,
+    )  # fmt: skip
     if workers == 1:
         _sweep(out)
     write_text(out / "prompts.jsonl", "".join(_line(p) for p in prompts))
@@ -83,7 +87,7 @@ def stream(
     progress(1.0)
     if any(not _shard(out, "verdicts", i).exists() for i in range(len(shards))):
         return None
-    return _finish(out, task.name, len(shards))
+    return _finish(out, task.name, len(shards), provenance(plan, engine.info))
 
 
 def _line(prompt: Prompt) -> str:
@@ -126,30 +130,13 @@ def _draw_missing(
 
 def _columns(tokenizer: Any, prompt_ids: Sequence[int], draws: Draws) -> dict[str, Any]:
     """One row per completion, with everything that was drawn."""
-    n = len(draws.tokens) // len(prompt_ids)
-    size = draws.num_tokens
-    entropy = np.full(len(size), np.nan)
-    if draws.entropy is not None:
-        entropy = draws.entropy.sum(axis=1) / size
+    drawn = draws.tokens != NO_TOKEN
     return {
-        "prompt_id": np.repeat(np.asarray(prompt_ids, dtype=np.int64), n),
-        "sample": np.tile(np.arange(n), len(prompt_ids)),
+        **describe(prompt_ids, draws),
         "text": texts(tokenizer, draws.tokens),
-        "num_tokens": size,
-        "truncated": draws.truncated,
-        "entropy": entropy,
-        "logprob": draws.logprob.sum(axis=1),
-        "token_hash": _token_hash(draws.tokens),
-        "token_ids": _lists(draws.tokens.astype(np.int32), draws.tokens != NO_TOKEN),
-        "token_logprob": _lists(draws.logprob.astype(np.float32), draws.tokens != NO_TOKEN),
+        "token_ids": _lists(draws.tokens.astype(np.int32), drawn),
+        "token_logprob": _lists(draws.logprob.astype(np.float32), drawn),
     }
-
-
-def _token_hash(tokens: IntArray) -> IntArray:
-    """63-bit hashes of the rows without their padding."""
-    rows = (np.trim_zeros(row - NO_TOKEN, "b").astype(np.int64).tobytes() for row in tokens)
-    digests = (hashlib.blake2b(row, digest_size=8).digest() for row in rows)
-    return np.array([int.from_bytes(d, "little") >> 1 for d in digests], dtype=np.int64)
 
 
 def _lists(values: Any, mask: Any) -> Any:
@@ -160,28 +147,28 @@ def _lists(values: Any, mask: Any) -> Any:
     return pa.ListArray.from_arrays(offsets, values[mask])
 
 
-def _judge_missing(task: Verifiable, prompts: Sequence[Prompt], out: Path, index: int) -> None:
+def _judge_missing(task: Task, prompts: Sequence[Prompt], out: Path, index: int) -> None:
     path = _shard(out, "verdicts", index)
     if path.exists():
         return
     columns, _ = read_parquet(_shard(out, "samples", index), ["text"])
-    before = Counter(getattr(task, "outcomes", {}))
+    before = Counter(task.report().outcomes)
     judged = judge_all(task, prompts, columns["text"].tolist())
     reward = np.array(judged.verdicts, dtype=np.float64)
-    outcomes = Counter(getattr(task, "outcomes", {})) - before
+    report = task.report()
     meta = {
         "num_errors": judged.num_errors,
         "first_error": judged.first_error,
-        "sandbox": getattr(task, "level", None),
-        "outcomes": {str(name): count for name, count in sorted(outcomes.items())},
+        "sandbox": report.level or None,
+        "outcomes": dict(sorted((Counter(report.outcomes) - before).items())),
     }
     with atomic_path(path) as scratch:
         write_parquet(scratch, {"reward": reward}, meta)
 
 
-def _finish(out: Path, task: str, num_shards: int) -> Rollouts:
+def _finish(out: Path, task: str, num_shards: int, origin: Provenance) -> Rollouts:
     """Put the shards together and write the tables that others read."""
-    table, judging = _collect(out, num_shards)
+    table, judging = _collect(out, num_shards, origin)
     table.write(out / ROLLOUTS)
     counts = named_counts(table, task=task)
     write_counts(out / GROUPS, counts)
@@ -205,31 +192,16 @@ def _finish(out: Path, task: str, num_shards: int) -> Rollouts:
     return table
 
 
-def _collect(out: Path, num_shards: int) -> tuple[Rollouts, list[dict[str, Any]]]:
-    info = read_json(out / MANIFEST)
-    parts: list[dict[str, Any]] = []
-    judging = []
+def _collect(out: Path, num_shards: int, origin: Provenance) -> tuple[Rollouts, list[Any]]:
+    group_size = read_json(out / MANIFEST)["group_size"]
+    parts, judging = [], []
     for i in range(num_shards):
         columns, _ = read_parquet(_shard(out, "samples", i), [*_SAMPLES, "text"])
-        known = {t: text_hash(t) for t in set(columns["text"].tolist())}
-        columns["text_hash"] = np.array([known[t] for t in columns.pop("text")], dtype=np.int64)
-        columns["group"] = columns.pop("sample") // info["group_size"]
         verdicts, meta = read_parquet(_shard(out, "verdicts", i), ["reward"])
-        parts.append({**columns, **verdicts})
+        text = columns.pop("text").tolist()
+        parts.append(rollouts(columns, text, verdicts["reward"], group_size=group_size))
         judging.append(meta)
-    engine = info["engine"]
-    sampling = {**info["sampling"], "engine": engine["name"], "chat": info["chat"]}
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return (
-        Rollouts(
-            **joined,
-            provenance=Provenance(
-                source=engine["model"], sampling=sampling, seed=info["seed"],
-                versions={**engine["versions"], "grpolab": info["grpolab"]},
-            ),
-        ),
-        judging,
-    )  # fmt: skip
+    return Rollouts.concatenate(parts, provenance=origin), judging
 
 
 def named_counts(table: Rollouts, *, task: str) -> GroupCounts:

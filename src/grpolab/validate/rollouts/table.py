@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,6 +87,13 @@ class Rollouts:
         picked = {name: column[rows] for name, column in self.columns.items()}
         return Rollouts(**picked, provenance=self.provenance)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rollouts], *, provenance: Provenance) -> Rollouts:
+        """Several tables below each other; what not all of them have is left out."""
+        names = [name for name in parts[0].columns if all(name in p.columns for p in parts)]
+        columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in names}
+        return cls(**columns, provenance=provenance)
+
     def counts(self, group_size: int | None = None) -> GroupCounts:
         """Successes per group; ``group_size`` cuts each prompt's rows anew into such groups.
 
@@ -114,6 +121,19 @@ class Rollouts:
             prompt_id=prompts[keys[keep] // span],
             provenance=Provenance(**info),
         )
+
+    @property
+    def token_entropy(self) -> float:
+        """Mean over drawn tokens of the entropy of their law, nats; NaN where it is not known.
+
+        A completion counts by its length: ``sum(entropy * num_tokens) / sum(num_tokens)``.
+        """
+        return float(np.average(self.entropy, weights=self.num_tokens))
+
+    @property
+    def completion_entropy(self) -> float:
+        """Mean over completions of their mean token entropy, nats; short ones count in full."""
+        return float(self.entropy.mean())
 
     def reward_matrix(self) -> FloatArray:
         """Rewards [P, n] in the order they were drawn; ValueError for unequal numbers of samples.
@@ -209,7 +229,7 @@ def entropies(table: Rollouts) -> Entropies:
     size = table.num_tokens.astype(float)
     multiple = int(np.unique(table.prompt_id, return_counts=True)[1].max()) > 1
     return Entropies(
-        token_entropy=float((table.entropy * size).sum() / size.sum()),
+        token_entropy=table.token_entropy,
         token_surprisal=float(-table.logprob.sum() / size.sum()),
         sequence_entropy=float(-table.logprob.mean()),
         answer_entropy=float(answer_entropies(table).mean()) if multiple else math.nan,

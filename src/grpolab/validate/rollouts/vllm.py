@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
 from grpolab.theory.groups import IntArray
 from grpolab.validate.models.load import load_tokenizer
 from grpolab.validate.rollouts.engine import (
@@ -98,6 +98,11 @@ class VLLMEngine:
         return load_tokenizer(self._name)
 
     @property
+    def device(self) -> str:
+        """Tensors stay on the processor: vLLM takes token ids."""
+        return "cpu"
+
+    @property
     def context(self) -> int | None:
         """The length that vLLM reserved memory for."""
         return int(self._llm.llm_engine.model_config.max_model_len)
@@ -118,8 +123,9 @@ class VLLMEngine:
                 generation_config="vllm", use_tqdm_on_load=False, seed=0, **options,
             )  # fmt: skip
         except Exception as err:  # the engine raises anything, from OSError to RuntimeError
-            reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-            raise UserError(f"{self._name}: vLLM cannot load this model ({reason})") from err
+            raise UserError(
+                f"{self._name}: vLLM cannot load this model ({first_line(err)})"
+            ) from err
 
     def _cpu_options(self) -> dict[str, Any]:
         from transformers import AutoConfig

@@ -15,7 +15,7 @@ SFT_VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "plain": {},
         "smooth": {"label_smoothing": 0.1},
         "decay": {"weight_decay": 0.1},
-        "pear": {"loss": "pear"},
+        "pear": {"pear": "token"},
     }
 )
 """Changes of the SFT settings; each variant is a ladder of its own from the same base."""

@@ -18,9 +18,12 @@ from grpolab.validate.study.arms import (
     rates,
     rescues,
 )
+from grpolab.validate.study.base import BaseConfig
 from grpolab.validate.study.families import Family, family
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.sft import BaseConfig, SFTConfig
+from grpolab.validate.training.sft import SFTConfig
+
+LADDER = SFTConfig(depths=(8, 32, 128, 512, 2048), unit="steps", batch_size=64, lr=5e-4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class StudyConfig:
     seeds: tuple[int, ...] = (0,)
     model: TinyConfig = field(default_factory=TinyConfig)
     base: BaseConfig = field(default_factory=lambda: BaseConfig(steps=1500))
-    sft: SFTConfig = field(default_factory=SFTConfig)
+    sft: SFTConfig = LADDER
     grpo: GRPOConfig = field(default_factory=GRPOConfig)
     arms: tuple[Arm, ...] = (PLAIN,)
     force_steps: int = 0
@@ -104,7 +107,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             preset="smoke",
             families=("countdown/shift",),
             base=BaseConfig(steps=700),
-            sft=SFTConfig(depths=(8, 64, 512)),
+            sft=replace(LADDER, depths=(8, 64, 512)),
             grpo=GRPOConfig(steps=120, eval_every=20),
             num_samples=64,
             train_prompts=256,
@@ -127,7 +130,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             preset="causes",
             seeds=_SEEDS,
             families=("countdown/shift",),
-            sft=SFTConfig(depths=(8, 128, 2048)),
+            sft=replace(LADDER, depths=(8, 128, 2048)),
             grpo=GRPOConfig(steps=400, eval_every=100),
             arms=(PLAIN, *controls(8, 2048), *rescues(8, 2048)),
             force_steps=100,
@@ -139,7 +142,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             preset="controls",
             seeds=_SEEDS,
             families=("programs/shift",),
-            sft=SFTConfig(depths=(8, 2048)),
+            sft=replace(LADDER, depths=(8, 2048)),
             grpo=GRPOConfig(steps=400, eval_every=100),
             arms=(PLAIN, *entropy_controls(8, 2048)),
             simulated_groups=0,
@@ -149,7 +152,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             preset="data",
             seeds=_SEEDS,
             families=("coins/unique", "coins/half", "coins/eighth", "coins/short"),
-            sft=SFTConfig(depths=(48,)),
+            sft=replace(LADDER, depths=(48,)),
             grpo=GRPOConfig(steps=400, eval_every=50),
             num_samples=256,
             simulated_groups=0,
@@ -168,7 +171,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             preset="gpu",
             model=TinyConfig(hidden=768, layers=8, mlp_ratio=4),
             base=BaseConfig(steps=4000, batch_size=1024, lr=5e-4),
-            sft=SFTConfig(lr=1e-4),
+            sft=replace(LADDER, lr=1e-4),
             grpo=GRPOConfig(prompts_per_step=128, lr=2e-5),
             eval_prompts=1000,
             device="cuda",

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import Style
+from grpolab.validate.study.tasks.problems import Style
 
 
 @dataclass(frozen=True, slots=True)

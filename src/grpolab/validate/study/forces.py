@@ -18,11 +18,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from grpolab.simulate import derive_critical_p
+from grpolab.streams import stream_seed
 from grpolab.theory import critical_p
-from grpolab.validate.rollouts.hf import rollout
 from grpolab.validate.study.config import StudyConfig
-from grpolab.validate.study.inputs import law, load, open_task, rl_prompts
-from grpolab.validate.study.jobs import Job, Progress, job_seed, ladder_key
+from grpolab.validate.study.inputs import ask, load, open_task, rl_prompts
+from grpolab.validate.study.jobs import Job, Progress, checkpoint_key, job_seed
 from grpolab.validate.study.selection import prompt_rates
 from grpolab.validate.tasks import Prompt
 
@@ -52,7 +52,7 @@ SAMPLES = 32
 
 def play_forces(config: StudyConfig, job: Job, *, root: Path, progress: Progress) -> dict[str, Any]:
     """Mean p before and after each short run, on prompts without signal and on those with."""
-    folder = root / ladder_key(job.task, job.data, job.seed) / f"depth{job.depth}"
+    folder = root / checkpoint_key(job.task, job.data, job.seed, job.depth)
     with open_task(job.task, seed=job.seed) as task:
         known, rate = prompt_rates(job, rl_prompts(task, job.regime), root=root, depth=job.depth)
         kinds = {
@@ -89,25 +89,24 @@ def _play(
     from grpolab.validate.training.grpo import train_grpo
 
     grpo = dataclasses.replace(config.grpo, steps=config.force_steps, **force.changes)
-    asked = law(task, temperature=grpo.temperature)
 
     def rates(seed: int) -> dict[str, Any]:
         found = {}
         for name, prompts in watched.items():
             if prompts:
-                table = rollout(
+                table = ask(
                     model, tokenizer, task=task, prompts=prompts, num_samples=SAMPLES,
-                    group_size=SAMPLES, law=asked, seed=seed,
+                    temperature=grpo.temperature, seed=seed,
                 )  # fmt: skip
                 found[name] = table.counts().by_prompt().rate
         return found
 
     seed = job_seed(job)
-    before = rates(seed + 1)
+    before = rates(stream_seed(seed, "before"))
     run = train_grpo(
         model, tokenizer, task=task, prompts=trained, config=grpo, seed=seed, reference=reference
     )
-    after = rates(seed + 2)
+    after = rates(stream_seed(seed, "after"))
     moved = {
         name: {
             "before": float(before[name].mean()),
@@ -146,7 +145,12 @@ def threshold_table(
     rows = []
     for i, (g, rho, event) in enumerate(cells):
         found = derive_critical_p(
-            g, rho=rho, event=event, num_groups=config.simulated_groups, seed=i, level=LEVEL
+            g,
+            rho=rho,
+            event=event,
+            num_groups=config.simulated_groups,
+            seed=stream_seed(0, "thresholds", i),
+            level=LEVEL,
         )
         rows.append(
             {

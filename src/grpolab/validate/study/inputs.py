@@ -9,30 +9,35 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.validate.rollouts.table import SamplingLaw
+from grpolab.streams import generator
+from grpolab.validate.rollouts.collect import collect
+from grpolab.validate.rollouts.plan import RolloutPlan
+from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import DATA, REGIMES
 from grpolab.validate.study.jobs import eval_prompts
-from grpolab.validate.study.tasks import make_task
+from grpolab.validate.study.tasks import StudyTask, make_task
 from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.training.sft_data import Example, example
+
+ROWS = 2048
+"""Completions that run together; draws depend on it."""
 
 
 @contextmanager
-def open_task(name: str, *, seed: int) -> Iterator[Task]:
+def open_task(name: str, *, seed: int) -> Iterator[StudyTask]:
     """A task whose sandbox, if it has one, is closed in the end."""
     task = make_task(name, seed=seed)
     try:
         yield task
     finally:
-        close = getattr(task, "close", None)
-        if close is not None:
-            close()
+        task.close()
 
 
-def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]:
+def demonstrations(task: StudyTask, data: str, *, seed: int) -> list[tuple[str, str]]:
     """The SFT pairs of a kind of data."""
     kind = DATA[data]
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, "demonstrations")
     prompts = list(_split(task, kind.split))
     size = kind.size or len(prompts)
     if kind.size:  # smaller sets are beginnings of larger ones
@@ -40,7 +45,8 @@ def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]
         order = np.concatenate([rng.permutation(len(prompts)) for _ in range(rounds)])
         prompts = [prompts[i] for i in order.tolist()]
         if kind.shortest:
-            shown = task.demonstrations(prompts, style="short", rng=np.random.default_rng(seed))
+            lengths = generator(seed, "lengths")
+            shown = task.demonstrations(prompts, style="short", rng=lengths)
             words = [answer.count(" ") for answer in shown]
             prompts = [prompts[i] for i in np.argsort(words, kind="stable").tolist()]
         prompts = prompts[:size]
@@ -48,30 +54,35 @@ def demonstrations(task: Task, data: str, *, seed: int) -> list[tuple[str, str]]
     return [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
 
 
-def _split(task: Task, name: str) -> Sequence[Prompt]:
+def _split(task: StudyTask, name: str) -> Sequence[Prompt]:
     if name != "spare":
         return task.prompts(name)
     asked = {p.id for p in task.prompts("rl")}
     return [p for p in task.prompts("base") if p.id not in asked]
 
 
-def rl_prompts(task: Task, regime: str) -> list[Prompt]:
+def rl_prompts(task: StudyTask, regime: str) -> list[Prompt]:
     """The training prompts of RL in a regime."""
     allowed = task.classes[: REGIMES[regime].rl_classes]
     return [p for p in task.prompts("rl") if p.label in allowed]
 
 
 def held_out_pairs(
-    config: StudyConfig, task: Task, *, seed: int
+    config: StudyConfig, task: StudyTask, *, seed: int
 ) -> dict[str, list[tuple[str, str]]]:
     """Held-out prompts with their canonical answers, by prompt class."""
-    rng = np.random.default_rng([seed, 2])
+    rng = generator(seed, "held-out answers")
     out = {}
     for label in task.classes:
         prompts = [p for p in eval_prompts(config, task) if p.label == label]
         answers = task.demonstrations(prompts, style="canonical", rng=rng)
         out[label] = [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
     return out
+
+
+def examples(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[Example]:
+    """Pairs of prompt and answer as tokens, the loss on the answer only."""
+    return [example({"prompt": prompt, "completion": a}, tokenizer) for prompt, a in pairs]
 
 
 def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
@@ -85,3 +96,25 @@ def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
 def law(task: Task, *, temperature: float) -> SamplingLaw:
     """The study's sampling law at a temperature; 0 is greedy."""
     return SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
+
+
+def ask(
+    model: Any,
+    tokenizer: Any,
+    *,
+    task: Task,
+    prompts: Sequence[Prompt],
+    num_samples: int,
+    temperature: float,
+    seed: int,
+    group_size: int = 0,
+) -> Rollouts:
+    """Rollouts of a model in memory, in groups of ``group_size`` (0: one group per prompt)."""
+    from grpolab.validate.rollouts.hf import HFEngine
+
+    plan = RolloutPlan(
+        law(task, temperature=temperature), num_samples=num_samples,
+        group_size=group_size or num_samples, seed=seed,
+    )  # fmt: skip
+    engine = HFEngine.of(model, tokenizer, batch_rows=ROWS)
+    return collect(engine, plan, task=task, prompts=prompts)

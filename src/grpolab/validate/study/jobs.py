@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
+from grpolab.streams import stream_seed
 from grpolab.validate.study.arms import SFT_VARIANTS, Arm
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
-from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.study.tasks import StudyTask
+from grpolab.validate.tasks import Prompt
 
 Progress = Callable[[float], None]
 RESULT = "result.json"
@@ -47,6 +47,11 @@ def base_key(task: str, seed: int) -> str:
 def ladder_key(task: str, data: str, seed: int, *, sft: str = "plain") -> str:
     """Folder of an SFT ladder."""
     return f"{task}/ladder/{data}/{sft}/seed{seed}"
+
+
+def checkpoint_key(task: str, data: str, seed: int, depth: int, *, sft: str = "plain") -> str:
+    """Folder of the model at a depth of an SFT ladder."""
+    return f"{ladder_key(task, data, seed, sft=sft)}/depth-{depth}"
 
 
 def pre_key(task: str, data: str, seed: int, depth: int) -> str:
@@ -119,15 +124,11 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
 
 
 def job_seed(job: Job) -> int:
-    """A seed of its own for each job: a stable hash of the study's seed and the job's key."""
-    import zlib
-
-    return int(
-        np.random.SeedSequence([job.seed, zlib.crc32(job.key.encode())]).generate_state(1)[0]
-    )
+    """A seed of its own for each job, of the study's seed and the job's key."""
+    return stream_seed(job.seed, job.key)
 
 
-def eval_prompts(config: StudyConfig, task: Task, *, classes: int = 2) -> list[Prompt]:
+def eval_prompts(config: StudyConfig, task: StudyTask, *, classes: int = 2) -> list[Prompt]:
     """Held-out prompts, equally many of each of the first ``classes`` classes."""
     share = config.eval_prompts // len(task.classes)
     prompts = task.prompts("eval")

@@ -17,8 +17,7 @@ from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
 from grpolab.validate.study.jobs import RESULT, ladder_key, pre_key, rl_key
 from grpolab.validate.study.peak import corrected_peak
-from grpolab.validate.study.tasks import make_task
-from grpolab.validate.tasks import Task
+from grpolab.validate.study.tasks import StudyTask, make_task
 
 EARLY_STEPS = 100
 PASS_KS = (1, 10, 64, 256)
@@ -84,7 +83,7 @@ def _extrapolated(table: Rollouts, group_size: int) -> float:
     return float(fit_law(few, "beta-binomial").pass_at(64))
 
 
-def _labels(task: Task, table: Rollouts) -> np.ndarray[Any, Any]:
+def _labels(task: StudyTask, table: Rollouts) -> np.ndarray[Any, Any]:
     label = {p.id: p.label for split in ("eval", "rl") for p in task.prompts(split)}
     return np.array([label[i] for i in table.prompt_id.tolist()])
 
@@ -113,7 +112,7 @@ def measure(table: Rollouts, greedy: Rollouts, *, group_size: int, nll: float) -
 
 
 def checkpoint(
-    config: StudyConfig, *, root: Path, task: Task, family: Family, seed: int, depth: int
+    config: StudyConfig, *, root: Path, task: StudyTask, family: Family, seed: int, depth: int
 ) -> dict[str, Any]:
     """One checkpoint before RL: on all prompts that a family asks, and by prompt class."""
     folder = root / pre_key(family.task, family.data, seed, depth)
@@ -150,12 +149,12 @@ def on_training_prompts(counts: GroupCounts, group_size: int) -> dict[str, float
     }
 
 
-def _of_classes(task: Task, table: Rollouts, classes: Sequence[str]) -> Rollouts:
+def _of_classes(task: StudyTask, table: Rollouts, classes: Sequence[str]) -> Rollouts:
     return table.select(np.isin(_labels(task, table), classes))
 
 
 def outcome(
-    *, root: Path, task: Task, family: Family, seed: int, depth: int, arm: str
+    *, root: Path, task: StudyTask, family: Family, seed: int, depth: int, arm: str
 ) -> dict[str, Any]:
     """What RL made of a checkpoint: peak over the schedule, and the end in full.
 
@@ -206,7 +205,14 @@ def corrected_peaks(folder: Path, *, seed: int) -> dict[str, float]:
 
 
 def early(
-    config: StudyConfig, *, root: Path, task: Task, family: Family, seed: int, depth: int, arm: str
+    config: StudyConfig,
+    *,
+    root: Path,
+    task: StudyTask,
+    family: Family,
+    seed: int,
+    depth: int,
+    arm: str,
 ) -> dict[str, Any]:
     """The first RL steps: zero-std share and variance per step, and three forecasts of them.
 

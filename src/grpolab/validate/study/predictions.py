@@ -22,8 +22,7 @@ from grpolab.validate.study.families import REGIMES, Family
 from grpolab.validate.study.independence import IndependenceRow, independence_verdict
 from grpolab.validate.study.jobs import RESULT, pre_key
 from grpolab.validate.study.summary import METRICS
-from grpolab.validate.study.tasks import make_task
-from grpolab.validate.tasks import Task
+from grpolab.validate.study.tasks import StudyTask, make_task
 
 OUTCOMES = (
     "final_pass_at_1", "final_pass_at_10", "final_pass_at_64", "corrected_peak_pass_at_1",
@@ -149,7 +148,9 @@ def calibration(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> list
     return found
 
 
-def _training_counts(root: Path, task: Task, family: Family, seed: int, depth: int) -> GroupCounts:
+def _training_counts(
+    root: Path, task: StudyTask, family: Family, seed: int, depth: int
+) -> GroupCounts:
     table = Rollouts.read(root / pre_key(family.task, family.data, seed, depth) / "train.parquet")
     asked = task.classes[: REGIMES[family.regime].rl_classes]
     ids = [p.id for p in task.prompts("rl") if p.label in asked]

@@ -20,9 +20,8 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from grpolab.errors import UserError
 from grpolab.progress import ProgressBar
-from grpolab.store import LOCK, SCRATCH, atomic_dir, exclusive, read_json, write_json
+from grpolab.store import SCRATCH, atomic_dir, claim
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.jobs import RESULT, Job
 from grpolab.validate.study.work import run_job
@@ -42,19 +41,7 @@ _alive: Any = None
 @contextlib.contextmanager
 def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
     """Claim an output folder for one study; UserError where another run lives or works in it."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file; choose a folder with --out")
-    described = out / RUN
-    if out.is_dir() and not described.exists() and not _blank(out):
-        raise UserError(f"{out}: holds files of something else; choose an empty folder with --out")
-    if described.exists():
-        told = read_json(described)
-        if not isinstance(told, dict) or told.get("config") != config.as_dict():
-            raise UserError(
-                f"{out}: holds a run with other settings (see {RUN}); choose another folder with"
-                " --out"
-            )
-    with exclusive(out):
+    with claim(out, {"config": config.as_dict()}, manifest=RUN, what="a study"):
         with (out / WORKERS).open("w") as orphans:  # of a run that was killed: gone in a moment
             fcntl.flock(orphans, fcntl.LOCK_EX)
         for scratch in out.rglob(f".*{SCRATCH}"):  # left behind by a run that was killed
@@ -62,13 +49,7 @@ def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
                 shutil.rmtree(scratch)
             else:
                 scratch.unlink()
-        write_json(described, {"config": config.as_dict()})
         yield
-
-
-def _blank(folder: Path) -> bool:
-    """Whether a folder holds nothing, or only what a run killed at its first breath left there."""
-    return all(p.name in (LOCK, WORKERS) or p.name.endswith(SCRATCH) for p in folder.iterdir())
 
 
 def is_done(root: Path, job: Job) -> bool:

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from grpolab.streams import generator, stream_seed
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
+from grpolab.validate.study.inputs import ask
 from grpolab.validate.study.jobs import Job, eval_prompts, job_seed, pre_key
-from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.study.tasks import StudyTask
+from grpolab.validate.tasks import Prompt
 
 
 def prompt_rates(
@@ -42,7 +45,7 @@ def select_prompts(
         keep = prompt_rates(job, prompts, root=root, depth=arm.other)[1] > 0
     else:
         goal = float(prompt_rates(job, prompts, root=root, depth=arm.other)[1].mean())
-        keep = with_mean(rate, goal, rng=np.random.default_rng([job.seed, 3]))
+        keep = with_mean(rate, goal, rng=generator(job.seed, "equal p"))
     chosen = [p for p, k in zip(known, keep.tolist(), strict=True) if k]
     least = config.grpo_of(arm).prompts_per_step
     return chosen if len(chosen) >= least else known[:least]
@@ -69,27 +72,24 @@ def with_mean(rate: FloatArray, goal: float, *, rng: np.random.Generator) -> Any
 
 
 def matched_temperature(
-    config: StudyConfig, job: Job, model: Any, tokenizer: Any, *, task: Task, root: Path
+    config: StudyConfig, job: Job, model: Any, tokenizer: Any, *, task: StudyTask, root: Path
 ) -> float:
     """The temperature at which this checkpoint's token entropy is that of another depth.
 
     Bisection on its logarithm; the entropy is that of the law that is sampled, on held-out prompts.
     """
-    from grpolab.validate.rollouts.hf import rollout
-    from grpolab.validate.study.inputs import law
-
     assert job.arm is not None
     folder = root / pre_key(job.task, job.data, job.seed, job.arm.entropy_of)
     prompts = eval_prompts(config, task, classes=REGIMES[job.regime].rl_classes)
     asked = {p.id for p in prompts}
     table = Rollouts.read(folder / "eval.parquet")
-    goal = float(table.entropy[np.isin(table.prompt_id, list(asked))].mean())
+    goal = table.select(np.isin(table.prompt_id, list(asked))).token_entropy
     low, high = np.log(0.02), np.log(8.0)
     for _ in range(12):
         middle = (low + high) / 2
-        drawn = rollout(
-            model, tokenizer, task=task, prompts=prompts, num_samples=8, group_size=8,
-            law=law(task, temperature=float(np.exp(middle))), seed=job_seed(job) + 3,
+        drawn = ask(
+            model, tokenizer, task=task, prompts=prompts, num_samples=8,
+            temperature=float(np.exp(middle)), seed=stream_seed(job_seed(job), "temperature"),
         )  # fmt: skip
-        low, high = (middle, high) if drawn.entropy.mean() < goal else (low, middle)
+        low, high = (middle, high) if drawn.token_entropy < goal else (low, middle)
     return float(np.exp((low + high) / 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -11,17 +12,20 @@ from typing import Any
 import numpy as np
 
 from grpolab.store import write_counts, write_json
+from grpolab.streams import stream_seed
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.arms import Arm
+from grpolab.validate.study.base import train_base
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.forces import play_forces, threshold_table
 from grpolab.validate.study.independence import independence_row
 from grpolab.validate.study.inputs import (
+    ask,
     demonstrations,
+    examples,
     held_out_pairs,
-    law,
     load,
     open_task,
     rl_prompts,
@@ -31,6 +35,7 @@ from grpolab.validate.study.jobs import (
     Job,
     Progress,
     base_key,
+    checkpoint_key,
     eval_prompts,
     job_seed,
     ladder_key,
@@ -38,7 +43,10 @@ from grpolab.validate.study.jobs import (
 from grpolab.validate.study.measure import pass_rates
 from grpolab.validate.study.selection import matched_temperature, select_prompts
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.tasks import Prompt
+from grpolab.validate.training.rundir import RunDir
+from grpolab.validate.training.sft import train_ladder
+from grpolab.validate.training.sft_data import held_out_nll
 
 AFTER_PROMPTS = 512
 """Most training prompts that are answered once more after RL."""
@@ -58,12 +66,11 @@ def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: P
 
 def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
     from grpolab.validate.models import build_model, save_model
-    from grpolab.validate.training.sft import train_base
 
     task = make_task(job.task, seed=job.seed)
-    model, tokenizer = build_model(task.vocabulary, config.model, seed=job.seed)
-    model = model.to(config.device)
     seed = job_seed(job)
+    model, tokenizer = build_model(task.vocabulary, config.model, seed=stream_seed(seed, "weights"))
+    model = model.to(config.device)
     train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
     save_model(model, tokenizer, out / "model")
     parameters = sum(p.numel() for p in model.parameters())
@@ -71,33 +78,33 @@ def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progre
 
 
 def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.models import save_model
-    from grpolab.validate.training.sft import sequence_nll, train_ladder
-
     task = make_task(job.task, seed=job.seed)
     model, tokenizer = load(config, root / base_key(job.task, job.seed) / "model")
-    held_out = held_out_pairs(config, task, seed=job.seed)
-    nll: dict[str, dict[str, float]] = {}
-
-    def reached(depth: int) -> None:
-        save_model(model, tokenizer, out / f"depth{depth}")
-        nll[str(depth)] = {c: sequence_nll(model, tokenizer, p) for c, p in held_out.items()}
-
+    shown = demonstrations(task, job.data, seed=job.seed)
     # every variant sees the same demonstrations in the same order
-    order = job_seed(dataclasses.replace(job, key=ladder_key(job.task, job.data, job.seed)))
+    order = stream_seed(job.seed, ladder_key(job.task, job.data, job.seed))
+    run = RunDir(out)
+    sft = config.sft_of(job.sft)
     train_ladder(
-        model, tokenizer, pairs=demonstrations(task, job.data, seed=job.seed),
-        config=config.sft_of(job.sft), seed=order, reached=reached, progress=progress,
+        model, tokenizer, run=run, train=examples(shown, tokenizer), held_out=(), config=sft,
+        seed=order, device=config.device, dtype=config.dtype, progress=progress,
     )  # fmt: skip
+    shutil.rmtree(run.checkpoints)
+    held_out = held_out_pairs(config, task, seed=job.seed)
+    nll = {}
+    for depth in sft.depths:
+        reached, _ = load(config, out / f"depth-{depth}")
+        nll[str(depth)] = {
+            label: held_out_nll(
+                reached, examples(pairs, tokenizer), pad=tokenizer.pad_token_id
+            ).per_answer
+            for label, pairs in held_out.items()
+        }
     write_json(out / RESULT, {"held_out_nll": nll})
 
 
 def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
-    from grpolab.validate.rollouts.hf import rollout
-
-    model, tokenizer = load(
-        config, root / ladder_key(job.task, job.data, job.seed) / f"depth{job.depth}"
-    )
+    model, tokenizer = load(config, root / checkpoint_key(job.task, job.data, job.seed, job.depth))
     seed, hot = job_seed(job), config.grpo.temperature
     with open_task(job.task, seed=job.seed) as task:
         held_out, train = eval_prompts(config, task), task.prompts("rl")[: config.train_prompts]
@@ -108,18 +115,20 @@ def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progres
         )
         tables = {}
         for i, (name, prompts, n, temperature) in enumerate(parts):
-            tables[name] = rollout(
-                model, tokenizer, task=task, prompts=prompts, num_samples=n, seed=seed + i,
-                group_size=config.grpo.group_size, law=law(task, temperature=temperature),
+            tables[name] = ask(
+                model, tokenizer, task=task, prompts=prompts, num_samples=n,
+                temperature=temperature, seed=stream_seed(seed, name),
+                group_size=min(config.grpo.group_size, n),
             )  # fmt: skip
             write_rollouts(out, name, tables[name])
             progress((i + 1) / len(parts))
         tested = independence_row(
-            tables["eval"].counts(), group_size=config.grpo.group_size, rng=job.seed,
+            tables["eval"].counts(), group_size=config.grpo.group_size,
+            rng=stream_seed(seed, "independence"),
             label=f"{job.task} {job.data}, seed {job.seed}, depth {job.depth}",
         )  # fmt: skip
-        result = {"seed": seed, "judged": _judged(task), "independence": tested.as_dict()}
-        write_json(out / RESULT, result)
+        judged = {"level": level} if (level := task.report().level) else {}
+        write_json(out / RESULT, {"seed": seed, "judged": judged, "independence": tested.as_dict()})
 
 
 def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
@@ -128,19 +137,13 @@ def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
     dataclasses.replace(table, provenance=info).write(out / f"{name}.parquet")
 
 
-def _judged(task: Task) -> dict[str, Any]:
-    """Where verdicts came from: the level of the sandbox, if the task has one."""
-    return {"level": str(task.level)} if hasattr(task, "level") else {}
-
-
 def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
     from grpolab.validate.models import save_model
-    from grpolab.validate.rollouts.hf import rollout
     from grpolab.validate.training.grpo import train_grpo
 
     assert job.arm is not None
     arm, seed = job.arm, job_seed(job)
-    start = root / ladder_key(job.task, job.data, job.seed, sft=job.sft) / f"depth{job.depth}"
+    start = root / checkpoint_key(job.task, job.data, job.seed, job.depth, sft=job.sft)
     model, tokenizer = load(config, start)
     with open_task(job.task, seed=job.seed) as task:
         grpo = config.grpo_of(arm)
@@ -148,36 +151,34 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
             hot = matched_temperature(config, job, model, tokenizer, task=task, root=root)
             rate = grpo.lr * hot if arm.match_step else grpo.lr
             grpo = dataclasses.replace(grpo, temperature=hot, lr=rate)
-        asked = law(task, temperature=grpo.temperature)
         held_out = eval_prompts(config, task, classes=REGIMES[job.regime].rl_classes)
         prompts = select_prompts(config, job, rl_prompts(task, job.regime), root=root)
         curve: list[Rollouts] = []
 
+        def sampled(purpose: str, asked: Sequence[Prompt], n: int, group_size: int) -> Rollouts:
+            return ask(
+                model, tokenizer, task=task, prompts=asked, num_samples=n, group_size=group_size,
+                temperature=grpo.temperature, seed=stream_seed(seed, purpose),
+            )  # fmt: skip
+
         def evaluate(step: int) -> dict[str, Any]:
             # the same draws at every step: common random numbers make the curve smoother
-            table = rollout(
-                model, tokenizer, task=task, prompts=held_out, num_samples=config.quick_samples,
-                group_size=config.quick_samples, law=asked, seed=seed + 1,
-            )  # fmt: skip
+            table = sampled("curve", held_out, config.quick_samples, config.quick_samples)
             curve.append(table)
-            return {**pass_rates(table), "token_entropy": float(table.entropy.mean())}
+            return {**pass_rates(table), "token_entropy": table.token_entropy}
 
         run = train_grpo(
-            model, tokenizer, task=task, prompts=prompts, config=grpo, seed=seed,
+            model, tokenizer, task=task, prompts=prompts, config=grpo,
+            seed=stream_seed(seed, "training"),
             reference=_reference(config, job, arm, root, start), evaluate=evaluate,
             progress=lambda share: progress(0.9 * share),
         )  # fmt: skip
         write_counts(out / "groups.parquet", run.counts())
         write_counts(out / "evals.parquet", _curve(curve, [step for step, _ in run.evals]))
-        for name, asked_prompts, n in (
-            ("eval", held_out, config.num_samples),
-            ("train", rl_prompts(task, job.regime)[:AFTER_PROMPTS], config.grpo.group_size),
-        ):
-            table = rollout(
-                model, tokenizer, task=task, prompts=asked_prompts, num_samples=n,
-                group_size=config.grpo.group_size, law=asked, seed=seed + 2,
-            )  # fmt: skip
-            write_rollouts(out, name, table)
+        g = config.grpo.group_size
+        write_rollouts(out, "eval", sampled("eval", held_out, config.num_samples, g))
+        asked = rl_prompts(task, job.regime)[:AFTER_PROMPTS]
+        write_rollouts(out, "train", sampled("train", asked, g, g))
     save_model(model, tokenizer, out / "model")
     result = {
         "seed": seed, "temperature": grpo.temperature, "lr": grpo.lr, "num_prompts": len(prompts),
@@ -193,7 +194,10 @@ def _reference(config: StudyConfig, job: Job, arm: Arm, root: Path, start: Path)
     folder = {
         "start": start,
         "base": root / base_key(job.task, job.seed) / "model",
-    }.get(arm.reference, root / ladder_key(job.task, job.data, job.seed) / arm.reference)
+    }.get(
+        arm.reference,
+        root / ladder_key(job.task, job.data, job.seed) / arm.reference.replace("depth", "depth-"),
+    )
     return load(config, folder)[0]
 
 

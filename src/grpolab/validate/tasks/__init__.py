@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grpolab.validate.tasks.base import BatchVerifier, NoVerdict, Prompt, Style, Task, Verifiable
+from grpolab.validate.tasks.base import NoVerdict, Prompt, Task, TaskReport, Verdict
 from grpolab.validate.tasks.code import CodeTask
 from grpolab.validate.tasks.code_formats import FORMATS, CodeProblem
 from grpolab.validate.tasks.load import load_task
@@ -13,16 +13,15 @@ from grpolab.validate.tasks.verifiers import VERIFIERS, TrlReward, make_verifier
 __all__ = [
     "FORMATS",
     "VERIFIERS",
-    "BatchVerifier",
     "CodeProblem",
     "CodeTask",
     "NoVerdict",
     "Prompt",
     "RecordTask",
-    "Style",
     "Task",
+    "TaskReport",
     "TrlReward",
-    "Verifiable",
+    "Verdict",
     "load_rows",
     "load_task",
     "make_verifier",

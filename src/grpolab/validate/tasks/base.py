@@ -1,16 +1,15 @@
-"""What a task is: prompts in classes, an exact verifier, demonstrations, a broad corpus."""
+"""What a task is: prompts, verdicts on completions, and what it used to reach them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import NamedTuple
 
-import numpy as np
-
-Style = Literal["canonical", "random", "short", "long"]
-"""Which right answer is shown: always the same one, any known one, any of the shortest (in words),
-any of the longest."""
+Verdict = bool | None
+"""Right, wrong, or None: no verdict, which is never counted as wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,79 +25,54 @@ class Prompt:
     messages: tuple[tuple[str, str], ...] = ()
 
 
-class Task(Protocol):
-    """A verifiable task with binary rewards and, usually, several right answers per prompt.
-
-    Prompts and completions are words of ``vocabulary`` joined by single spaces; special tokens
-    belong to the tokenizer and appear in neither.
-    """
-
-    @property
-    def name(self) -> str:
-        """The name under which `make_task` finds the task."""
-        ...
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Prompt classes; the first is the one that narrow SFT shows."""
-        ...
-
-    @property
-    def vocabulary(self) -> tuple[str, ...]:
-        """Every word that a prompt or a right completion may contain."""
-        ...
-
-    @property
-    def max_new_tokens(self) -> int:
-        """Words in the longest right completion, and one for the end token."""
-        ...
-
-    def prompts(self, split: str) -> tuple[Prompt, ...]:
-        """Prompts of a split, always in the same order; UserError when there is no such split."""
-        ...
-
-    def verify(self, prompt: Prompt, completion: str) -> bool:
-        """Whether a completion, end token removed, is right; any string is allowed."""
-        ...
-
-    def demonstrations(
-        self, prompts: Sequence[Prompt], *, style: Style, rng: np.random.Generator
-    ) -> list[str]:
-        """One right completion per prompt, see `Style`; ``canonical`` does not touch ``rng``."""
-        ...
-
-    def corpus(self, size: int, *, rng: np.random.Generator) -> list[tuple[str, str]]:
-        """Pairs (prompt text, completion) for pre-training: broad, and partly wrong."""
-        ...
-
-
 class NoVerdict(Exception):
     """A verifier could not decide, for a reason that says nothing about the completion."""
 
 
-class Verifiable(Protocol):
-    """The part of a task that rollouts need."""
+class TaskReport(NamedTuple):
+    """Where verdicts came from: the level of the sandbox ("" without one), outcomes so far."""
 
-    @property
-    def name(self) -> str:
-        """What the task is called in reports and manifests."""
-        ...
+    level: str = ""
+    outcomes: Mapping[str, int] = MappingProxyType({})
 
+
+class Task(ABC):
+    """A verifiable task with binary rewards. Subclasses give ``prompts`` and ``verify``.
+
+    ``name`` is what the task is called in reports and manifests; ``max_new_tokens`` is the length
+    of the longest right completion with its end token, 0 where the task sets none.
+
+    >>> class Even(Task):
+    ...     name = "even"
+    ...     def prompts(self, split):
+    ...         return (Prompt(0, "an even number:", "all"),)
+    ...     def verify(self, prompt, completion):
+    ...         return completion.strip().isdigit() and int(completion) % 2 == 0
+    >>> Even().verify(Even().prompts("eval")[0], "12"), Even().max_new_tokens
+    (True, 0)
+    """
+
+    name: str
+    max_new_tokens: int = 0
+
+    @abstractmethod
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """Prompts of a split, always in the same order; UserError when there is no such split."""
-        ...
 
+    @abstractmethod
     def verify(self, prompt: Prompt, completion: str) -> bool:
         """Whether a completion is right; NoVerdict where that cannot be told."""
-        ...
-
-
-@runtime_checkable
-class BatchVerifier(Protocol):
-    """A task that judges many completions better than one by one."""
 
     def verify_many(
         self, prompts: Sequence[Prompt], completions: Sequence[str]
-    ) -> list[bool | None]:
-        """One verdict per pair, None where there is none; never raises for a completion."""
-        ...
+    ) -> list[Verdict] | None:
+        """One verdict per pair; None (as here) asks the caller to call ``verify`` for each."""
+        return None
+
+    def report(self) -> TaskReport:
+        """What the task used to judge, and what came of it."""
+        return TaskReport()
+
+    def close(self) -> None:
+        """Give back what the task holds, such as a sandbox; a later verdict opens it anew."""
+        return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
@@ -34,7 +33,6 @@ class CodeTask(Sandboxed):
         if not problems:
             raise UserError(f"task {name} has no problems")
         self.name = name
-        self.outcomes: Counter[Outcome] = Counter()
         self._problems = tuple(problems)
         self._prompts = tuple(Prompt(i, p.prompt, "code") for i, p in enumerate(problems))
         self._progress = progress

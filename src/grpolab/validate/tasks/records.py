@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import NoVerdict, Prompt
+from grpolab.validate.tasks.base import NoVerdict, Prompt, Task
 from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict
 
 
-class RecordTask:
+class RecordTask(Task):
     """One prompt per row; its id is the row's number, its label the column ``label`` if given.
 
     ``verifier`` is any function (completion, row) -> verdict, or a `TrlReward`. A verifier that

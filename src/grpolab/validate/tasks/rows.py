@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError, require
+from grpolab.store import json_lines
+from grpolab.validate.readers.source import parquet_rows
 
 Row = Mapping[str, Any]
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
@@ -24,7 +24,7 @@ def load_rows(source: str | Path, *, split: str = "test", limit: int | None = No
         raise ValueError(f"limit must be >= 1, got {limit}")
     name = str(source)
     if Path(name).is_file() or name.endswith(_SUFFIXES):
-        rows = _read_parquet(name) if name.endswith(".parquet") else _read_lines(name)
+        rows = _read_file(Path(name))
     else:
         rows = _download(name, split)
     if not rows:
@@ -32,33 +32,11 @@ def load_rows(source: str | Path, *, split: str = "test", limit: int | None = No
     return rows[:limit]
 
 
-def _read_lines(name: str) -> list[Row]:
-    opener = gzip.open if name.endswith(".gz") else open
-    rows: list[Row] = []
-    try:
-        with opener(name, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise UserError(f"{name}:{number}: a row must be a JSON object")
-                    rows.append(row)
-    except (OSError, UnicodeDecodeError) as err:
-        raise UserError(f"{name}: {err}") from err
-    except json.JSONDecodeError as err:
-        raise UserError(f"{name}:{number}: not JSON: {err}") from err
-    return rows
-
-
-def _read_parquet(name: str) -> list[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        rows: list[Row] = pq.read_table(name).to_pylist()
-    except (OSError, pa.ArrowInvalid) as err:
-        raise UserError(f"{name}: {err}") from err
-    return rows
+def _read_file(path: Path) -> list[Row]:
+    """Rows of a file; a line that is cut off is an error here, since a problem would be missing."""
+    if path.suffix == ".parquet":
+        return list(parquet_rows(path))
+    return [row for _, row in json_lines(path)]
 
 
 def _download(name: str, split: str) -> list[Row]:

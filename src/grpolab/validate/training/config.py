@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from grpolab.theory.advantage import TRL, AdvantageRule
+from grpolab.validate.rollouts.table import SamplingLaw
+from grpolab.validate.tasks import Task
 
 Aggregation = Literal["sequence", "token", "constant"]
 DynamicSampling = Literal["off", "filter", "matched"]
@@ -21,7 +23,8 @@ class GRPOConfig:
     k3 = e^d - d - 1, d = log ref - log pi; with ``kl_correction`` k3 is multiplied by the
     importance ratio, which makes its gradient that of the divergence itself. ``entropy_coef``
     subtracts that multiple of the mean token entropy from the loss. ``temperature`` acts inside
-    sampling, loss and entropy. ``inner_epochs`` updates are made per batch of rollouts.
+    sampling, loss and entropy. A completion has at most ``max_new_tokens`` tokens (0: the
+    task's own length). ``inner_epochs`` updates are made per batch of rollouts.
 
     ``weight_decay`` is decoupled: each update takes lr * weight_decay of a weight's distance to
     zero, or to where the run started (``decay_to``). ``dynamic_sampling`` draws prompts until
@@ -34,6 +37,7 @@ class GRPOConfig:
     steps: int = 500
     prompts_per_step: int = 32
     group_size: int = 8
+    max_new_tokens: int = 0
     lr: float = 1e-4
     warmup: int = 30
     betas: tuple[float, float] = (0.9, 0.99)
@@ -64,7 +68,9 @@ class GRPOConfig:
         for name in ("temperature", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
-        for name in ("lr", "warmup", "weight_decay", "beta", "clip_low", "clip_high"):
+        for name in (
+            "lr", "warmup", "weight_decay", "beta", "clip_low", "clip_high", "max_new_tokens",
+        ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         for name, known in (
@@ -74,6 +80,11 @@ class GRPOConfig:
             if getattr(self, name) not in get_args(known):
                 choices = ", ".join(get_args(known))
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+
+    def law(self, task: Task) -> SamplingLaw:
+        """The sampling law of the run on a task; ValueError where neither sets a length."""
+        length = self.max_new_tokens or task.max_new_tokens
+        return SamplingLaw(max_new_tokens=length, temperature=self.temperature)
 
     @property
     def only_advantages_act(self) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
 
 _ALLOCATOR = ("can't allocate memory", "not enough memory", "out of memory")
 _SAMPLER = "probability tensor contains"
@@ -42,8 +42,7 @@ def broken(step: int | None, what: str, latest: Path | None) -> BrokenRun:
 
 def spoilt(checkpoint: Path, err: Exception) -> UserError:
     """What to do about a checkpoint of the run that cannot be read."""
-    said = str(err).strip().splitlines()
-    reason = said[0].removeprefix(f"{checkpoint}: ") if said else type(err).__name__
+    reason = first_line(err).removeprefix(f"{checkpoint}: ")
     return UserError(
         f"{checkpoint}: cannot be read ({reason}); remove it to go on from the checkpoint before"
     )

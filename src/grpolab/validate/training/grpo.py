@@ -1,26 +1,38 @@
-"""GRPO in one readable loop: sample groups, judge, advantages, clipped update, log every group."""
+"""GRPO on one page: prompts, groups of rollouts, verdicts, advantages, clipped update, log.
+
+`GRPOLoop.advance` is one step. It picks prompts (`pick_prompts`), samples and judges a group of
+completions for each (`draw_groups`), turns rewards into advantages by the rule of the configuration
+(`Groups.advantages`), and moves the weights (`update`). A loop started at the same seed draws the
+same rollouts whether it was interrupted or not, because every batch of prompts and every draw is
+keyed by (seed, purpose, place) and no generator carries a state.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from grpolab.validate.training.config import GRPOConfig as GRPOConfig
-from grpolab.validate.training.draw import BoolArray, merge
-from grpolab.validate.training.draw import Draw as Draw
-from grpolab.validate.training.draw import draw_groups as draw_groups
-from grpolab.validate.training.log import GRPORun as GRPORun
-from grpolab.validate.training.log import StepLog as StepLog
-from grpolab.validate.training.log import StepRecord as StepRecord
+from grpolab.streams import generator, stream_seed
+from grpolab.theory.advantage import AdvantageRule
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.rollouts.collect import describe, rollouts
+from grpolab.validate.rollouts.engine import Draws, Engine, join_draws, texts
+from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.judge import judge
+from grpolab.validate.rollouts.prompts import encode
+from grpolab.validate.rollouts.table import Rollouts
+from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
 from grpolab.validate.training.loss import (
     Batch,
     LossParts,
     completion_logprobs,
     grpo_loss,
     logprobs_and_entropy,
-    token_weights,
+    loss_terms,
 )
 
 if TYPE_CHECKING:
@@ -28,13 +40,15 @@ if TYPE_CHECKING:
 
     from grpolab.validate.tasks import Prompt, Task
 
+BoolArray = npt.NDArray[np.bool_]
+
 
 class GRPOLoop:
     """A run of GRPO that is advanced step by step, and can be stopped and taken up again.
 
     Trains ``model`` in place; at most ``batch_rows`` rollouts (0: all) go through the loss at once,
     which changes memory and not the gradient. Raises ValueError when ``beta`` > 0 and no reference
-    model is given.
+    model is given, and for fewer prompts than a step asks.
     """
 
     def __init__(
@@ -59,11 +73,11 @@ class GRPOLoop:
                 f" got {len(prompts)}"
             )
         self.step = 0
-        self._model, self._tokenizer, self._task = model, tokenizer, task
-        self._prompts, self._config, self._reference = prompts, config, reference
+        self._batches = 0  # of prompts, asked so far; more than steps under dynamic sampling
+        self._model, self._task, self._prompts = model, task, prompts
+        self._config, self._seed, self._reference = config, seed, reference
         self._batch_rows = batch_rows
-        self._sampler = torch.Generator(device=model.device).manual_seed(seed)
-        self._order = np.random.default_rng(seed)
+        self._engine = HFEngine.of(model, tokenizer)  # eval mode: sampler and trainer are one
         to_zero = config.weight_decay if config.decay_to == "zero" else 0.0
         self._optimiser = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
@@ -75,70 +89,67 @@ class GRPOLoop:
         self._start = None
         if config.weight_decay > 0 and config.decay_to == "start":
             self._start = [p.detach().clone() for p in self._trained()]
-        model.eval()  # no dropout: sampler and trainer are one policy
 
     def advance(self) -> StepRecord:
-        """One step: rollouts, update, log."""
-        drawn, prompts = self._draw()
-        kept, share = drawn, 1.0
-        if self._config.dynamic_sampling != "off":
-            kept = drawn.keep(_first(drawn.has_spread, self._config.prompts_per_step))
-            if self._config.dynamic_sampling == "matched":
-                share = len(kept.num_correct) / len(drawn.num_correct)
+        """One step: rollouts, verdicts, advantages, update, log."""
+        config = self._config
+        drawn = self._draw()
+        kept, scale = drawn, 1.0
+        if config.dynamic_sampling != "off":
+            kept = drawn.keep(_first(drawn.has_spread, config.prompts_per_step))
+            if config.dynamic_sampling == "matched":
+                scale = len(kept.prompts) / len(drawn.prompts)
         parts, norm = update(
-            self._model, self._optimiser, draw=kept, config=self._config, task=self._task,
-            reference=self._reference, scale=share, batch_rows=self._batch_rows,
+            self._model, self._optimiser, batch=kept.batch(self._engine),
+            advantage=kept.advantages(config.rule), config=config,
+            max_new_tokens=config.law(self._task).max_new_tokens, reference=self._reference,
+            scale=scale, batch_rows=self._batch_rows,
         )  # fmt: skip
         self._decay_to_start()
         self._schedule.step()
-        record = _record(self.step, prompts, drawn, parts, norm)
+        record = _record(self.step, drawn, parts, norm)
         self.step += 1
         return record
+
+    def _draw(self) -> Groups:
+        """Groups of one step; several batches of prompts under dynamic sampling."""
+        config = self._config
+        batches: list[Groups] = []
+        while not batches or (
+            config.dynamic_sampling != "off"
+            and sum(int(b.has_spread.sum()) for b in batches) < config.prompts_per_step
+            and len(batches) < config.max_draws
+        ):
+            index = pick_prompts(len(self._prompts), config, seed=self._seed, batch=self._batches)
+            batches.append(
+                draw_groups(
+                    self._engine, task=self._task, prompts=[self._prompts[i] for i in index],
+                    config=config, seed=self._seed,
+                    first=self._batches * config.prompts_per_step,
+                )
+            )  # fmt: skip
+            self._batches += 1
+        return Groups.join(batches)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a later loop on the same weights needs to go on as if nothing had happened."""
         return {
             "step": self.step,
+            "batches": self._batches,
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
-            "sampler": self._sampler.get_state(),
-            "order": self._order.bit_generator.state,
             "start": self._start,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up where ``state_dict`` was called; the weights are the caller's to restore."""
-        self.step = state["step"]
+        self.step, self._batches = state["step"], state["batches"]
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
-        self._sampler.set_state(state["sampler"])
-        self._order.bit_generator.state = state["order"]
         self._start = state["start"]
 
     def _trained(self) -> list[Any]:
         return [p for group in self._optimiser.param_groups for p in group["params"]]
-
-    def _draw(self) -> tuple[Draw, list[Prompt]]:
-        """Groups of one step, and their prompts; several batches under dynamic sampling."""
-        config = self._config
-        draws: list[Draw] = []
-        prompts: list[Prompt] = []
-        spread = 0
-        while not draws or (
-            config.dynamic_sampling != "off"
-            and spread < config.prompts_per_step
-            and len(draws) < config.max_draws
-        ):
-            index = self._order.choice(len(self._prompts), config.prompts_per_step, False)
-            picked = [self._prompts[i] for i in index]
-            drawn = draw_groups(
-                self._model, self._tokenizer, task=self._task, prompts=picked, config=config,
-                rng=self._sampler,
-            )  # fmt: skip
-            draws.append(drawn)
-            prompts += picked
-            spread += int(drawn.has_spread.sum())
-        return merge(draws, pad=self._tokenizer.pad_token_id), prompts
 
     def _decay_to_start(self) -> None:
         import torch
@@ -182,27 +193,122 @@ def train_grpo(
     return run
 
 
+def pick_prompts(num_prompts: int, config: GRPOConfig, *, seed: int, batch: int) -> IntArray:
+    """Places of the prompts of batch number ``batch``, [prompts_per_step], without repeats."""
+    order = generator(seed, "prompts", batch)
+    return np.asarray(order.choice(num_prompts, config.prompts_per_step, replace=False))
+
+
+class Groups(NamedTuple):
+    """M groups of g rollouts, one group per prompt, as they were drawn and judged."""
+
+    prompts: Sequence[Prompt]  # M
+    ids: Sequence[Sequence[int]]  # token ids of the M prompts
+    draws: Draws  # [M * g, ...]
+    text: Sequence[str]  # M * g
+    reward: FloatArray  # [M, g], NaN without a verdict
+
+    @property
+    def num_correct(self) -> IntArray:
+        """Right rollouts of each group, [M]."""
+        return np.asarray(np.nansum(self.reward, axis=1), dtype=np.int64)
+
+    @property
+    def num_judged(self) -> IntArray:
+        """Rollouts with a verdict, [M]: the group's size in all statistics."""
+        return np.asarray((~np.isnan(self.reward)).sum(axis=1))
+
+    @property
+    def has_spread(self) -> BoolArray:
+        """Which groups [M] hold both rewards."""
+        return np.asarray((self.num_correct > 0) & (self.num_correct < self.num_judged))
+
+    def advantages(self, rule: AdvantageRule) -> FloatArray:
+        """Advantage of every rollout, [M * g]; 0 without a verdict."""
+        value = rule.advantages(self.num_correct, np.maximum(self.num_judged, 1))
+        found = np.where(self.reward == 1, value.correct[:, None], value.wrong[:, None])
+        return np.where(np.isnan(self.reward), 0.0, found).reshape(-1)
+
+    def batch(self, engine: Engine) -> Batch:
+        """Prompts and completions as padded tensors on the engine's device."""
+        g = self.reward.shape[1]
+        rows = [ids for ids in self.ids for _ in range(g)]
+        return Batch.of(rows, self.draws.tokens, tokenizer=engine.tokenizer, device=engine.device)
+
+    def table(self) -> Rollouts:
+        """The rollouts with their texts; group i is the i-th prompt's."""
+        size, g = self.reward.shape
+        columns = describe([p.id for p in self.prompts], self.draws)
+        columns["sample"] = np.arange(size * g)
+        return rollouts(columns, self.text, self.reward.ravel(), group_size=g, keep_text=True)
+
+    def keep(self, groups: BoolArray) -> Groups:
+        """Some of the groups."""
+        rows = np.repeat(groups, self.reward.shape[1])
+        places = np.flatnonzero(groups).tolist()
+        return Groups(
+            [self.prompts[i] for i in places],
+            [self.ids[i] for i in places],
+            self.draws.select(rows),
+            [self.text[i] for i in np.flatnonzero(rows)],
+            self.reward[groups],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Groups]) -> Groups:
+        """Several batches as one."""
+        return cls(
+            [prompt for part in parts for prompt in part.prompts],
+            [ids for part in parts for ids in part.ids],
+            join_draws([part.draws for part in parts]),
+            [text for part in parts for text in part.text],
+            np.concatenate([part.reward for part in parts]),
+        )
+
+
+def draw_groups(
+    engine: Engine,
+    *,
+    task: Task,
+    prompts: Sequence[Prompt],
+    config: GRPOConfig,
+    seed: int,
+    first: int = 0,
+) -> Groups:
+    """Sample one group per prompt and judge it; ``first`` is the place of the first prompt."""
+    g = config.group_size
+    ids = encode(engine.tokenizer, prompts)
+    draws = engine.draw(
+        ids, num_samples=g, law=config.law(task), seed=stream_seed(seed, "rollouts"), first=first
+    )
+    text = texts(engine.tokenizer, draws.tokens)
+    verdicts = judge(task, prompts, text)
+    return Groups(prompts, ids, draws, text, np.array(verdicts, dtype=np.float64).reshape(-1, g))
+
+
 def update(
     model: Any,
     optimiser: torch.optim.Optimizer,
     *,
-    draw: Draw,
+    batch: Batch,
+    advantage: FloatArray,
     config: GRPOConfig,
-    task: Task,
+    max_new_tokens: int,
     reference: Any = None,
     scale: float = 1.0,
     batch_rows: int = 0,
 ) -> tuple[LossParts, float]:
-    """``inner_epochs`` optimiser steps on one draw; the parts and gradient norm of the last.
+    """``inner_epochs`` optimiser steps on one batch; the parts and gradient norm of the last.
 
-    The token weights are those of the whole batch times ``scale``, so the gradient is the same
-    however many rows, at most ``batch_rows`` (0: all), go through the model at once. With nothing
-    left to learn from the optimiser still steps on a zero gradient: its momentum moves the weights,
-    as it does for a trainer that skips nothing.
+    ``batch`` holds M * g rows, g consecutive ones a group, and ``advantage`` [M * g] theirs. The
+    token weights are those of the whole batch times ``scale``, so the gradient is the same however
+    many rows, at most ``batch_rows`` (0: all), go through the model at once. With nothing left to
+    learn from the optimiser still steps on a zero gradient: its momentum moves the weights, as it
+    does for a trainer that skips nothing.
     """
     import torch
 
-    pieces = list(_terms(draw, config, task.max_new_tokens).pieces(batch_rows))
+    pieces = list(loss_terms(batch, advantage, config, max_new_tokens).pieces(batch_rows))
     fixed = [_reference(reference, piece.batch, config) for piece in pieces]
     old: list[torch.Tensor] = []
     for _ in range(config.inner_epochs):
@@ -224,46 +330,6 @@ def update(
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimiser.step()
     return total, float(norm)
-
-
-class _Terms(NamedTuple):
-    """Rows [N] of a batch, and for each token its weight in the loss and its share of all."""
-
-    batch: Batch
-    advantage: torch.Tensor
-    weight: torch.Tensor
-    share: torch.Tensor
-
-    def pieces(self, rows: int) -> Iterator[_Terms]:
-        """At most ``rows`` at a time, 0 for all; nothing where there is no row."""
-        size = rows or len(self.advantage)
-        for start in range(0, len(self.advantage), size or 1):
-            part = slice(start, start + size)
-            yield _Terms(Batch(*(t[part] for t in self.batch)), *(t[part] for t in self[1:]))
-
-
-def _terms(draw: Draw, config: GRPOConfig, max_length: int) -> _Terms:
-    """The rows that need a forward pass: each distinct one once, with the weight of its copies.
-
-    A row whose advantage is 0 is left out where no KL or entropy term acts on it. Both are exact:
-    the gradient is the sum over rows, and copies of a row have equal terms.
-    """
-    import torch
-
-    mask = draw.batch.mask
-    weight = token_weights(mask, config.aggregation, max_length=max_length)
-    share = token_weights(mask, "token", max_length=max_length)
-    group = np.repeat(np.arange(len(draw.num_correct)), config.group_size)
-    key = [group[:, None], draw.advantage.view(np.int64)[:, None], draw.batch.tokens.cpu().numpy()]
-    _, first, copies = np.unique(np.hstack(key), axis=0, return_index=True, return_counts=True)
-    if config.skip_zero_advantage and config.only_advantages_act:
-        acts = draw.advantage[first] != 0
-        first, copies = first[acts], copies[acts]
-    rows = torch.as_tensor(first, device=mask.device)
-    times = torch.as_tensor(copies, device=mask.device)[:, None]
-    advantage = torch.as_tensor(draw.advantage, dtype=weight.dtype, device=mask.device)
-    batch = Batch(*(part[rows] for part in draw.batch))
-    return _Terms(batch, advantage[rows], weight[rows] * times, share[rows] * times)
 
 
 def _policy(
@@ -299,22 +365,21 @@ def _first(chosen: BoolArray, limit: int) -> BoolArray:
     return np.asarray(chosen & (np.cumsum(chosen) <= limit))
 
 
-def _record(
-    step: int, prompts: Sequence[Prompt], draw: Draw, parts: LossParts, norm: float
-) -> StepRecord:
-    mean, same = StepRecord.reward_stats(draw.num_correct, draw.group_size)
+def _record(step: int, drawn: Groups, parts: LossParts, norm: float) -> StepRecord:
+    table, correct, size = drawn.table(), drawn.num_correct, drawn.num_judged
+    mean, same = StepRecord.reward_stats(correct, size)
     log = StepLog(
         step=step,
         mean_reward=mean,
         frac_zero_std=same,
-        entropy=draw.entropy,
+        entropy=table.token_entropy,
         grad_norm=norm,
         loss=float(parts.loss.detach()),
         kl=float(parts.kl),
         clip_low=float(parts.clip_low),
         clip_high=float(parts.clip_high),
-        frac_truncated=draw.frac_truncated,
-        num_missing=int(len(draw.advantage) - draw.group_size.sum()),
+        frac_truncated=float(table.truncated.mean()),
+        num_missing=int(drawn.reward.size - size.sum()),
     )
-    ids = np.array([p.id for p in prompts], dtype=np.int64)
-    return StepRecord(log, draw.num_correct, draw.group_size, ids, draw.rollouts)
+    ids = np.array([p.id for p in drawn.prompts], dtype=np.int64)
+    return StepRecord(log, correct, size, ids, table)

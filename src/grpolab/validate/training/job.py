@@ -7,10 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from grpolab.errors import UserError, require
+from grpolab.streams import stream_seed
+from grpolab.theory.pass_at_k import pass_at_k
 from grpolab.validate.models.load import check_checkpoint, load_model
-from grpolab.validate.rollouts.hf_engine import import_torch_device
-from grpolab.validate.rollouts.plan import model_hash, prompts_hash
+from grpolab.validate.rollouts.collect import collect
+from grpolab.validate.rollouts.hf import HFEngine, import_torch_device
+from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
 from grpolab.validate.training.ending import num_processes, process_group
@@ -20,12 +25,6 @@ from grpolab.validate.training.trl_config import check_expressible
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
-import numpy as np
-
-from grpolab.theory.pass_at_k import pass_at_k
-from grpolab.validate.rollouts.hf import rollout
-from grpolab.validate.rollouts.table import SamplingLaw
-
 TRAINERS = ("own", "trl")
 Progress = Callable[[float], None]
 
@@ -121,7 +120,7 @@ def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
             "num_prompts": len(job.prompts),
             "prompts_hash": prompts_hash(job.prompts),
         },
-        "max_new_tokens": job.task.max_new_tokens,
+        "max_new_tokens": job.config.law(job.task).max_new_tokens,
         "seed": job.seed,
         "group_size": config.group_size,
         "reference": reference,
@@ -209,21 +208,46 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
 
 
 def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dict[str, Any]] | None:
+    """A function of the step that asks the held-out prompts; None where there are none.
+
+    The draws are the same at every step: two steps differ by the policy, not by the luck of the
+    draw.
+    """
     if not job.held_out:
         return None
-    from grpolab.validate.training.job import evaluator
-
-    return evaluator(
-        model, tokenizer, task=job.task, prompts=job.held_out, num_samples=job.eval_samples,
-        temperature=job.config.temperature, seed=job.seed,
+    n = job.eval_samples
+    engine = HFEngine.of(model, tokenizer)
+    plan = RolloutPlan(
+        job.config.law(job.task), num_samples=n, group_size=n,
+        seed=stream_seed(job.seed, "evaluation"), chat=job.chat,
     )  # fmt: skip
+    ks = [k for k in (1, 4, 16, 64) if k <= n]
+
+    def evaluate(step: int) -> dict[str, Any]:
+        was_training = model.training
+        model.eval()  # no dropout, and no checkpointing, which would forbid the cache
+        table = collect(engine, plan, task=job.task, prompts=job.held_out)
+        model.train(was_training)
+        counts = table.counts()
+        size, correct = counts.group_size, counts.num_correct
+        judged = len(counts) > 0
+        return {
+            "num_prompts": len(job.held_out),
+            "num_samples": n,
+            "mean_reward": float(np.nanmean(table.reward)) if judged else None,
+            "pass_at_k": {k: float(np.nanmean(pass_at_k(size, correct, k))) for k in ks if judged},
+            "token_entropy": table.token_entropy,
+            "frac_truncated": float(table.truncated.mean()),
+        }
+
+    return evaluate
 
 
 def _check_lengths(job: TrainJob, model: Any, tokenizer: Any) -> None:
     prompts = [*job.prompts, *job.held_out]
     check_context(
         encode(tokenizer, prompts, chat=job.chat), prompts,
-        max_new_tokens=job.task.max_new_tokens,
+        max_new_tokens=job.config.law(job.task).max_new_tokens,
         context=getattr(model.config, "max_position_embeddings", None),
     )  # fmt: skip
 
@@ -234,44 +258,3 @@ def _check_vocabulary(job: TrainJob, ours: Any, theirs: Any) -> None:
             f"--reference {job.reference}: its vocabulary of {theirs.vocab_size} is not the"
             f" model's of {ours.vocab_size}"
         )
-
-
-def evaluator(
-    model: Any,
-    tokenizer: Any,
-    *,
-    task: Task,
-    prompts: Sequence[Prompt],
-    num_samples: int,
-    temperature: float,
-    seed: int,
-) -> Callable[[int], dict[str, Any]]:
-    """A function of the step that samples ``num_samples`` answers per prompt and judges them.
-
-    The same seed at every step: two steps differ by the policy, not by the luck of the draw.
-    """
-    law = SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
-    ks = [k for k in (1, 4, 16, 64) if k <= num_samples]
-
-    def evaluate(step: int) -> dict[str, Any]:
-        was_training = model.training
-        model.eval()  # no dropout, and no checkpointing, which would forbid the cache
-        table = rollout(
-            model, tokenizer, task=task, prompts=prompts, num_samples=num_samples,
-            group_size=num_samples, law=law, seed=seed,
-        )  # fmt: skip
-        model.train(was_training)
-        counts = table.counts()
-        size, correct = counts.group_size, counts.num_correct
-        return {
-            "num_prompts": len(prompts),
-            "num_samples": num_samples,
-            "mean_reward": float(np.nanmean(table.reward)) if len(counts) else None,
-            "pass_at_k": {k: float(np.nanmean(pass_at_k(size, correct, k))) for k in ks}
-            if len(counts)
-            else {},
-            "token_entropy": float(np.average(table.entropy, weights=table.num_tokens)),
-            "frac_truncated": float(table.truncated.mean()),
-        }
-
-    return evaluate

@@ -1,17 +1,19 @@
-"""The GRPO surrogate as a pure function of tensors."""
+"""Batches of tokens, their log-probabilities, and the GRPO surrogate as a function of both."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.models.tokens import pad_left, token_ids
+from grpolab.validate.rollouts.engine import NO_TOKEN
 from grpolab.validate.training.config import Aggregation, GRPOConfig
 
 if TYPE_CHECKING:
     import torch
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from grpolab.validate.models.tokens import pad_left, token_ids
 
 
 class LossParts(NamedTuple):
@@ -89,6 +91,19 @@ class Batch(NamedTuple):
     tokens: torch.Tensor  # [N, L]
     mask: torch.Tensor  # [N, L]
 
+    @classmethod
+    def of(
+        cls, prompts: Sequence[Sequence[int]], tokens: IntArray, *, tokenizer: Any, device: Any
+    ) -> Batch:
+        """From token ids of N prompts and drawn tokens [N, L], `NO_TOKEN` behind their end."""
+        import torch
+
+        pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        ids, seen = pad_left(prompts, pad=pad, device=device)
+        real = tokens != NO_TOKEN
+        drawn = torch.as_tensor(np.where(real, tokens, pad), device=device)
+        return cls(ids, seen, drawn, torch.as_tensor(real, device=device))
+
 
 def encode(tokenizer: Any, pairs: Sequence[Pair], *, device: Any = "cpu") -> Batch:
     """Tokenise (prompt, completion) pairs; each completion gets the end token."""
@@ -138,3 +153,45 @@ def _picked(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
     picked = logits.gather(-1, batch.tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)
     return torch.where(batch.mask, picked, torch.zeros_like(picked))
+
+
+class Terms(NamedTuple):
+    """Rows [N] of a batch, and for each token its weight in the loss and its share of all."""
+
+    batch: Batch
+    advantage: torch.Tensor
+    weight: torch.Tensor
+    share: torch.Tensor
+
+    def pieces(self, rows: int) -> Iterator[Terms]:
+        """At most ``rows`` at a time, 0 for all; nothing where there is no row."""
+        size = rows or len(self.advantage)
+        for start in range(0, len(self.advantage), size or 1):
+            part = slice(start, start + size)
+            yield Terms(Batch(*(t[part] for t in self.batch)), *(t[part] for t in self[1:]))
+
+
+def loss_terms(
+    batch: Batch, advantage: FloatArray, config: GRPOConfig, max_new_tokens: int
+) -> Terms:
+    """The rows that need a forward pass: each distinct one once, with the weight of its copies.
+
+    A row whose advantage is 0 is left out where no KL or entropy term acts on it. Both are exact:
+    the gradient is the sum over rows, and copies of a row have equal terms.
+    """
+    import torch
+
+    mask = batch.mask
+    weight = token_weights(mask, config.aggregation, max_length=max_new_tokens)
+    share = token_weights(mask, "token", max_length=max_new_tokens)
+    group = np.arange(len(advantage)) // config.group_size
+    key = [group[:, None], advantage.view(np.int64)[:, None], batch.tokens.cpu().numpy()]
+    _, first, copies = np.unique(np.hstack(key), axis=0, return_index=True, return_counts=True)
+    if config.skip_zero_advantage and config.only_advantages_act:
+        acts = advantage[first] != 0
+        first, copies = first[acts], copies[acts]
+    rows = torch.as_tensor(first, device=mask.device)
+    times = torch.as_tensor(copies, device=mask.device)[:, None]
+    value = torch.as_tensor(advantage, dtype=weight.dtype, device=mask.device)
+    kept = Batch(*(part[rows] for part in batch))
+    return Terms(kept, value[rows], weight[rows] * times, share[rows] * times)

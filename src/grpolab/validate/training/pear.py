@@ -99,11 +99,6 @@ def pear_weights(
     return torch.where(mask, weight, torch.zeros_like(weight))
 
 
-def weighted_nll(logp: torch.Tensor, mask: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """``-sum(weight * logp) / number of tokens``: weights of 1 give the plain cross-entropy."""
-    return -(weight * logp).sum() / mask.sum()
-
-
 def answer_logprobs(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Log-probabilities [N, L] of the target tokens under logits [N, L, V]; 0 where ignored."""
     from torch.nn.functional import cross_entropy

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import require
+from grpolab.streams import stream_seed
 from grpolab.validate.models.load import load_model
 from grpolab.validate.training.ending import reading
 
@@ -47,5 +48,5 @@ def load_policy(
     if checkpoint is not None:
         with reading(checkpoint):
             return peft.PeftModel.from_pretrained(base, checkpoint, is_trainable=True), tokenizer
-    torch.manual_seed(seed)
+    torch.manual_seed(stream_seed(seed, "adapter"))
     return peft.get_peft_model(base, config), tokenizer

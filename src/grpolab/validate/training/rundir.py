@@ -15,18 +15,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.store import (
-    exclusive,
+    BrokenLine,
+    claim,
+    claim_folder,
+    json_lines,
     jsonable,
     read_json,
-    require_same_run,
     write_counts,
-    write_json,
     write_text,
 )
 from grpolab.theory.groups import GroupCounts, Provenance
@@ -38,6 +40,9 @@ ROLLOUTS = "rollouts"
 _TABLES = ("num_correct", "group_size", "prompt_id")
 _FREE = ("versions", "model", "reference", "config.steps", "interventions")
 """What may change between the processes of one run; models are known by hash, not by path."""
+_HOW: Mapping[str, Any] = MappingProxyType(
+    {"manifest": RUN, "what": "a training run", "may_change": _FREE, "restart": True}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +111,8 @@ def claim_run(path: Path, manifest: Mapping[str, Any], *, first: bool = True) ->
     if not first:
         yield RunDir(path)
         return
-    _names(path)
-    with exclusive(path):
-        yield open_run(path, manifest)
-
-
-def _names(path: Path) -> list[str]:
-    """What lies in a run folder; UserError for a folder of something else."""
-    found = [p.name for p in path.iterdir() if p.name[0] != "."] if path.exists() else []
-    if found and RUN not in found:
-        raise UserError(f"{path}: not empty and not a training run; choose another --out")
-    return found
+    with claim(path, {"kind": KIND, **manifest}, **_HOW):
+        yield RunDir(path)
 
 
 def open_run(path: Path, manifest: Mapping[str, Any]) -> RunDir:
@@ -125,16 +121,7 @@ def open_run(path: Path, manifest: Mapping[str, Any]) -> RunDir:
     A run may be made longer: ``config.steps`` is not compared. One that has not got anywhere yet
     is no run that could be spoilt, and is replaced.
     """
-    wanted = jsonable({"kind": KIND, **manifest})
-    found = _names(path)
-    if found in ([], [RUN]):
-        write_json(path / RUN, wanted)
-        return RunDir(path)
-    there = read_json(path / RUN)
-    if not isinstance(there, dict) or there.get("kind") != wanted["kind"]:
-        raise UserError(f"{path}: not a run of this command; choose another --out")
-    require_same_run(path, there, wanted, may_change=_FREE)
-    write_json(path / RUN, wanted)
+    claim_folder(path, {"kind": KIND, **manifest}, **_HOW)
     return RunDir(path)
 
 
@@ -209,12 +196,15 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON lines file; what stands behind the last line end was cut off."""
-    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
+    """Rows of a JSON lines file; a last line that was cut off is no row."""
+
+    def refuse(broken: BrokenLine) -> None:
+        if not broken.cut_off:
+            raise broken
+
     rows = []
-    for place, line in enumerate(whole, 1):
+    for place, row in json_lines(path, refuse):
         try:
-            row = json.loads(line)
             row["step"] = int(row["step"])
         except (ValueError, KeyError, TypeError) as err:
             raise UserError(f"{path}:{place}: not a step ({err})") from None

@@ -1,161 +1,333 @@
-"""Supervised training: a base model on a broad corpus, and the SFT depth ladder on top of it."""
+"""SFT: a depth ladder of any Hugging Face causal LM, trained by TRL's SFTTrainer.
+
+One training run at a constant learning rate; the model is saved at every depth on the way. So all
+depths share one order of the data, and a deeper one is a shallower one trained on.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-import numpy as np
+from grpolab.errors import UserError, require
+from grpolab.store import read_json, write_json
+from grpolab.streams import stream_seed
+from grpolab.validate.models.load import load_model, quiet_transformers
+from grpolab.validate.training.ending import (
+    check_finite,
+    check_weights,
+    num_processes,
+    training_errors,
+)
+from grpolab.validate.training.pear import (
+    PearConfig,
+    PearLevel,
+    answer_logprobs,
+    pear_loss,
+    smoothed_loss,
+)
+from grpolab.validate.training.policy import lora_config
+from grpolab.validate.training.rundir import RunDir, number
+from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
+from grpolab.validate.training.trl_grpo import last_trl_checkpoint
 
-from grpolab.validate.training.loss import Pair, completion_logits, completion_logprobs, encode
-from grpolab.validate.training.pear import pear_weights, weighted_nll
-
-if TYPE_CHECKING:
-    import torch
-
-    from grpolab.validate.tasks import Task
-
-Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class BaseConfig:
-    """Pre-training on the task's corpus: Adam, cosine decay to zero."""
-
-    steps: int = 2500
-    batch_size: int = 256
-    lr: float = 2e-3
+KIND = "grpolab-sft"
+LADDER = "ladder.json"
+Unit = Literal["epochs", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
 class SFTConfig:
-    """The ladder: one trajectory at a constant rate, a checkpoint at each depth (in steps).
+    """The ladder: depths in epochs or steps of AdamW at a constant rate after a warm-up.
 
-    ``loss`` "pear" weighs the tokens of the cross-entropy as arXiv 2602.01058 does (see `pear`).
+    ``label_smoothing`` s trains on (1 - s) of the right token and s spread evenly over the
+    vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step. ``pear`` is the
+    level of `PearConfig` by which tokens are weighted, empty for none, and ``behaviour`` the
+    checkpoint that wrote the data, empty for data written by rule.
     """
 
-    depths: tuple[int, ...] = (8, 32, 128, 512, 2048)
-    batch_size: int = 64
-    lr: float = 5e-4
+    depths: tuple[int, ...] = (1, 2, 4)
+    unit: Unit = "epochs"
+    batch_size: int = 32
+    lr: float = 1e-5
+    warmup: int = 0
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
-    loss: Literal["cross-entropy", "pear"] = "cross-entropy"
+    max_grad_norm: float = 1.0
+    lora_rank: int = 0
+    pear: PearLevel | Literal[""] = ""
+    behaviour: str = ""
 
     def __post_init__(self) -> None:
-        if self.loss not in ("cross-entropy", "pear"):
-            raise ValueError(f"loss must be cross-entropy or pear, got {self.loss!r}")
-        if self.loss == "pear" and self.label_smoothing > 0:
-            raise ValueError(f"label_smoothing must be 0 with pear, got {self.label_smoothing}")
+        if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
+            raise ValueError(f"depths must be distinct and >= 1, got {self.depths}")
+        if self.unit not in get_args(Unit):
+            raise ValueError(f"unit must be epochs or steps, got {self.unit!r}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {self.batch_size}")
+        for name in ("lr", "warmup", "weight_decay", "lora_rank"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if self.pear and self.label_smoothing:
+            raise ValueError("label_smoothing and pear exclude each other")
+        if self.pear and self.pear not in get_args(PearLevel):
+            known = ", ".join(get_args(PearLevel))
+            raise ValueError(f"pear must be one of {known}, got {self.pear!r}")
+        if self.behaviour and not self.pear:
+            raise ValueError(f"behaviour {self.behaviour!r} needs pear")
 
+    def steps(self, num_examples: int) -> dict[int, int]:
+        """Depth by the step at which it is reached; an epoch's last batch may be short.
 
-def cross_entropy(
-    model: Any, tokenizer: Any, pairs: Sequence[Pair], *, label_smoothing: float = 0.0
-) -> torch.Tensor:
-    """Mean over completion tokens of -log pi(token), in nats."""
-    import torch
-
-    batch = encode(tokenizer, pairs, device=model.device)
-    logits = completion_logits(model, batch)
-    return torch.nn.functional.cross_entropy(
-        logits[batch.mask].float(), batch.tokens[batch.mask], label_smoothing=label_smoothing
-    )
-
-
-def pear_loss(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> torch.Tensor:
-    """-sum(weight * log pi(token)) / number of tokens, with the weights of `pear_weights`."""
-    batch = encode(tokenizer, pairs, device=model.device)
-    logp = completion_logprobs(model, batch)
-    return weighted_nll(logp, batch.mask, pear_weights(logp, batch.mask))
-
-
-def sequence_nll(
-    model: Any, tokenizer: Any, pairs: Sequence[Pair], *, rows_per_batch: int = 1024
-) -> float:
-    """Mean over pairs of -log pi(completion | prompt), in nats per completion."""
-    import torch
-
-    total = 0.0
-    with torch.inference_mode():
-        for i in range(0, len(pairs), rows_per_batch):
-            batch = encode(tokenizer, pairs[i : i + rows_per_batch], device=model.device)
-            total -= float(completion_logprobs(model, batch).sum())
-    return total / len(pairs)
-
-
-def train_base(
-    model: Any,
-    tokenizer: Any,
-    *,
-    task: Task,
-    config: BaseConfig,
-    seed: int,
-    progress: Progress = lambda share: None,
-) -> None:
-    """Pre-train in place on fresh draws of the task's corpus."""
-    import torch
-
-    rng = np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / config.steps, 1.0)))
-    )
-    model.train()
-    for step in range(config.steps):
-        loss = cross_entropy(model, tokenizer, task.corpus(config.batch_size, rng=rng))
-        _update(model, optimiser, loss)
-        schedule.step()
-        progress((step + 1) / config.steps)
-    model.eval()
+        >>> SFTConfig(depths=(2, 1), batch_size=32).steps(70)
+        {3: 1, 6: 2}
+        """
+        unit = math.ceil(num_examples / self.batch_size) if self.unit == "epochs" else 1
+        return {depth * unit: depth for depth in sorted(self.depths)}
 
 
 def train_ladder(
     model: Any,
     tokenizer: Any,
     *,
-    pairs: Sequence[Pair],
+    run: RunDir,
+    train: Sequence[Example],
+    held_out: Sequence[Example],
     config: SFTConfig,
     seed: int,
-    reached: Callable[[int], None],
-    progress: Progress = lambda share: None,
-) -> None:
-    """Fine-tune in place on demonstrations; ``reached(depth)`` is called at every depth in turn."""
-    import torch
+    device: str = "cpu",
+    dtype: str = "float32",
+    batch_rows: int = 0,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Train through all depths and return ``ladder.json``; goes on where it was stopped.
 
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, weight_decay=config.weight_decay
+    Every depth is saved in ``depth-N`` (the adapter alone with LoRA) with the mean loss over
+    held-out answers. ``batch_rows``: most examples at once per process, 0 for all.
+    """
+    places = config.steps(len(train))
+    trainer = _trainer(
+        model, tokenizer, run=run, train=train, config=config, seed=seed, device=device,
+        dtype=dtype, batch_rows=batch_rows,
+    )  # fmt: skip
+    good = last_trl_checkpoint(run.checkpoints)
+    done = number(good) if good else 0
+    ladder = _Ladder(run.path / LADDER, config, held_out, tokenizer.pad_token_id, len(train))
+    if trainer.is_world_process_zero():
+        ladder.rewind(done)
+        if not done:
+            ladder.add(0, 0, trainer.model, path="")
+    trainer.add_callback(_climber(trainer, run, ladder, places, progress))
+    with training_errors(
+        f"lower --batch-rows and run the same command to go on in {run.path}",
+        latest=lambda: last_trl_checkpoint(run.checkpoints),
+    ):
+        trainer.train(resume_from_checkpoint=None if good is None else str(good))
+    trainer.accelerator.wait_for_everyone()
+    found: dict[str, Any] = read_json(run.path / LADDER)
+    return found
+
+
+class _Ladder:
+    """``ladder.json``: rows of the depths reached and the learning curve."""
+
+    def __init__(
+        self, path: Path, config: SFTConfig, held_out: Sequence[Example], pad: int, size: int
+    ) -> None:
+        self._path, self._held_out, self._pad = path, held_out, pad
+        self._head = {
+            "kind": KIND,
+            "config": asdict(config),
+            "num_train": size,
+            "num_held_out": len(held_out),
+        }
+        self._rows: list[dict[str, Any]] = []
+        self._size = size
+        self._batch = config.batch_size
+
+    def rewind(self, step: int) -> None:
+        """Keep the depths reached by a step."""
+        if step and self._path.is_file():
+            self._rows = [row for row in read_json(self._path)["depths"] if row["step"] <= step]
+
+    def add(self, depth: int, step: int, model: Any, *, path: str, log: Sequence[Any] = ()) -> None:
+        """Measure the held-out loss at a depth and write the file."""
+        per_epoch = math.ceil(self._size / self._batch)
+        row: dict[str, Any] = {"depth": depth, "step": step, "epoch": step / per_epoch}
+        curve = [
+            {"step": line["step"], "loss": line["loss"], "grad_norm": line.get("grad_norm")}
+            for line in log
+            if "loss" in line
+        ]
+        last = self._rows[-1]["step"] if self._rows else 0
+        losses = [line["loss"] for line in curve if line["step"] > last]
+        row["train_loss"] = sum(losses) / len(losses) if losses else None
+        if self._held_out:
+            found = held_out_nll(model, self._held_out, pad=self._pad)
+            row |= {"held_out_loss": found.per_token, "held_out_nll": found.per_answer}
+        self._rows.append({**row, "path": path})
+        write_json(self._path, {**self._head, "depths": self._rows, "curve": curve})
+
+
+def _climber(
+    trainer: Any,
+    run: RunDir,
+    ladder: _Ladder,
+    places: dict[int, int],
+    progress: Callable[[float], None],
+) -> Any:
+    """The callback that saves and measures at every depth."""
+    from transformers import TrainerCallback
+
+    def latest() -> Path | None:
+        return last_trl_checkpoint(run.checkpoints)
+
+    class Climber(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                progress(state.global_step / state.max_steps)
+            if state.global_step in places:
+                control.should_log = True
+                control.should_save = True
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "grad_norm" not in logs:
+                return
+            check_finite(
+                state.global_step, loss=logs["loss"], grad_norm=logs["grad_norm"],
+                latest=latest,
+            )  # fmt: skip
+            depth = places.get(state.global_step)
+            if depth is None:
+                return
+            check_weights(state.global_step, trainer.model, latest=latest)
+            # before the checkpoint: a run that goes on from there has passed this depth
+            target = run.path / f"depth-{depth}"
+            trainer.save_model(str(target))
+            if state.is_world_process_zero:
+                bare = trainer.accelerator.unwrap_model(trainer.model)
+                ladder.add(depth, state.global_step, bare, path=target.name, log=state.log_history)
+
+    return Climber()
+
+
+def _trainer(
+    model: Any,
+    tokenizer: Any,
+    *,
+    run: RunDir,
+    train: Sequence[Example],
+    config: SFTConfig,
+    seed: int,
+    device: str,
+    dtype: str,
+    batch_rows: int,
+) -> Any:
+    require("trl", extra="train")
+    import datasets
+    from transformers import PrinterCallback
+    from trl import SFTConfig as TrlSFTConfig
+
+    quiet_transformers()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    last = max(config.steps(len(train)))
+    rows, times = _rows(config.batch_size, batch_rows)
+    arguments = TrlSFTConfig(
+        output_dir=str(run.checkpoints), max_steps=last, per_device_train_batch_size=rows,
+        gradient_accumulation_steps=times, learning_rate=config.lr, warmup_steps=config.warmup,
+        lr_scheduler_type="constant_with_warmup", optim="adamw_torch",
+        weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm, max_length=None,
+        seed=stream_seed(seed, "sft", bits=32),
+        logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
+        save_strategy="no", save_total_limit=1, bf16=dtype == "bfloat16", use_cpu=device == "cpu",
+        gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",
+        ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
+    )  # fmt: skip
+    trainer = _trainer_class(_loss(config, model, device=device, dtype=dtype))(
+        model=model,
+        args=arguments,
+        train_dataset=datasets.Dataset.from_list([row._asdict() for row in train]),
+        processing_class=tokenizer,
+        peft_config=lora_config(config.lora_rank) if config.lora_rank else None,
     )
-    batches = _epochs(pairs, config.batch_size, np.random.default_rng(seed))
-    depths = sorted(config.depths)
-    for step, chunk in zip(range(1, depths[-1] + 1), batches, strict=False):
-        model.train()
-        if config.loss == "pear":
-            loss = pear_loss(model, tokenizer, chunk)
-        else:
-            loss = cross_entropy(model, tokenizer, chunk, label_smoothing=config.label_smoothing)
-        _update(model, optimiser, loss)
-        progress(step / depths[-1])
-        if step in depths:
-            model.eval()
-            reached(step)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
-def _update(model: Any, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    import torch
+def _rows(batch_size: int, batch_rows: int) -> tuple[int, int]:
+    """(examples at once per process, times per step)."""
+    processes = num_processes()
+    if batch_size % processes:
+        raise UserError(f"--batch-size {batch_size} does not divide among {processes} processes")
+    mine = batch_size // processes
+    rows = min(batch_rows or mine, mine)
+    while mine % rows:
+        rows -= 1
+    return rows, mine // rows
 
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
+
+Loss = Callable[[Any, Any], Any]
+"""Sum over the tokens of a batch: of the model's logits [N, L, V] and the inputs."""
 
 
-def _epochs(
-    pairs: Sequence[Pair], batch_size: int, rng: np.random.Generator
-) -> Iterable[list[Pair]]:
-    """Endless epochs in fresh random orders; a last short batch is left out."""
-    size = min(batch_size, len(pairs))
-    while True:
-        order = rng.permutation(len(pairs))
-        for i in range(0, len(pairs) - size + 1, size):
-            yield [pairs[j] for j in order[i : i + size]]
+def _loss(config: SFTConfig, model: Any, *, device: str, dtype: str) -> Loss | None:
+    """The loss in training, None for TRL's own."""
+    if config.label_smoothing:
+        return lambda logits, inputs: smoothed_loss(
+            logits, inputs["labels"][:, 1:], label_smoothing=config.label_smoothing
+        )
+    if not config.pear:
+        return None
+    writer = None
+    if config.behaviour:
+        writer, _ = load_model(config.behaviour, device=device, dtype=dtype)
+        if writer.config.vocab_size != model.config.vocab_size:
+            raise UserError(
+                f"--behaviour {config.behaviour}: its vocabulary of {writer.config.vocab_size} is"
+                f" not the model's of {model.config.vocab_size}"
+            )
+    pear = PearConfig(config.pear)
+
+    def weighted(logits: Any, inputs: Any) -> Any:
+        import torch
+
+        target, theirs = inputs["labels"][:, 1:], None
+        if writer is not None:
+            with torch.no_grad():
+                theirs = answer_logprobs(_logits(writer, inputs), target)
+        return pear_loss(answer_logprobs(logits, target), target, config=pear, behaviour=theirs)
+
+    return weighted
+
+
+def _logits(model: Any, inputs: Any) -> Any:
+    known = {key: value for key, value in inputs.items() if key != "labels"}
+    return model(**known, use_cache=False).logits[:, :-1]
+
+
+def _trainer_class(loss: Loss | None) -> Any:
+    """SFTTrainer with decay of every weight, and a loss of ours in training only."""
+    from trl import SFTTrainer
+
+    class Trainer(SFTTrainer):  # type: ignore[misc]
+        def get_decay_parameter_names(self, model: Any) -> list[str]:
+            return [name for name, _ in model.named_parameters()]
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, **rest: Any
+        ) -> Any:
+            if loss is None:
+                return super().compute_loss(model, inputs, return_outputs, **rest)
+            total = loss(_logits(model, inputs), inputs)
+            number = rest.get("num_items_in_batch")
+            if number is None:
+                return total / (inputs["labels"][:, 1:] != IGNORED).sum()
+            return total / number * self.accelerator.num_processes
+
+    return Trainer

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from grpolab.errors import UserError
+from grpolab.streams import generator
 from grpolab.validate.tasks.rows import load_rows
 
 IGNORED = -100
@@ -100,7 +99,7 @@ def split_off(
     number = max(1, round(share * len(examples))) if share else 0
     if number >= len(examples):
         raise ValueError(f"held-out share {share} leaves nothing of {len(examples)} examples")
-    order = np.random.default_rng(seed).permutation(len(examples))
+    order = generator(seed, "held out").permutation(len(examples))
     held = set(order[:number].tolist())
     kept = [row for i, row in enumerate(examples) if i not in held]
     return kept, [examples[i] for i in sorted(held)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
+from grpolab.streams import stream_seed
 from grpolab.theory.advantage import TRL, AdvantageRule
 from grpolab.validate.training.config import GRPOConfig
 
@@ -115,7 +116,7 @@ def trl_arguments(
         "max_grad_norm": config.max_grad_norm,
         "disable_dropout": True,
         "shuffle_dataset": False,  # the order of the prompts is that of the own loop
-        "seed": seed,
+        "seed": stream_seed(seed, "rollouts", bits=32),
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # would show the last finite loss in the place of NaN
         "save_strategy": "steps",

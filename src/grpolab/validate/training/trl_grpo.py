@@ -23,6 +23,7 @@ from grpolab.validate.training.ending import (
     stop_requests,
     training_errors,
 )
+from grpolab.validate.training.grpo import pick_prompts
 from grpolab.validate.training.log import StepRecord
 from grpolab.validate.training.policy import lora_config
 from grpolab.validate.training.rundir import RunDir, number
@@ -138,9 +139,9 @@ def make_trainer(
     logging.getLogger("trl").setLevel(logging.ERROR)
     rows = rows_per_step(config, batch_rows=options.batch_rows, processes=num_processes())
     arguments = trl_arguments(
-        config, output_dir=run.checkpoints, max_new_tokens=task.max_new_tokens, seed=seed,
-        rows=rows, save_every=options.save_every, keep=options.keep, device=options.device,
-        dtype=options.dtype, vllm_memory=options.vllm_memory,
+        config, output_dir=run.checkpoints, max_new_tokens=config.law(task).max_new_tokens,
+        seed=seed, rows=rows, save_every=options.save_every, keep=options.keep,
+        device=options.device, dtype=options.dtype, vllm_memory=options.vllm_memory,
     )  # fmt: skip
     recorder = Recorder(
         task, prompts, group_size=config.group_size, inner_epochs=config.inner_epochs,
@@ -169,15 +170,8 @@ def make_trainer(
     return trainer
 
 
-def prompt_order(num_prompts: int, config: GRPOConfig, seed: int) -> np.ndarray[Any, Any]:
-    """Places of the prompts of every step, [steps, prompts_per_step]: those of the own loop."""
-    order = np.random.default_rng(seed)
-    rows = [order.choice(num_prompts, config.prompts_per_step, False) for _ in range(config.steps)]
-    return np.stack(rows)
-
-
 def _dataset(prompts: Sequence[Prompt], config: GRPOConfig, seed: int, *, chat: bool) -> Any:
-    """One row per prompt and step, in order."""
+    """One row per prompt and step, in the order of the own loop."""
     import datasets
 
     talks = [p.messages or ((("user", p.text),) if chat else ()) for p in prompts]
@@ -188,7 +182,10 @@ def _dataset(prompts: Sequence[Prompt], config: GRPOConfig, seed: int, *, chat: 
         for prompt, talk in zip(prompts, talks, strict=True)
     ]
     rows = datasets.Dataset.from_dict({"prompt": shown, "prompt_id": [p.id for p in prompts]})
-    return rows.select(prompt_order(len(prompts), config, seed).reshape(-1))
+    order = [
+        pick_prompts(len(prompts), config, seed=seed, batch=step) for step in range(config.steps)
+    ]
+    return rows.select(np.concatenate(order))
 
 
 def _trainer_class(config: GRPOConfig) -> Any:

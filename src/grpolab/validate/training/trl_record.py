@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grpolab.theory.groups import IntArray
+from grpolab.validate.rollouts.collect import describe, rollouts
+from grpolab.validate.rollouts.engine import NO_TOKEN, Draws
 from grpolab.validate.rollouts.judge import judge
-from grpolab.validate.rollouts.table import Rollouts, text_hash
+from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.training.log import StepLog, StepRecord
 
 if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt, Verifiable
+    from grpolab.validate.tasks import Prompt, Task
 
-Row = tuple[int, float | None, int, bool, str]
-"""Prompt, verdict, number of tokens, whether it was cut off, text."""
+Row = tuple[int, float | None, Sequence[int], bool, str]
+"""Prompt, verdict, token ids, whether it was cut off, text."""
 Gather = Callable[[list[Any]], list[Any]]
 
 
@@ -31,7 +33,7 @@ class Recorder:
 
     def __init__(
         self,
-        task: Verifiable,
+        task: Task,
         prompts: Sequence[Prompt],
         *,
         group_size: int,
@@ -62,7 +64,7 @@ class Recorder:
         verdicts = judge(self._task, asked, texts)
         rewards = [None if verdict is None else float(verdict) for verdict in verdicts]
         rows = [
-            (prompt.id, reward, len(ids), not ids or ids[-1] not in self._ends, text)
+            (prompt.id, reward, list(ids), not ids or ids[-1] not in self._ends, text)
             for prompt, reward, ids, text in zip(
                 asked, rewards, completion_ids, texts, strict=True
             )
@@ -124,20 +126,14 @@ def rollout_table(rows: Sequence[Row], group_size: int) -> Rollouts:
 
     TRL hands a reward function no probabilities: entropy and logprob are NaN.
     """
-    prompt, reward, length, cut, text = zip(*rows, strict=True)
-    known = {t: text_hash(t) for t in set(text)}
-    unknown = np.full(len(rows), math.nan)
-    return Rollouts(
-        prompt_id=np.array(prompt, dtype=np.int64),
-        group=np.arange(len(rows)) // group_size,
-        reward=np.array([math.nan if r is None else r for r in reward]),
-        num_tokens=np.array(length, dtype=np.int64),
-        truncated=np.array(cut, dtype=np.bool_),
-        entropy=unknown,
-        logprob=unknown,
-        text_hash=np.array([known[t] for t in text], dtype=np.int64),
-        text=np.array(text, dtype=object),
-    )
+    prompt, reward, tokens, cut, text = zip(*rows, strict=True)
+    width = max(1, max(map(len, tokens)))
+    padded = np.array([[*ids, *[NO_TOKEN] * (width - len(ids))] for ids in tokens])
+    draws = Draws(padded, np.full(padded.shape, math.nan), None, np.array(cut, dtype=np.bool_))
+    columns = describe(prompt, draws)
+    columns["sample"] = np.arange(len(rows))  # a prompt may be asked twice in a step
+    value = np.array([math.nan if r is None else r for r in reward])
+    return rollouts(columns, text, value, group_size=group_size, keep_text=True)
 
 
 def _text(completion: Any) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grpolab.streams import stream_seed
 from grpolab.validate.monitor.state import StepMetrics, StepView, tally
+from grpolab.validate.study.base import BaseConfig, train_base
+from grpolab.validate.study.config import LADDER
+from grpolab.validate.study.inputs import ask, demonstrations, examples
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import NoVerdict, Prompt, Task
 from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.rundir import RunDir
+from grpolab.validate.training.sft import train_ladder
 
 if TYPE_CHECKING:
     from grpolab.validate.training.log import GRPORun
@@ -63,15 +69,17 @@ class TrialRun:
         return self.gain_low <= 0
 
 
-class GradedTask:
+class GradedTask(Task):
     """A task with another grader; ``step`` says where the run is."""
 
     def __init__(self, task: Task, scenario: Scenario) -> None:
+        self.name, self.max_new_tokens = task.name, task.max_new_tokens
         self._task, self._scenario = task, scenario
         self.step = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
+    def prompts(self, split: str) -> tuple[Prompt, ...]:
+        """Those of the task."""
+        return self._task.prompts(split)
 
     def verify(self, prompt: Prompt, completion: str) -> bool:
         """What the scenario's grader says."""
@@ -104,23 +112,19 @@ def scenarios(*, steps: int) -> list[Scenario]:
 
 
 def build_starts(root: Path, *, seed: int, depths: Sequence[int]) -> None:
-    """Train a base model and a ladder of SFT checkpoints: ``root/seed{seed}/depth{depth}``."""
-    from grpolab.validate.models import TinyConfig, build_model, save_model
-    from grpolab.validate.training.sft import BaseConfig, SFTConfig, train_base, train_ladder
+    """Train a base model and a ladder of SFT checkpoints: ``root/seed{seed}/depth-{depth}``."""
+    from grpolab.validate.models import TinyConfig, build_model
 
     folder = root / f"seed{seed}"
-    if all((folder / f"depth{depth}").is_dir() for depth in depths):
+    if all((folder / f"depth-{depth}").is_dir() for depth in depths):
         return
     task = make_task(TASK, seed=seed)
-    model, tokenizer = build_model(task.vocabulary, TinyConfig(), seed=seed)
+    model, tokenizer = build_model(task.vocabulary, TinyConfig(), seed=stream_seed(seed, "weights"))
     train_base(model, tokenizer, task=task, config=BaseConfig(steps=1000), seed=seed)
-    prompts = task.prompts("sft")
-    rng = np.random.default_rng([seed, 1])
-    answers = task.demonstrations(prompts, style="canonical", rng=rng)
     train_ladder(
-        model, tokenizer, pairs=[(p.text, a) for p, a in zip(prompts, answers, strict=True)],
-        config=SFTConfig(depths=tuple(depths)), seed=seed,
-        reached=lambda depth: save_model(model, tokenizer, folder / f"depth{depth}"),
+        model, tokenizer, run=RunDir(folder),
+        train=examples(demonstrations(task, "narrow", seed=seed), tokenizer), held_out=(),
+        config=replace(LADDER, depths=tuple(depths)), seed=stream_seed(seed, "ladder"),
     )  # fmt: skip
 
 
@@ -130,25 +134,27 @@ def run_trial(root: Path, scenario: Scenario, *, seed: int, steps: int) -> Trial
     from grpolab.validate.training.grpo import train_grpo
 
     task = make_task(TASK, seed=seed)
-    model, tokenizer = load_model(root / f"seed{seed}/depth{scenario.depth}")
+    model, tokenizer = load_model(root / f"seed{seed}/depth-{scenario.depth}")
     draw = _sampler(model, tokenizer, task)
-    train = _sift(task.prompts("rl"), scenario.prompts, draw, seed)
-    held_out = _sift(task.prompts("eval"), scenario.prompts, draw, seed + 1)[:_ASKED]
+    train = _sift(task.prompts("rl"), scenario.prompts, draw, stream_seed(seed, "sift"))
+    asked = _sift(task.prompts("eval"), scenario.prompts, draw, stream_seed(seed, "sift held out"))[
+        :_ASKED
+    ]
     config = GRPOConfig(
         steps=steps, prompts_per_step=PROMPTS_PER_STEP, group_size=GROUP_SIZE, lr=scenario.lr,
         warmup=scenario.warmup, entropy_coef=scenario.entropy_coef,
     )  # fmt: skip
-    before = draw(held_out, _SAMPLES, seed + 2)
+    before = draw(asked, _SAMPLES, stream_seed(seed, "before"))
     graded = GradedTask(task, scenario)
 
     def tick(share: float) -> None:
         graded.step = round(share * steps)
 
     run = train_grpo(
-        model, tokenizer, task=cast("Task", graded), prompts=train, config=config, seed=seed,
-        progress=tick,
+        model, tokenizer, task=graded, prompts=train, config=config,
+        seed=stream_seed(seed, "training"), progress=tick,
     )  # fmt: skip
-    change = draw(held_out, _SAMPLES, seed + 3) - before
+    change = draw(asked, _SAMPLES, stream_seed(seed, "after")) - before
     error = float(change.std(ddof=1)) / len(change) ** 0.5
     gain = float(change.mean())
     return TrialRun(scenario, seed, views_of(run), float(before.mean()), gain, gain - _Z * error)
@@ -174,15 +180,11 @@ Sampler = Callable[[Sequence[Prompt], int, int], Any]
 
 def _sampler(model: Any, tokenizer: Any, task: Task) -> Sampler:
     """Success rates [P] of prompts, from so many samples each, at a seed."""
-    from grpolab.validate.rollouts.hf import rollout
-    from grpolab.validate.rollouts.table import SamplingLaw
-
-    law = SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=1.0)
 
     def rates(prompts: Sequence[Prompt], num_samples: int, seed: int) -> Any:
-        table = rollout(
+        table = ask(
             model, tokenizer, task=task, prompts=prompts, num_samples=num_samples,
-            group_size=num_samples, law=law, seed=seed,
+            temperature=1.0, seed=seed,
         )  # fmt: skip
         totals = table.counts().by_prompt()
         by_id = dict(zip(totals.prompt_id.tolist(), totals.rate.tolist(), strict=True))

@@ -8,9 +8,15 @@ from types import MappingProxyType
 from grpolab.errors import UserError
 from grpolab.validate.study.tasks.coins import coins
 from grpolab.validate.study.tasks.countdown import countdown
-from grpolab.validate.study.tasks.problems import EnumeratedTask, Problem, ProblemTask, SplitSizes
+from grpolab.validate.study.tasks.problems import (
+    EnumeratedTask,
+    Problem,
+    ProblemTask,
+    SplitSizes,
+    StudyTask,
+    Style,
+)
 from grpolab.validate.study.tasks.programs import ProgramTask, programs
-from grpolab.validate.tasks import Task
 
 __all__ = [
     "TASKS",
@@ -19,19 +25,21 @@ __all__ = [
     "ProblemTask",
     "ProgramTask",
     "SplitSizes",
+    "StudyTask",
+    "Style",
     "coins",
     "countdown",
     "make_task",
     "programs",
 ]
 
-TASKS: Mapping[str, Callable[..., Task]] = MappingProxyType(
+TASKS: Mapping[str, Callable[..., StudyTask]] = MappingProxyType(
     {"coins": coins, "countdown": countdown, "programs": programs}
 )
 """Task constructors by name; each takes ``seed`` and, optionally, ``noise`` and ``sizes``."""
 
 
-def make_task(name: str, *, seed: int) -> Task:
+def make_task(name: str, *, seed: int) -> StudyTask:
     """The task of that name, its problems split by ``seed``; UserError names the known ones.
 
     >>> make_task("countdown", seed=0).classes

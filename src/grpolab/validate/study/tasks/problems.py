@@ -1,18 +1,46 @@
-"""ProblemTask: a task given by its problems with right answers; how to judge is left open."""
+"""Tasks that a model can be trained on from scratch: every problem has known right answers."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import Prompt, Style
+from grpolab.streams import generator
+from grpolab.validate.tasks.base import Prompt, Task
+
+Style = Literal["canonical", "random", "short", "long"]
+"""Which right answer is shown: always the same one, any known one, any of the shortest (in words),
+any of the longest."""
+
+
+class StudyTask(Task):
+    """A task with demonstrations and a corpus, so that a model can be trained on it from scratch.
+
+    Prompts and completions are words of ``vocabulary`` joined by single spaces; special tokens
+    belong to the tokenizer and appear in neither. Prompts fall into ``classes``, of which narrow
+    SFT shows the first.
+    """
+
+    classes: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+
+    @abstractmethod
+    def demonstrations(
+        self, prompts: Sequence[Prompt], *, style: Style, rng: np.random.Generator
+    ) -> list[str]:
+        """One right completion per prompt, see `Style`; ``canonical`` does not touch ``rng``."""
+
+    @abstractmethod
+    def corpus(self, size: int, *, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """Pairs (prompt text, completion) for pre-training: broad, and partly wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +69,7 @@ class SplitSizes(NamedTuple):
     rl: int = 2800
 
 
-class ProblemTask:
+class ProblemTask(StudyTask):
     """A task given by all its problems, in two classes, and by a seed that draws the splits.
 
     Splits: ``eval`` (held out from all others), ``sft`` (first class only), ``sft_broad`` (both
@@ -72,7 +100,8 @@ class ProblemTask:
         self._targets = np.unique([p.target for p in problems])
         answers = chain.from_iterable(p.solutions for p in problems)
         self.max_new_tokens = 1 + max(map(_words, answers))
-        self._splits = self._draw_splits(sizes or SplitSizes(), np.random.default_rng(seed))
+        order = generator(seed, "splits")
+        self._splits = self._draw_splits(sizes or SplitSizes(), order)
         self._held_out = frozenset(prompt.text for prompt in self._splits["eval"])
 
     def _draw_splits(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -58,7 +57,6 @@ class ProgramTask(ProblemTask, Sandboxed):
             sizes=sizes,
         )  # fmt: skip
         Sandboxed.__init__(self, sandbox)
-        self.outcomes: Counter[Outcome] = Counter()
         self._expected = [" ".join(map(str, values)) for values in expected]
         words = frozenset(vocabulary)
         self._runs = Runs(

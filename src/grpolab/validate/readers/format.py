@@ -1,0 +1,135 @@
+"""What a reader is: a record per format, the options it is given, and what it can answer.
+
+Reading ends in a `Reading`, or in a UserError. Two kinds of errors have a type of their own, since
+callers act on them: `NoVerdicts` and `ChoiceNeeded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.readers.source import Remarks, Sample, located
+
+Option = Literal[
+    "format", "problem", "score", "group", "step", "threshold", "group_size", "filter", "filtered"
+]
+"""Names of the fields of `ReadOptions`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How to read a file; None leaves the choice to the format.
+
+    ``score`` names the column, reward function, metric or scorer that holds the verdict;
+    ``threshold`` makes scores binary (correct where score > threshold); ``group_size`` is needed
+    where a format does not record it; ``filter`` picks a filter of lm-eval; ``filtered`` overrides
+    whether the file was written after dynamic sampling.
+    """
+
+    format: str = "auto"
+    problem: str | None = None
+    score: str | None = None
+    group: str | None = None
+    step: str | None = None
+    threshold: float | None = None
+    group_size: int | None = None
+    filter: str | None = None
+    filtered: bool | None = None
+
+
+class Reading(NamedTuple):
+    """The table, the format it was read as, and what was left out or assumed on the way.
+
+    ``cut_off`` is the number of files whose last line is incomplete and was left out.
+    """
+
+    counts: GroupCounts
+    format: str
+    notes: tuple[str, ...]
+    cut_off: int = 0
+
+
+class NoVerdicts(UserError):
+    """The files hold samples, and none of them has a verdict."""
+
+
+class ChoiceNeeded(UserError):
+    """The files can be read in several ways, and only the user knows which is meant.
+
+    ``option`` is the field of `ReadOptions` that makes the choice, ``choices`` are its possible
+    values where they are known.
+
+    >>> needed = ChoiceNeeded("a.json", "scorers f1, em", option="score", choices=("f1", "em"))
+    >>> str(needed), needed.choices
+    ('a.json: scorers f1, em; pass --score NAME', ('f1', 'em'))
+    """
+
+    def __init__(
+        self,
+        where: str,
+        why: str,
+        *,
+        option: Option,
+        value: str = "NAME",
+        choices: Sequence[str] = (),
+        flag: str = "",
+    ) -> None:
+        self.where = where
+        self.why = why
+        self.option = option
+        self.value = value
+        self.choices = tuple(choices)
+        super().__init__(f"{where}: {why}; pass {flag or flag_of(option)} {value}")
+
+    def with_flag(self, flag: str) -> ChoiceNeeded:
+        """The same error, for a command that has another flag for the option."""
+        return ChoiceNeeded(
+            self.where,
+            self.why,
+            option=self.option,
+            value=self.value,
+            choices=self.choices,
+            flag=flag,
+        )
+
+
+def flag_of(option: Option) -> str:
+    """The flag of ``grpolab audit`` that sets a field of `ReadOptions`.
+
+    >>> flag_of("score"), flag_of("group_size")
+    ('--score', '--recorded-group-size')
+    """
+    return "--recorded-group-size" if option == "group_size" else f"--{option}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format: how it is called, what it is read from, and the two functions that do it.
+
+    ``name`` is the value of ``--format``, ``tool`` who writes such files, ``files`` what to give
+    (Markdown), ``tested_on`` what the tests read. ``options`` are the fields of `ReadOptions` that
+    the reader uses beside ``threshold`` and ``filtered``. ``many_files`` is true where one run has
+    several files. ``detect`` tells from the content whether a file has the format, ``read`` turns
+    files into a table and says in the remarks what it left out or assumed.
+    """
+
+    name: str
+    tool: str
+    files: str
+    tested_on: str
+    detect: Callable[[Sample], bool]
+    read: Callable[[Sequence[Path], ReadOptions, Remarks], GroupCounts]
+    options: tuple[Option, ...] = ()
+    many_files: bool = False
+
+    def reading(self, paths: Sequence[Path], options: ReadOptions) -> Reading:
+        """Read files that are known to have this format; UserError names the file at fault."""
+        remarks = Remarks()
+        with located(str(paths[0])):
+            counts = self.read(paths, options, remarks)
+        return Reading(counts, self.name, tuple(remarks.notes), remarks.cut_off)
