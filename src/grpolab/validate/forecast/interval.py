@@ -78,7 +78,7 @@ def forecast_interval(
     >>> table = GroupCounts([0, 2, 4, 8] * 16, 8)
     >>> found = forecast_interval(table, group_size=8, num_groups=32, rng=0)
     >>> found.mean, found.low, found.high
-    (0.5, 0.28125, 0.6875)
+    (0.5, 0.28125, 0.71875)
     """
     if group_size < 1:
         raise ValueError(f"group_size must be >= 1, got {group_size}")
