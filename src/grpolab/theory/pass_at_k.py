@@ -179,11 +179,28 @@ def thin_std(
     out = np.full(n.shape, np.nan)
     for size in np.unique(g[g <= n]):
         rows = (g == size) & (g <= n)
-        pairs, place = np.unique(np.stack([n[rows], c[rows]]), axis=1, return_inverse=True)
         j = np.arange(size + 1)
-        pmf = hypergeometric_pmf(pairs[0], pairs[1], int(size))
-        out[rows] = (pmf @ (np.sqrt(j * (size - j)) / size))[place]
+        out[rows] = thin_pmf(n[rows], c[rows], int(size)) @ (np.sqrt(j * (size - j)) / size)
     return _check.result(out)
+
+
+def thin_pmf(num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, group_size: int) -> FloatArray:
+    """``Hyp(k; n, c, g) = C(c, k) C(n-c, g-k)/C(n, g)``, the thinned law of K; shape [..., g + 1].
+
+    Estimates P(K = k) of a group of g without bias from c correct among n samples of a prompt.
+    num_samples n >= group_size and num_correct broadcast to [...]; ValueError outside. Derived
+    here.
+
+    >>> thin_pmf(4, 2, 2).round(6).tolist()
+    [0.166667, 0.666667, 0.166667]
+    """
+    n, c = np.broadcast_arrays(*_counts(num_samples, num_correct))
+    g = _check.one_whole("group_size", group_size)
+    if np.any(n < g):
+        raise ValueError(f"num_samples must be >= group_size={g}, got {n.min():g}")
+    pairs, place = np.unique(np.stack([n.ravel(), c.ravel()]), axis=1, return_inverse=True)
+    law = hypergeometric_pmf(pairs[0], pairs[1], g)
+    return law[place].reshape(*n.shape, g + 1)
 
 
 def _counts(

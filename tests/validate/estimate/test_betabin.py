@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.estimate import betabin, cells
+from grpolab.validate.estimate import betabin, bootstrap, cells
 
 REFERENCE = json.loads(
     (Path(__file__).parents[2] / "reference" / "binary_clusters.json").read_text()
@@ -81,7 +81,7 @@ def test_derivatives_match_finite_differences():
 def test_a_batch_gives_what_single_fits_give():
     rng = np.random.default_rng(2)
     data = cells.tabulate(GroupCounts(rng.binomial(8, rng.beta(0.4, 2.0, 60)), 8))
-    boot = cells.resample(data, num_resamples=25, rng=rng)
+    boot = bootstrap.resample(data, num_resamples=25, rng=rng)
     many = betabin.maximise(betabin.tails(boot))
     for i, weight in enumerate(boot.weight):
         one = betabin.maximise(betabin.tails(data._replace(weight=weight)))

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from scipy import stats
 
-from grpolab.theory.groups import GroupCounts
+from grpolab.theory.groups import GroupCounts, Provenance
 from grpolab.validate.estimate import cells
 
 
@@ -17,30 +16,17 @@ def test_tabulate_loses_nothing():
         assert table.weight @ table.num_correct == counts.num_correct.sum()
 
 
-def test_resamples_have_the_right_size_mean_and_spread():
-    table = cells.tabulate(GroupCounts([0, 0, 0, 1, 2, 2], 2))
-    boot = cells.resample(table, num_resamples=20_000, rng=np.random.default_rng(1))
-    assert np.all(boot.weight.sum(axis=1) == 6)
-    assert boot.weight.mean(axis=0) == pytest.approx(table.weight, abs=0.04)
-    assert boot.weight.var(axis=0) == pytest.approx(table.weight * (1 - table.weight / 6), rel=0.05)
-
-
-def test_the_expanded_interval_of_a_normal_mean_is_the_t_interval():
-    rng = np.random.default_rng(2)
-    k = 8
-    draws = np.sqrt((k - 1) / k) * rng.standard_normal(400_000)  # what a bootstrap mean has
-    low, high = cells.percentile_interval(draws, level=0.95, num_clusters=k)
-    assert (low, high) == pytest.approx(
-        (-stats.t.ppf(0.975, k - 1), stats.t.ppf(0.975, k - 1)), abs=0.03
-    )
-
-
 def test_bad_input():
     with pytest.raises(ValueError, match="unit must be"):
         cells.tabulate(GroupCounts([1], 2), unit="rows")
     with pytest.raises(ValueError, match="at least one group"):
         cells.tabulate(GroupCounts([], 2))
-    with pytest.raises(ValueError, match="num_resamples"):
-        cells.resample(
-            cells.tabulate(GroupCounts([1], 2)), num_resamples=0, rng=np.random.default_rng(0)
-        )
+
+
+def test_single_samples_and_mixed_groups_are_refused():
+    with pytest.raises(ValueError, match="one sample per prompt says nothing"):
+        cells.require_pairs(cells.tabulate(GroupCounts([0, 1], 1)))
+    mixed = GroupCounts([1, 2], 4, provenance=Provenance(filtered=True))
+    for unit in ("prompts", "groups"):
+        with pytest.raises(ValueError, match="marked filtered"):
+            cells.unfiltered(mixed, unit=unit)

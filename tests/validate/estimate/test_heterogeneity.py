@@ -1,5 +1,4 @@
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +6,6 @@ import pytest
 
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.heterogeneity import heterogeneity
-from grpolab.validate.forecast.zero_std import zero_std_effect
 
 REFERENCE = json.loads(
     (Path(__file__).parents[2] / "reference" / "binary_clusters.json").read_text()
@@ -67,18 +65,3 @@ def test_level_under_one_common_rate():
 def test_one_common_outcome_tests_nothing():
     found = heterogeneity(GroupCounts([4, 4, 4], 4))
     assert (found.tarone_p, found.pearson_p, found.likelihood_p) == (1.0, 1.0, 1.0)
-
-
-def test_the_effect_on_zero_std_groups():
-    rng = np.random.default_rng(1)
-    counts = GroupCounts(rng.binomial(8, rng.beta(0.6, 3.4, 4000)), 8)
-    found = zero_std_effect(counts, 8)
-    assert found.observed == found.thinned
-    assert found.beta_binomial == pytest.approx(found.observed, abs=0.02)
-    assert found.iid_mean_p < found.observed - 0.1
-    assert found.critical_p_iid == pytest.approx(0.082996, abs=1e-6)
-    assert found.critical_p == pytest.approx(0.1397, abs=0.006)
-    larger = zero_std_effect(counts, 16)
-    assert math.isnan(larger.observed)
-    assert math.isnan(larger.thinned)
-    assert 0 < larger.beta_binomial < found.beta_binomial

@@ -111,7 +111,7 @@ def test_more_groups_and_more_prompts_narrow_the_interval_and_shares_add_up():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"group_size": 9}, "needs 9 samples"),
+        ({"group_size": 9}, "needs at least group_size=9 samples"),
         ({"group_size": 0}, "group_size must be >= 1"),
         ({"num_groups": 0}, "num_groups must be >= 1"),
         ({"num_draws": 0}, "num_draws must be >= 1"),

@@ -1,4 +1,5 @@
 import json
+import time
 from fractions import Fraction
 from itertools import combinations
 from math import comb
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.theory.pass_at_k import pass_at_k as unbiased_pass_at_k
-from grpolab.validate.forecast.pass_at_k import extrapolate_pass_at_k
-from grpolab.validate.forecast.zero_std import fit_beta_binomial, pass_at_k, predict_zero_std
+from grpolab.theory.pass_at_k import pass_at_k
+from grpolab.validate.estimate.betabin import fit_beta_binomial
+from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k, extrapolate_pass_at_k
+from grpolab.validate.forecast.zero_std import predict_zero_std
 
 REFERENCE = json.loads(
     (Path(__file__).parents[2] / "reference" / "binary_clusters.json").read_text()
@@ -110,7 +112,7 @@ def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="method must be one of"):
         predict_zero_std(counts, 4, rng=0, method="magic")
     with pytest.raises(ValueError, match="k must not exceed"):
-        pass_at_k(counts, 5, rng=0)
+        estimate_pass_at_k(counts, 5, rng=0)
     single = GroupCounts([0, 1, 1], 1)
     for method in ("beta-binomial", "mixture", "auto"):
         with pytest.raises(ValueError, match="one sample per prompt says nothing"):
@@ -118,7 +120,7 @@ def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="at least 2 samples"):
         fit_beta_binomial(single)
     filtered = GroupCounts([1, 2], 4, provenance=Provenance(filtered=True))
-    for call in (predict_zero_std, pass_at_k):
+    for call in (predict_zero_std, estimate_pass_at_k):
         with pytest.raises(ValueError, match="filtered"):
             call(filtered, 2, rng=0)
 
@@ -126,10 +128,10 @@ def test_impossible_requests_are_refused():
 def test_pass_at_k_standard_errors_split_into_two_levels():
     # per task sd .325 at n = 20, k = 10, p = .05: exact, where the delta method has .307
     one = GroupCounts(np.full(400, 1), 20)
-    assert pass_at_k(one, 10, rng=0).stderr_within * 20 == pytest.approx(0.325, abs=5e-4)
+    assert estimate_pass_at_k(one, 10, rng=0).stderr_within * 20 == pytest.approx(0.325, abs=5e-4)
     counts = beta_counts(0.15, 0.15, prompts=20_000, samples=20)
-    found = pass_at_k(counts, 10, rng=0, num_resamples=50)
-    values = unbiased_pass_at_k(20, np.arange(21), 10)
+    found = estimate_pass_at_k(counts, 10, rng=0, num_resamples=50)
+    values = pass_at_k(20, np.arange(21), 10)
     law = stats.betabinom.pmf(np.arange(21), 20, 0.15, 0.15)
     spread = np.sqrt(law @ (values - law @ values) ** 2)
     assert found.stderr_total * 20_000**0.5 == pytest.approx(spread, abs=0.004)
@@ -138,7 +140,7 @@ def test_pass_at_k_standard_errors_split_into_two_levels():
 
 def test_extrapolation_within_the_data_agrees_with_the_unbiased_estimate():
     counts = beta_counts(0.6, 2.0, prompts=3000, samples=32)
-    direct = pass_at_k(counts, 16, rng=0, num_resamples=10).value
+    direct = estimate_pass_at_k(counts, 16, rng=0, num_resamples=10).value
     found = extrapolate_pass_at_k(counts, 16, rng=0, num_resamples=10)
     assert found.beta_binomial == pytest.approx(direct, abs=0.01)
     assert found.mixture == pytest.approx(direct, abs=0.003)
@@ -155,3 +157,12 @@ def test_unsolvable_prompts_are_seen_by_the_inflated_model():
     assert found.zero_gain > 50
     assert found.zero_inflated == pytest.approx(0.7, abs=0.03)
     assert found.beta_binomial > 0.8  # the power law keeps on climbing
+
+
+def test_many_samples_per_prompt_cost_little():
+    rng = np.random.default_rng(5)
+    counts = GroupCounts(rng.binomial(10_112, rng.beta(0.2, 20.0, 128)), 10_112)
+    started = time.process_time()
+    found = estimate_pass_at_k(counts, 4096, rng=0, num_resamples=100)
+    assert time.process_time() - started < 3.0
+    assert found.stderr_within < found.stderr_total < 0.1

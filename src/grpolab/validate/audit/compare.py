@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from grpolab.theory.groups import FloatArray, GroupCounts
-from grpolab.theory.pass_at_k import thin_zero_std
 from grpolab.validate.audit.summary import Audit
-from grpolab.validate.estimate import cells
+from grpolab.validate.estimate import bootstrap
+from grpolab.validate.forecast.law import prompt_laws
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +74,16 @@ def compare(first: Audit, second: Audit, *, level: float = 0.95) -> list[Differe
         a, b = (f(c) for f, c in zip(values, (first.counts, second.counts), strict=True))
         if rows is not None:
             gap = a[rows[0]] - b[rows[1]]
-            mean, stderr, free = float(gap.mean()), _stderr(gap), len(gap) - 1
+            mean, stderr, free = float(gap.mean()), bootstrap.mean_stderr(gap), len(gap) - 1
         else:
             mean = float(a.mean() - b.mean())
-            stderr = math.hypot(_stderr(a), _stderr(b))
+            stderr = math.hypot(bootstrap.mean_stderr(a), bootstrap.mean_stderr(b))
             free = min(len(a), len(b)) - 1
-        half = cells.t_quantile(level, free) * stderr
+        half = bootstrap.half_width(stderr, free=free, level=level)
         low, high = mean - half, mean + half
         pair = (first.label, second.label, name)
         found.append(Difference(*pair, mean, low, high, rows is not None, free + 1))
     return found
-
-
-def _stderr(values: FloatArray) -> float:
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def _quantities(first: Audit, second: Audit) -> list[tuple[str, tuple[Any, Any]]]:
@@ -102,8 +96,7 @@ def _quantities(first: Audit, second: Audit) -> list[tuple[str, tuple[Any, Any]]
         if g <= least:
 
             def mixed(counts: GroupCounts, g: int = g) -> FloatArray:
-                totals = counts.by_prompt()
-                return 1.0 - thin_zero_std(totals.num_samples, totals.num_correct, g)
+                return prompt_laws(counts).mixed(g)
 
             found.append((f"mixed groups at g={g}", (mixed, mixed)))
     return found

@@ -12,11 +12,11 @@ from grpolab.figures import page
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise, advise_comparison
 from grpolab.validate.audit.compare import SIDE_BY_SIDE, Difference, side_by_side
 from grpolab.validate.audit.summary import Audit
+from grpolab.validate.forecast.law import fit_law
 
 _SIDE_BY_SIDE = (
     "Signal: mean over prompts of the expected standard deviation of a group's rewards. A dash: the"
@@ -150,11 +150,12 @@ def _draw_share(ax: Any, audit: Audit) -> None:
 
 
 def _thinned(audit: Audit, sizes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    totals = audit.counts.by_prompt()
-    known = sizes[sizes <= totals.num_samples.min()]
-    n, c = totals.num_samples[:, None], totals.num_correct[:, None]
-    wrong = thin_all_wrong(n, c, known).mean(axis=0)
-    return wrong, thin_all_right(n, c, known).mean(axis=0), known
+    law = fit_law(audit.counts, "thinning")
+    known = sizes[sizes <= audit.counts.by_prompt().num_samples.min()]
+    wrong, right = (
+        np.array([float(share(int(g))) for g in known]) for share in (law.all_wrong, law.all_right)
+    )
+    return wrong, right, known
 
 
 def _share_caption(audit: Audit) -> str:

@@ -13,13 +13,18 @@ from grpolab import streams
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
-from grpolab.theory.pass_at_k import thin_std
+from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
-from grpolab.validate.forecast import zero_std as estimate
-from grpolab.validate.forecast.zero_std import BetaBinomialFit, PassAtK, ZeroStdPrediction
+from grpolab.validate.forecast.law import fit_law
+from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
+from grpolab.validate.forecast.zero_std import (
+    ZeroStdPrediction,
+    natural_method,
+    predict_zero_std,
+)
 
 GROUP_SIZES = (4, 8, 16)
 _RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
@@ -206,11 +211,11 @@ def audit(
     draw = int(generator.integers(2**32))
     options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
     smallest = int(totals.num_samples.min())
-    scores = {k: estimate.pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
+    scores = {k: estimate_pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
     identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
     varied = 0 < float(counts.num_correct.sum()) < float(counts.group_size.sum())
     correlation = icc_interval(counts, **options) if identified and varied else None
-    fit_beta = estimate.fit_beta_binomial(counts) if identified else None
+    fit_beta = fit_beta_binomial(counts) if identified else None
     plans = {g: _plan(counts, g, fit_beta, **options) for g in sizes if identified or g <= smallest}
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
@@ -228,7 +233,7 @@ def _powers(smallest: int, sizes: Sequence[int]) -> list[int]:
 def _plan(
     counts: GroupCounts, group_size: int, fit: BetaBinomialFit | None, **options: Any
 ) -> GroupPlan:
-    prediction = estimate.predict_zero_std(counts, group_size, **options)
+    prediction = predict_zero_std(counts, group_size, **options)
     mean = 0.0 if fit is None else fit.mean
     rho = 0.0 if fit is None else fit.rho
     if 0.0 < mean < 1.0 and 0.0 < rho < 1.0:
@@ -236,16 +241,16 @@ def _plan(
         low, high = float(band.low), float(band.high)
     else:
         low = high = prediction.zero_std
-    totals = counts.by_prompt()
-    known = totals.num_samples.min() >= group_size
-    sigma = thin_std(totals.num_samples, totals.num_correct, group_size) if known else math.nan
+    signal = math.nan
+    if natural_method(counts, group_size) == "thinning":
+        signal = float(fit_law(counts, "thinning").expected_std(group_size))
     return GroupPlan(
         prediction=prediction,
         critical_p=float(critical_p(group_size, rho=rho)),
         critical_p_prompt=float(critical_p(group_size)),
         bound_low=low,
         bound_high=high,
-        signal=float(np.mean(sigma)),
+        signal=signal,
     )
 
 

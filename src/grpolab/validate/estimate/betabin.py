@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special
 
-from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
+from grpolab.validate.estimate import cells
 from grpolab.validate.estimate.cells import Cells
 
 _NEWTON_STEPS = 60
@@ -35,16 +36,16 @@ class Fit(NamedTuple):
     loglik: FloatArray
 
 
-def tails(cells: Cells) -> Tails:
+def tails(data: Cells) -> Tails:
     """Sufficient statistics of the likelihood, shapes [B, J] with J = max size."""
-    steps = int(cells.num_samples.max())
-    weight = np.atleast_2d(cells.weight)
+    steps = int(data.num_samples.max())
+    weight = np.atleast_2d(data.weight)
 
     def above(values: IntArray) -> FloatArray:
         more = values[:, None] > np.arange(steps)
         return np.asarray(weight @ more.astype(np.float64))
 
-    y, n = cells.num_correct, cells.num_samples
+    y, n = data.num_correct, data.num_samples
     return Tails(above(y), above(n - y), above(n))
 
 
@@ -169,13 +170,43 @@ def profile(stats: Tails, rho: float) -> float:
     def negative(u: float) -> float:
         return -float(kernel(stats, np.array([special.expit(u)]), np.array([rho]))[0])
 
-    centre = float(special.logit(mean))
-    found = optimize.minimize_scalar(negative, bracket=(centre - 0.5, centre + 0.5))
+    found = optimize.minimize_scalar(
+        negative, method="bounded", bounds=(-_LOGIT_BOUND, _LOGIT_BOUND), options={"xatol": 1e-8}
+    )
     return -float(found.fun)
 
 
-def log_choose(cells: Cells) -> float:
+def log_choose(data: Cells) -> float:
     """Sum over clusters of the log binomial coefficient: what the kernel leaves out."""
-    y, n = cells.num_correct.astype(np.float64), cells.num_samples.astype(np.float64)
-    terms = -np.log1p(n) - special.betaln(y + 1, n - y + 1)
-    return float(cells.weight @ terms)
+    return float(data.weight @ data.log_choose)
+
+
+class BetaBinomialFit(NamedTuple):
+    """Beta(a, b) over prompts, its mean and rho = 1 / (1 + a + b), and the log-likelihood."""
+
+    a: float
+    b: float
+    mean: float
+    rho: float
+    loglik: float
+
+
+def fit_beta_binomial(counts: GroupCounts) -> BetaBinomialFit:
+    """Maximum-likelihood beta-binomial over prompts; unequal sizes allowed.
+
+    Where the prompts are no more spread than binomial, rho = 0 and a = b = inf; the log-likelihood
+    includes the binomial coefficients. Raises ValueError for ``filtered`` tables and where no
+    prompt has two samples.
+
+    >>> fit = fit_beta_binomial(GroupCounts([0] * 32 + [1] * 103 + [2] * 122 + [3] * 80, 3))
+    >>> round(fit.a, 4), round(fit.b, 4), round(-fit.loglik, 3)
+    (6.1198, 4.4186, 436.813)
+    """
+    data = cells.unfiltered(counts)
+    cells.require_pairs(data)
+    fit = maximise(tails(data))
+    mean, rho = float(fit.mean[0]), float(fit.rho[0])
+    scale = np.inf if rho == 0 else 1.0 / rho - 1.0
+    a = mean * scale if mean > 0 else 0.0
+    b = (1.0 - mean) * scale if mean < 1 else 0.0
+    return BetaBinomialFit(a, b, mean, rho, float(fit.loglik[0]) + log_choose(data))

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate import betabin, cells
@@ -58,9 +58,9 @@ def heterogeneity(counts: GroupCounts) -> Heterogeneity:
     return Heterogeneity(
         icc=rho,
         tarone_z=z,
-        tarone_p=float(stats.norm.sf(z)),
+        tarone_p=float(special.ndtr(-z)),
         pearson_x2=x2,
-        pearson_p=float(stats.chi2.sf(x2, data.num_clusters - 1)),
+        pearson_p=float(special.chdtrc(data.num_clusters - 1, x2)),
         likelihood_ratio=ratio,
-        likelihood_p=float(stats.chi2.sf(ratio, 1)) / 2 if ratio > 0 else 1.0,
+        likelihood_p=float(special.chdtrc(1, ratio)) / 2 if ratio > 0 else 1.0,
     )

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
-from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts
-from grpolab.validate.estimate import betabin, cells
+from grpolab.validate.estimate import betabin, bootstrap, cells
 from grpolab.validate.estimate.cells import Cells, Unit
 
 
@@ -123,12 +122,7 @@ def _estimate(data: Cells, method: str) -> FloatArray:
 def _checked_cells(counts: GroupCounts, *, method: str, unit: Unit) -> Cells:
     if method not in _ESTIMATORS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if counts.provenance.filtered:
-        raise ValueError(
-            "counts are marked filtered (mixed groups only), so their ICC is biased;"
-            " use truncated.fit_truncated"
-        )
-    data = cells.tabulate(counts, unit=unit)
+    data = cells.unfiltered(counts, unit=unit)
     if data.num_clusters < 2:
         raise ValueError(f"counts must hold at least 2 {unit}, got {data.num_clusters}")
     if data.num_samples.max() < 2:
@@ -225,17 +219,17 @@ def icc_interval(
     True
     """
     data = _checked_cells(counts, method=method, unit=unit)
-    cells.check_level(level)
+    bootstrap.check_level(level)
     if interval not in ("bootstrap", "profile", "union"):
         raise ValueError(f"interval must be bootstrap, profile or union, got {interval!r}")
     estimate = float(_estimate(data, method))
     ends = []
     if interval != "profile":
-        boot = cells.resample(
-            data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
-        )
+        boot = bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
         draws = _estimate(boot, method)
-        ends.append(cells.percentile_interval(draws, level=level, num_clusters=data.num_clusters))
+        ends.append(
+            bootstrap.percentile_interval(draws, level=level, num_clusters=data.num_clusters)
+        )
     if interval != "bootstrap" or _one_outcome(data):
         ends.append(_profile_interval(data, level=level))
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
@@ -252,7 +246,7 @@ def _profile_interval(data: Cells, *, level: float) -> tuple[float, float]:
         return 0.0, 1.0
     table = betabin.tails(data)
     fit = betabin.maximise(table)
-    floor = float(fit.loglik[0]) - float(stats.chi2.ppf(level, 1)) / 2
+    floor = float(fit.loglik[0]) - float(special.chdtri(1, 1.0 - level)) / 2
     centre, top = float(fit.rho[0]), 1.0 - 1e-9
 
     def margin(rho: float) -> float:

@@ -10,13 +10,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.estimate import betabin, cells
 from grpolab.validate.estimate.cells import Cells
 
-_GRID = np.sin(np.linspace(0.0, np.pi / 2, 401)) ** 2
+GRID: FloatArray = np.sin(np.linspace(0.0, np.pi / 2, 401)) ** 2
+"""Success rates [G] that a mixture may put weight on."""
+
+_ATOM = 1e-10  # smaller weights are rounding
 _MAX_STEPS = 200
 
 
@@ -46,14 +49,6 @@ class InflatedBeta(NamedTuple):
     loglik: float
 
 
-def _require_unfiltered(counts: GroupCounts) -> None:
-    if counts.provenance.filtered:
-        raise ValueError(
-            "counts are marked filtered (mixed groups only): the distribution of p behind them is"
-            " not identified; use a dump taken before filtering, or truncated.fit_truncated"
-        )
-
-
 def fit_mixture(counts: GroupCounts, *, tolerance: float = 1e-6) -> Mixture:
     """NPMLE of the distribution of p over prompts, on a grid of 401 arcsine-spaced rates.
 
@@ -64,20 +59,30 @@ def fit_mixture(counts: GroupCounts, *, tolerance: float = 1e-6) -> Mixture:
     >>> fit.support.tolist(), fit.weight.round(6).tolist()
     ([0.0, 1.0], [0.5, 0.5])
     """
-    _require_unfiltered(counts)
-    return fit_cells(cells.tabulate(counts), tolerance=tolerance)
+    data = cells.unfiltered(counts)
+    share, loglik, gap = _maximise(data, tolerance)
+    atoms = share > 0
+    return Mixture(GRID[atoms], share[atoms], loglik, gap)
 
 
-def fit_cells(data: Cells, *, tolerance: float = 1e-6) -> Mixture:
-    """`fit_mixture` on cells; the weights must be one data set, shape [U]."""
+def grid_weights(data: Cells, *, tolerance: float) -> FloatArray:
+    """Weights of the NPMLE on `GRID` for every row of weights [..., U]; shape [..., G]."""
+    rows = data.weight.reshape(-1, data.weight.shape[-1])
+    shares = [_maximise(data._replace(weight=row), tolerance)[0] for row in rows]
+    return np.reshape(shares, (*data.weight.shape[:-1], len(GRID)))
+
+
+def _maximise(data: Cells, tolerance: float) -> tuple[FloatArray, float, float]:
+    """Weights [G] of one data set (cell weights [U]), its log-likelihood, and what it may lack."""
     used = data.weight > 0
-    y, n, w = data.num_correct[used], data.num_samples[used], data.weight[used]
-    log_like = stats.binom.logpmf(y[:, None], n[:, None], _GRID[None, :])
+    data = Cells(data.num_correct[used], data.num_samples[used], data.weight[used])
+    y, n, w = data.num_correct, data.num_samples, data.weight
+    log_like = _log_binomial(data, GRID)
     shift = log_like.max(axis=1)
     like = np.exp(log_like - shift[:, None])  # [U, G], row maximum 1
     total = w.sum()
-    share = np.zeros(len(_GRID))
-    share[np.unique(np.searchsorted(_GRID, y / n))] = 1.0
+    share = np.zeros(len(GRID))
+    share[np.unique(np.searchsorted(GRID, y / n))] = 1.0
     share /= share.sum()
     density = like @ share
     gap = np.inf
@@ -88,9 +93,14 @@ def fit_cells(data: Cells, *, tolerance: float = 1e-6) -> Mixture:
             break
         share = _newton(share, like=like, w=w, density=density, slope=slope)
         density = like @ share
-    atoms = share > 1e-10
-    weight = share[atoms] / share[atoms].sum()
-    return Mixture(_GRID[atoms], weight, float(w @ (np.log(density) + shift)), gap)
+    share = np.where(share > _ATOM, share, 0.0)
+    return share / share.sum(), float(w @ (np.log(density) + shift)), gap
+
+
+def _log_binomial(data: Cells, p: FloatArray) -> FloatArray:
+    """Log of C(n, c) p^c (1-p)^(n-c) for every cell and every rate p [G]: shape [U, G]."""
+    c, n = data.num_correct[:, None], data.num_samples[:, None]
+    return np.asarray(data.log_choose[:, None] + special.xlogy(c, p) + special.xlog1py(n - c, -p))
 
 
 def _newton(
@@ -130,15 +140,14 @@ def fit_inflated_beta(counts: GroupCounts, *, zero: bool = True, one: bool = Tru
     >>> round(fit_inflated_beta(GroupCounts([0] * 10 + [2, 3, 4, 5, 6], 8), one=False).frac_zero, 1)
     0.7
     """
-    _require_unfiltered(counts)
-    data = cells.tabulate(counts)
+    data = cells.unfiltered(counts)
     flags = np.array([zero, one])
     start = betabin.maximise(betabin.tails(data))
     mean = float(np.clip(start.mean[0], 1e-3, 1 - 1e-3))
     rho = float(np.clip(start.rho[0], 1e-3, 0.9))
     y, n, w = data.num_correct, data.num_samples, data.weight
     empty, full = np.equal(y, 0), np.equal(y, n)
-    choose = stats.binom.logpmf(y, n, 0.5) + n * np.log(2.0)
+    choose = data.log_choose
 
     def unpack(theta: FloatArray) -> tuple[FloatArray, float, float]:
         logits = np.array([0.0, -np.inf, -np.inf])

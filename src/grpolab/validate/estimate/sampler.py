@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from grpolab.theory.groups import FloatArray
 
@@ -61,7 +61,7 @@ def duplicate_test(
     floor = math.sqrt(float(predicted.mean()) / max(float((size * (size - 1))[use].sum() / 2), 1.0))
     stderr = max(stderr, floor)
     z = float(gap.mean()) / stderr if stderr > 0 else (0.0 if gap.mean() == 0 else math.inf)
-    p_value = float(2 * stats.norm.sf(abs(z)))
+    p_value = float(2 * special.ndtr(-abs(z)))
     return SeedTest(float(observed.mean()), float(predicted.mean()), stderr, p_value, len(gap))
 
 
@@ -90,7 +90,7 @@ def position_test(rewards: npt.ArrayLike) -> PositionTest:
     if spread == 0:
         return PositionTest(0.0, 1.0, matrix.mean(axis=0))
     value = float((g - 1) * np.sum((column - column.mean()) ** 2) * g / spread)
-    return PositionTest(value, float(stats.chi2.sf(value, g - 1)), matrix.mean(axis=0))
+    return PositionTest(value, float(special.chdtrc(g - 1, value)), matrix.mean(axis=0))
 
 
 class BlockTest(NamedTuple):
@@ -128,7 +128,7 @@ def block_test(rewards: npt.ArrayLike, blocks: npt.ArrayLike) -> BlockTest:
     inside, across = float(product[same].mean()), float(product[~same].mean())
     gap = float(matrix.mean()) - across
     rho = (inside - across) / gap if gap > 0 else math.nan
-    return BlockTest(rho, z, float(2 * stats.norm.sf(abs(z))))
+    return BlockTest(rho, z, float(2 * special.ndtr(-abs(z))))
 
 
 def _permuted_pairs(total: FloatArray, labels: Any) -> tuple[FloatArray, FloatArray]:

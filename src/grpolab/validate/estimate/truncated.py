@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special
 
-from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
-from grpolab.validate.estimate import betabin, cells
+from grpolab.validate.estimate import betabin, bootstrap, cells
 from grpolab.validate.estimate.cells import Cells
 
 _STARTS = ((0.2, 0.1), (0.5, 0.3), (0.8, 0.1), (0.05, 0.5))
@@ -63,11 +62,9 @@ def fit_truncated(
             f" {int(data.num_samples.max())} do not tell mean and correlation apart"
         )
     theta, value = _maximise(data, _starts())
-    boot = cells.resample(
-        data, num_resamples=num_resamples, rng=streams.generator(rng, "bootstrap")
-    )
+    boot = bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
     kept = [_frac_kept(data, _maximise(data._replace(weight=w), [theta])[0]) for w in boot.weight]
-    low, high = cells.percentile_interval(
+    low, high = bootstrap.percentile_interval(
         np.array(kept), level=level, num_clusters=data.num_clusters
     )
     mean, rho = (float(v) for v in special.expit(theta))

@@ -1,1 +1,41 @@
-"""What counts say about groups not drawn yet: one law of p, and all that follows from it."""
+"""From counts to groups that were not drawn yet: one law of p, and all that follows from it.
+
+`law` estimates how the success rate is spread over prompts (`fit_law`) and says what a group of any
+size will hold. On it build the zero-std share at a planned size (`zero_std`), pass@k and its
+extrapolation (`pass_at_k`), prediction intervals for the next groups of a run (`interval`), and
+forecasts that move with the policy (`drift`).
+"""
+
+from grpolab.validate.forecast.drift import drift_forecast, fit_rate
+from grpolab.validate.forecast.interval import (
+    ForecastInterval,
+    coverage_by_step,
+    forecast_interval,
+)
+from grpolab.validate.forecast.law import METHODS, LawOfP, fit_law, model_law, prompt_laws
+from grpolab.validate.forecast.pass_at_k import (
+    Extrapolation,
+    PassAtK,
+    estimate_pass_at_k,
+    extrapolate_pass_at_k,
+)
+from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_std
+
+__all__ = [
+    "METHODS",
+    "Extrapolation",
+    "ForecastInterval",
+    "LawOfP",
+    "PassAtK",
+    "ZeroStdPrediction",
+    "coverage_by_step",
+    "drift_forecast",
+    "estimate_pass_at_k",
+    "extrapolate_pass_at_k",
+    "fit_law",
+    "fit_rate",
+    "forecast_interval",
+    "model_law",
+    "predict_zero_std",
+    "prompt_laws",
+]

@@ -12,19 +12,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from grpolab import streams
-from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray, GroupCounts
-from grpolab.theory.signal import count_pmf
-from grpolab.validate.estimate import betabin, cells
-from grpolab.validate.estimate.cells import Cells, check_level, t_quantile
+from grpolab.validate.estimate import bootstrap, cells
+from grpolab.validate.forecast.law import Method, fit_rows
 
 Quantity = Literal["zero_std", "all_wrong", "all_right", "variance"]
-Method = Literal["thinning", "beta-binomial", "mean-p"]
 
 METHODS: tuple[Method, ...] = ("thinning", "beta-binomial", "mean-p")
+"""Those that the study holds against the first steps of RL."""
+
 _CELLS_AT_ONCE = 1 << 22
 
 
@@ -73,16 +70,15 @@ def forecast_interval(
     """Prediction interval for the share of zero-std groups (or ...) among the next groups.
 
     ``counts`` are rollouts of a sample of the prompts from which the next groups draw, one prompt
-    per group. Law of the number correct: "thinning" (hypergeometric, every prompt needs
-    group_size samples), "beta-binomial", or "mean-p", the binomial at the mean rate. A Bayesian
-    bootstrap over prompts, with one prompt of unknown rate added so that no interval has zero
-    length (Rubin 1981, Annals of Statistics 9), gives laws; for each of them the sum over groups is
-    exact; their mixture gives the quantiles. "variance" is K(g-K)/g^2 averaged over groups.
+    per group. ``method`` is that of `law.fit_law`. A Bayesian bootstrap over prompts
+    (`bootstrap.resample_bayesian`) gives laws of the number correct; for each of them the sum over
+    groups is exact; their mixture gives the quantiles. "variance" is K(g-K)/g^2 averaged over
+    groups.
 
     >>> table = GroupCounts([0, 2, 4, 8] * 16, 8)
     >>> found = forecast_interval(table, group_size=8, num_groups=32, rng=0)
     >>> found.mean, found.low, found.high
-    (0.5, 0.28125, 0.6875)
+    (0.5, 0.28125, 0.71875)
     """
     if group_size < 1:
         raise ValueError(f"group_size must be >= 1, got {group_size}")
@@ -90,14 +86,12 @@ def forecast_interval(
         raise ValueError(f"num_groups must be >= 1, got {num_groups}")
     if num_draws < 1:
         raise ValueError(f"num_draws must be >= 1, got {num_draws}")
-    tail = (1.0 - check_level(level)) / 2.0
-    if counts.provenance.filtered:
-        raise ValueError("counts are marked filtered (mixed groups only): nothing can be forecast")
+    tail = (1.0 - bootstrap.check_level(level)) / 2.0
     score, unit = _score(quantity, group_size)
-    data = cells.tabulate(counts)
-    centre = float(_laws(data._replace(weight=data.weight[None]), group_size, method)[0] @ score)
-    boot = _bootstrap(data, num_draws, streams.generator(rng, "bootstrap"))
-    law = _sum_law(_laws(boot, group_size, method), score, num_groups)
+    data = cells.unfiltered(counts)
+    centre = float(fit_rows(data, method).group_pmf(group_size) @ score)
+    boot = bootstrap.resample_bayesian(data, num_resamples=num_draws, rng=rng)
+    law = _sum_law(fit_rows(boot, method).group_pmf(group_size), score, num_groups)
     below = np.cumsum(law)
     low = int(np.searchsorted(below, tail + 1e-9, side="right"))
     high = int(np.searchsorted(below, 1.0 - tail - 1e-9, side="left"))
@@ -123,39 +117,6 @@ def _score(quantity: Quantity, group_size: int) -> tuple[npt.NDArray[np.int64], 
     raise ValueError(
         f"quantity must be zero_std, all_wrong, all_right or variance, got {quantity!r}"
     )
-
-
-def _bootstrap(data: Cells, num_draws: int, rng: np.random.Generator) -> Cells:
-    """Bayesian-bootstrap weights [B, U'] of the prompts and of one more with any count at all."""
-    size = int(data.num_samples.max())
-    extra = np.arange(size + 1)
-    weight = np.concatenate([data.weight, np.full(size + 1, 1.0 / (size + 1))])
-    drawn = rng.standard_gamma(weight, size=(num_draws, len(weight)))
-    return Cells(
-        np.concatenate([data.num_correct, extra]),
-        np.concatenate([data.num_samples, np.full(size + 1, size)]),
-        drawn * (weight.sum() / drawn.sum(axis=1, keepdims=True)),
-    )
-
-
-def _laws(data: Cells, group_size: int, method: Method) -> FloatArray:
-    """Law of the number correct in a group for every row of weights, [B, g + 1]."""
-    y, n, w = data.num_correct, data.num_samples, data.weight
-    if method == "thinning":
-        if int(n.min()) < group_size:
-            raise ValueError(
-                f"method 'thinning' needs {group_size} samples of every prompt, got {int(n.min())}"
-            )
-        k = np.arange(group_size + 1)
-        thin = stats.hypergeom.pmf(k, n[:, None], y[:, None], group_size)
-        return np.asarray(w @ thin / w.sum(axis=1, keepdims=True))
-    if method == "mean-p":
-        rate = (w @ data.rate) / w.sum(axis=1)
-        return count_pmf(np.clip(rate, 0.0, 1.0), group_size)
-    if method == "beta-binomial":
-        fit = betabin.maximise(betabin.tails(data))
-        return BetaBinomial(mean=fit.mean, rho=fit.rho).pmf(group_size)
-    raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
 
 def _sum_law(
@@ -220,7 +181,9 @@ def coverage_by_step(
             continue
         cut = slice(first, min(last, seen.shape[1]))
         inside = 1.0 - (below | above)[:, cut].mean(axis=1)
-        half = _half_width(inside)
+        half = 1.0  # one run says nothing of others
+        if len(inside) > 1:
+            half = bootstrap.half_width(bootstrap.mean_stderr(inside), free=len(inside) - 1)
         error = (centre - seen)[:, cut]
         coverage = float(inside.mean())
         found.append(
@@ -231,13 +194,6 @@ def coverage_by_step(
             )
         )  # fmt: skip
     return found
-
-
-def _half_width(values: FloatArray) -> float:
-    """Of a 95 % t interval of the mean over runs; the whole of [0, 1] for one run."""
-    if len(values) < 2:
-        return 1.0
-    return t_quantile(0.95, len(values) - 1) * float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _per_step(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:

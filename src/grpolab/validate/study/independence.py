@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.theory.bounds import critical_p_band, zero_std_band
+from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.estimate.bootstrap import half_width
 from grpolab.validate.estimate.icc import icc_interval
 from grpolab.validate.estimate.independence import pair_contrast
-from grpolab.validate.forecast.zero_std import zero_std_effect
+from grpolab.validate.forecast.law import fit_law
 
 _LEVEL = 0.05
 
@@ -98,17 +100,21 @@ def independence_row(
     generator = np.random.default_rng(rng)
     contrast = pair_contrast(counts, rng=generator, num_permutations=num_permutations)
     spread = icc_interval(counts, rng=generator, num_resamples=num_resamples)
-    effect = zero_std_effect(counts, group_size)
+    at = counts.group_size == group_size
+    observed = counts.select(at).frac_zero_std if at.any() else math.nan
+    beta = fit_law(counts, "beta-binomial")
     mean = float(counts.by_prompt().rate.mean())
     rho = float(np.clip(spread.estimate, 0.0, 1.0))
     band = zero_std_band(group_size, mean=mean, rho=rho)
-    critical = critical_p_band(group_size, rho=rho)
+    band_of_critical = critical_p_band(group_size, rho=rho)
     return IndependenceRow(
         label, mean, contrast.rho, contrast.stderr, contrast.p_value,
         spread.estimate, spread.low, spread.high,
-        effect.observed, effect.iid_mean_p, effect.beta_binomial,
+        observed, float(fit_law(counts, "mean-p").zero_std(group_size)),
+        float(beta.zero_std(group_size)),
         float(band.low), float(band.high),
-        effect.critical_p_iid, effect.critical_p, float(critical.low), float(critical.high),
+        float(critical_p(group_size)), float(critical_p(group_size, rho=beta.icc)),
+        float(band_of_critical.low), float(band_of_critical.high),
     )  # fmt: skip
 
 
@@ -157,7 +163,7 @@ def independence_verdict(rows: Sequence[IndependenceRow]) -> IndependenceVerdict
         found = (
             f"Given the prompt, nothing speaks against independence: {len(tested)} permutation"
             f" tests, smallest p {least:.3f}, {min(adjusted):.2f} after Holm's"
-            f" correction; correlation over all {mean:+.4f} +- {1.96 * error:.4f}."
+            f" correction; correlation over all {mean:+.4f} +- {half_width(error):.4f}."
         )
     return IndependenceVerdict(
         len(tested), len(rejected), least, min(adjusted), mean, error, f"{found} {spread}"

@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 
 from grpolab.store import read_counts, read_json
-from grpolab.theory import (
-    BetaBinomial,
-    GroupCounts,
-    expected_variance,
-    pass_at_k,
-    prob_zero_std,
-    thin_all_right,
-    thin_all_wrong,
-    thin_pq,
-    thin_std,
-)
+from grpolab.theory import GroupCounts, expected_variance, prob_zero_std
 from grpolab.validate.estimate.icc import icc
-from grpolab.validate.forecast.zero_std import fit_beta_binomial
+from grpolab.validate.forecast.law import Method, fit_law
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
@@ -37,34 +27,24 @@ WINDOWS = ((0, 10), (10, 50), (50, 100))
 def predict(counts: GroupCounts, group_size: int) -> dict[str, Any]:
     """Forecasts for groups of ``group_size`` from counts of other samples of the same prompts.
 
-    (a) the formulas at the mean p, (b) a beta-binomial with the measured ICC, (c) thinning.
+    (a) the formulas at the mean p, (b) the beta-binomial of maximum likelihood, whose correlation
+    is ``icc``, (c) thinning; each by `law.fit_law`.
     """
-    totals = counts.by_prompt()
-    mean = float(totals.rate.mean())
-    n, c = totals.num_samples, totals.num_correct
-    rho = float(np.clip(icc(counts), 0.0, 1.0)) if 0 < mean < 1 else 0.0
-    beta = BetaBinomial(mean=mean, rho=rho)
-    wrong = float(np.mean(thin_all_wrong(n, c, group_size)))
-    right = float(np.mean(thin_all_right(n, c, group_size)))
-    shrink = (group_size - 1) / group_size
-    return {
-        "mean_p": mean,
-        "icc": rho,
-        "mean-p": {
-            "zero_std": float(prob_zero_std(mean, group_size)),
-            "variance": float(expected_variance(mean, group_size)),
-        },
-        "beta-binomial": {
-            "zero_std": float(beta.prob_zero_std(group_size)),
-            "variance": float(expected_variance(mean, group_size, rho=rho)),
-        },
-        "thinning": {
-            "zero_std": wrong + right,
-            "all_wrong": wrong,
-            "all_right": right,
-            "variance": float(np.mean(thin_pq(n, c))) * shrink,
-        },
+    names: tuple[Method, ...] = ("mean-p", "beta-binomial", "thinning")
+    laws = {name: fit_law(counts, name) for name in names}
+    found: dict[str, Any] = {
+        name: {
+            "zero_std": float(law.zero_std(group_size)),
+            "variance": float(law.expected_variance(group_size)),
+        }
+        for name, law in laws.items()
     }
+    thinned = laws["thinning"]
+    found["thinning"]["all_wrong"] = float(thinned.all_wrong(group_size))
+    found["thinning"]["all_right"] = float(thinned.all_right(group_size))
+    return {
+        "mean_p": float(thinned.mean), "icc": float(laws["beta-binomial"].icc), **found
+    }  # fmt: skip
 
 
 def observe(counts: GroupCounts) -> dict[str, float]:
@@ -87,22 +67,20 @@ def halves(table: Rollouts) -> tuple[GroupCounts, GroupCounts]:
 
 def pass_rates(table: Rollouts) -> dict[str, float]:
     """Mean pass@k over prompts for every k of `PASS_KS` that all prompts have the samples for."""
-    totals = table.counts().by_prompt()
-    n, c = totals.num_samples, totals.num_correct
-    ks = [k for k in PASS_KS if k <= n.min()]
-    return {f"pass_at_{k}": float(np.mean(pass_at_k(n, c, k))) for k in ks}
+    counts = table.counts()
+    law = fit_law(counts, "thinning")
+    ks = [k for k in PASS_KS if k <= counts.by_prompt().num_samples.min()]
+    return {f"pass_at_{k}": float(law.pass_at(k)) for k in ks}
 
 
 def _pass_at(table: Rollouts, k: int) -> float:
-    totals = table.counts().by_prompt()
-    return float(np.mean(pass_at_k(totals.num_samples, totals.num_correct, k)))
+    return float(fit_law(table.counts(), "thinning").pass_at(k))
 
 
 def _extrapolated(table: Rollouts, group_size: int) -> float:
     """pass@64 from the first ``group_size`` samples of each prompt, by a beta-binomial's tail."""
     few = table.select(table.group == 0).counts()
-    fit = fit_beta_binomial(few)
-    return 1.0 - float(BetaBinomial(mean=fit.mean, rho=fit.rho).prob_all_wrong(64))
+    return float(fit_law(few, "beta-binomial").pass_at(64))
 
 
 def _labels(task: StudyTask, table: Rollouts) -> np.ndarray[Any, Any]:
@@ -161,14 +139,13 @@ def checkpoint(
 def on_training_prompts(counts: GroupCounts, group_size: int) -> dict[str, float]:
     """Mean p, E[sigma] of a planned group, share informative, and share of prompts ever solved."""
     totals = counts.by_prompt()
-    n, c = totals.num_samples, totals.num_correct
-    same = thin_all_wrong(n, c, group_size) + thin_all_right(n, c, group_size)
+    law = fit_law(counts, "thinning")
     return {
-        "pass_at_1": float(totals.rate.mean()),
-        "signal": float(np.mean(thin_std(n, c, group_size))),
-        "informative": float(1 - np.mean(same)),
-        "support": float(np.mean(c > 0)),
-        "num_samples": float(n.min()),
+        "pass_at_1": float(law.mean),
+        "signal": float(law.expected_std(group_size)),
+        "informative": float(law.mixed(group_size)),
+        "support": float(np.mean(totals.num_correct > 0)),
+        "num_samples": float(totals.num_samples.min()),
     }
 
 

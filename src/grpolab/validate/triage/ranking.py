@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_std
 from grpolab.validate.audit.compare import Difference, compare
 from grpolab.validate.audit.summary import Audit, audit
-from grpolab.validate.estimate import cells
+from grpolab.validate.estimate import bootstrap
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.sampler import PositionTest, SeedTest, duplicate_test, position_test
+from grpolab.validate.forecast.law import prompt_laws
 from grpolab.validate.rollouts.stream import named_counts
 from grpolab.validate.rollouts.table import Entropies, Rollouts, entropies
 
@@ -219,10 +220,10 @@ def triage(
     counts = {label: named_counts(table, task=task) for label, table in tables.items()}
     values = np.stack([_signal(c, group_size) for c in counts.values()])
     boot = _resample_means(values, num_resamples=num_resamples, rng=generator)
-    best = _share_best(boot)
+    best = bootstrap.top_share(boot).mean(axis=0)
     found = []
     for row, (label, table) in enumerate(tables.items()):
-        low, high = cells.percentile_interval(boot[:, row], level=level, num_clusters=len(kept))
+        low, high = bootstrap.percentile_interval(boot[:, row], level=level, num_clusters=len(kept))
         signal = Signal(float(values[row].mean()), max(low, 0.0), high, float(best[row]))
         notes = _notes(runs[label], len(kept))
         one = audit(counts[label], rng=generator, label=label, group_sizes=[group_size],
@@ -276,8 +277,7 @@ def _enough(runs: Mapping[str, Rollouts], group_size: int) -> IntArray:
 
 def _signal(counts: GroupCounts, group_size: int) -> FloatArray:
     """E[sigma] of every prompt, shape [P]."""
-    totals = counts.by_prompt()
-    return thin_std(totals.num_samples, totals.num_correct, group_size)
+    return prompt_laws(counts).expected_std(group_size)
 
 
 def _sampling_variance(counts: GroupCounts, group_size: int) -> FloatArray:
@@ -302,14 +302,8 @@ def _resample_means(
 ) -> FloatArray:
     """Means [B, K] over resampled prompts, the same prompts for every checkpoint."""
     size = values.shape[1]
-    weight = rng.multinomial(size, np.full(size, 1.0 / size), size=num_resamples)
-    return np.asarray(weight.astype(np.float64) @ values.T / size)
-
-
-def _share_best(boot: FloatArray) -> FloatArray:
-    """Share of resamples [K] in which a checkpoint is highest, ties shared."""
-    top = boot >= boot.max(axis=1, keepdims=True) - 1e-12
-    return np.asarray((top / top.sum(axis=1, keepdims=True)).mean(axis=0))
+    weight = bootstrap.draw_weights(np.ones(size), num_resamples=num_resamples, rng=rng)
+    return np.asarray(weight @ values.T / size)
 
 
 def _contrast(one: Audit, rng: np.random.Generator) -> PairContrast:
@@ -368,7 +362,7 @@ def _pair(
         return Pair(first, second, difference, more, True, math.nan, math.nan)
     if abs(difference) < _SMALLEST:
         return Pair(first, second, difference, more, False, math.nan, math.nan)
-    reach = abs(difference) / (stats.norm.isf(tail) + stats.norm.ppf(_CHANCE))
+    reach = abs(difference) / (special.ndtri(1.0 - tail) + special.ndtri(_CHANCE))
     total = float(np.var(gap, ddof=1))
     inside = min(float(np.mean(noise)), total)  # NaN where n = g: then only prompts are known
     between = total - inside

@@ -13,16 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import expected_pass_at_k
 from grpolab.theory.zero_std import prob_zero_std
-from grpolab.validate.estimate import sampler
+from grpolab.validate.estimate import bootstrap, sampler
 from grpolab.validate.estimate.heterogeneity import heterogeneity
 from grpolab.validate.estimate.icc import icc, icc_interval
 from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.estimate.truncated import fit_truncated
-from grpolab.validate.forecast import zero_std as estimate
-from grpolab.validate.forecast.pass_at_k import extrapolate_pass_at_k
+from grpolab.validate.forecast.law import fit_law, model_law
+from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k, extrapolate_pass_at_k
+from grpolab.validate.forecast.zero_std import predict_zero_std
 from grpolab.validate.verify.registry import Check, Evidence, Registry, Size
 
 CALIBRATION = Registry()
@@ -101,6 +103,13 @@ def bias_below(name: str, values: FloatArray, *, truth: float, bound: float) -> 
     )
 
 
+def not_above(name: str, differences: FloatArray) -> Check:
+    """One-sided z-test of "the mean of paired differences is at most 0"."""
+    mean, error = float(differences.mean()), bootstrap.mean_stderr(differences)
+    z = mean / error if error > 0 else math.copysign(math.inf, mean)
+    return Check(name, mean, 0.0, error, z, float(stats.norm.sf(z)), "calibration")
+
+
 def _covers(low: float, high: float, truth: float) -> bool:
     return low - 1e-12 <= truth <= high + 1e-12
 
@@ -108,7 +117,7 @@ def _covers(low: float, high: float, truth: float) -> bool:
 def _pooled_interval(counts: GroupCounts) -> tuple[float, float]:
     """The interval of a mean that takes every rollout for an independent observation."""
     p, n = counts.mean_reward, int(counts.group_size.sum())
-    half = 1.96 * math.sqrt(p * (1 - p) / n)
+    half = bootstrap.half_width(math.sqrt(p * (1 - p) / n))
     return p - half, p + half
 
 
@@ -147,8 +156,8 @@ def _intervals(
     counts: GroupCounts, g: int, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
     rho = icc_interval(counts, rng=rng, num_resamples=300)
-    share = estimate.predict_zero_std(counts, g, rng=rng, num_resamples=300)
-    solved = estimate.pass_at_k(counts, g, rng=rng, num_resamples=300)
+    share = predict_zero_std(counts, g, rng=rng, num_resamples=300)
+    solved = estimate_pass_at_k(counts, g, rng=rng, num_resamples=300)
     return {
         "icc": (rho.low, rho.high),
         "zero std": (share.low, share.high),
@@ -237,7 +246,7 @@ def _bias(size: Size) -> Evidence:
         rng = np.random.default_rng(size.cell_seed("bias", law.name))
         tables = [law.draw(rng, prompts=164, samples=8) for _ in range(trials)]
         share = float(prob_zero_std(law.rates, g).mean())
-        found = [estimate.predict_zero_std(t, g, rng=0, num_resamples=1) for t in tables]
+        found = [predict_zero_std(t, g, rng=0, num_resamples=1) for t in tables]
         thinned = np.array([f.zero_std for f in found])
         naive = np.array([f.iid_mean_p for f in found])
         evidence.checks.append(bias_below(f"zero std: {law.name}", thinned, truth=share, bound=0))
@@ -253,7 +262,7 @@ def _bias(size: Size) -> Evidence:
 
 
 def _pass_bias(evidence: Evidence, name: str, tables: list[GroupCounts], solved: float) -> None:
-    fair = np.array([estimate.pass_at_k(t, 4, rng=0, num_resamples=1).value for t in tables])
+    fair = np.array([estimate_pass_at_k(t, 4, rng=0, num_resamples=1).value for t in tables])
     plug = np.array([float(np.mean(1 - (1 - t.by_prompt().rate) ** 4)) for t in tables])
     evidence.checks.append(bias_below(f"pass@4: {name}", fair, truth=solved, bound=0))
     evidence.controls.append(bias_below(f"plug-in pass@4: {name}", plug, truth=solved, bound=0))
@@ -285,13 +294,55 @@ def _filter(size: Size) -> Evidence:
             mixed = counts.select(~(counts.all_wrong | counts.all_right))
             fit = fit_truncated(mixed, rng=rng, num_resamples=40)
             hits += _covers(fit.kept_low, fit.kept_high, truth)
-            plain = estimate.predict_zero_std(
-                mixed, g, rng=rng, method="beta-binomial", num_resamples=1
-            )
+            plain = predict_zero_std(mixed, g, rng=rng, method="beta-binomial", num_resamples=1)
             naive.append(1.0 - plain.zero_std)
         cell = f"{law.name}, g={g}"
         evidence.checks.append(at_least(cell, successes=hits, trials=trials, floor=0.8))
         evidence.controls.append(bias_below(cell, np.array(naive), truth=truth, bound=0.05))
+    return evidence
+
+
+def zero_std_errors(
+    law: Law, *, prompts: int, samples: int, group_size: int, trials: int, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Absolute errors [trials] of two beta-binomial forecasts of the zero-std share.
+
+    "likelihood" is the fit that `law.fit_law` ships, "moments" takes the mean and the ANOVA ICC.
+
+    >>> found = zero_std_errors(
+    ...     _LAWS[0], prompts=30, samples=8, group_size=16, trials=3, rng=np.random.default_rng(0)
+    ... )
+    >>> {name: len(errors) for name, errors in found.items()}
+    {'likelihood': 3, 'moments': 3}
+    """
+    truth = float(prob_zero_std(law.rates, group_size).mean())
+    errors: dict[str, list[float]] = {"likelihood": [], "moments": []}
+    for _ in range(trials):
+        counts = law.draw(rng, prompts=prompts, samples=samples)
+        rho = float(np.clip(icc(counts), 0.0, 1.0))
+        moments = model_law(BetaBinomial(mean=counts.mean_reward, rho=rho))
+        for name, one in (("likelihood", fit_law(counts, "beta-binomial")), ("moments", moments)):
+            errors[name].append(abs(float(one.zero_std(group_size)) - truth))
+    return {name: np.array(values) for name, values in errors.items()}
+
+
+@CALIBRATION.register(
+    "beta-binomial",
+    claim="beyond n samples the beta-binomial by likelihood errs no more than that by moments",
+    wrong="the moments (mean and ANOVA ICC) err no more than the likelihood",
+)
+def _beta_binomial(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for law in _LAWS:
+        for prompts, samples, g in ((128, 4, 8), (128, 8, 16), (128, 16, 32)):
+            rng = np.random.default_rng(size.cell_seed("beta-binomial", law.name, samples))
+            found = zero_std_errors(
+                law, prompts=prompts, samples=samples, group_size=g, trials=repeats(size), rng=rng
+            )
+            cell = f"{law.name}, n={samples}, g={g}"
+            more = found["likelihood"] - found["moments"]
+            evidence.checks.append(not_above(cell, more))
+            evidence.controls.append(not_above(cell, -more))
     return evidence
 
 

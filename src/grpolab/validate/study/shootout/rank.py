@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.estimate.cells import check_level, percentile_interval
+from grpolab.validate.estimate.bootstrap import check_level, percentile_interval
 
 EXACT_LIMIT = 8  # 8! = 40,320 orderings
 _TOLERANCE = 1e-12

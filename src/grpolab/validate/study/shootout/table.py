@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.estimate.bootstrap import top_share
 
 DIRECTIONS: Mapping[str, int] = MappingProxyType(
     {
@@ -145,12 +146,6 @@ def picks(family: Family, predictor: str, *, direction: int) -> FloatArray:
     if direction not in (-1, 1):
         raise ValueError(f"direction of {predictor} must be 1 or -1, got {direction}")
     return top_share(direction * family.column(predictor))
-
-
-def top_share(score: FloatArray) -> FloatArray:
-    """Weights over the last axis: 1 on the highest score, shared where several are highest."""
-    top = score >= score.max(axis=-1, keepdims=True) - 1e-12
-    return np.asarray(top / top.sum(axis=-1, keepdims=True))
 
 
 def regret_of(weights: FloatArray, outcome: FloatArray) -> FloatArray:

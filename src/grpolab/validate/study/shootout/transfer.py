@@ -14,8 +14,9 @@ import numpy as np
 from scipy import optimize, stats
 
 from grpolab.theory.groups import FloatArray
+from grpolab.validate.estimate.bootstrap import top_share
 from grpolab.validate.study.shootout.inversion import MARGIN, Calls, inverted
-from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks, regret_of, top_share
+from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks, regret_of
 from grpolab.validate.study.shootout.within import spearman_features
 
 LeaveOut = Literal["seed", "family", "regime", "task", "ladder"]

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.estimate.cells import percentile_interval
+from grpolab.validate.estimate.bootstrap import percentile_interval
 from grpolab.validate.study.shootout.rank import EXACT_LIMIT
 from grpolab.validate.study.shootout.table import DIRECTIONS, Family, known, picks, regret_of
 

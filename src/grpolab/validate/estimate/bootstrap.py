@@ -1,0 +1,160 @@
+"""Resampled prompts, and the intervals that follow: the only bootstrap and half-width there are.
+
+A data set is a table of cells (see `cells`), and resampling its prompts is nothing but a draw of
+the weights of the cells: weights [U] become [B, U], and every estimator runs on the batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from grpolab import streams
+from grpolab.theory.groups import FloatArray
+from grpolab.validate.estimate.cells import Cells
+
+
+def draw_weights(
+    weight: FloatArray, *, num_resamples: int, rng: np.random.Generator | int
+) -> FloatArray:
+    """Multinomial bootstrap of ``sum(weight)`` prompts in cells of ``weight`` [U]: shape [B, U].
+
+    >>> draw_weights(np.ones(3), num_resamples=2, rng=0).sum(axis=1).tolist()
+    [3.0, 3.0]
+    """
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be >= 1, got {num_resamples}")
+    total = round(float(weight.sum()))
+    drawn = streams.generator(rng, "bootstrap").multinomial(
+        total, weight / total, size=num_resamples
+    )
+    return drawn.astype(np.float64)
+
+
+def resample(cells: Cells, *, num_resamples: int, rng: np.random.Generator | int) -> Cells:
+    """Cluster bootstrap: the weights of ``num_resamples`` resampled data sets, shape [B, U]."""
+    return cells._replace(weight=draw_weights(cells.weight, num_resamples=num_resamples, rng=rng))
+
+
+def resample_bayesian(cells: Cells, *, num_resamples: int, rng: np.random.Generator | int) -> Cells:
+    """Bayesian bootstrap of the prompts and of one more with any count at all; weights [B, U'].
+
+    Dirichlet weights (Rubin 1981, Annals of Statistics 9) instead of multinomial ones, because a
+    prediction interval averages over laws that the prompts may come from: a multinomial draw leaves
+    out a third of the prompts, and never adds the kind of prompt that was not sampled. The prompt
+    that is added has every number correct with the same chance, so that no law is a single point.
+    """
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples must be >= 1, got {num_resamples}")
+    size = int(cells.num_samples.max())
+    extra = np.arange(size + 1)
+    weight = np.concatenate([cells.weight, np.full(size + 1, 1.0 / (size + 1))])
+    shape = (num_resamples, len(weight))
+    drawn = streams.generator(rng, "bootstrap").standard_gamma(weight, size=shape)
+    return Cells(
+        np.concatenate([cells.num_correct, extra]),
+        np.concatenate([cells.num_samples, np.full(size + 1, size)]),
+        drawn * (weight.sum() / drawn.sum(axis=1, keepdims=True)),
+    )
+
+
+def check_level(level: float) -> float:
+    """Return the level of an interval if it lies in (0, 1)."""
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie in (0, 1), got {level}")
+    return level
+
+
+def percentile_interval(
+    draws: npt.NDArray[np.float64], *, level: float, num_clusters: int
+) -> tuple[float, float]:
+    """Expanded percentile interval of bootstrap draws [B].
+
+    A plain percentile interval of k clusters is too short by sqrt((k-1)/k) and by a normal in place
+    of a t quantile; the tail probability Phi(-sqrt(k/(k-1)) t_{k-1}) mends both (Hesterberg 2015,
+    The American Statistician 69, section 5.3).
+
+    >>> low, high = percentile_interval(np.linspace(0, 1, 1001), level=0.9, num_clusters=16)
+    >>> round(low, 4), round(high, 4)
+    (0.0351, 0.9649)
+    """
+    tail = (1.0 - check_level(level)) / 2.0
+    if num_clusters > 1:
+        stretch = math.sqrt(num_clusters / (num_clusters - 1))
+        tail = float(special.ndtr(stretch * special.stdtrit(num_clusters - 1, tail)))
+    low, high = np.nanquantile(draws, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def share_interval(
+    draws: npt.NDArray[np.float64], *, value: float, level: float, num_clusters: int
+) -> tuple[float, float]:
+    """Bootstrap interval of a mean of numbers in [0, 1]; never of zero length.
+
+    Where every cluster holds the same value 0 or 1 the bootstrap sees no spread, and the one-sided
+    bound tail**(1/k) takes its place: with mean mu, k clusters all show 1 with probability at most
+    mu**k (derived here). One cluster says nothing of others: [0, 1].
+
+    >>> low, high = share_interval(np.ones(5), value=1.0, level=0.95, num_clusters=16)
+    >>> round(low, 4), high
+    (0.7941, 1.0)
+    """
+    if num_clusters < 2:
+        return 0.0, 1.0
+    low, high = percentile_interval(draws, level=level, num_clusters=num_clusters)
+    margin = ((1.0 - level) / 2.0) ** (1.0 / num_clusters)
+    if value >= 1.0:
+        return min(low, margin), 1.0
+    if value <= 0.0:
+        return 0.0, max(high, 1.0 - margin)
+    return low, high
+
+
+def t_quantile(level: float, free: float) -> float:
+    """Two-sided Student quantile on ``free`` degrees of freedom; infinite below 1.
+
+    >>> round(t_quantile(0.95, 10), 3), t_quantile(0.95, 0), round(t_quantile(0.95, math.inf), 2)
+    (2.228, inf, 1.96)
+    """
+    tail = (1.0 + check_level(level)) / 2.0
+    if free < 1:
+        return math.inf
+    return float(special.ndtri(tail) if math.isinf(free) else special.stdtrit(free, tail))
+
+
+def mean_stderr(values: FloatArray) -> float:
+    """Standard error of the mean of independent values [N]; NaN for fewer than two.
+
+    >>> mean_stderr(np.array([1.0, 2.0, 3.0]))
+    0.5773502691896258
+    """
+    if len(values) < 2:
+        return math.nan
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def half_width(stderr: float, *, free: float = math.inf, level: float = 0.95) -> float:
+    """Half of a t interval: the quantile on ``free`` degrees of freedom times the standard error.
+
+    Without degrees of freedom to estimate the error from (free < 1) it is infinite.
+
+    >>> round(half_width(0.1), 4), round(half_width(0.1, free=10), 4), half_width(math.nan, free=0)
+    (0.196, 0.2228, inf)
+    """
+    quantile = t_quantile(level, free)
+    return math.inf if math.isinf(quantile) else quantile * stderr
+
+
+def top_share(score: FloatArray) -> FloatArray:
+    """Weights over the last axis: 1 on the highest score, shared where several are highest.
+
+    The mean over resamples [B, K] is the chance of each of K to be best.
+
+    >>> top_share(np.array([[1.0, 2.0], [3.0, 3.0]])).mean(axis=0).tolist()
+    [0.25, 0.75]
+    """
+    top = score >= score.max(axis=-1, keepdims=True) - 1e-12
+    return np.asarray(top / top.sum(axis=-1, keepdims=True))
