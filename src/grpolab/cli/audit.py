@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._output import JsonFlag, print_json, print_table, shortest_tails
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _audit_all(
     from grpolab.validate.audit.summary import GROUP_SIZES
     from grpolab.validate.audit.summary import audit as audit_counts
 
-    labels = _labels(paths)
+    labels = shortest_tails([str(p.resolve()) for p in paths], what="input")
     found = []
     with ProgressBar(len(paths), note="audit", patience=2.0) as bar:
         for label, path in zip(labels, paths, strict=True):
@@ -100,18 +100,6 @@ def _audit_all(
                 )  # fmt: skip
             bar.part(label, 1.0, finished=True)
     return found
-
-
-def _labels(paths: list[Path]) -> list[str]:
-    """Shortest tails of the paths that tell them apart."""
-    whole = [p.resolve() for p in paths]
-    if len(set(whole)) < len(whole):
-        raise UserError("the same input was given twice")
-    for depth in range(1, max(len(p.parts) for p in whole) + 1):
-        labels = ["/".join(p.parts[-depth:]) for p in whole]
-        if len(set(labels)) == len(labels):
-            return labels
-    return [str(p) for p in whole]
 
 
 def _compare_all(found: list[Audit]) -> list[Difference]:
@@ -133,44 +121,25 @@ def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any
 
 def _print(found: list[Audit], differences: list[Difference], html: Path | None) -> None:
     from grpolab.validate.audit.advice import advise, advise_comparison
-    from grpolab.validate.audit.compare import SIDE_BY_SIDE, side_by_side
+    from grpolab.validate.audit.tables import facts, plans, side_by_side
 
     for a in found:
-        typer.echo(f"{a.label}: {a.num_prompts} prompts, {a.num_samples} samples ({a.origin})")
-        if a.pass_at_k:
-            shown = ", ".join(f"pass@{k} {v.value:.3f}" for k, v in a.pass_at_k.items())
-            typer.echo(shown)
-        if a.icc is not None:
-            icc = a.icc
-            typer.echo(f"ICC {icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f}, {icc.method})")
+        first, *others = facts(a)
+        typer.echo(f"{a.label}: {first}")
+        for fact in others:
+            typer.echo(fact)
         if a.plans:
-            _print_plans(a)
+            print_table(plans(a), caption=a is found[0])
         for sentence in advise(a):
             typer.echo(f"- {sentence}")
         for warning in a.warnings:
             typer.echo(f"! {warning}")
         typer.echo("")
     if len(found) > 1:
-        rows = side_by_side(found)
-        if rows:
-            print_table("Side by side", SIDE_BY_SIDE, rows)
+        table = side_by_side(found)
+        if table.rows:
+            print_table(table)
     for sentence in advise_comparison(differences):
         typer.echo(f"- {sentence}")
     if html is not None:
         typer.echo(f"wrote {html}")
-
-
-def _print_plans(a: Audit) -> None:
-    rows = [
-        [
-            str(g), p.zero_std, f"{p.low:.3f} to {p.high:.3f}", p.all_wrong, p.all_right,
-            p.iid_mean_p, plan.critical_p, 1000 * plan.frac_mixed / g,
-        ]
-        for g, plan in a.plans.items()
-        for p in [plan.prediction]
-    ]  # fmt: skip
-    print_table(
-        "Groups without a signal",
-        ["g", "zero std", "95 %", "all wrong", "all right", "from mean p", "p*", "mixed / 1000"],
-        rows,
-    )

@@ -11,6 +11,8 @@ import typer
 
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import percent, significant
 
 
 class Model(StrEnum):
@@ -50,8 +52,8 @@ def pstar(
     """Mean success rate p* below which more than a share FRAC of the groups has no signal.
 
     With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts,
-    whose success rates follow --model. The least and the largest p* are over all laws of the
-    success rates with this rho.
+    whose success rates follow --model. Also shown: the range of p* over all possible distributions
+    of success rates with this correlation.
 
     Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
@@ -100,18 +102,21 @@ def _show(answer: dict[str, Any]) -> None:
         f"Groups of {answer['group_size']}: mean success rate at which a share of"
         f" {answer['frac']:g} has {what} ({answer['model']}, rho {answer['rho']:g})"
     )
-    rows: list[tuple[str, object]] = [("p*; below it the share is larger", answer["p_star"])]
+    share = percent(answer["frac"])
+    rows: list[tuple[str, object]] = [
+        (f"p*: below this mean, more than {share} of the groups have {what}", answer["p_star"])
+    ]
     if answer["event"] == "identical":
         low, high = answer["band"]
         rows += [
-            ("above this it is larger, too", answer["p_star_upper"]),
-            ("least p* under any law of p with this rho", low),
-            ("largest p* under any such law", high),
-            (f"{answer['model']}: no p* from this rho on", answer["critical_rho"]),
+            ("... and above this mean", answer["p_star_upper"]),
+            ("lowest p* that any distribution with this rho allows", low),
+            ("highest p* that any distribution with this rho allows", high),
+            (f"{answer['model']}: rho above which every mean is affected", answer["critical_rho"]),
         ]
-    print_table(title, ("", "value"), rows)
-    if any(value is None for _, value in rows):
-        typer.echo("-: there is none; the share is larger at every mean")
+    none = any(value is None for _, value in rows)
+    caption = "-: there is none; the share is larger at every mean" if none else ""
+    print_table(Table(("", Column("value", significant)), rows, caption, title=title))
 
 
 def _draw(path: Path, answer: dict[str, Any]) -> None:

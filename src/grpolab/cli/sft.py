@@ -13,6 +13,8 @@ from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors, require
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import significant
 
 if TYPE_CHECKING:
     from grpolab.validate.training.trl_sft import LadderConfig
@@ -72,7 +74,8 @@ def sft(
         return
     columns = ("depth", "step", "train_loss", "held_out_loss", "held_out_nll", "path")
     rows = [[row.get(name) for name in columns] for row in ladder["depths"]]
-    print_table(f"{ladder['num_train']} examples, depths in {unit}", columns, rows)
+    title = f"{ladder['num_train']} examples, depths in {unit}"
+    print_table(Table([Column(name, significant) for name in columns], rows, title=title))
     typer.echo(f"wrote {out}; next: grpolab triage {out}/depth-* --task TASK --out DIR")
 
 

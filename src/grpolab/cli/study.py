@@ -35,7 +35,7 @@ def study(
 
     Example: grpolab study --preset smoke --out runs/smoke
     """
-    from grpolab.figures.page import plain
+    from grpolab.figures.words import plain
     from grpolab.validate.study import run_study
 
     summary = run_study(preset, task=task or None, out=out, workers=workers, device=device)

@@ -10,8 +10,9 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
-from grpolab.cli._output import JsonFlag, cell, print_json
+from grpolab.cli._output import JsonFlag, print_json
 from grpolab.errors import UserError
+from grpolab.figures.words import number, percent
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Verifiable
@@ -180,12 +181,12 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         typer.echo(f"{name.replace('_', ' ')}: {words}")
     part = min(10, len(logs))
     typer.echo(
-        f"{len(logs)} steps: mean reward {cell(summary['mean_reward_first'])} in the first {part},"
-        f" {cell(summary['mean_reward_last'])} in the last {part};"
-        f" zero-std groups {cell(summary['frac_zero_std_last'])} in the last {part}"
+        f"{len(logs)} steps: mean reward {number(summary['mean_reward_first'])} in the first"
+        f" {part}, {number(summary['mean_reward_last'])} in the last {part};"
+        f" zero-std groups {percent(summary['frac_zero_std_last'])} in the last {part}"
     )
     for step, found in done.evals:
-        typer.echo(f"held out before step {step}: mean reward {cell(found['mean_reward'])}")
+        typer.echo(f"held out before step {step}: mean reward {number(found['mean_reward'])}")
     if summary["num_missing"]:
         typer.echo(f"! {summary['num_missing']} rollouts had no verdict and moved nothing")
     for line in summary["alarms"]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpolab.cli import _rollout_options as opt
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._output import JsonFlag, print_json, print_table, shortest_tails
 from grpolab.cli._train_options import train_split
-from grpolab.errors import UserError, input_errors
+from grpolab.errors import input_errors
 
 if TYPE_CHECKING:
-    from grpolab.validate.triage.ranking import Checkpoint, Triage
+    from grpolab.validate.triage.ranking import Triage
 
 
 TrainSplit = Annotated[
@@ -82,9 +82,10 @@ def triage(
             top_k=top_k, num_samples=num_samples or 4 * group_size, group_size=group_size,
             seed=seed, chat=chat, rows_per_shard=shard_rows,
         )  # fmt: skip
+        names = shortest_tails(models, what="checkpoint")
         runs = {
             label: _run(model, label, options, plan, the_task, prompts, out)
-            for label, model in zip(labels(models), models, strict=True)
+            for label, model in zip(names, models, strict=True)
         }
     with input_errors():
         found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=seed)
@@ -98,22 +99,6 @@ def triage(
         _print(found, html, split=split)
     if found.suspects:
         raise typer.Exit(1)
-
-
-def labels(models: list[str]) -> list[str]:
-    """Shortest endings of the names that tell them apart.
-
-    >>> labels(["a/x/ckpt-1", "a/y/ckpt-1"])
-    ['x/ckpt-1', 'y/ckpt-1']
-    """
-    parts = [[p for p in model.split("/") if p] or [model] for model in models]
-    if len({tuple(p) for p in parts}) < len(parts):
-        raise UserError("the same checkpoint was given twice")
-    for depth in range(1, max(map(len, parts)) + 1):
-        found = ["/".join(p[-depth:]) for p in parts]
-        if len(set(found)) == len(found):
-            return found
-    return models
 
 
 def _run(
@@ -134,51 +119,15 @@ def _print_json(found: Triage) -> None:
     print_json({**found.as_dict(), "advice": advise_triage(found)})
 
 
-def _row(c: Checkpoint, group_size: int) -> list[str]:
-    """The rules side by side: pass@1, the paper's entropy rule, pass@g, and the expected signal."""
-    from grpolab.validate.triage.advice import chance
-    from grpolab.validate.triage.ranking import TAU_H
-
-    scores = [_with_interval(c.audit.pass_at_k.get(k)) for k in (1, group_size)]
-    plan = c.audit.plans[group_size]
-    zero_std = plan.prediction
-    return [
-        c.label,
-        f"{c.entropy:.3f}{' !' if c.entropy < TAU_H else ''}",
-        *scores,
-        f"{plan.frac_mixed:.3f} [{1 - zero_std.high:.3f}, {1 - zero_std.low:.3f}]",
-        f"{1000 * plan.frac_mixed / group_size:.0f}",
-        _with_interval(c.signal),
-        chance(c.signal.prob_best),
-    ]
-
-
-def _with_interval(found: Any) -> str:
-    """A value with its 95 % interval; a dash for nothing."""
-    return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-
 def _print(found: Triage, html: Path | None, *, split: str) -> None:
-    from grpolab.figures.page import plain
+    from grpolab.figures.words import plain
     from grpolab.validate.triage.advice import advise_triage
-    from grpolab.validate.triage.ranking import TAU_H
+    from grpolab.validate.triage.tables import tables
 
-    g = found.group_size
-    print_table(
-        f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples, g={g};"
-        f" 95 % intervals over prompts; !: {found.entropy_name} below {TAU_H}",
-        [
-            "checkpoint",
-            found.entropy_name,
-            "pass@1",
-            f"pass@{g}",
-            "informative groups",
-            "per 1000 rollouts",
-            "signal",
-            "best",
-        ],
-        [_row(checkpoint, g) for checkpoint in found.checkpoints],
-    )
+    size = f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples"
+    typer.echo(f"{size}, g={found.group_size}")
+    for table in tables(found):
+        print_table(table)
     for sentence in advise_triage(found):
         typer.echo(f"- {plain(sentence)}")
     for checkpoint in found.checkpoints:
