@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from grpolab.cli.simulate import simulate_app
+from grpolab.cli.simulate import simulate
 from grpolab.errors import UserError
 
 PSTAR = ["pstar", "-g", "4", "-g", "8", "--groups", "2000"]
@@ -18,7 +18,7 @@ DYNAMICS = ["dynamics", "--rule", "grpo", "--p0", "0.3", "--steps", "20", "--cha
 
 
 def run(*args: Any) -> Any:
-    result = CliRunner().invoke(simulate_app, [str(a) for a in args])
+    result = CliRunner().invoke(simulate, [str(a) for a in args])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output

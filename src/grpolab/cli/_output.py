@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from grpolab.cli._options import OUTPUT
 from grpolab.errors import UserError
 
 if TYPE_CHECKING:
     from grpolab.figures.tables import Table
 
 JsonFlag = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object on stdout and nothing else there.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+HtmlPage = Annotated[
+    Path | None, typer.Option(help="Write a page with plots.", rich_help_panel=OUTPUT)
 ]
 
 _UNFOLDED = 1000  # columns; a table takes no more than it needs

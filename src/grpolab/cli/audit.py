@@ -3,48 +3,63 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json, print_table, shortest_tails
+from grpolab.cli._options import Group, OneOf, expanded
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, shortest_tails
 from grpolab.errors import UserError, input_errors
+from grpolab.validate.readers import FORMATS, ReadOptions
 
 if TYPE_CHECKING:
     from grpolab.validate.audit.compare import Difference
     from grpolab.validate.audit.summary import Audit
-    from grpolab.validate.readers import ReadOptions
-
-_COLUMN = "Column of a plain table."
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingOptions(Group):
+    """How the files are read; None leaves the choice to the format."""
+
+    PANEL = "Reading"
+
+    format: Annotated[
+        str, OneOf(("auto", *FORMATS)), typer.Option(help="What wrote the files; auto: look.")
+    ] = "auto"
+    score: Annotated[
+        str | None, typer.Option(help="Column, reward, metric or scorer that holds the verdict.")
+    ] = None
+    threshold: Annotated[
+        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
+    ] = None
+    recorded_group_size: Annotated[
+        int | None, typer.Option(help="Rollouts per group in the file, where it does not say.")
+    ] = None
+    problem: Annotated[str | None, typer.Option(help="Column of a table: problem id.")] = None
+    group: Annotated[str | None, typer.Option(help="Column of a table: group of rollouts.")] = None
+    step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
+    filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None
+    filtered: Annotated[
+        bool | None, typer.Option(help="Whether the file was written after dynamic sampling.")
+    ] = None
+
+    def read_options(self) -> ReadOptions:
+        """As the readers take them."""
+        fields = asdict(self)
+        return ReadOptions(group_size=fields.pop("recorded_group_size"), **fields)
+
+
+@expanded
 def audit(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders; one per checkpoint.")],
-    format: Annotated[str, typer.Option(help="auto, or a format by name (see above).")] = "auto",
+    reading: ReadingOptions,
     group_size: Annotated[
         list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
-    problem: Annotated[str | None, typer.Option(help=f"{_COLUMN} Problem id.")] = None,
-    score: Annotated[
-        str | None, typer.Option(help="Column, reward, metric or scorer that holds the verdict.")
-    ] = None,
-    group: Annotated[str | None, typer.Option(help=f"{_COLUMN} Group of rollouts.")] = None,
-    step: Annotated[str | None, typer.Option(help=f"{_COLUMN} Training step.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
-    ] = None,
-    recorded_group_size: Annotated[
-        int | None,
-        typer.Option(help="Rollouts per group in the file, where it does not say."),
-    ] = None,
-    filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None,
-    filtered: Annotated[
-        bool | None,
-        typer.Option(help="Whether the file was written after dynamic sampling."),
-    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say how many groups will carry a signal, from n verdicts per problem.
@@ -56,15 +71,9 @@ def audit(
 
     Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """
-    from grpolab.validate.readers import ReadOptions
-
     if group_size and min(group_size) < 2:
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
-    options = ReadOptions(
-        format=format, problem=problem, score=score, group=group, step=step, threshold=threshold,
-        group_size=recorded_group_size, filter=filter, filtered=filtered,
-    )  # fmt: skip
-    found = _audit_all(paths, options, group_size, seed)
+    found = _audit_all(paths, reading.read_options(), group_size, seed)
     differences = _compare_all(found)
     if html is not None:
         from grpolab.validate.audit.page import write_audit

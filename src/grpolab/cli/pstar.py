@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import percent, significant
+from grpolab.theory.critical import Event
+from grpolab.theory.dependence import MODELS
 
 
-class Model(StrEnum):
-    """Joint laws of a group's rewards."""
-
-    BETA_BINOMIAL = "beta-binomial"
-    COPY = "copy"
-    COMMON_SOURCE = "common-source"
-    PROBIT = "probit"
-    SHOCK = "shock"
-
-
-class Event(StrEnum):
-    """What a group without a signal is."""
-
-    IDENTICAL = "identical"
-    ALL_WRONG = "all-wrong"
-
-
+@expanded
 def pstar(
     group_size: Annotated[int, typer.Option("-g", "--group-size", help="Rollouts per prompt.")],
     rho: Annotated[
         float, typer.Option(help="Correlation of two rewards of a group; 0 for one prompt.")
     ] = 0.0,
-    model: Annotated[Model, typer.Option(help="How rewards depend on each other.")] = (
-        Model.BETA_BINOMIAL
-    ),
+    model: Annotated[
+        str, OneOf(MODELS), typer.Option(help="How rewards depend on each other.")
+    ] = "beta-binomial",
     event: Annotated[
-        Event, typer.Option(help="Count groups with equal rewards, or all-wrong ones only.")
-    ] = Event.IDENTICAL,
+        str,
+        OneOf(get_args(Event)),
+        typer.Option(help="Count groups with equal rewards, or all-wrong ones only."),
+    ] = "identical",
     frac: Annotated[float, typer.Option(help="Share of such groups at the threshold.")] = 0.5,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the share of such groups against the mean.")
+        Path | None,
+        typer.Option(
+            help="Draw the share of such groups against the mean.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -58,7 +49,7 @@ def pstar(
     Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
     with input_errors():
-        answer = _answer(group_size, rho, model.value, event.value, frac)
+        answer = _answer(group_size, rho, model, event, frac)
     if plot is not None:
         _draw(plot, answer)
     if json:
@@ -124,7 +115,6 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     from grpolab.figures.style import BLUE, styled
-    from grpolab.theory import MODELS
 
     mean = np.linspace(0.0, 1.0, 401)
     law = MODELS[answer["model"]](mean=mean, rho=answer["rho"])

@@ -26,7 +26,7 @@ def verify(
     ] = 1e-3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Test every formula against simulation; a deliberately wrong variant must be rejected.
+    """Test every formula against simulation; a wrong variant must be rejected.
 
     Exit status 1 if a formula is rejected, or a wrong variant is not.
 
