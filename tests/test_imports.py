@@ -302,6 +302,11 @@ def test_every_help_page_loads_nothing_heavy() -> None:
     assert loaded(run_commands(calls), HEAVY) == []
 
 
+def test_an_audit_loads_what_it_needs() -> None:
+    watched = ("numba", "matplotlib", "sympy", "grpolab.simulate", "grpolab.validate.study")
+    assert loaded(run_commands([MODEL_FREE["audit"]]), watched) == []
+
+
 def test_commands_without_a_model_load_no_torch() -> None:
     known = set(commands())
     assert known <= NEEDS_MODEL | set(MODEL_FREE), "list the new command in one of the two"
