@@ -239,7 +239,6 @@ def test_sft_climbs_and_grpo_goes_on_from_a_depth(root, tmp_path):
     [
         (("--depths", "1,x"), "--depths must be whole numbers"),
         (("--depths", "2,2"), "depths must be distinct"),
-        (("--unit", "weeks"), "unit must be epochs or steps"),
         (("--held-out-frac", 1.0), "held-out share must lie in"),
         (("--label-smoothing", 1.0), "label_smoothing must lie in"),
         (("--held-out", "nothing.jsonl"), "nothing.jsonl"),
