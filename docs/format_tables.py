@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from markdown_table import table
 
 from grpolab.validate.monitor.follow import TRAINERS
 from grpolab.validate.readers import FORMATS
 from grpolab.validate.readers.format import flag_of
-
-NAMES = Path(__file__).parents[1] / "src" / "grpolab" / "cli" / "_formats.py"
-_HEAD = '''"""Values of ``--format``, written by ``python docs/tables.py`` from the records.
-
-They are kept as text, so that a help page does not import the readers.
-"""
-
-from __future__ import annotations
-
-from typing import Literal
-
-'''
 
 
 def formats() -> str:
@@ -44,12 +31,6 @@ def formats() -> str:
 def trainers() -> str:
     """What `grpolab monitor` follows: one row per trainer."""
     return table(("trainer", "reads", "needs"), ((t.tool, t.files, t.needs) for t in TRAINERS))
-
-
-def names() -> str:
-    """The text of `grpolab.cli._formats`."""
-    values = "".join(f'    "{name}",\n' for name in ("auto", *sorted(f.name for f in FORMATS)))
-    return f"{_HEAD}FormatName = Literal[\n{values}]\n"
 
 
 TABLES: Mapping[str, Callable[[], str]] = {"formats": formats, "trainers": trainers}

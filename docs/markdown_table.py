@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grpolab.figures.tables import Table
+
 _RESULTS = Path(__file__).parent / "results"
 
 
@@ -16,12 +18,5 @@ def load(name: str) -> Any:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table: three digits for a float, a dash for nothing."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_cell(v) for v in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    """A Markdown table of plain columns, as `Table` renders it."""
+    return Table(columns, rows).markdown()

@@ -22,7 +22,6 @@ _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", r
 
 def main() -> None:
     """Rewrite every page that holds a table, and the values of ``--format``."""
-    format_tables.NAMES.write_text(format_tables.names(), encoding="utf-8")
     for page in sorted(DOCS.glob("*.md")):
         text = page.read_text(encoding="utf-8")
         page.write_text(filled(text), encoding="utf-8")

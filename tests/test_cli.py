@@ -206,11 +206,11 @@ def test_input_errors_leaves_other_errors_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--preset", "huge"], "unknown preset 'huge'; known presets: "),
-        (["--task", "chess"], "unknown task 'chess'; known tasks: coins, countdown"),
-        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--preset", "huge"], "'huge' is not one of 'smoke', 'default'"),
+        (["--task", "chess"], "'chess' is not one of 'coins', 'countdown'"),
+        (["--device", "abacus"], "'abacus' is not one of 'cpu', 'cuda', 'auto'"),
         (["--out", "a-file"], "a-file: is a file"),
-        (["--out", "photos"], "photos: holds files of something else"),
+        (["--out", "photos"], "photos: not empty and not a study"),
         (["--out", "other-run"], "other-run: holds another run"),
         (["--out", "broken-run"], "broken-run/run.json: not valid JSON"),
     ],
@@ -248,8 +248,9 @@ def test_study_without_torch(
 
 def test_brackets_of_a_formula_are_no_markup(capsys):
     from grpolab.cli._output import print_table
+    from grpolab.figures.tables import Table
 
-    print_table("E[title]", ["E[column]"], [["E[sigma] = p"]])
+    print_table(Table(["E[column]"], [["E[sigma] = p"]], title="E[title]"))
     shown = capsys.readouterr().out
     assert "E[sigma] = p" in shown
     assert "E[title]" in shown

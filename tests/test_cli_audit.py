@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from grpolab.cli.audit import audit
 from grpolab.errors import UserError
+from grpolab.validate.readers import FORMATS
 
 DATA = Path(__file__).parent / "validate" / "readers" / "data"
 app = typer.Typer()
@@ -52,8 +53,8 @@ def test_several_inputs_stand_side_by_side(tmp_path):
     cells = [[c.strip() for c in line.split("│")[1:-1]] for line in table.splitlines()]
     rows = [c for c in cells if c]
     # a: 3 of 4 right; a pair agrees with probability 1/2, so E[sigma] = 1/2 (1/2) / 2
-    assert rows[0] == ["easy.csv", "2", "2", "0.375", "0.5", rows[0][5], "0.75", "0.125"]
-    assert rows[1] == ["hard.csv", "2", "2", "0.125", "0.25", rows[1][5], "0.75", "0.125"]
+    assert rows[0] == ["easy.csv", "2", "2", "0.375", "0.500", rows[0][5], "0.750", "0.125"]
+    assert rows[1] == ["hard.csv", "2", "2", "0.125", "0.250", rows[1][5], "0.750", "0.125"]
     assert [row[1] for row in rows] == ["2", "2", "8", "8"]
     assert rows[2][4] == rows[2][7] == "-"
     assert "(table: correct by id)" in result.stdout
@@ -87,10 +88,12 @@ def test_bad_input_is_one_line(args, message):
     assert "\n" not in str(result.exception)
 
 
-def test_the_format_is_one_of_the_list():
+def test_formats_are_choices():
     result = run(DATA / "lm_eval.samples.jsonl", "--format", "xml")
     assert result.exit_code == 2
-    assert "'xml' is not one of 'auto'" in " ".join(result.output.split())
+    assert "'xml' is not one of 'auto'" in " ".join(result.output.replace("│", " ").split())
+    help_page = " ".join(run("--help").output.replace("│", " ").split())
+    assert f"One of {', '.join(['auto', *(f.name for f in FORMATS)])[:40]}" in help_page
 
 
 def test_no_torch_is_imported():

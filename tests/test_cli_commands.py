@@ -30,10 +30,17 @@ def example(command: Any) -> list[str]:
 
 
 def find(words: list[str]) -> Any:
-    command: Any = typer.main.get_command(cli.app)
-    for word in words:
+    command = cli.load_command(words[0])
+    for word in words[1:]:
         command = command.commands[word]
     return command
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_list_of_commands_has_the_first_sentence_of_each(name: str) -> None:
+    command = cli.load_command(name)
+    assert command.name == name
+    assert (command.help or "").partition("\n")[0] == cli.COMMANDS[name]
 
 
 def talk(

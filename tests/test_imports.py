@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
-from grpolab.cli import app
+from grpolab.cli import COMMANDS, load_command
 
 SRC = Path(__file__).parents[1] / "src"
 LEVELS = {
     "errors": 0, "progress": 0, "streams": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4,
     "validate": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
-VALIDATE_MODULES = ("words.py",)
+VALIDATE_MODULES: tuple[str, ...] = ()
 VALIDATE_LEVELS = {
     "estimate": 0, "models": 0, "readers": 0, "sandbox": 0, "forecast": 1, "tasks": 1,
     "audit": 2, "monitor": 2, "rollouts": 2, "verify": 2, "training": 3, "triage": 3, "study": 4,
@@ -233,14 +232,11 @@ def loaded(code: str, watched: tuple[str, ...]) -> list[str]:
 def commands() -> dict[str, list[str]]:
     """Words of every command, by its name with spaces: {"simulate pstar": [...]}."""
 
-    def walk(command: object, words: list[str]) -> Iterator[list[str]]:
-        below = getattr(command, "commands", {})
-        if words and not below:
-            yield words
-        for name, child in below.items():
-            yield from walk(child, [*words, name])
-
-    return {" ".join(words): words for words in walk(typer.main.get_command(app), [])}
+    found = {}
+    for name in COMMANDS:
+        below = getattr(load_command(name), "commands", {})
+        found.update({f"{name} {child}": [name, child] for child in below} or {name: [name]})
+    return found
 
 
 def run_commands(calls: list[list[str]]) -> str:
@@ -304,9 +300,19 @@ def test_rooms_are_entered_by_name() -> None:
     assert "module 'grpolab' has no attribute 'attic'" in found.stderr
 
 
+def test_the_list_of_commands_needs_no_library() -> None:
+    watched = ("numpy", "scipy", "pyarrow", "grpolab.theory", "grpolab.store", "grpolab.cli.pstar")
+    assert loaded(run_commands([["--help"]]), watched) == []
+
+
 def test_every_help_page_loads_nothing_heavy() -> None:
     calls = [["--help"], *([*words, "--help"] for words in commands().values())]
     assert loaded(run_commands(calls), HEAVY) == []
+
+
+def test_an_audit_loads_what_it_needs() -> None:
+    watched = ("numba", "matplotlib", "sympy", "grpolab.simulate", "grpolab.validate.study")
+    assert loaded(run_commands([MODEL_FREE["audit"]]), watched) == []
 
 
 def test_commands_without_a_model_load_no_torch() -> None:
@@ -348,7 +354,6 @@ def test_upward_guard_can_fail(tmp_path: Path) -> None:
 def test_package_guard_can_fail(tmp_path: Path) -> None:
     files = {
         "validate/__init__.py": "",
-        "validate/words.py": "",
         "validate/loose.py": "",
         "validate/attic/a.py": "from grpolab.validate.estimate import icc",
         "validate/estimate/up.py": "def f():\n    from grpolab.validate.audit import audit",

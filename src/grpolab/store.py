@@ -246,35 +246,47 @@ def claim_folder(
     are written anew. With ``restart`` a folder that holds nothing but a manifest is a new one.
     Hidden files do not count. UserError for a file, a folder of something else, or another run.
     """
-    path, now = out / manifest, jsonable(wanted)
-    names = _check_folder(out, manifest, what)
-    if names and not (restart and names == {manifest}):
-        there = read_json(path)
-        if not isinstance(there, dict) or there.get("kind") != now.get("kind"):
-            raise UserError(f"{out}: not {what} of this command; choose another --out")
-        _require_same(out, flat(there), flat(now), may_change)
-        if there == now:
-            return
-    write_json(path, now)
+    now = jsonable(wanted)
+    if _there(out, now, manifest, what, may_change, restart=restart) != now:
+        write_json(out / manifest, now)
 
 
 @contextlib.contextmanager
-def claim(out: Path, wanted: Mapping[str, Any], **named: Any) -> Iterator[None]:
+def claim(
+    out: Path,
+    wanted: Mapping[str, Any],
+    *,
+    manifest: str,
+    what: str,
+    may_change: Sequence[str] = (),
+    restart: bool = False,
+) -> Iterator[None]:
     """`claim_folder`, and no other process may claim the folder until the block ends."""
-    _check_folder(out, named["manifest"], named["what"])  # a foreign folder gets no lock file
+    # looked at first without the lock: a folder that is refused gets no file of ours
+    _there(out, jsonable(wanted), manifest, what, may_change, restart=restart)
     with exclusive(out):
-        claim_folder(out, wanted, **named)
+        claim_folder(
+            out, wanted, manifest=manifest, what=what, may_change=may_change, restart=restart
+        )
         yield
 
 
-def _check_folder(out: Path, manifest: str, what: str) -> set[str]:
-    """What lies in an output folder; UserError where something else lives there."""
+def _there(
+    out: Path, now: Any, manifest: str, what: str, may_change: Sequence[str], *, restart: bool
+) -> Any:
+    """The manifest of the run in ``out``, None in a new folder; UserError where it is another."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; choose a folder with --out")
     names = {p.name for p in out.iterdir() if not p.name.startswith(".")} if out.exists() else set()
-    if names and manifest not in names:
+    if not names or (restart and names == {manifest}):
+        return None
+    if manifest not in names:
         raise UserError(f"{out}: not empty and not {what}; choose another --out")
-    return names
+    there = read_json(out / manifest)
+    if not isinstance(there, dict) or there.get("kind") != now.get("kind"):
+        raise UserError(f"{out}: not {what} of this command; choose another --out")
+    _require_same(out, flat(there), flat(now), may_change)
+    return there
 
 
 def _require_same(

@@ -6,8 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from grpolab.cli._output import shortest_tails
 from grpolab.cli.rollout import rollout
-from grpolab.cli.triage import labels, triage
+from grpolab.cli.triage import triage
 from grpolab.errors import UserError
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.study.tasks import make_task
@@ -69,7 +70,18 @@ def test_triage_gives_one_object_a_table_and_a_page(models, tmp_path):
     page = tmp_path / "t.html"
     result = run(triage_app, *args, "--html", page)
     assert "6 prompts of rl x 16 samples, g=4" in result.stdout
-    assert page.is_file()
+    shown, written = result.stdout, page.read_text()
+    for title in (
+        "Checkpoints, most signal",
+        "Groups without",
+        "Are these independent",
+        "Entropies",
+    ):
+        assert title in shown
+        assert title in written
+    for column in ("informative groups", "per 1000 rollouts", "truncated", "answer entropy"):
+        assert column in shown
+        assert f"<th>{column}</th>" in written
 
 
 @pytest.mark.parametrize(
@@ -82,8 +94,6 @@ def test_triage_gives_one_object_a_table_and_a_page(models, tmp_path):
         (("--task", "coins", "--max-new-tokens", "900"), "do not fit the context of 64"),
         (("--task", "coins", "--chat"), "no chat template"),
         (("--task", "coins", "--worker", "2/2"), "--worker must be I/N"),
-        (("--task", "coins", "--engine", "onnx"), "unknown engine"),
-        (("--task", "coins", "--dtype", "int4"), "dtype must be one of"),
     ],
 )
 def test_bad_input_is_one_line(models, tmp_path, args, message):
@@ -105,11 +115,36 @@ def test_records_of_a_file_are_a_task(models, tmp_path):
     assert json.loads(result.stdout)["num_rollouts"] == 24
 
 
-def test_labels_tell_checkpoints_apart():
-    assert labels(["runs/a/ckpt-1/", "runs/a/ckpt-2"]) == ["ckpt-1", "ckpt-2"]
-    assert labels(["/x/a/last", "/x/b/last"]) == ["a/last", "b/last"]
-    with pytest.raises(UserError, match="given twice"):
-        labels(["a/b", "a/b/"])
+@pytest.mark.parametrize(
+    "words",
+    [("--engine", "onnx"), ("--dtype", "int4"), ("--device", "gpu"), ("--device", "cuda:x")],
+)
+def test_a_wrong_choice_is_named_before_anything_is_loaded(words, tmp_path):
+    result = run(rollouts_app, "m", "--task", "coins", "--out", tmp_path / "r", *words)
+    assert result.exit_code == 2
+    assert words[0] in result.output
+    assert words[1] in result.output
+
+
+def test_the_shortest_tails_tell_checkpoints_apart():
+    def tails(*names):
+        return shortest_tails(names, what="checkpoint")
+
+    assert tails("runs/a/ckpt-1/", "runs/a/ckpt-2") == ["ckpt-1", "ckpt-2"]
+    assert tails("/x/a/last", "/x/b/last") == ["a/last", "b/last"]
+    with pytest.raises(UserError, match="the same checkpoint was given twice"):
+        tails("a/b", "a/b/")
+
+
+def test_device_auto_takes_what_there_is(models, tmp_path):
+    args = (models / "one", *SMALL, "--out", tmp_path / "r")
+    result = run(rollouts_app, *args, "--device", "auto", "--json")
+    assert result.exit_code == 0, result.output
+    if not torch.cuda.is_available():  # the same run, as its manifest says
+        assert run(rollouts_app, *args, "--device", "cpu", "--json").exit_code == 0
+    result = run(triage_app, models / "one", "--task", "coins", "--limit", 4, "-g", 2,
+                 "--out", tmp_path / "t", "--device", "auto", "--json")  # fmt: skip
+    assert result.exit_code == 0, result.output
 
 
 def test_code_is_judged_in_a_sandbox_whose_level_is_recorded(models, tmp_path):

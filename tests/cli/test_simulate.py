@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from grpolab.cli.simulate import simulate_app
+from grpolab.cli import main
+from grpolab.cli.simulate import simulate
 from grpolab.errors import UserError
 
 PSTAR = ["pstar", "-g", "4", "-g", "8", "--groups", "2000"]
@@ -18,7 +20,7 @@ DYNAMICS = ["dynamics", "--rule", "grpo", "--p0", "0.3", "--steps", "20", "--cha
 
 
 def run(*args: Any) -> Any:
-    result = CliRunner().invoke(simulate_app, [str(a) for a in args])
+    result = CliRunner().invoke(simulate, [str(a) for a in args])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -94,8 +96,6 @@ def test_resume(tmp_path: Path) -> None:
     ("args", "words"),
     [
         (["pstar", "-g", "0"], "group_size"),
-        (["pstar", "--model", "gaussian"], "model must be one of"),
-        (["dynamics", "--rule", "ppo"], "rule must be one of"),
         (["ladder", "--accuracy", "2"], "label_accuracy must"),
         (["sweep", "nothing"], "experiment must be one of"),
         (["sweep", "pstar", "--set", "g"], "--set needs"),
@@ -113,3 +113,24 @@ def test_bad_input_is_one_line(args: list[str], words: str) -> None:
     with pytest.raises(UserError, match=words) as found:
         run(*args)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["pstar", "--model", "gaussian"],
+        ["pstar", "--event", "equal"],
+        ["dynamics", "--rule", "ppo"],
+        ["ladder", "--kl-reference", "end"],
+    ],
+)
+def test_a_wrong_choice_is_named(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["grpolab", "simulate", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out, err.count("\n")) == (2, "", 1)
+    assert words[1] in err
+    assert f"'{words[2]}' is not one of" in err

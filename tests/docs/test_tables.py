@@ -36,12 +36,6 @@ def test_page_shows_the_committed_results(name: str) -> None:
     assert tables.filled(page) == page, "rewrite it with: python docs/tables.py"
 
 
-def test_values_of_format_are_those_of_the_records() -> None:
-    lists = sys.modules["format_tables"]
-    committed = lists.NAMES.read_text(encoding="utf-8")
-    assert committed == lists.names(), "rewrite it with: python docs/tables.py"
-
-
 def test_every_table_is_shown() -> None:
     pages = "".join((DOCS / name).read_text(encoding="utf-8") for name in PAGES)
     assert [name for name in tables.TABLES if f"<!-- table: {name} -->" not in pages] == []

@@ -194,10 +194,13 @@ def test_symmetric_is_what_it_says(name):
     assert np.allclose(left, right, rtol=1e-9) == family.symmetric
 
 
-def test_the_names_of_the_models_are_one_list():
-    from grpolab.cli.pstar import Model
+def test_the_command_line_offers_every_model() -> None:
+    from typer.testing import CliRunner
 
-    assert [m.value for m in Model] == list(MODELS)
+    from grpolab.cli import app
+
+    said = CliRunner().invoke(app, ["pstar", "-g", "8", "--model", "none"]).output
+    assert all(f"'{name}'" in said for name in MODELS)
 
 
 def test_atoms_that_are_no_law_are_refused():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from grpolab.cli._versions import print_versions
 from grpolab.errors import UserError
 
 _NOT_OURS = {  # what the machine refuses is no fault of the program
@@ -17,12 +18,52 @@ _NOT_OURS = {  # what the machine refuses is no fault of the program
 }  # fmt: skip
 _INTERRUPTED = 130  # 128 + the signal, as shells have it
 
+COMMANDS = {
+    "pstar": "Mean success rate p* below which more than a share FRAC of the groups has no signal.",
+    "simulate": "Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.",
+    "explore": "Write one page with sliders: zero-std share, p*, update weight and escape time.",
+    "figures": "Draw the figures of the documentation as SVG and PNG, the same bytes each time.",
+    "verify": "Test every formula against simulation; a wrong variant must be rejected.",
+    "audit": "Say how many groups will carry a signal, from n verdicts per problem.",
+    "rollout": "Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.",
+    "triage": "Compare checkpoints on the same prompts at the same law, before any RL.",
+    "sft": "Fine-tune once and save the model at every depth, with the held-out loss of each.",
+    "train": "Train by GRPO and keep every group of every step; run it again to go on.",
+    "monitor": "Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.",
+    "study": "Train a small model by SFT and GRPO, and compare forecasts with what happened.",
+}
+"""Every command with the first sentence of its help; a command's module is named after it."""
+
+
+class _Commands(TyperGroup):
+    """The commands; the module of one is imported when it is called, not for the list of all."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load_command(command.name or ""), rest
+
+
+def load_command(name: str) -> Any:
+    """A command of the command line, or a group of them, with its options."""
+    found = getattr(import_module(f"grpolab.cli.{name}"), name)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name)(found)
+        found = single
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
 app = typer.Typer(
     name="grpolab",
+    cls=_Commands,
     help="When does GRPO on binary rewards have a signal to learn from?",
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+for _name, _summary in COMMANDS.items():
+    app.command(_name, help=_summary)(lambda: None)
 
 
 @app.callback(invoke_without_command=True)
@@ -42,35 +83,14 @@ def _root(
     Example: grpolab pstar -g 8
     """
     if version:
+        from grpolab.cli._versions import print_versions
+
         print_versions(as_json=as_json)
         raise typer.Exit
     if as_json:
         raise UserError("--json goes after a command: grpolab pstar -g 8 --json")
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-def _register() -> None:
-    from grpolab.cli.audit import audit
-    from grpolab.cli.explore import explore
-    from grpolab.cli.figures import figures
-    from grpolab.cli.monitor import monitor
-    from grpolab.cli.pstar import pstar
-    from grpolab.cli.rollout import rollout
-    from grpolab.cli.sft import sft
-    from grpolab.cli.simulate import simulate_app
-    from grpolab.cli.study import study
-    from grpolab.cli.train import train
-    from grpolab.cli.triage import triage
-    from grpolab.cli.verify import verify
-
-    app.command()(pstar)
-    app.add_typer(simulate_app, name="simulate")
-    for command in (explore, figures, verify, audit, rollout, triage, sft, train, monitor, study):
-        app.command()(command)
-
-
-_register()
 
 
 def main() -> None:

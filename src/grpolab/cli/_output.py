@@ -4,58 +4,61 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grpolab.store import jsonable
+from grpolab.cli._options import OUTPUT
+from grpolab.errors import UserError
+
+if TYPE_CHECKING:
+    from grpolab.figures.tables import Table
 
 JsonFlag = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object on stdout and nothing else there.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-
+HtmlPage = Annotated[
+    Path | None, typer.Option(help="Write a page with plots.", rich_help_panel=OUTPUT)
+]
 
 _UNFOLDED = 1000  # columns; a table takes no more than it needs
 
 
 def print_json(value: Any) -> None:
     """Print one JSON object; NaN and infinities become null."""
+    from grpolab.store import jsonable
+
     sys.stdout.write(json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
 
 
-def print_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    words: bool = False,
-) -> None:
+def print_table(table: Table, *, caption: bool = True) -> None:
     """Print a table; colours only where stdout is a terminal (rich decides), lines whole elsewhere.
 
-    Columns but the first hold numbers, unless ``words``. A terminal has a width to fold a long row
-    to; a file or a pipe has none.
+    A terminal has a width to fold a long row to; a file or a pipe has none.
     """
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(title, "table.title"), title_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if words or i == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))  # text: brackets are no markup
-    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
+    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table.terminal(caption=caption))
 
 
-def cell(value: object) -> str:
-    """Four significant digits for a float, a dash for nothing.
+def shortest_tails(names: Sequence[str], *, what: str) -> list[str]:
+    """Shortest ends of paths or ids that tell them apart; UserError where one was given twice.
 
-    >>> cell(0.0829959), cell(None), cell(8), cell(float("nan"))
-    ('0.083', '-', '8', '-')
+    >>> shortest_tails(["a/x/ckpt-1", "a/y/ckpt-1/"], what="checkpoint")
+    ['x/ckpt-1', 'y/ckpt-1']
     """
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+    parts = [tuple(p for p in name.split("/") if p) or (name,) for name in names]
+    if len(set(parts)) < len(parts):
+        raise UserError(f"the same {what} was given twice")
+    for depth in range(1, max(map(len, parts)) + 1):
+        tails = ["/".join(p[-depth:]) for p in parts]
+        if len(set(tails)) == len(tails):
+            return tails
+    return list(names)  # an absolute path and the same one from here

@@ -1,56 +1,162 @@
-"""Options that ``rollout`` and ``triage`` share, and what they do with them."""
+"""Options of the commands that run a model, in groups, and what is done with them."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from grpolab.cli._options import Group, OneOf
 from grpolab.errors import UserError, input_errors
+from grpolab.validate.rollouts.hf import DTYPES
+from grpolab.validate.rollouts.make import ENGINES, EngineOptions
+from grpolab.validate.study.tasks import TASKS
 
 if TYPE_CHECKING:
     from grpolab.validate.rollouts import RolloutPlan, Rollouts, Worker
     from grpolab.validate.rollouts.engine import Engine
     from grpolab.validate.tasks import Prompt, Task
 
-TaskName = Annotated[
-    str, typer.Option("--task", help="countdown, coins, a jsonl or parquet file, or a data set id.")
-]
-VerifierName = Annotated[
+_DEVICE = re.compile(r"cpu|auto|cuda(:\d+)?")
+
+
+def check_device(value: str) -> str:
+    """Refuse what cannot be the name of a device, whether or not this machine has it."""
+    if not _DEVICE.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is not cpu, cuda, cuda:N or auto")
+    return value
+
+
+Device = Annotated[
     str,
-    typer.Option(
-        "--verifier", help="exact, numeric, regex, math, or FILE.py:FUNCTION; code needs none."
-    ),
+    typer.Option(callback=check_device, help="cpu, cuda, cuda:N, or auto: cuda if there is a GPU."),
 ]
-Columns = Annotated[
-    str, typer.Option(help="Columns of prompt and answer of a file, as PROMPT,ANSWER.")
-]
-TaskSeed = Annotated[int, typer.Option(help="Seed of the task's splits.")]
-Split = Annotated[str, typer.Option(help="Split of the task to take prompts from.")]
-Limit = Annotated[int, typer.Option(min=0, help="First so many prompts of the split; 0: all.")]
+Dtype = Annotated[str, OneOf(DTYPES), typer.Option(help="Type of the weights.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the sampling.")]
 Temperature = Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")]
-TopP = Annotated[float, typer.Option(help="Nucleus; 1 cuts nothing.")]
-TopK = Annotated[int, typer.Option(help="Likeliest tokens kept; 0 cuts nothing.")]
 MaxNewTokens = Annotated[
     int, typer.Option(min=0, help="Tokens of a completion, end token included; 0: the task's.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the sampling.")]
 Chat = Annotated[bool, typer.Option(help="Send prompts through the chat template.")]
-EngineName = Annotated[str, typer.Option("--engine", help="hf (transformers) or vllm.")]
-Device = Annotated[str, typer.Option(help="hf: cpu, cuda, cuda:1, or auto for all GPUs.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
-BatchRows = Annotated[int, typer.Option(min=1, help="hf: completions at once.")]
-Adapter = Annotated[str, typer.Option(help="vllm: folder of a LoRA adapter.")]
-TensorParallel = Annotated[int, typer.Option(min=1, help="vllm: GPUs per copy of the model.")]
-MaxModelLen = Annotated[int, typer.Option(min=0, help="vllm: context to reserve; 0: the model's.")]
-GpuMemory = Annotated[float, typer.Option(help="vllm: share of GPU memory to use.")]
-Unsafe = Annotated[
-    bool, typer.Option("--unsafe", help="Run code without walls where no sandbox works.")
+GroupSize = Annotated[
+    int, typer.Option("-g", "--group-size", min=2, help="Completions per planned group.")
 ]
-ShardRows = Annotated[int, typer.Option(min=1, help="Completions per file.")]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions(Group):
+    """Where prompts come from and how completions are judged."""
+
+    PANEL = "Task"
+
+    task: Annotated[
+        str,
+        typer.Option(help=f"{', '.join(TASKS)}, a jsonl or parquet file, or the id of a data set."),
+    ]
+    split: Annotated[str, typer.Option(help="Split of the task to take prompts from.")] = "eval"
+    limit: Annotated[
+        int, typer.Option(min=0, help="Use only the first N prompts of the split (0 = all).")
+    ] = 0
+    verifier: Annotated[
+        str,
+        typer.Option(
+            help="How answers are checked: exact, numeric, regex, math, or FILE.py:FUNCTION. Leave"
+            " out for code problems."
+        ),
+    ] = ""
+    columns: Annotated[
+        str, typer.Option(help="Columns of prompt and answer of a file, as PROMPT,ANSWER.")
+    ] = ""
+    task_seed: Annotated[int, typer.Option(help="Seed of the splits of a built-in task.")] = 0
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Run code unprotected where no sandbox works.")
+    ] = False
+
+    def open(self) -> contextlib.AbstractContextManager[tuple[Task, list[Prompt]]]:
+        """The task and its prompts, see `take_prompts`."""
+        return take_prompts(
+            self.task, seed=self.task_seed, split=self.split, limit=self.limit,
+            verifier=self.verifier, columns=self.columns, unsafe=self.unsafe,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrainTaskOptions(TaskOptions):
+    """The same, of the prompts that RL trains on."""
+
+    split: Annotated[
+        str,
+        typer.Option(help="Split; default: rl of a built-in task, train of a file or data set."),
+    ] = ""
+
+    def open(self) -> contextlib.AbstractContextManager[tuple[Task, list[Prompt]]]:
+        """The task and its prompts of the training split."""
+        return TaskOptions.open(replace(self, split=self.train_split))
+
+    @property
+    def train_split(self) -> str:
+        """Where the task has its training prompts."""
+        return self.split or ("rl" if self.task in TASKS else "train")
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions(Group):
+    """The law that completions are drawn from."""
+
+    PANEL = "Sampling"
+
+    temperature: Temperature = 1.0
+    top_p: Annotated[float, typer.Option(help="Nucleus; 1 cuts nothing.")] = 1.0
+    top_k: Annotated[int, typer.Option(help="Likeliest tokens kept; 0 cuts nothing.")] = 0
+    max_new_tokens: MaxNewTokens = 0
+    seed: Seed = 0
+    chat: Chat = False
+    shard_rows: Annotated[int, typer.Option(min=1, help="Completions per file.")] = 4096
+
+    def plan(self, task: Task, *, num_samples: int, group_size: int) -> RolloutPlan:
+        """The plan of a run, see `make_plan`."""
+        return make_plan(
+            task, max_new_tokens=self.max_new_tokens, temperature=self.temperature,
+            top_p=self.top_p, top_k=self.top_k, num_samples=num_samples, group_size=group_size,
+            seed=self.seed, chat=self.chat, rows_per_shard=self.shard_rows,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions(Group):
+    """The engine that runs the model, and what it may use."""
+
+    PANEL = "Model"
+
+    engine: Annotated[str, OneOf(ENGINES), typer.Option(help="transformers (hf), or vLLM.")] = "hf"
+    device: Annotated[
+        str,
+        typer.Option(
+            callback=check_device,
+            help="hf: cpu, cuda, cuda:N, or auto: spread over all GPUs, cpu if there is none.",
+        ),
+    ] = "cpu"
+    dtype: Dtype = "float32"
+    batch_rows: Annotated[int, typer.Option(min=1, help="hf: completions at once.")] = 1024
+    tensor_parallel: Annotated[
+        int, typer.Option(min=1, help="vllm: GPUs per copy of the model.")
+    ] = 1
+    max_model_len: Annotated[
+        int, typer.Option(min=0, help="vllm: context to reserve; 0: the model's.")
+    ] = 0
+    gpu_memory: Annotated[float, typer.Option(help="vllm: share of GPU memory to use.")] = 0.9
+
+    def engine_options(self, adapter: str = "") -> EngineOptions:
+        """As the library takes them."""
+        return EngineOptions(
+            self.engine, self.device, self.dtype, self.batch_rows, adapter, self.tensor_parallel,
+            self.max_model_len or None, self.gpu_memory,
+        )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -81,7 +187,7 @@ def _find_task(
     name: str, *, seed: int, split: str, verifier: str, columns: str, unsafe: bool
 ) -> tuple[Task, str]:
     """A task by name, or the records in a file or data set; with the split to ask it for."""
-    from grpolab.validate.study.tasks import TASKS, make_task
+    from grpolab.validate.study.tasks import make_task
     from grpolab.validate.tasks import load_task
 
     if name in TASKS or not (Path(name).exists() or "/" in name or "." in name):

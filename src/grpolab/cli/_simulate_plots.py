@@ -135,7 +135,7 @@ def _independence(ax: Any, results: Results) -> None:
     ]
     ax.set_xticks(list(places), names, fontsize=7)
     ax.set(ylim=(-0.03, 1.03), ylabel="share of tables rejected",
-           title="Tests of independence at the 5 % level (prompts x groups)")  # fmt: skip
+           title="Tests of independence at the 5% level (prompts x groups)")  # fmt: skip
     ax.legend()
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 
 from grpolab.cli._output import print_table
+from grpolab.figures import words
+from grpolab.figures.tables import Column, Table
 
 Results = list[dict[str, Any]]
 
@@ -27,9 +30,11 @@ def pstar(results: Results) -> None:
         )
         for r in results
     ]
-    columns = ("g", "rho", "model", "theory", "simulated", "95 %", "from waiting", "")
-    print_table("Mean at which half the groups carry no signal", columns, rows)
-    typer.echo("At p* a run waits two steps for its first update; nothing else happens there.")
+    columns = ("g", "rho", "model", "theory", "simulated", "95%", "from waiting", "")
+    _print(
+        "Mean at which half the groups carry no signal", columns, rows,
+        "At p* a run waits two steps for its first update; nothing else happens there.",
+    )  # fmt: skip
 
 
 def paths(results: Results, steps: int) -> None:
@@ -42,7 +47,7 @@ def paths(results: Results, steps: int) -> None:
                      r["frac_zero_std"][-2]))  # fmt: skip
     columns = ("rule", "p0", "zero std at 0", f"p at {steps // 2}", f"p at {steps}",
                "mean field", "zero std at end")  # fmt: skip
-    print_table("Training runs, means over chains", columns, rows)
+    _print("Training runs, means over chains", columns, rows)
 
 
 def escapes(results: Results) -> None:
@@ -52,7 +57,7 @@ def escapes(results: Results) -> None:
         for r in results
     ]
     columns = ("rule", "p0", "steps to 1/2", "stderr", "exact", "mean field")
-    print_table("Escape times", columns, rows)
+    _print("Escape times", columns, rows)
 
 
 def traps(results: Results, slopes: dict[str, dict[str, float]]) -> None:
@@ -62,7 +67,7 @@ def traps(results: Results, slopes: dict[str, dict[str, float]]) -> None:
          t["p_star"])
         for t in results
     ]  # fmt: skip
-    print_table("Below p_c the push wins", ("rule", "g", "p_c", "95 %", "small steps", "p*"), rows)
+    _print("Below p_c the push wins", ("rule", "g", "p_c", "95%", "small steps", "p*"), rows)
     for rule, slope in slopes.items():
         typer.echo(
             f"{rule}: p_c falls like (g-1)^{slope['estimate']:.2f}"
@@ -79,8 +84,10 @@ def independence(results: Results) -> None:
         for r in results
     ]
     columns = ("kind", "prompts", "groups", "g", "pair contrast", "duplicates", "pooled")
-    print_table("Share of tables rejected at the 5 % level", columns, rows)
-    typer.echo("The pooled test answers another question: do prompts differ? They always do.")
+    _print(
+        "Share of tables rejected at the 5% level", columns, rows,
+        "The pooled test answers another question: do prompts differ? They always do.",
+    )  # fmt: skip
 
 
 def ladder(results: Results) -> None:
@@ -98,20 +105,19 @@ def ladder(results: Results) -> None:
         for r in results
     ]
     columns = ("labels", "shared", "steps", "g", "before", "after", "tau", "lost", "")
-    print_table("Does pass@1 rank the checkpoints as GRPO does?", columns, rows)
-    typer.echo(
-        "before: pass@1 of the first and the deepest checkpoint; after GRPO: first, best, deepest"
-    )
-    typer.echo(
-        "tau: rank agreement over depths; lost: by taking the checkpoint with the best pass@1"
-    )
+    _print(
+        "Does pass@1 rank the checkpoints as GRPO does?", columns, rows,
+        "before: pass@1 of the first and the deepest checkpoint. after: pass@1 after GRPO from the"
+        " first, the best and the deepest. tau: rank agreement over depths. lost: by taking the"
+        " checkpoint with the best pass@1.",
+    )  # fmt: skip
 
 
 def sweep(experiment: str, names: list[str], results: Results) -> None:
     """Whatever numbers an experiment gives, by the parameters that were set."""
     numbers = [k for k, v in results[0].items() if isinstance(v, int | float) and k != "seed"]
     rows = [(*(r["point"][n] for n in names), *(r[n] for n in numbers)) for r in results]
-    print_table(f"{experiment}: {len(results)} points", (*names, *numbers), rows)
+    _print(f"{experiment}: {len(results)} points", (*names, *numbers), rows)
 
 
 def slopes(traps: Results) -> dict[str, dict[str, float]]:
@@ -129,10 +135,17 @@ def slopes(traps: Results) -> dict[str, dict[str, float]]:
     return found
 
 
+def _print(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = ""
+) -> None:
+    heads = [Column(name, words.significant) for name in columns]
+    print_table(Table(heads, rows, caption, title=title))
+
+
 def _interval(result: dict[str, Any]) -> str:
     if result["low"] is None:
         return "none"
-    return f"{result['low']:.4g} .. {result['high']:.4g}"
+    return f"{words.significant(result['low'])} to {words.significant(result['high'])}"
 
 
 def _covers(result: dict[str, Any]) -> bool:

@@ -1,86 +1,148 @@
-"""Options of ``train``, and what they mean as a configuration."""
+"""Options of ``train``, in groups, and what they mean as a configuration."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, get_args
 
 import typer
 
+from grpolab.cli import _rollout_options as opt
+from grpolab.cli._options import Group, OneOf
 from grpolab.errors import UserError, input_errors
-
-if TYPE_CHECKING:
-    from grpolab.validate.training.config import Aggregation, GRPOConfig
-
-Out = Annotated[Path, typer.Option(help="Folder of the run; a stopped run goes on.")]
-Trainer = Annotated[str, typer.Option(help="own (one process, readable) or trl.")]
-Steps = Annotated[int, typer.Option(help="Batches of rollouts; may be raised later.")]
-PromptsPerStep = Annotated[int, typer.Option(help="Groups per step.")]
-GroupSize = Annotated[int, typer.Option("-g", "--group-size", min=2, help="Rollouts per group.")]
-LearningRate = Annotated[float, typer.Option("--lr", help="AdamW's, after the warm-up.")]
-Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
-Betas = Annotated[str, typer.Option(help="AdamW's, as B1,B2.")]
-Loss = Annotated[str, typer.Option(help="grpo, dr_grpo or dapo: how tokens are averaged.")]
-Advantage = Annotated[str, typer.Option(help="Preset of the advantages; empty: the loss type's.")]
-ClipLow = Annotated[float, typer.Option(help="Lower bound of the ratio is 1 - this.")]
-ClipHigh = Annotated[
-    float, typer.Option(help="Upper bound is 1 + this; above --clip-low: clip-higher.")
-]
-InnerEpochs = Annotated[int, typer.Option(help="Updates per batch of rollouts.")]
-Beta = Annotated[float, typer.Option(help="Coefficient of the KL term.")]
-KlCorrection = Annotated[bool, typer.Option(help="Weigh the KL estimate by the ratio.")]
-Reference = Annotated[
-    str, typer.Option(help="Checkpoint that the KL term pulls towards; empty: MODEL.")
-]
-EntropyCoef = Annotated[float, typer.Option(help="Coefficient of the entropy bonus.")]
-DynamicSampling = Annotated[str, typer.Option(help="off, filter or matched.")]
-MaxDraws = Annotated[int, typer.Option(help="Batches that dynamic sampling draws at most.")]
-WeightDecay = Annotated[float, typer.Option(help="Decoupled; see --decay-to.")]
-DecayTo = Annotated[str, typer.Option(help="zero, or start: the weights of MODEL.")]
-MaxGradNorm = Annotated[float, typer.Option(help="Gradients are scaled down to this norm.")]
-LoraRank = Annotated[int, typer.Option(min=0, help="Train an adapter of this rank; 0: all.")]
-RolloutsEvery = Annotated[
-    int, typer.Option(min=0, help="Keep the rollouts of every N-th step; 0: of none.")
-]
-SaveEvery = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
-Keep = Annotated[int, typer.Option(min=0, help="Newest checkpoints kept; 0: all.")]
-EvalEvery = Annotated[int, typer.Option(min=0, help="Steps between evaluations; 0: none.")]
-EvalPrompts = Annotated[int, typer.Option(min=1, help="Held-out prompts of an evaluation.")]
-EvalSamples = Annotated[int, typer.Option(min=1, help="Samples per held-out prompt.")]
-TrainSplit = Annotated[
-    str, typer.Option(help="Split to train on; empty: rl of a built-in task, train of a data set.")
-]
-BatchRows = Annotated[
-    int, typer.Option(min=0, help="Rollouts at once in the loss, per process; 0: all.")
-]
-VllmMemory = Annotated[
-    float, typer.Option(help="trl: share of the GPU for sampling by vLLM; 0: transformers.")
-]
+from grpolab.theory.advantage import PRESETS
+from grpolab.validate.training.config import Aggregation, DecayTo, DynamicSampling, GRPOConfig
 
 AGGREGATIONS: dict[str, Aggregation] = {
     "grpo": "sequence", "dr_grpo": "constant", "dapo": "token",
 }  # fmt: skip
 _RULES = {"grpo": "trl", "dr_grpo": "dr-grpo", "dapo": "trl"}
 
+LearningRate = Annotated[float, typer.Option("--lr", help="AdamW's, after the warm-up.")]
+Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
+MaxGradNorm = Annotated[float, typer.Option(help="Gradients are scaled down to this norm.")]
+LoraRank = Annotated[int, typer.Option(min=0, help="Train an adapter of this rank; 0: all.")]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions(Group):
+    """Steps and optimiser."""
+
+    PANEL = "Training"
+
+    steps: Annotated[
+        int,
+        typer.Option(help="Number of GRPO steps. Pass a larger number to extend a finished run."),
+    ] = 100
+    prompts_per_step: Annotated[int, typer.Option(help="Groups per step.")] = 32
+    group_size: Annotated[
+        int, typer.Option("-g", "--group-size", min=2, help="Rollouts per group.")
+    ] = 8
+    lr: LearningRate = 1e-6
+    warmup: Warmup = 10
+    betas: Annotated[str, typer.Option(help="AdamW's, as B1,B2.")] = "0.9,0.99"
+    weight_decay: Annotated[float, typer.Option(help="Decoupled; see --decay-to.")] = 0.0
+    decay_to: Annotated[
+        str, OneOf(get_args(DecayTo)), typer.Option(help="Towards zero, or the weights of MODEL.")
+    ] = "zero"
+    max_grad_norm: MaxGradNorm = 1.0
+    lora_rank: LoraRank = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LossOptions(Group):
+    """The objective of an update."""
+
+    PANEL = "Loss"
+
+    loss: Annotated[str, OneOf(AGGREGATIONS), typer.Option(help="How tokens are averaged.")] = (
+        "grpo"
+    )
+    advantage: Annotated[
+        str | None, OneOf(PRESETS), typer.Option(help="Advantage rule; default: the loss's.")
+    ] = None
+    clip_low: Annotated[float, typer.Option(help="Lower bound of the ratio is 1 - this.")] = 0.2
+    clip_high: Annotated[
+        float, typer.Option(help="Upper bound is 1 + this; above --clip-low: clip-higher.")
+    ] = 0.2
+    inner_epochs: Annotated[int, typer.Option(help="Updates per batch of rollouts.")] = 1
+    beta: Annotated[float, typer.Option(help="Coefficient of the KL term.")] = 0.0
+    reference: Annotated[
+        str, typer.Option(help="Checkpoint that the KL term pulls towards; default: MODEL.")
+    ] = ""
+    kl_correction: Annotated[bool, typer.Option(help="Weigh the KL estimate by the ratio.")] = True
+    entropy_coef: Annotated[float, typer.Option(help="Coefficient of the entropy bonus.")] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSamplingOptions(Group):
+    """How the rollouts of a step are drawn."""
+
+    PANEL = "Sampling"
+
+    temperature: opt.Temperature = 1.0
+    max_new_tokens: opt.MaxNewTokens = 0
+    dynamic_sampling: Annotated[
+        str,
+        OneOf(get_args(DynamicSampling)),
+        typer.Option(help="Draw until all groups are mixed; average over those, or over all."),
+    ] = "off"
+    max_draws: Annotated[int, typer.Option(help="Batches that dynamic sampling draws at most.")] = 8
+    chat: opt.Chat = False
+    seed: opt.Seed = 0
+    vllm_memory: Annotated[
+        float,
+        typer.Option(help="trl: share of the GPU for sampling by vLLM; 0: transformers."),
+    ] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOptions(Group):
+    """Where a model is trained."""
+
+    PANEL = "Model"
+
+    device: opt.Device = "cpu"
+    dtype: opt.Dtype = "float32"
+    batch_rows: Annotated[
+        int, typer.Option(min=0, help="Rollouts or examples at once, per process; 0: all.")
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeepingOptions(Group):
+    """What a run keeps, and how it is evaluated on the way."""
+
+    PANEL = "Checkpoints and evaluation"
+
+    rollouts_every: Annotated[
+        int, typer.Option(min=0, help="Keep the rollouts of every N-th step; 0: of none.")
+    ] = 1
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 50
+    keep: Annotated[int, typer.Option(min=0, help="Newest checkpoints kept; 0: all.")] = 0
+    eval_every: Annotated[int, typer.Option(min=0, help="Steps between evaluations; 0: none.")] = 0
+    eval_prompts: Annotated[int, typer.Option(min=1, help="Held-out prompts of an evaluation.")] = (
+        64
+    )
+    eval_samples: Annotated[int, typer.Option(min=1, help="Samples per held-out prompt.")] = 4
+
 
 def make_config(
-    *, loss: str, advantage: str, betas: str, eval_every: int, **fields: Any
+    training: TrainingOptions, loss: LossOptions, sampling: TrainSamplingOptions, *, eval_every: int
 ) -> GRPOConfig:
     """The configuration that the options spell; UserError where one is out of range."""
-    from grpolab.theory.advantage import PRESETS
-    from grpolab.validate.training.config import GRPOConfig
-
-    if loss not in AGGREGATIONS:
-        raise UserError(f"--loss must be one of {', '.join(AGGREGATIONS)}, got {loss!r}")
-    rule = advantage or _RULES[loss]
-    if rule not in PRESETS:
-        raise UserError(f"--advantage must be one of {', '.join(PRESETS)}, got {rule!r}")
+    fields = {**asdict(training), **asdict(loss), **asdict(sampling)}
+    known = GRPOConfig.__dataclass_fields__
+    chosen = {name: value for name, value in fields.items() if name in known}
     if eval_every:
-        fields["eval_every"] = eval_every
+        chosen["eval_every"] = eval_every
+    chosen["betas"] = _betas(training.betas)
     with input_errors():
         return GRPOConfig(
-            rule=PRESETS[rule], aggregation=AGGREGATIONS[loss], betas=_betas(betas), **fields,
-        )  # fmt: skip
+            **chosen,
+            rule=PRESETS[loss.advantage or _RULES[loss.loss]],
+            aggregation=AGGREGATIONS[loss.loss],
+        )
 
 
 def _betas(text: str) -> tuple[float, float]:
@@ -91,10 +153,3 @@ def _betas(text: str) -> tuple[float, float]:
     if not (0 <= first < 1 and 0 <= second < 1):
         raise UserError(f"--betas must lie in [0, 1), got {text!r}")
     return first, second
-
-
-def train_split(task: str, split: str) -> str:
-    """Where a task has its training prompts."""
-    from grpolab.validate.study.tasks import TASKS
-
-    return split or ("rl" if task in TASKS else "train")

@@ -3,54 +3,66 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grpolab.cli._formats import FormatName
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._options import Group, OneOf, expanded
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, shortest_tails
 from grpolab.errors import UserError, input_errors
+from grpolab.validate.readers import FORMATS, ReadOptions
 
 if TYPE_CHECKING:
     from grpolab.validate.audit.compare import Difference
     from grpolab.validate.audit.summary import Audit
-    from grpolab.validate.readers import ReadOptions
-
-_COLUMN = "Column of a plain table."
 
 
-def audit(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders; one per checkpoint.")],
+@dataclass(frozen=True, slots=True)
+class ReadingOptions(Group):
+    """How the files are read; None leaves the choice to the format."""
+
+    PANEL = "Reading"
+
     format: Annotated[
-        FormatName,
-        typer.Option(
-            metavar="FORMAT", help=f"Format of the files: {', '.join(get_args(FormatName))}."
-        ),
-    ] = "auto",
-    group_size: Annotated[
-        list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
-    problem: Annotated[str | None, typer.Option(help=f"{_COLUMN} Problem id.")] = None,
+        str,
+        OneOf(("auto", *(f.name for f in FORMATS))),
+        typer.Option(help="What wrote the files; auto: look."),
+    ] = "auto"
     score: Annotated[
         str | None, typer.Option(help="Column, reward, metric or scorer that holds the verdict.")
-    ] = None,
-    group: Annotated[str | None, typer.Option(help=f"{_COLUMN} Group of rollouts.")] = None,
-    step: Annotated[str | None, typer.Option(help=f"{_COLUMN} Training step.")] = None,
+    ] = None
     threshold: Annotated[
         float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
-    ] = None,
+    ] = None
     recorded_group_size: Annotated[
         int | None,
         typer.Option(help="Rollouts per group, for files that do not say it (TRL, NeMo-RL)."),
-    ] = None,
-    filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None,
+    ] = None
+    problem: Annotated[str | None, typer.Option(help="Column of a table: problem id.")] = None
+    group: Annotated[str | None, typer.Option(help="Column of a table: group of rollouts.")] = None
+    step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
+    filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None
     filtered: Annotated[
-        bool | None,
-        typer.Option(help="Whether the file was written after dynamic sampling."),
+        bool | None, typer.Option(help="Whether the file was written after dynamic sampling.")
+    ] = None
+
+    def read_options(self) -> ReadOptions:
+        """As the readers take them."""
+        fields = asdict(self)
+        return ReadOptions(group_size=fields.pop("recorded_group_size"), **fields)
+
+
+@expanded
+def audit(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders; one per checkpoint.")],
+    reading: ReadingOptions,
+    group_size: Annotated[
+        list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say how many groups will carry a signal, from n verdicts per problem.
@@ -61,15 +73,9 @@ def audit(
 
     Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """
-    from grpolab.validate.readers import ReadOptions
-
     if group_size and min(group_size) < 2:
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
-    options = ReadOptions(
-        format=format, problem=problem, score=score, group=group, step=step, threshold=threshold,
-        group_size=recorded_group_size, filter=filter, filtered=filtered,
-    )  # fmt: skip
-    found = _audit_all(paths, options, group_size, seed)
+    found = _audit_all(paths, reading.read_options(), group_size, seed)
     differences = _compare_all(found)
     if html is not None:
         from grpolab.validate.audit.page import write_audit
@@ -89,7 +95,7 @@ def _audit_all(
     from grpolab.validate.audit.summary import GROUP_SIZES
     from grpolab.validate.audit.summary import audit as audit_counts
 
-    labels = _labels(paths)
+    labels = shortest_tails([str(p.resolve()) for p in paths], what="input")
     found = []
     with ProgressBar(len(paths), note="audit", patience=2.0) as bar:
         for label, path in zip(labels, paths, strict=True):
@@ -105,18 +111,6 @@ def _audit_all(
                 )  # fmt: skip
             bar.part(label, 1.0, finished=True)
     return found
-
-
-def _labels(paths: list[Path]) -> list[str]:
-    """Shortest tails of the paths that tell them apart."""
-    whole = [p.resolve() for p in paths]
-    if len(set(whole)) < len(whole):
-        raise UserError("the same input was given twice")
-    for depth in range(1, max(len(p.parts) for p in whole) + 1):
-        labels = ["/".join(p.parts[-depth:]) for p in whole]
-        if len(set(labels)) == len(labels):
-            return labels
-    return [str(p) for p in whole]
 
 
 def _compare_all(found: list[Audit]) -> list[Difference]:
@@ -138,44 +132,25 @@ def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any
 
 def _print(found: list[Audit], differences: list[Difference], html: Path | None) -> None:
     from grpolab.validate.audit.advice import advise, advise_comparison
-    from grpolab.validate.audit.compare import SIDE_BY_SIDE, side_by_side
+    from grpolab.validate.audit.tables import facts, plans, side_by_side
 
     for a in found:
-        typer.echo(f"{a.label}: {a.num_prompts} prompts, {a.num_samples} samples ({a.origin})")
-        if a.pass_at_k:
-            shown = ", ".join(f"pass@{k} {v.value:.3f}" for k, v in a.pass_at_k.items())
-            typer.echo(shown)
-        if a.icc is not None:
-            icc = a.icc
-            typer.echo(f"ICC {icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f}, {icc.method})")
+        first, *others = facts(a)
+        typer.echo(f"{a.label}: {first}")
+        for fact in others:
+            typer.echo(fact)
         if a.plans:
-            _print_plans(a)
+            print_table(plans(a), caption=a is found[0])
         for sentence in advise(a):
             typer.echo(f"- {sentence}")
         for warning in a.warnings:
             typer.echo(f"! {warning}")
         typer.echo("")
     if len(found) > 1:
-        rows = side_by_side(found)
-        if rows:
-            print_table("Side by side", SIDE_BY_SIDE, rows)
+        table = side_by_side(found)
+        if table.rows:
+            print_table(table)
     for sentence in advise_comparison(differences):
         typer.echo(f"- {sentence}")
     if html is not None:
         typer.echo(f"wrote {html}")
-
-
-def _print_plans(a: Audit) -> None:
-    rows = [
-        [
-            str(g), p.zero_std, f"{p.low:.3f} to {p.high:.3f}", p.all_wrong, p.all_right,
-            p.iid_mean_p, plan.critical_p, 1000 * plan.frac_mixed / g,
-        ]
-        for g, plan in a.plans.items()
-        for p in [plan.prediction]
-    ]  # fmt: skip
-    print_table(
-        "Groups without a signal",
-        ["g", "zero std", "95 %", "all wrong", "all right", "from mean p", "p*", "mixed / 1000"],
-        rows,
-    )

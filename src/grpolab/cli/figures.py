@@ -9,6 +9,7 @@ import typer
 
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
+from grpolab.figures.tables import Column, Table
 
 if TYPE_CHECKING:
     from grpolab.figures.render import Claim
@@ -87,4 +88,5 @@ def _list(claims: list[Claim], folder: Path | None, as_json: bool) -> None:
         print_json({"figures": entries})
         return
     rows = [(claim.name, claim.sentence, ", ".join(claim.reads) or "computed") for claim in claims]
-    print_table("Figures", ("name", "what it shows", "data"), rows, words=True)
+    columns = [Column(name, words=True) for name in ("name", "what it shows", "data")]
+    print_table(Table(columns, rows, title="Figures"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._options import Group, expanded
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
@@ -16,33 +18,52 @@ if TYPE_CHECKING:
     from grpolab.validate.monitor.follow import Followed, Follower
 
 
-def monitor(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    once: Annotated[bool, typer.Option("--once", help="Read what is there, then end.")] = False,
+@dataclass(frozen=True, slots=True)
+class TestOptions(Group):
+    """The hypothesis, and how sure a verdict must be."""
+
+    PANEL = "Test"
+
     min_signal: Annotated[
         float, typer.Option(help="Share of informative groups below which a run has no signal.")
-    ] = 0.01,
+    ] = 0.01
     alpha: Annotated[
         float, typer.Option(help="False-stop rate over the whole run, however often one looks.")
-    ] = 0.01,
-    patience: Annotated[int, typer.Option(min=1, help="Steps before a verdict of no signal.")] = 20,
+    ] = 0.01
+    patience: Annotated[int, typer.Option(min=1, help="Steps before a verdict of no signal.")] = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions(Group):
+    """How the files of the run are read."""
+
+    PANEL = "Reading"
+
+    group_size: Annotated[
+        int, typer.Option("-g", "--group-size", min=0, help="Rollouts per group; 0: see the files.")
+    ] = 0
+    groups_per_step: Annotated[
+        int, typer.Option(min=0, help="Groups per step, for logs that only have a share (TRL).")
+    ] = 0
+    score: Annotated[
+        str | None, typer.Option(help="Reward function, field or score that holds the verdict.")
+    ] = None
+    threshold: Annotated[
+        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
+    ] = None
+
+
+@expanded
+def monitor(
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    test: TestOptions,
+    reading: ReadingOptions,
+    once: Annotated[bool, typer.Option("--once", help="Read what is there, then end.")] = False,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
     idle: Annotated[
         float, typer.Option(min=0, help="End when nothing has changed for SECONDS; 0: never.")
     ] = 0.0,
-    group_size: Annotated[
-        int, typer.Option("-g", "--group-size", min=0, help="Rollouts per group; 0: see the files.")
-    ] = 0,
-    groups_per_step: Annotated[
-        int, typer.Option(min=0, help="Groups per step, for logs that only have a share (TRL).")
-    ] = 0,
-    score: Annotated[
-        str | None, typer.Option(help="Reward function, field or score that holds the verdict.")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page, renewed as steps come.")] = None,
+    html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.
@@ -55,12 +76,14 @@ def monitor(
     """
     from grpolab.validate.monitor.follow import Follower
     from grpolab.validate.monitor.state import MonitorConfig
-    from grpolab.validate.readers.format import ReadOptions
+    from grpolab.validate.readers import ReadOptions
 
     with input_errors():
-        config = MonitorConfig(min_signal=min_signal, alpha=alpha, patience=patience)
-    options = ReadOptions(score=score, threshold=threshold, group_size=group_size or None)
-    source = _source(run_dir, groups_per_step, once=once, interval=interval)
+        config = MonitorConfig(**asdict(test))
+    options = ReadOptions(
+        score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
+    )
+    source = _source(run_dir, reading.groups_per_step, once=once, interval=interval)
     follower = Follower(source, config, options)
     found = _follow(
         follower, name=run_dir.name, interval=0 if once else interval, idle=idle, html=html,

@@ -3,60 +3,53 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import percent, significant
+from grpolab.theory.critical import Event
+from grpolab.theory.dependence import MODELS
 
 
-class Model(StrEnum):
-    """Joint laws of a group's rewards."""
-
-    BETA_BINOMIAL = "beta-binomial"
-    COPY = "copy"
-    COMMON_SOURCE = "common-source"
-    PROBIT = "probit"
-    SHOCK = "shock"
-
-
-class Event(StrEnum):
-    """What a group without a signal is."""
-
-    IDENTICAL = "identical"
-    ALL_WRONG = "all-wrong"
-
-
+@expanded
 def pstar(
     group_size: Annotated[int, typer.Option("-g", "--group-size", help="Rollouts per prompt.")],
     rho: Annotated[
         float, typer.Option(help="Correlation of two rewards of a group; 0 for one prompt.")
     ] = 0.0,
-    model: Annotated[Model, typer.Option(help="How rewards depend on each other.")] = (
-        Model.BETA_BINOMIAL
-    ),
+    model: Annotated[
+        str, OneOf(MODELS), typer.Option(help="How rewards depend on each other.")
+    ] = "beta-binomial",
     event: Annotated[
-        Event, typer.Option(help="Count groups with equal rewards, or all-wrong ones only.")
-    ] = Event.IDENTICAL,
+        str,
+        OneOf(get_args(Event)),
+        typer.Option(help="Count groups with equal rewards, or all-wrong ones only."),
+    ] = "identical",
     frac: Annotated[float, typer.Option(help="Share of such groups at the threshold.")] = 0.5,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the share of such groups against the mean.")
+        Path | None,
+        typer.Option(
+            help="Draw the share of such groups against the mean.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Mean success rate p* below which more than a share FRAC of the groups has no signal.
 
     With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts,
-    whose success rates follow --model. The least and the largest p* are over all laws of the
-    success rates with this rho.
+    whose success rates follow --model. Also shown: the range of p* over all possible distributions
+    of success rates with this correlation.
 
     Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
     with input_errors():
-        answer = _answer(group_size, rho, model.value, event.value, frac)
+        answer = _answer(group_size, rho, model, event, frac)
     if plot is not None:
         _draw(plot, answer)
     if json:
@@ -100,18 +93,21 @@ def _show(answer: dict[str, Any]) -> None:
         f"Groups of {answer['group_size']}: mean success rate at which a share of"
         f" {answer['frac']:g} has {what} ({answer['model']}, rho {answer['rho']:g})"
     )
-    rows: list[tuple[str, object]] = [("p*; below it the share is larger", answer["p_star"])]
+    share = percent(answer["frac"])
+    rows: list[tuple[str, object]] = [
+        (f"p*: below this mean, more than {share} of the groups have {what}", answer["p_star"])
+    ]
     if answer["event"] == "identical":
         low, high = answer["band"]
         rows += [
-            ("above this it is larger, too", answer["p_star_upper"]),
-            ("least p* under any law of p with this rho", low),
-            ("largest p* under any such law", high),
-            (f"{answer['model']}: no p* from this rho on", answer["critical_rho"]),
+            ("... and above this mean", answer["p_star_upper"]),
+            ("lowest p* that any distribution with this rho allows", low),
+            ("highest p* that any distribution with this rho allows", high),
+            (f"{answer['model']}: rho above which every mean is affected", answer["critical_rho"]),
         ]
-    print_table(title, ("", "value"), rows)
-    if any(value is None for _, value in rows):
-        typer.echo("-: there is none; the share is larger at every mean")
+    none = any(value is None for _, value in rows)
+    caption = "-: there is none; the share is larger at every mean" if none else ""
+    print_table(Table(("", Column("value", significant)), rows, caption, title=title))
 
 
 def _draw(path: Path, answer: dict[str, Any]) -> None:
@@ -119,7 +115,6 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     from grpolab.figures.style import BLUE, styled
-    from grpolab.theory import MODELS
 
     mean = np.linspace(0.0, 1.0, 401)
     law = MODELS[answer["model"]](mean=mean, rho=answer["rho"])

@@ -8,71 +8,56 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpolab.cli import _rollout_options as opt
+from grpolab.cli._options import OUTPUT, expanded
 from grpolab.cli._output import JsonFlag, print_json
 from grpolab.errors import UserError
+from grpolab.figures.words import number
 
 if TYPE_CHECKING:
     from grpolab.validate.rollouts import Worker
 
 
+@expanded
 def rollout(
     model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped run goes on.")],
-    task: opt.TaskName,
-    num_samples: Annotated[int, typer.Option(min=1, help="Completions per prompt.")] = 32,
+    task: opt.TaskOptions,
+    sampling: opt.SamplingOptions,
+    engine: opt.ModelOptions,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
+    ],
+    num_samples: Annotated[
+        int, typer.Option(min=1, help="Completions per prompt.", rich_help_panel="Sampling")
+    ] = 32,
     group_size: Annotated[
-        int, typer.Option("-g", "--group-size", min=1, help="Completions per group.")
+        int,
+        typer.Option(
+            "-g", "--group-size", min=1, help="Completions per group.", rich_help_panel="Sampling"
+        ),
     ] = 8,
-    split: opt.Split = "eval",
-    limit: opt.Limit = 0,
-    temperature: opt.Temperature = 1.0,
-    top_p: opt.TopP = 1.0,
-    top_k: opt.TopK = 0,
-    max_new_tokens: opt.MaxNewTokens = 0,
-    seed: opt.Seed = 0,
-    task_seed: opt.TaskSeed = 0,
-    verifier: opt.VerifierName = "",
-    columns: opt.Columns = "",
-    unsafe: opt.Unsafe = False,
-    chat: opt.Chat = False,
-    engine: opt.EngineName = "hf",
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float32",
-    batch_rows: opt.BatchRows = 1024,
-    adapter: opt.Adapter = "",
-    tensor_parallel: opt.TensorParallel = 1,
-    max_model_len: opt.MaxModelLen = 0,
-    gpu_memory: opt.GpuMemory = 0.9,
-    shard_rows: opt.ShardRows = 4096,
+    adapter: Annotated[
+        str, typer.Option(help="vllm: folder of a LoRA adapter.", rich_help_panel="Model")
+    ] = "",
     worker: Annotated[
-        str, typer.Option(help="I/N: take every N-th shard from the I-th on (data parallel).")
+        str,
+        typer.Option(
+            help="I/N: take every N-th file from the I-th on (data parallel).",
+            rich_help_panel=OUTPUT,
+        ),
     ] = "0/1",
     as_json: JsonFlag = False,
 ) -> None:
-    """Sample completions, judge them, and keep texts, tokens, log-probabilities and verdicts.
+    """Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.
 
     Example: grpolab rollout ckpt-100 --task countdown --num-samples 32 --out runs/ckpt-100
     """
-    from grpolab.validate.rollouts.make import EngineOptions, make_engine
+    from grpolab.validate.rollouts.make import make_engine
 
     part = _worker(worker)
-    options = EngineOptions(engine, device, dtype, batch_rows, adapter, tensor_parallel,
-                            max_model_len or None, gpu_memory)  # fmt: skip
-    with opt.take_prompts(
-        task,
-        seed=task_seed,
-        split=split,
-        limit=limit,
-        verifier=verifier,
-        columns=columns,
-        unsafe=unsafe,
-    ) as (the_task, prompts):
-        plan = opt.make_plan(
-            the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p,
-            top_k=top_k, num_samples=num_samples, group_size=group_size, seed=seed, chat=chat,
-            rows_per_shard=shard_rows,
-        )  # fmt: skip
-        made = make_engine(model, options)
+    with task.open() as (the_task, prompts):
+        plan = sampling.plan(the_task, num_samples=num_samples, group_size=group_size)
+        made = make_engine(model, engine.engine_options(adapter))
         table = opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
     summary = _summary(out, finished=table is not None)
     if as_json:
@@ -112,15 +97,13 @@ def _print(summary: dict[str, Any]) -> None:
     if not summary["finished"]:
         typer.echo(f"this worker is done; other shards of {summary['out']} are still missing")
         return
-    mean = summary["mean_reward"]
     typer.echo(
-        f"{summary['num_rollouts']} rollouts, mean reward"
-        f" {'unknown' if mean is None else format(mean, '.3f')},"
+        f"{summary['num_rollouts']} rollouts, mean reward {number(summary['mean_reward'])},"
         f" {100 * summary['frac_truncated']:.1f}% truncated, {summary['num_empty']} empty"
     )
     for name, value in summary["entropies"].items():
         if value is not None and value == value:
-            typer.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+            typer.echo(f"{name.replace('_', ' ')}: {number(value)}")
     if summary["sandbox"]:
         counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
         typer.echo(f"judged in a sandbox of level {', '.join(summary['sandbox'])}: {counts}")

@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
-from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
+from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import UserError, input_errors, require
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import significant
+from grpolab.validate.training.pear import PearLevel
+from grpolab.validate.training.sft import SFTConfig, Unit
 
-if TYPE_CHECKING:
-    from grpolab.validate.training.sft import SFTConfig
 
-Share = Annotated[float, typer.Option(help="Share of the rows held out, if no file is given.")]
+@dataclass(frozen=True, slots=True)
+class SftOptions(Group):
+    """The ladder and its optimiser."""
 
+    PANEL = "Training"
 
-def sft(
-    model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
-    out: choose.Out,
-    data: Annotated[
-        Path, typer.Option(help=".jsonl or .parquet with prompt and completion, or messages.")
-    ],
-    depths: Annotated[str, typer.Option(help="Depths at which the model is saved.")] = "1,2,4",
-    unit: Annotated[str, typer.Option(help="Of the depths: epochs or steps.")] = "epochs",
-    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 32,
-    lr: choose.LearningRate = 1e-5,
-    warmup: choose.Warmup = 0,
-    weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0,
-    label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0,
+    depths: Annotated[str, typer.Option(help="Depths at which the model is saved.")] = "1,2,4"
+    unit: Annotated[str, OneOf(get_args(Unit)), typer.Option(help="Of the depths.")] = "epochs"
+    batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 32
+    lr: choose.LearningRate = 1e-5
+    warmup: choose.Warmup = 0
+    weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0
+    label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0
+    max_grad_norm: choose.MaxGradNorm = 1.0
+    lora_rank: choose.LoraRank = 0
     pear: Annotated[
-        str, typer.Option(help="Weights of arXiv 2602.01058 by token, block or sequence.")
-    ] = "",
+        str | None,
+        OneOf(get_args(PearLevel)),
+        typer.Option(
+            help="Use the PEAR loss (arXiv 2602.01058) with weights per token, block or sequence."
+            " Default: cross-entropy."
+        ),
+    ] = None
     behaviour: Annotated[
         str, typer.Option(help="pear: checkpoint that wrote the data; none: written by rule.")
-    ] = "",
-    max_grad_norm: choose.MaxGradNorm = 1.0,
-    lora_rank: choose.LoraRank = 0,
-    held_out: Annotated[str, typer.Option(help="File of held-out rows, as --data.")] = "",
-    held_out_frac: Share = 0.1,
-    seed: opt.Seed = 0,
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float32",
-    batch_rows: Annotated[
-        int, typer.Option(min=0, help="Examples at once per process; 0: all of a step.")
-    ] = 0,
+    ] = ""
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order of the data.")] = 0
+
+    def config(self) -> SFTConfig:
+        """As the library takes them; UserError where one is out of range."""
+        fields = asdict(self)
+        del fields["seed"]
+        with input_errors():
+            return SFTConfig(**{**fields, "depths": _depths(self.depths), "pear": self.pear or ""})
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions(Group):
+    """Demonstrations to train on and to hold out."""
+
+    PANEL = "Data"
+
+    data: Annotated[
+        Path, typer.Option(help=".jsonl or .parquet with prompt and completion, or messages.")
+    ]
+    held_out: Annotated[str, typer.Option(help="File of held-out rows, as --data.")] = ""
+    held_out_frac: Annotated[
+        float, typer.Option(help="Share of the rows held out, if no file is given.")
+    ] = 0.1
+
+
+@expanded
+def sft(
+    model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
+    ],
+    data: DataOptions,
+    training: SftOptions,
+    place: choose.PlaceOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Fine-tune once and save the model at every depth, with the held-out loss of each.
@@ -56,15 +87,13 @@ def sft(
     Example: grpolab sft base --data demos.jsonl --depths 1,2,4,8 --lr 1e-5 --out runs/ladder
     """
     from grpolab.validate.training.ending import is_first_process
-    from grpolab.validate.training.sft import SFTConfig
 
-    with input_errors():
-        config = SFTConfig(
-            _depths(depths), unit, batch_size, lr, warmup, weight_decay,  # type: ignore[arg-type]
-            label_smoothing, max_grad_norm, lora_rank, pear, behaviour,  # type: ignore[arg-type]
-        )  # fmt: skip
-    source = {"data": str(data), "held_out": held_out or held_out_frac, "seed": seed}
-    ladder = _run(model, config, source, out=out, device=device, dtype=dtype, rows=batch_rows)
+    source = {"data": str(data.data), "held_out": data.held_out or data.held_out_frac,
+              "seed": training.seed}  # fmt: skip
+    ladder = _run(
+        model, training.config(), source, out=out, device=place.device, dtype=place.dtype,
+        rows=place.batch_rows,
+    )  # fmt: skip
     if not is_first_process():
         return
     if as_json:
@@ -72,7 +101,8 @@ def sft(
         return
     columns = ("depth", "step", "train_loss", "held_out_loss", "held_out_nll", "path")
     rows = [[row.get(name) for name in columns] for row in ladder["depths"]]
-    print_table(f"{ladder['num_train']} examples, depths in {unit}", columns, rows)
+    title = f"{ladder['num_train']} examples, depths in {training.unit}"
+    print_table(Table([Column(name, significant) for name in columns], rows, title=title))
     typer.echo(f"wrote {out}; next: grpolab triage {out}/depth-* --task TASK --out DIR")
 
 
@@ -91,15 +121,14 @@ def _run(
     for module in ("torch", "transformers", "trl", *(["peft"] if config.lora_rank else [])):
         require(module, extra="train")
     from grpolab.progress import ProgressBar
-    from grpolab.validate.models.load import load_model
-    from grpolab.validate.rollouts.hf import import_torch_device
+    from grpolab.validate.models.load import load_model, torch_device
     from grpolab.validate.rollouts.plan import model_hash
     from grpolab.validate.training.ending import BrokenRun, is_first_process, process_group
     from grpolab.validate.training.rundir import claim_run
     from grpolab.validate.training.sft import KIND, train_ladder
     from grpolab.validate.training.sft_data import load_examples, split_off
 
-    import_torch_device(device)
+    device = torch_device(device)
     loaded, tokenizer = load_model(model)
     context = getattr(loaded.config, "max_position_embeddings", None)
     train = load_examples(source["data"], tokenizer, context=context)

@@ -2,49 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from grpolab.cli import _simulate_tables as show
+from grpolab.cli._options import Group, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json
 from grpolab.cli._simulate_run import draw, parse_setting, plot_ending, run
+from grpolab.cli._simulate_tables import Results
+from grpolab.theory.advantage import PRESETS
+from grpolab.theory.critical import Event
+from grpolab.theory.dependence import MODELS
 
-simulate_app = typer.Typer(
-    help="Play GRPO: thresholds, training runs and SFT ladders, from simulated groups.",
+simulate = typer.Typer(
+    help="Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.",
     no_args_is_help=True,
 )
 
-Seed = Annotated[int, typer.Option(help="One seed gives one result, bit for bit.")]
-Out = Annotated[
-    Path | None, typer.Option(help="Folder for one file per point; a stopped run goes on there.")
-]
-Workers = Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")]
-Backend = Annotated[str, typer.Option(help="local, or ray or dask for a cluster.")]
-Plot = Annotated[
-    Path | None, typer.Option(callback=plot_ending, help="Write a plot (.svg, .png, .pdf).")
-]
 Rule = Annotated[
-    list[str] | None, typer.Option("--rule", help="Advantage rule; repeat for several.")
+    list[str] | None,
+    OneOf(PRESETS),
+    typer.Option("--rule", help="Advantage rule; repeat for several."),
 ]
+Sizes = Annotated[list[int] | None, typer.Option("-g", "--group-size", help="Repeat for several.")]
 
 
-@simulate_app.command()
+@dataclass(frozen=True, slots=True)
+class RunOptions(Group):
+    """How the points of an experiment are computed, and what is written."""
+
+    PANEL = "Run and output"
+
+    seed: Annotated[int, typer.Option(help="One seed gives one result, bit for bit.")] = 0
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for one file per point; a stopped run goes on there."),
+    ] = None
+    workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1
+    backend: Annotated[str, typer.Option(help="local, or ray or dask for a cluster.")] = "local"
+    plot: Annotated[
+        Path | None, typer.Option(callback=plot_ending, help="Write a plot (.svg, .png, .pdf).")
+    ] = None
+    as_json: JsonFlag = False
+
+    def points(self, name: str, grid: dict[str, list[Any]], *, below: str = "") -> Results:
+        """Results of an experiment at every point of a grid."""
+        out = self.out / below if self.out and below else self.out
+        return run(name, grid, seed=self.seed, out=out, workers=self.workers, backend=self.backend)
+
+    def show(self, name: str, results: Results, tables: Callable[[Results], None]) -> None:
+        """Draw, and print the results as JSON or as tables."""
+        draw(self.plot, name, results)
+        if self.as_json:
+            print_json({"experiment": name, "seed": self.seed, "results": results})
+        else:
+            tables(results)
+
+
+@simulate.command()
+@expanded
 def pstar(
-    group_size: Annotated[
-        list[int] | None, typer.Option("-g", "--group-size", help="Repeat for several.")
-    ] = None,
+    options: RunOptions,
+    group_size: Sizes = None,
     rho: Annotated[list[float] | None, typer.Option(help="ICC; repeat for several.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Dependence; repeat for several.")] = None,
-    event: Annotated[str, typer.Option(help="identical or all-wrong.")] = "identical",
+    model: Annotated[
+        list[str] | None, OneOf(MODELS), typer.Option(help="Dependence; repeat for several.")
+    ] = None,
+    event: Annotated[
+        str, OneOf(get_args(Event)), typer.Option(help="Rewards of a group without a signal.")
+    ] = "identical",
     groups: Annotated[int, typer.Option(min=100, help="Groups at each mean tried.")] = 1 << 16,
-    seed: Seed = 0,
-    out: Out = None,
-    workers: Workers = 1,
-    backend: Backend = "local",
-    plot: Plot = None,
-    as_json: JsonFlag = False,
 ) -> None:
     """Derive p* from simulated groups, and from the wait of training runs, without a formula.
 
@@ -57,16 +89,13 @@ def pstar(
         "event": [event],
         "num_groups": [groups],
     }
-    results = run("pstar", grid, seed=seed, out=out, workers=workers, backend=backend)
-    draw(plot, "pstar", results)
-    if as_json:
-        print_json({"experiment": "pstar", "seed": seed, "results": results})
-        return
-    show.pstar(results)
+    options.show("pstar", options.points("pstar", grid), show.pstar)
 
 
-@simulate_app.command()
+@simulate.command()
+@expanded
 def dynamics(
+    options: RunOptions,
     rule: Rule = None,
     p0: Annotated[list[float] | None, typer.Option(help="Starts; repeat for several.")] = None,
     group_size: Annotated[int, typer.Option("-g", "--group-size")] = 8,
@@ -76,14 +105,8 @@ def dynamics(
     trap: Annotated[
         float, typer.Option(min=0.0, help="Push against the prompt; 0 leaves the trap out.")
     ] = 0.0,
-    seed: Seed = 0,
-    out: Out = None,
-    workers: Workers = 1,
-    backend: Backend = "local",
-    plot: Plot = None,
-    as_json: JsonFlag = False,
 ) -> None:
-    """Play training runs: mean p, zero-std share and escape times against the exact theory.
+    """Simulate training runs: mean p, zero-std share and escape times against the exact theory.
 
     With --trap LOAD also the point below which a push of that size drags a
     prompt down, for g = 4, 8, 16, 64.
@@ -98,9 +121,8 @@ def dynamics(
         "learning_rate": [learning_rate],
         "num_chains": [chains],
     }
-    common: dict[str, Any] = {"seed": seed, "workers": workers, "backend": backend}
-    paths = run("trajectory", {**grid, "num_steps": [steps]}, out=_below(out, "path"), **common)
-    escapes = run("escape", grid, out=_below(out, "escape"), **common)
+    paths = options.points("trajectory", {**grid, "num_steps": [steps]}, below="path")
+    escapes = options.points("escape", grid, below="escape")
     traps, slopes = [], {}
     if trap > 0:
         trap_grid: dict[str, list[Any]] = {
@@ -108,12 +130,12 @@ def dynamics(
             "group_size": [4, 8, 16, 64],
             "load": [trap],
         }
-        traps = run("trap", trap_grid, out=_below(out, "trap"), **common)
+        traps = options.points("trap", trap_grid, below="trap")
         slopes = show.slopes(traps)
-    draw(plot, "trajectory", paths)
-    if as_json:
+    draw(options.plot, "trajectory", paths)
+    if options.as_json:
         found = {"trajectories": paths, "escape": escapes, "trap": traps, "slopes": slopes}
-        print_json({"experiment": "dynamics", "seed": seed, **found})
+        print_json({"experiment": "dynamics", "seed": options.seed, **found})
         return
     show.paths(paths, steps)
     show.escapes(escapes)
@@ -121,8 +143,10 @@ def dynamics(
         show.traps(traps, slopes)
 
 
-@simulate_app.command()
+@simulate.command()
+@expanded
 def independence(
+    options: RunOptions,
     kind: Annotated[
         list[str] | None,
         typer.Option(help="independent, copy, common-source, shock or antithetic; repeat."),
@@ -132,16 +156,8 @@ def independence(
     repeats: Annotated[
         list[int] | None, typer.Option(help="Groups per prompt; repeat for several.")
     ] = None,
-    group_size: Annotated[
-        list[int] | None, typer.Option("-g", "--group-size", help="Repeat for several.")
-    ] = None,
+    group_size: Sizes = None,
     tables: Annotated[int, typer.Option(min=1, help="Tables per point.")] = 100,
-    seed: Seed = 0,
-    out: Out = None,
-    workers: Workers = 1,
-    backend: Backend = "local",
-    plot: Plot = None,
-    as_json: JsonFlag = False,
 ) -> None:
     """Size and power of the tests of independence; size where the kind is independent.
 
@@ -155,16 +171,13 @@ def independence(
         "group_size": group_size or [8],
         "num_tables": [tables],
     }
-    results = run("independence", grid, seed=seed, out=out, workers=workers, backend=backend)
-    draw(plot, "independence", results)
-    if as_json:
-        print_json({"experiment": "independence", "seed": seed, "results": results})
-        return
-    show.independence(results)
+    options.show("independence", options.points("independence", grid), show.independence)
 
 
-@simulate_app.command()
+@simulate.command()
+@expanded
 def ladder(
+    options: RunOptions,
     accuracy: Annotated[
         list[float] | None, typer.Option(help="Label accuracy of SFT; repeat for several.")
     ] = None,
@@ -172,20 +185,14 @@ def ladder(
         list[float] | None, typer.Option(help="Shared part of the features; repeat for several.")
     ] = None,
     steps: Annotated[list[int] | None, typer.Option(help="GRPO steps; repeat for several.")] = None,
-    group_size: Annotated[
-        list[int] | None, typer.Option("-g", "--group-size", help="Repeat for several.")
-    ] = None,
+    group_size: Sizes = None,
     kl: Annotated[float, typer.Option(min=0.0, help="Weight of the KL penalty.")] = 0.0,
-    kl_reference: Annotated[str, typer.Option(help="start or base.")] = "start",
+    kl_reference: Annotated[
+        str, OneOf(("start", "base")), typer.Option(help="Where the KL penalty pulls to.")
+    ] = "start",
     label_smoothing: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.0,
     max_tries: Annotated[int, typer.Option(min=1, help="Draws of dynamic sampling.")] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="Worlds per point.")] = 8,
-    seed: Seed = 0,
-    out: Out = None,
-    workers: Workers = 1,
-    backend: Backend = "local",
-    plot: Plot = None,
-    as_json: JsonFlag = False,
 ) -> None:
     """SFT depth ladder, then GRPO from every depth: where pass@1 ranks checkpoints upside down.
 
@@ -202,42 +209,25 @@ def ladder(
         "max_tries": [max_tries],
         "num_repeats": [repeats],
     }
-    results = run("ladder", grid, seed=seed, out=out, workers=workers, backend=backend)
-    draw(plot, "ladder", results)
-    if as_json:
-        print_json({"experiment": "ladder", "seed": seed, "results": results})
-        return
-    show.ladder(results)
+    options.show("ladder", options.points("ladder", grid), show.ladder)
 
 
-@simulate_app.command()
+@simulate.command()
+@expanded
 def sweep(
     experiment: Annotated[
         str, typer.Argument(help="pstar, trajectory, escape, trap, ladder or independence.")
     ],
+    options: RunOptions,
     values: Annotated[
         list[str] | None,
         typer.Option("--set", help="name=value or name=v1,v2,...; repeat for several."),
     ] = None,
-    seed: Seed = 0,
-    out: Out = None,
-    workers: Workers = 1,
-    backend: Backend = "local",
-    plot: Plot = None,
-    as_json: JsonFlag = False,
 ) -> None:
     """Any experiment over a grid of its parameters; resumes in --out.
 
     Example: grpolab simulate sweep pstar --set group_size=4,8 --set rho=0,0.2 --out runs/pstar
     """
     grid = dict(parse_setting(item) for item in values or [])
-    results = run(experiment, grid, seed=seed, out=out, workers=workers, backend=backend)
-    draw(plot, experiment, results)
-    if as_json:
-        print_json({"experiment": experiment, "seed": seed, "results": results})
-        return
-    show.sweep(experiment, list(grid), results)
-
-
-def _below(out: Path | None, name: str) -> Path | None:
-    return None if out is None else out / name
+    results = options.points(experiment, grid)
+    options.show(experiment, results, partial(show.sweep, experiment, list(grid)))

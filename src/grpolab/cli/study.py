@@ -7,38 +7,46 @@ from typing import Annotated
 
 import typer
 
+from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json
+from grpolab.validate.study import PRESETS
+from grpolab.validate.study.tasks import TASKS
 
 
+@expanded
 def study(
     preset: Annotated[
-        str,
-        typer.Option(
-            help="smoke (1 min), default (5), full (30: predictors), causes (30: controls, rescue"
-            " attempts, forces), controls (10: entropy, on a second task), data (10: starts by SFT"
-            " data), tune (10), gpu."
-        ),
+        str, OneOf(PRESETS), typer.Option(help="Which study; smoke takes a minute.")
     ] = "default",
     task: Annotated[
-        str, typer.Option(help="Play all families of the preset with this task instead.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped run goes on.")] = Path(
-        "runs/study"
-    ),
+        str | None,
+        OneOf(TASKS),
+        typer.Option(help="Run all families of the preset with this task instead."),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
+    ] = Path("runs/study"),
     workers: Annotated[
         int, typer.Option(min=0, help="Processes; 0: one per core. Numbers do not depend on it.")
     ] = 0,
-    device: Annotated[str, typer.Option(help="Override the preset's device: cpu or cuda.")] = "",
+    device: Annotated[
+        str | None, OneOf(("cpu", "cuda", "auto")), typer.Option(help="Instead of the preset's.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Train a small transformer over an SFT ladder and by GRPO; put predictions to the test.
+    """Train a small model by SFT and GRPO, and compare forecasts with what happened.
+
+    SFT stops at several depths and GRPO starts from each; the report says which forecasts held.
 
     Example: grpolab study --preset smoke --out runs/smoke
     """
-    from grpolab.figures.page import plain
-    from grpolab.validate.study import run_study
+    from grpolab.figures.words import plain
+    from grpolab.validate.models.load import torch_device
+    from grpolab.validate.study.main import run_study
 
-    summary = run_study(preset, task=task or None, out=out, workers=workers, device=device)
+    place = torch_device(device) if device else ""
+    summary = run_study(preset, task=task, out=out, workers=workers, device=place)
     if as_json:
         print_json(summary)
         return

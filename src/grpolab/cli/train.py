@@ -10,95 +10,59 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
-from grpolab.cli._output import JsonFlag, cell, print_json
+from grpolab.cli._options import OUTPUT, OneOf, expanded
+from grpolab.cli._output import JsonFlag, print_json
 from grpolab.errors import UserError
+from grpolab.figures.words import number, percent
+from grpolab.validate.training.job import TRAINERS, TrainJob
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
-    from grpolab.validate.training.job import TrainJob
     from grpolab.validate.training.rundir import RunDir
 
 
+@expanded
 def train(
     model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
-    out: choose.Out,
-    task: opt.TaskName,
-    trainer: choose.Trainer = "own",
-    steps: choose.Steps = 100,
-    prompts_per_step: choose.PromptsPerStep = 32,
-    group_size: choose.GroupSize = 8,
-    lr: choose.LearningRate = 1e-6,
-    warmup: choose.Warmup = 10,
-    betas: choose.Betas = "0.9,0.99",
-    weight_decay: choose.WeightDecay = 0.0,
-    decay_to: choose.DecayTo = "zero",
-    max_grad_norm: choose.MaxGradNorm = 1.0,
-    loss: choose.Loss = "grpo",
-    advantage: choose.Advantage = "",
-    clip_low: choose.ClipLow = 0.2,
-    clip_high: choose.ClipHigh = 0.2,
-    inner_epochs: choose.InnerEpochs = 1,
-    beta: choose.Beta = 0.0,
-    reference: choose.Reference = "",
-    kl_correction: choose.KlCorrection = True,
-    entropy_coef: choose.EntropyCoef = 0.0,
-    temperature: opt.Temperature = 1.0,
-    dynamic_sampling: choose.DynamicSampling = "off",
-    max_draws: choose.MaxDraws = 8,
-    lora_rank: choose.LoraRank = 0,
-    max_new_tokens: opt.MaxNewTokens = 0,
-    split: choose.TrainSplit = "",
-    limit: opt.Limit = 0,
-    task_seed: opt.TaskSeed = 0,
-    verifier: opt.VerifierName = "",
-    columns: opt.Columns = "",
-    unsafe: opt.Unsafe = False,
-    chat: opt.Chat = False,
-    seed: opt.Seed = 0,
-    rollouts_every: choose.RolloutsEvery = 1,
-    save_every: choose.SaveEvery = 50,
-    keep: choose.Keep = 0,
-    eval_every: choose.EvalEvery = 0,
-    eval_prompts: choose.EvalPrompts = 64,
-    eval_samples: choose.EvalSamples = 4,
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float32",
-    batch_rows: choose.BatchRows = 0,
-    vllm_memory: choose.VllmMemory = 0.0,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
+    ],
+    task: opt.TrainTaskOptions,
+    training: choose.TrainingOptions,
+    loss: choose.LossOptions,
+    sampling: choose.TrainSamplingOptions,
+    keeping: choose.KeepingOptions,
+    place: choose.PlaceOptions,
+    trainer: Annotated[
+        str, OneOf(TRAINERS), typer.Option(help="The own loop (one process, readable), or TRL.")
+    ] = "own",
     as_json: JsonFlag = False,
 ) -> None:
-    """Train by GRPO and keep every group of every step; run it again to go on where it stopped.
+    """Train by GRPO and keep every group of every step; run it again to go on.
 
     Example: grpolab train ckpt-100 --task countdown --steps 200 --lr 1e-4 --out runs/grpo-100
     """
-    from grpolab.validate.training.job import TrainJob
+    from grpolab.validate.models.load import torch_device
 
-    config = choose.make_config(
-        loss=loss, advantage=advantage, betas=betas, eval_every=eval_every, steps=steps,
-        prompts_per_step=prompts_per_step, group_size=group_size,
-        max_new_tokens=max_new_tokens, lr=lr, warmup=warmup,
-        weight_decay=weight_decay, decay_to=decay_to, max_grad_norm=max_grad_norm,
-        clip_low=clip_low, clip_high=clip_high, inner_epochs=inner_epochs, beta=beta,
-        kl_correction=kl_correction, entropy_coef=entropy_coef, temperature=temperature,
-        dynamic_sampling=dynamic_sampling, max_draws=max_draws,
-    )  # fmt: skip
-    split = choose.train_split(task, split)
-    named = {"name": task, "seed": task_seed, "split": split, "verifier": verifier,
-             "columns": columns}  # fmt: skip
-    with opt.take_prompts(
-        task, seed=task_seed, split=split, limit=limit, verifier=verifier,
-        columns=columns, unsafe=unsafe,
-    ) as (the_task, prompts):  # fmt: skip
-        if not (max_new_tokens or the_task.max_new_tokens):
-            raise UserError(f"task {task} sets no length: give --max-new-tokens")
-        held_out = _held_out(the_task, prompts, limit=eval_prompts) if eval_every else []
+    config = choose.make_config(training, loss, sampling, eval_every=keeping.eval_every)
+    named = {"name": task.task, "seed": task.task_seed, "split": task.train_split,
+             "verifier": task.verifier, "columns": task.columns}  # fmt: skip
+    with task.open() as (the_task, prompts):
+        if not (sampling.max_new_tokens or the_task.max_new_tokens):
+            raise UserError(f"task {task.task} sets no length: give --max-new-tokens")
+        held_out = (
+            _held_out(the_task, prompts, limit=keeping.eval_prompts) if keeping.eval_every else []
+        )
         job = TrainJob(
-            model, trainer, the_task, prompts, config, seed,
-            reference=reference, lora_rank=lora_rank, device=device, dtype=dtype, chat=chat,
-            batch_rows=batch_rows, vllm_memory=vllm_memory, save_every=save_every, keep=keep,
-            held_out=held_out, eval_samples=eval_samples,
+            model, trainer, the_task, prompts, config,
+            sampling.seed, reference=loss.reference, lora_rank=training.lora_rank,
+            device=torch_device(place.device), dtype=place.dtype, chat=sampling.chat,
+            batch_rows=place.batch_rows, vllm_memory=sampling.vllm_memory,
+            save_every=keeping.save_every, keep=keeping.keep, held_out=held_out,
+            eval_samples=keeping.eval_samples,
         )  # fmt: skip
-        run = _run(job, named, out, rollouts_every=rollouts_every)
+        run = _run(job, named, out, rollouts_every=keeping.rollouts_every)
     if run is not None:
         _report(run, as_json=as_json)
 
@@ -179,12 +143,12 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         typer.echo(f"{name.replace('_', ' ')}: {words}")
     part = min(10, len(logs))
     typer.echo(
-        f"{len(logs)} steps: mean reward {cell(summary['mean_reward_first'])} in the first {part},"
-        f" {cell(summary['mean_reward_last'])} in the last {part};"
-        f" zero-std groups {cell(summary['frac_zero_std_last'])} in the last {part}"
+        f"{len(logs)} steps: mean reward {number(summary['mean_reward_first'])} in the first"
+        f" {part}, {number(summary['mean_reward_last'])} in the last {part};"
+        f" zero-std groups {percent(summary['frac_zero_std_last'])} in the last {part}"
     )
     for step, found in done.evals:
-        typer.echo(f"held out before step {step}: mean reward {cell(found['mean_reward'])}")
+        typer.echo(f"held out before step {step}: mean reward {number(found['mean_reward'])}")
     if summary["num_missing"]:
         typer.echo(f"! {summary['num_missing']} rollouts had no verdict and moved nothing")
     for line in summary["alarms"]:

@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grpolab.cli import _rollout_options as opt
-from grpolab.cli._output import JsonFlag, print_json, print_table
-from grpolab.cli._train_options import train_split
-from grpolab.errors import UserError, input_errors
+from grpolab.cli._options import OUTPUT, expanded
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, shortest_tails
+from grpolab.errors import input_errors
 
 if TYPE_CHECKING:
-    from grpolab.validate.triage.ranking import Checkpoint, Triage
+    from grpolab.validate.triage.ranking import Triage
 
 
-TrainSplit = Annotated[
-    str, typer.Option(help="Split; empty: what train trains on, rl or a data set's train.")
-]
+@dataclass(frozen=True, slots=True)
+class TriageTaskOptions(opt.TrainTaskOptions):
+    """The prompts that RL will train on, some of them."""
+
+    limit: Annotated[
+        int, typer.Option(min=0, help="Use only the first N prompts of the split (0 = all).")
+    ] = 256
 
 
+@expanded
 def triage(
     models: Annotated[list[str], typer.Argument(help="Checkpoint folders or hub ids.")],
-    task: opt.TaskName,
-    group_size: Annotated[
-        int, typer.Option("-g", "--group-size", min=2, help="Planned group size.")
-    ] = 8,
+    task: TriageTaskOptions,
+    sampling: opt.SamplingOptions,
+    engine: opt.ModelOptions,
+    group_size: opt.GroupSize = 8,
     num_samples: Annotated[
-        int, typer.Option(min=0, help="Completions per prompt; 0: four groups.")
+        int,
+        typer.Option(
+            min=0, help="Completions per prompt; 0: four groups.", rich_help_panel="Sampling"
+        ),
     ] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the rollouts; a stopped triage goes on.")] = (
-        Path("runs/triage")
-    ),
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
-    split: TrainSplit = "",
-    limit: opt.Limit = 256,
-    temperature: opt.Temperature = 1.0,
-    top_p: opt.TopP = 1.0,
-    top_k: opt.TopK = 0,
-    max_new_tokens: opt.MaxNewTokens = 0,
-    seed: opt.Seed = 0,
-    task_seed: opt.TaskSeed = 0,
-    verifier: opt.VerifierName = "",
-    columns: opt.Columns = "",
-    unsafe: opt.Unsafe = False,
-    chat: opt.Chat = False,
-    engine: opt.EngineName = "hf",
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float32",
-    batch_rows: opt.BatchRows = 1024,
-    tensor_parallel: opt.TensorParallel = 1,
-    max_model_len: opt.MaxModelLen = 0,
-    gpu_memory: opt.GpuMemory = 0.9,
-    shard_rows: opt.ShardRows = 4096,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the rollouts; a stopped triage goes on.", rich_help_panel=OUTPUT
+        ),
+    ] = Path("runs/triage"),
+    html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare checkpoints on the same prompts at the same law, before any RL.
@@ -62,32 +54,20 @@ def triage(
 
     Example: grpolab triage ckpt-100 ckpt-200 --task countdown -g 8 --html triage.html
     """
-    from grpolab.validate.rollouts.make import EngineOptions
     from grpolab.validate.triage.ranking import triage as compare_runs
 
-    split = train_split(task, split)
-    options = EngineOptions(engine, device, dtype, batch_rows, "", tensor_parallel,
-                            max_model_len or None, gpu_memory)  # fmt: skip
-    with opt.take_prompts(
-        task,
-        seed=task_seed,
-        split=split,
-        limit=limit,
-        verifier=verifier,
-        columns=columns,
-        unsafe=unsafe,
-    ) as (the_task, prompts):
-        plan = opt.make_plan(
-            the_task, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p,
-            top_k=top_k, num_samples=num_samples or 4 * group_size, group_size=group_size,
-            seed=seed, chat=chat, rows_per_shard=shard_rows,
-        )  # fmt: skip
+    options = engine.engine_options()
+    names = shortest_tails(models, what="checkpoint")
+    with task.open() as (the_task, prompts):
+        plan = sampling.plan(
+            the_task, num_samples=num_samples or 4 * group_size, group_size=group_size
+        )
         runs = {
             label: _run(model, label, options, plan, the_task, prompts, out)
-            for label, model in zip(labels(models), models, strict=True)
+            for label, model in zip(names, models, strict=True)
         }
     with input_errors():
-        found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=seed)
+        found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=sampling.seed)
     if html is not None:
         from grpolab.validate.triage.page import write_triage
 
@@ -95,25 +75,9 @@ def triage(
     if as_json:
         _print_json(found)
     else:
-        _print(found, html, split=split)
+        _print(found, html, split=task.train_split)
     if found.suspects:
         raise typer.Exit(1)
-
-
-def labels(models: list[str]) -> list[str]:
-    """Shortest endings of the names that tell them apart.
-
-    >>> labels(["a/x/ckpt-1", "a/y/ckpt-1"])
-    ['x/ckpt-1', 'y/ckpt-1']
-    """
-    parts = [[p for p in model.split("/") if p] or [model] for model in models]
-    if len({tuple(p) for p in parts}) < len(parts):
-        raise UserError("the same checkpoint was given twice")
-    for depth in range(1, max(map(len, parts)) + 1):
-        found = ["/".join(p[-depth:]) for p in parts]
-        if len(set(found)) == len(found):
-            return found
-    return models
 
 
 def _run(
@@ -134,51 +98,15 @@ def _print_json(found: Triage) -> None:
     print_json({**found.as_dict(), "advice": advise_triage(found)})
 
 
-def _row(c: Checkpoint, group_size: int) -> list[str]:
-    """The rules side by side: pass@1, the paper's entropy rule, pass@g, and the expected signal."""
-    from grpolab.validate.triage.advice import chance
-    from grpolab.validate.triage.ranking import TAU_H
-
-    scores = [_with_interval(c.audit.pass_at_k.get(k)) for k in (1, group_size)]
-    plan = c.audit.plans[group_size]
-    zero_std = plan.prediction
-    return [
-        c.label,
-        f"{c.entropy:.3f}{' !' if c.entropy < TAU_H else ''}",
-        *scores,
-        f"{plan.frac_mixed:.3f} [{1 - zero_std.high:.3f}, {1 - zero_std.low:.3f}]",
-        f"{1000 * plan.frac_mixed / group_size:.0f}",
-        _with_interval(c.signal),
-        chance(c.signal.prob_best),
-    ]
-
-
-def _with_interval(found: Any) -> str:
-    """A value with its 95 % interval; a dash for nothing."""
-    return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-
 def _print(found: Triage, html: Path | None, *, split: str) -> None:
-    from grpolab.figures.page import plain
+    from grpolab.figures.words import plain
     from grpolab.validate.triage.advice import advise_triage
-    from grpolab.validate.triage.ranking import TAU_H
+    from grpolab.validate.triage.tables import tables
 
-    g = found.group_size
-    print_table(
-        f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples, g={g};"
-        f" 95 % intervals over prompts; !: {found.entropy_name} below {TAU_H}",
-        [
-            "checkpoint",
-            found.entropy_name,
-            "pass@1",
-            f"pass@{g}",
-            "informative groups",
-            "per 1000 rollouts",
-            "signal",
-            "best",
-        ],
-        [_row(checkpoint, g) for checkpoint in found.checkpoints],
-    )
+    size = f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples"
+    typer.echo(f"{size}, g={found.group_size}")
+    for table in tables(found):
+        print_table(table)
     for sentence in advise_triage(found):
         typer.echo(f"- {plain(sentence)}")
     for checkpoint in found.checkpoints:

@@ -8,6 +8,8 @@ import typer
 
 from grpolab.cli._output import JsonFlag, print_json, print_table
 from grpolab.errors import input_errors
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import number, p_value, significant
 
 
 def verify(
@@ -24,9 +26,9 @@ def verify(
     ] = 1e-3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Play the formulas: every claim must stand, and every wrong formula fall somewhere.
+    """Test every formula against simulation; a wrong variant must be rejected.
 
-    Exit status 1 if a claim is rejected or a wrong formula is not.
+    Exit status 1 if a formula is rejected, or a wrong variant is not.
 
     Example: grpolab verify zero-std
     """
@@ -80,8 +82,8 @@ def _list(entries: list[Any], as_json: bool) -> None:
         print_json({"checks": checks})
         return
     rows = [(e.name, e.claim, e.wrong) for e in entries]
-    columns = ("name", "claim", "must reject")
-    print_table("Checks, those of --full included", columns, rows, words=True)
+    columns = [Column(name, words=True) for name in ("name", "claim", "must reject")]
+    print_table(Table(columns, rows, title="Checks, those of --full included"))
 
 
 def _report(outcomes: list[Any], passed: bool) -> None:
@@ -91,19 +93,21 @@ def _report(outcomes: list[Any], passed: bool) -> None:
             f"{len(outcome.checks) - len(outcome.failed)}/{len(outcome.checks)}",
             max(abs(check.z) for check in outcome.checks),
             f"{len(outcome.rejected)}/{len(outcome.controls)}",
-            f"{outcome.seconds:.2f}",
+            number(outcome.seconds, digits=2),
             "ok" if outcome.passed else "FAILED",
         )
         for outcome in outcomes
     ]
-    columns = ("check", "kept", "max |z|", "wrong ones rejected", "s", "")
-    print_table("Theory against simulation", columns, rows)
+    columns = (
+        "check", "passed", Column("max |z|", significant), "wrong formulas rejected", "seconds", "",
+    )  # fmt: skip
+    print_table(Table(columns, rows, title="Theory against simulation"))
     for outcome in outcomes:
         for check in outcome.failed:
             typer.echo(
                 f"{outcome.name}: {check.name}: observed {check.observed:.6g}, "
-                f"predicted {check.predicted:.6g}, p = {check.p_value:.2g}"
+                f"predicted {check.predicted:.6g}, p = {p_value(check.p_value)}"
             )
         if not outcome.rejected:
             typer.echo(f"{outcome.name}: the wrong formula was not rejected: {outcome.wrong}")
-    typer.echo("every check stands" if passed else "some checks failed")
+    typer.echo("every check passed" if passed else "some checks failed")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import html
 import io
-import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import number
+from grpolab.figures.words import text as text
 from grpolab.store import write_text
 
-_WORDS = 28  # characters from which on a cell is a sentence
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa; }
 * { box-sizing: border-box; }
@@ -61,25 +63,6 @@ details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
 """
 
 
-def text(value: str) -> str:
-    """Escape text; `code` in backquotes becomes <code>, **words** in stars <strong>.
-
-    >>> text("**below** < `p*`")
-    '<strong>below</strong> &lt; <code>p*</code>'
-    """
-    escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(value, quote=False))
-    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
-
-
-def plain(value: str) -> str:
-    """Drop the marks that `text` understands, for a terminal.
-
-    >>> plain("**below p*(8)** `p*`")
-    'below p*(8) p*'
-    """
-    return re.sub(r"\*\*(.+?)\*\*", r"\1", value).replace("`", "")
-
-
 def paragraph(value: str, *, note: bool = False) -> str:
     """One paragraph; a note is smaller and paler."""
     return f'<p class="note">{text(value)}</p>' if note else f"<p>{text(value)}</p>"
@@ -90,36 +73,12 @@ def findings(items: Iterable[str]) -> str:
     return '<ul class="findings">' + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
 
 
-def number(value: object, *, digits: int = 3) -> str:
-    """Format a cell: fixed digits for a float, a dash for nothing.
-
-    >>> number(0.0829959), number(None), number(8), number(float("nan"))
-    ('0.083', '–', '8', '–')
-    """
-    if value is None or (isinstance(value, float) and value != value):
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.{digits}f}"
-    return str(value)
-
-
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", digits: int = 3
 ) -> str:
-    """A table that can be selected and copied into a spreadsheet."""
-    head = "".join(f"<th>{text(c)}</th>" for c in columns)
-    body = "".join(
-        "<tr>" + "".join(_cell(number(v, digits=digits)) for v in row) + "</tr>" for row in rows
-    )
-    note = paragraph(caption, note=True) if caption else ""
-    inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{inner}</div>{note}'
-
-
-def _cell(shown: str) -> str:
-    """A cell of a table; sentences may wrap, and numbers with their intervals do not."""
-    mark = ' class="words"' if len(shown) > _WORDS else ""
-    return f"<td{mark}>{text(shown)}</td>"
+    """A table of plain columns, as `Table` renders it; ``digits`` after the point of a float."""
+    show = partial(number, digits=digits)
+    return Table([Column(name, show) for name in columns], rows, caption).html()
 
 
 def figure(
@@ -144,8 +103,8 @@ def figure(
         draw(list(axes) if panels > 1 else axes)
         buffer = io.StringIO()
         page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{alt}"', 1)
+    svg, label = buffer.getvalue(), html.escape(alt)
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     picture = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
     return f"<figure>{picture}<figcaption>{text(caption)}</figcaption></figure>"
 

@@ -219,5 +219,5 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path):
     assert "&lt;b&gt;0&lt;/b&gt;" in page
     assert page.count("<svg") == 6
     assert not re.search(r"(src|href)=\"?https?:", page)
-    for sentence in ("Where will the groups carry a signal?", "Side by side", "group sizes"):
+    for sentence in ("Where will the groups carry a signal?", "Side by side", "Groups without"):
         assert sentence in page

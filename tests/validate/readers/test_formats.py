@@ -4,11 +4,9 @@ import inspect
 import re
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from grpolab.cli._formats import FormatName
 from grpolab.cli.monitor import monitor
 from grpolab.validate.monitor.follow import TRAINERS
 from grpolab.validate.readers import FORMATS, ChoiceNeeded
@@ -18,10 +16,9 @@ ROOT = Path(__file__).parents[3]
 OF_ALL = {"threshold", "filtered"}  # options that most readers hand to the common ending
 
 
-def test_names_are_unique_and_those_of_the_command() -> None:
+def test_names_are_unique() -> None:
     names = [format.name for format in FORMATS]
     assert len(set(names)) == len(names)
-    assert set(get_args(FormatName)) == {"auto", *names}
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)

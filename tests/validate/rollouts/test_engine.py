@@ -275,3 +275,15 @@ def test_a_gpu_gives_the_log_probabilities_of_the_cpu(tiny, saved):
     )
     np.testing.assert_allclose(logprob.numpy(), draws.logprob, atol=1e-3)
     np.testing.assert_allclose(entropy.numpy(), draws.entropy, atol=1e-3)
+
+
+def test_auto_is_the_device_that_is_there(saved):
+    from grpolab.validate.models.load import torch_device
+
+    there = "cuda" if torch.cuda.is_available() else "cpu"
+    assert (torch_device("auto"), torch_device("cpu")) == (there, "cpu")
+    with pytest.raises(UserError, match=r"'cuda:99' was asked for, but torch sees"):
+        torch_device("cuda:99")
+    engine = HFEngine(saved, device="auto")
+    assert engine.info.settings["device"] == there
+    assert next(engine._loaded[0].parameters()).device.type == there

@@ -107,7 +107,7 @@ class TestCommand:
     def test_table(self) -> None:
         result = CliRunner().invoke(cli(), ["all-wrong"])
         assert result.exit_code == 0
-        assert "every check stands" in result.stdout
+        assert "every check passed" in result.stdout
 
     def test_unknown_name_is_bad_input(self) -> None:
         result = CliRunner().invoke(cli(), ["nonsense"])

@@ -6,10 +6,12 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from grpolab.figures.words import count, p_value, percent, percent_interval, round_up
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.summary import Audit, GroupPlan
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
+_MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts is worth saying
 
 
 def advise(audit: Audit) -> list[str]:
@@ -27,21 +29,8 @@ def advise(audit: Audit) -> list[str]:
     return sentences
 
 
-def percent(share: float) -> str:
-    """A share as a whole percentage, never rounded to 0 or 100 unless it is.
-
-    >>> percent(0.364), percent(0.0004), percent(1.0)
-    ('36%', '<1%', '100%')
-    """
-    if 0 < share < 0.005:
-        return "<1%"
-    if 0.995 <= share < 1:
-        return ">99%"
-    return f"{100 * share:.0f}%"
-
-
 def _range(plan: GroupPlan) -> str:
-    return f"{percent(plan.prediction.low)} to {percent(plan.prediction.high)}"
+    return percent_interval(plan.prediction.low, plan.prediction.high)
 
 
 def _signal(plan: GroupPlan) -> str:
@@ -68,8 +57,8 @@ def _group_size(audit: Audit) -> str:
     return (
         f"At equal rollouts smaller groups always give more mixed groups, here {per[g_cheap]:.0f}"
         f" per 1000 rollouts at g={g_cheap} against {per[g_full]:.0f} at g={g_full}, where"
-        f" {percent(fullest.frac_mixed)} of the groups are mixed. Larger groups pay only if the"
-        " learning rate or the noise calls for it, not because fewer of them are without a signal."
+        f" {percent(fullest.frac_mixed)} of the groups are mixed. Choose larger groups to"
+        " reduce gradient noise. They do not give more informative groups per rollout."
     )
 
 
@@ -82,14 +71,15 @@ def _prompts(audit: Audit) -> list[str]:
         f" {never} were never solved and {always} always."
     ]
     if max(never, always) > 0.2 * total:
-        which = "never" if never >= always else "always"
-        change = "easier" if which == "never" else "harder"
-        bound = min(3.0 / samples, 1.0)
-        limit = f"up to {bound:.2g}" if which == "never" else f"down to {1 - bound:.2g}"
+        wrong, bound = never >= always, min(3.0 / samples, 1.0)
+        solved, change, every = (
+            ("never", "easier", "wrong") if wrong else ("always", "harder", "right")
+        )
+        limit = f"high as {bound:.2g}" if wrong else f"low as {1 - bound:.2g}"
         found.append(
-            f"The prompts {which} solved ({percent(max(never, always) / total)}) carry next to no"
-            f" signal at any planned g; more {change} prompts would help. With {samples:.0f}"
-            f" samples a prompt counted so may still have a success rate {limit}."
+            f"The prompts {solved} solved ({percent(max(never, always) / total)}) carry next to no"
+            f" signal at any planned g; more {change} prompts would help. A prompt that is {every}"
+            f" in all {samples:.0f} samples can still have a success rate as {limit}."
         )
     return found
 
@@ -117,15 +107,11 @@ def _more_data(audit: Audit) -> list[str]:
             needed = audit.num_prompts * ((p.high - p.low) / 2 / distance) ** 2
             found.append(
                 f"Cannot tell whether more than half of the groups at g={g} are without a signal"
-                f" ({_range(plan)}); about {_round_up(needed)} prompts would tell, if the share is"
-                f" {100 * (0.5 + math.copysign(distance, p.zero_std - 0.5)):.0f}%."
+                f" ({_range(plan)}); about {count(round_up(needed))} prompts would tell, if the"
+                f" share is {percent(0.5 + math.copysign(distance, p.zero_std - 0.5))}."
             )
         elif p.high - p.low > _WIDE:
-            needed = audit.num_prompts * ((p.high - p.low) / _WIDE) ** 2
-            found.append(
-                f"The share at g={g} is known to {100 * (p.high - p.low) / 2:.0f} points either"
-                f" way; about {_round_up(needed)} prompts would make that 5."
-            )
+            found.append(_width(plan, audit.num_prompts))
         if p.method != "thinning":
             found.append(
                 f"g={g} exceeds the samples of some prompts, so its share rests on a fitted beta;"
@@ -136,14 +122,14 @@ def _more_data(audit: Audit) -> list[str]:
     return found
 
 
-def _round_up(number: float) -> int:
-    """Two significant digits, upwards: nobody plans for 1,037 prompts.
-
-    >>> _round_up(1037.0), _round_up(12.0)
-    (1100, 12)
-    """
-    unit = int(10 ** max(0, len(str(int(number))) - 2))
-    return math.ceil(number / unit) * unit
+def _width(plan: GroupPlan, num_prompts: int) -> str:
+    """How wide the interval is, and how many prompts would narrow it, if that is many more."""
+    p = plan.prediction
+    said = f"The interval at g={p.group_size} is ±{100 * (p.high - p.low) / 2:.1f} points"
+    needed = num_prompts * ((p.high - p.low) / _WIDE) ** 2
+    if needed < _MANY_MORE * num_prompts:
+        return f"{said}."
+    return f"{said}; about {count(round_up(needed))} prompts would make it ±{50 * _WIDE:.0f}."
 
 
 def _sampler(audit: Audit) -> list[str]:
@@ -153,12 +139,12 @@ def _sampler(audit: Audit) -> list[str]:
     if test.p_value < 0.01:
         return [
             f"Rollouts of a group are not independent given the prompt (correlation {test.rho:.3f},"
-            f" p={test.p_value:.3g}): look for seeds shared inside a group, grader outages or a"
-            " policy that changed inside a group before trusting any other number here."
+            f" p={p_value(test.p_value)}): look for seeds shared inside a group, grader outages or"
+            " a policy that changed inside a group before trusting any other number here."
         ]
     return [
         "No sign that rollouts of a group depend on each other beyond the prompt (correlation"
-        f" {test.rho:.3f} with standard error {test.stderr:.3f}, p={test.p_value:.2g})."
+        f" {test.rho:.3f} with standard error {test.stderr:.3f}, p={p_value(test.p_value)})."
     ]
 
 
@@ -168,9 +154,10 @@ def _filtered(audit: Audit) -> list[str]:
         return ["Cannot tell how many groups were without a signal: only mixed groups were kept."]
     return [
         f"Only mixed groups were kept. If p follows a beta, {percent(1 - fit.frac_kept)} of the"
-        f" groups that were drawn had no signal ({percent(1 - fit.kept_high)} to"
-        f" {percent(1 - fit.kept_low)}), the mean success rate was {fit.mean:.2f} and the"
-        f" correlation {fit.rho:.2f}. A dump from before the filter would tell without the beta."
+        " groups that were drawn had no signal"
+        f" ({percent_interval(1 - fit.kept_high, 1 - fit.kept_low)}), the mean success rate was"
+        f" {fit.mean:.2f} and the correlation {fit.rho:.2f}. A dump from before the filter would"
+        " tell without the beta."
     ]
 
 
@@ -211,5 +198,5 @@ def _undecided(d: Difference) -> str:
     span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {_basis(d)}"
     return (
         f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the difference is"
-        f" {100 * distance:.1f} points, about {_round_up(needed)} prompts would tell."
+        f" {100 * distance:.1f} points, about {count(round_up(needed))} prompts would tell."
     )

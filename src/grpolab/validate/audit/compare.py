@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,28 +35,6 @@ class Difference:
         names = ("first", "second", "quantity", "difference", "low", "high", "paired")
         values = {name: getattr(self, name) for name in names}
         return {**values, "num_prompts": self.num_prompts, "decided": self.decided}
-
-
-SIDE_BY_SIDE = ("input", "g", "prompts", "pass@1", "pass@g", "ICC", "zero std", "signal")
-
-
-def side_by_side(audits: Sequence[Audit]) -> list[list[object]]:
-    """Rows under `SIDE_BY_SIDE`: the inputs beneath each other at every planned size.
-
-    None where an input cannot say; the signal is the mean over prompts of E[sigma].
-    """
-    sizes = sorted({g for a in audits for g in a.plans})
-    return [
-        [
-            a.label, g, a.num_prompts, a.pass_at_k[1].value,
-            a.pass_at_k[g].value if g in a.pass_at_k else None,
-            None if a.icc is None else a.icc.estimate,
-            a.plans[g].prediction.zero_std, a.plans[g].signal,
-        ]
-        for g in sizes
-        for a in audits
-        if g in a.plans
-    ]  # fmt: skip
 
 
 def compare(first: Audit, second: Audit, *, level: float = 0.95) -> list[Difference]:

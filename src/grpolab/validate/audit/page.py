@@ -14,14 +14,11 @@ from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise, advise_comparison
-from grpolab.validate.audit.compare import SIDE_BY_SIDE, Difference, side_by_side
+from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.summary import Audit
+from grpolab.validate.audit.tables import facts, plans, side_by_side
 from grpolab.validate.forecast.law import fit_law
 
-_SIDE_BY_SIDE = (
-    "Signal: mean over prompts of the expected standard deviation of a group's rewards. A dash: the"
-    " file has too few samples per prompt to say."
-)
 _CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 
@@ -29,9 +26,9 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
     """Write the page; figures are inlined, so that the file stands alone."""
     parts = []
     if len(audits) > 1:
-        table = page.table(SIDE_BY_SIDE, side_by_side(audits), caption=_SIDE_BY_SIDE)
+        table = side_by_side(audits)
         said = page.findings(advise_comparison(differences)) if differences else ""
-        parts.append(page.section("Side by side", table, said))
+        parts.append(page.section(table.title, table.html(), said))
     for audit in audits:
         parts += _one(audit)
     total = sum(a.num_samples for a in audits)
@@ -46,26 +43,17 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
 
 
 def _one(audit: Audit) -> list[str]:
-    facts = page.paragraph(_facts(audit))
-    parts = [page.section(audit.label, facts, page.findings(advise(audit)), *_notes(audit))]
+    basis = page.paragraph(", ".join(facts(audit)) + ".")
+    parts = [page.section(audit.label, basis, page.findings(advise(audit)), *_notes(audit))]
     if audit.plans:
-        parts.append(_plan_table(audit))
+        table = plans(audit)
+        parts.append(page.section(f"{audit.label}: {table.title}", table.html()))
     if audit.mixture is not None:
         parts.append(_figure(audit, _draw_rates, "Success rates of the prompts", _rates_caption))
         parts.append(_figure(audit, _draw_share, "Zero-std groups", _share_caption))
     if len(audit.pass_at_k) > 1:
         parts.append(_figure(audit, _draw_pass, "pass@k", _pass_caption))
     return parts
-
-
-def _facts(audit: Audit) -> str:
-    """What the other numbers rest on, as the command line prints it first."""
-    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.origin})"]
-    said += [f"pass@{k} {found.value:.3f}" for k, found in audit.pass_at_k.items()]
-    if audit.icc is not None:
-        icc = audit.icc
-        said.append(f"ICC {icc.estimate:.3f} ({icc.low:.3f} to {icc.high:.3f}, {icc.method})")
-    return ", ".join(said) + "."
 
 
 def _notes(audit: Audit) -> list[str]:
@@ -75,24 +63,6 @@ def _notes(audit: Audit) -> list[str]:
 def _figure(audit: Audit, draw: Any, title: str, caption: Any) -> str:
     picture = page.figure(lambda ax: draw(ax, audit), caption=caption(audit), alt=title)
     return page.section(f"{audit.label}: {title}", picture)
-
-
-def _plan_table(audit: Audit) -> str:
-    columns = ["g", "zero std", "low", "high", "all wrong", "all right", "from mean p", "p*",
-               "mixed per 1000 rollouts"]  # fmt: skip
-    rows = [
-        [
-            g, plan.prediction.zero_std, plan.prediction.low, plan.prediction.high,
-            plan.prediction.all_wrong, plan.prediction.all_right, plan.prediction.iid_mean_p,
-            plan.critical_p, 1000 * plan.frac_mixed / g,
-        ]
-        for g, plan in audit.plans.items()
-    ]  # fmt: skip
-    caption = (
-        "p* is the mean success rate at which half of the groups have zero standard deviation at"
-        " the measured correlation; a dash means that no mean escapes."
-    )
-    return page.section(f"{audit.label}: group sizes", page.table(columns, rows, caption=caption))
 
 
 def _draw_rates(ax: Any, audit: Audit) -> None:
@@ -179,4 +149,4 @@ def _draw_pass(ax: Any, audit: Audit) -> None:
 
 
 def _pass_caption(audit: Audit) -> str:
-    return "pass@k with its 95 % interval over prompts."
+    return "pass@k with its 95% interval over prompts."

@@ -18,11 +18,33 @@ def quiet_transformers() -> None:
     logging.disable_progress_bar()
 
 
+def torch_device(name: str) -> str:
+    """The device that torch is to use: cpu, cuda or cuda:N; ``auto`` is cuda if there is a GPU.
+
+    UserError where torch does not see the device.
+    """
+    require("torch", extra="train")
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {name!r} was asked for, but torch sees no GPU: use --device cpu")
+    number = name.removeprefix("cuda:")
+    if number.isdigit() and int(number) >= torch.cuda.device_count():
+        raise UserError(
+            f"device {name!r} was asked for, but torch sees {torch.cuda.device_count()} GPU(s)"
+        )
+    return name
+
+
 def load_model(path: str | Path, *, device: str = "cpu", dtype: str = "float32") -> tuple[Any, Any]:
     """Load (model in eval mode, tokenizer padding on the left); UserError when it cannot be.
 
-    A tokenizer without a pad token gets its end token for one, as is customary.
+    ``device`` as in `torch_device`. A tokenizer without a pad token gets its end token for one, as
+    is customary.
     """
+    place = torch_device(device)
     require("torch", extra="train")
     require("transformers", extra="train")
     import torch
@@ -38,7 +60,7 @@ def load_model(path: str | Path, *, device: str = "cpu", dtype: str = "float32")
         raise missing(name, err) from err
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to(device).eval(), _with_end(tokenizer, name)
+    return model.to(place).eval(), _with_end(tokenizer, name)
 
 
 def check_checkpoint(name: str) -> None:

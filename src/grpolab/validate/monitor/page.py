@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grpolab.figures import monitor as figures
 from grpolab.figures import page
+from grpolab.figures.tables import Column, Table
 from grpolab.validate.monitor.follow import Followed
 from grpolab.validate.monitor.words import describe, paper_rule
 
@@ -83,7 +84,5 @@ def _alarms(found: Followed) -> str:
         [alarm.step, alarm.name, "over" if alarm.over else "raised"]
         for alarm in found.alarms[-_SHOWN:]
     ]
-    return page.section(
-        "Alarms",
-        page.table(["step", "alarm", ""], rows),
-    )
+    columns = ("step", Column("alarm", words=True), Column("", words=True))
+    return page.section("Alarms", Table(columns, rows).html())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from grpolab.figures.words import percent, significant
 from grpolab.validate.monitor.monitor import PAPER_DROP, PAPER_STEPS, Alarm, SignalMonitor
 
+_short = partial(significant, digits=3)
 _CAUSES = {
     "all wrong": "almost all of the others are all wrong: the prompts are too hard for this policy,"
     " or the grader rejects everything (read a few completions)",
@@ -19,14 +23,14 @@ def describe(monitor: SignalMonitor) -> str:
     state, config = monitor.state, monitor.config
     groups, informative, _ = monitor.recent_totals
     span = "step" if len(state.recent) == 1 else f"{len(state.recent)} steps"
-    seen = f"{informative:.3g} of {groups:.3g} groups had both outcomes in the last {span}"
+    seen = f"{_short(informative)} of {_short(groups)} groups had both outcomes in the last {span}"
     evidence = f"evidence {_short(monitor.evidence)}, threshold {_short(1 / config.alpha)}"
     match monitor.verdict:
         case "no-signal":
             return (
                 f"no signal: {seen}, and {_CAUSES[monitor.reason]}. Fewer than"
-                f" {config.min_signal:.3g} of the groups are informative ({evidence}: wrong for at"
-                f" most {config.alpha:.3g} of the runs)"
+                f" {_short(config.min_signal)} of the groups are informative ({evidence}: wrong for"
+                f" at most {_short(config.alpha)} of the runs)"
             )
         case "blind":
             return (
@@ -54,7 +58,7 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
     if name == "truncation":
         share = sum(state.recent_truncated) / len(state.recent_truncated)
         return (
-            f"truncation: {share:.0%} of the completions are cut off before their end; their"
+            f"truncation: {percent(share)} of the completions are cut off before their end; their"
             " verdicts speak of the token budget"
         )
     if name == "not-finite":
@@ -63,7 +67,10 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
     early = sum(state.early_entropy) / len(state.early_entropy)
     now = sum(state.recent_entropy) / len(state.recent_entropy)
     what = "collapse" if name == "entropy-collapse" else "explosion"
-    return f"entropy {what}: {now:.3g} nats per token, {early:.3g} in the first rows of the run"
+    return (
+        f"entropy {what}: {_short(now)} nats per token, {_short(early)} in the first rows of the"
+        " run"
+    )
 
 
 def paper_rule(monitor: SignalMonitor) -> str:
@@ -77,12 +84,3 @@ def paper_rule(monitor: SignalMonitor) -> str:
         f"entropy rule (arXiv 2606.18487): relative drop {drop:+.2f} {span}, limit {PAPER_DROP},"
         f" {verdict}"
     )
-
-
-def _short(value: float) -> str:
-    """Three digits, whole numbers from 100 on.
-
-    >>> _short(100.0), _short(0.0123), _short(12345.6)
-    ('100', '0.0123', '12,346')
-    """
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

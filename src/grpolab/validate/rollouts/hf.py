@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grpolab.errors import UserError, require
-from grpolab.validate.models.load import load_tokenizer
+from grpolab.validate.models.load import load_tokenizer, torch_device
 from grpolab.validate.models.tokens import pad_left
 from grpolab.validate.rollouts.engine import (
     NO_TOKEN,
@@ -38,7 +38,8 @@ DTYPES = ("float32", "bfloat16", "float16")
 class HFEngine:
     """Batched sampling with a KV cache; weights are loaded at the first draw.
 
-    ``device`` is a torch device, or "auto" to spread the layers over all GPUs by accelerate.
+    ``device`` is a torch device, or "auto": the GPU if there is one, and the layers spread by
+    accelerate if there are several.
     ``batch_rows`` completions run together; draws depend on it, because a batch shares one stream
     of random numbers, so it is part of the manifest.
     """
@@ -73,12 +74,16 @@ class HFEngine:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
+        import torch
+
         from grpolab.validate.models import load_model
 
-        import_torch_device(self._device)
-        spread = self._device == "auto"
+        place = torch_device(self._device)
+        spread = self._device == "auto" and torch.cuda.device_count() > 1
+        if spread:
+            require("accelerate", extra="train")
         model, tokenizer = load_model(
-            self._name, device="cpu" if spread else self._device, dtype=self._dtype
+            self._name, device="cpu" if spread else place, dtype=self._dtype
         )
         return (_spread(model) if spread else model), tokenizer
 
@@ -92,7 +97,7 @@ class HFEngine:
             model_hash=known,
             tokenizer=describe_tokenizer(self.tokenizer),
             settings={
-                "device": self._device.partition(":")[0],
+                "device": torch_device(self._device).partition(":")[0],
                 "dtype": self._dtype,
                 "batch_rows": self._batch_rows,
             },
@@ -151,17 +156,6 @@ class HFEngine:
                 ) from err
             parts.append(drawn)
         return join_draws(parts)
-
-
-def import_torch_device(device: str) -> None:
-    """UserError unless torch can use the device."""
-    require("torch", extra="train")
-    import torch
-
-    if device == "auto":
-        require("accelerate", extra="train")
-    elif device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device {device!r} was asked for, but torch sees no GPU: use --device cpu")
 
 
 def _spread(model: Any) -> Any:

@@ -12,9 +12,9 @@ import numpy as np
 from grpolab.errors import UserError, require
 from grpolab.streams import stream_seed
 from grpolab.theory.pass_at_k import pass_at_k
-from grpolab.validate.models.load import check_checkpoint, load_model
+from grpolab.validate.models.load import check_checkpoint, load_model, torch_device
 from grpolab.validate.rollouts.collect import collect
-from grpolab.validate.rollouts.hf import HFEngine, import_torch_device
+from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
@@ -64,7 +64,7 @@ def check_job(job: TrainJob) -> None:
         raise UserError(f"--trainer must be own or trl, got {job.trainer!r}")
     for module in ("torch", "transformers", *(["trl"] if job.trainer == "trl" else [])):
         require(module, extra="train")
-    import_torch_device(job.device)
+    torch_device(job.device)
     if len(job.prompts) < job.config.prompts_per_step:
         raise UserError(
             f"{len(job.prompts)} prompts are fewer than --prompts-per-step"

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-from grpolab.validate.audit.advice import percent
+from grpolab.figures.words import (
+    chance,
+    count,
+    estimate,
+    number,
+    p_value,
+    percent,
+    round_up,
+)
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Pair, Triage
 
 _TRUNCATED = 0.05  # from here on truncation is worth a sentence
@@ -27,23 +35,14 @@ def advise_triage(found: Triage) -> list[str]:
     return sentences
 
 
-def chance(share: float) -> str:
-    """A share of resamples as a percentage; no number of resamples proves 0 or 100.
-
-    >>> chance(1.0), chance(0.72), chance(0.0)
-    ('>99%', '72%', '<1%')
-    """
-    return percent(min(max(share, 0.001), 0.999))
-
-
-def _suspect(label: str, test: str, p_value: float) -> str:
+def _suspect(label: str, test: str, p: float) -> str:
     what = {
         "groups": "rewards inside a group are correlated beyond the prompt",
         "duplicates": "equal completions are more or less frequent than their probabilities allow",
         "positions": "the place of a sample in its request predicts its reward",
     }[test]
     return (
-        f"**Do not trust the numbers of {label}**: {what} (p={p_value:.2g}). Look for seeds shared"
+        f"**Do not trust the numbers of {label}**: {what} (p={p_value(p)}). Look for seeds shared"
         " between requests or samples, caching, or log-probabilities under another law."
     )
 
@@ -52,8 +51,8 @@ def _best(found: Triage) -> str:
     best, g = found.checkpoints[0], found.group_size
     plan = best.audit.plans[g].prediction
     lead = (
-        f"**{best.label}** has the most signal at g={g}: mean reward std {best.signal.value:.3f}"
-        f" ({best.signal.low:.3f} to {best.signal.high:.3f}), {percent(1 - plan.zero_std)} of its"
+        f"**{best.label}** has the most signal at g={g}: mean reward std"
+        f" {estimate(best.signal[:3])}, {percent(1 - plan.zero_std)} of its"
         " groups are mixed"
     )
     if best.signal.value == 0:
@@ -72,7 +71,7 @@ def _unsettled(pair: Pair, found: Triage) -> str:
     text = (
         f"Unsettled: {pair.first} against {pair.second} (difference {pair.difference:+.3f},"
         f" {chance(pair.prob_more)} that {pair.first} has more). If that is the difference, about"
-        f" {_round(pair.prompts_needed)} prompts (now {found.num_prompts}) at"
+        f" {count(round_up(pair.prompts_needed))} prompts (now {found.num_prompts}) at"
         f" {found.samples_per_prompt} samples would settle it"
     )
     if math.isinf(pair.samples_needed):
@@ -80,17 +79,7 @@ def _unsettled(pair: Pair, found: Triage) -> str:
     if math.isnan(pair.samples_needed):
         return f"{text}."
     needed = max(pair.samples_needed, found.samples_per_prompt + 1)
-    return f"{text}, or about {_round(needed)} samples of each of the same prompts."
-
-
-def _round(number: float) -> str:
-    """Two significant digits, upwards, with separators.
-
-    >>> _round(1037.2), _round(12.3)
-    ('1,100', '13')
-    """
-    unit = 10 ** max(0, len(str(int(number))) - 2)
-    return f"{math.ceil(number / unit) * unit:,}"
+    return f"{text}, or about {count(round_up(needed))} samples of each of the same prompts."
 
 
 def _rule_of_thumb(found: Triage) -> list[str]:
@@ -103,8 +92,8 @@ def _rule_of_thumb(found: Triage) -> list[str]:
     if usual is best:
         return []
     return [
-        f"Pass@1 alone would pick {usual.label} ({usual.audit.pass_at_k[1].value:.3f}), whose"
-        f" signal is {usual.signal.value:.3f}, rank {1 + found.checkpoints.index(usual)} of"
+        f"Pass@1 alone would pick {usual.label} ({number(usual.audit.pass_at_k[1].value)}), whose"
+        f" signal is {number(usual.signal.value)}, rank {1 + found.checkpoints.index(usual)} of"
         f" {len(found.checkpoints)}."
     ]
 

@@ -6,38 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.figures import page
-from grpolab.validate.triage.advice import advise_triage, chance
-from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
-
-
-def columns(found: Triage) -> list[str]:
-    """Columns of `checkpoint_rows`."""
-    return [
-        "checkpoint", "pass@1", f"pass@{found.group_size}", "signal", "95 %", "best", "zero std",
-        "ICC", found.entropy_name, "answer H", "truncated",
-    ]  # fmt: skip
-
-
-def checkpoint_rows(found: Triage) -> list[list[object]]:
-    """One row per checkpoint, most signal first."""
-    return [_row(c, found.group_size) for c in found.checkpoints]
-
-
-def _row(c: Checkpoint, group_size: int) -> list[object]:
-    scores, icc = c.audit.pass_at_k, c.audit.icc
-    return [
-        c.label,
-        scores[1].value if 1 in scores else None,
-        scores[group_size].value if group_size in scores else None,
-        c.signal.value,
-        f"{c.signal.low:.3f} to {c.signal.high:.3f}",
-        chance(c.signal.prob_best),
-        c.audit.plans[group_size].prediction.zero_std,
-        None if icc is None else icc.estimate,
-        c.entropy,
-        c.entropies.answer_entropy,
-        f"{100 * c.frac_truncated:.1f}%",
-    ]
+from grpolab.validate.triage.advice import advise_triage
+from grpolab.validate.triage.ranking import TAU_H, Triage
+from grpolab.validate.triage.tables import tables
 
 
 def write_triage(path: Path, found: Triage) -> None:
@@ -47,13 +18,7 @@ def write_triage(path: Path, found: Triage) -> None:
     parts = [
         page.findings(advise_triage(found)),
         page.section("Signal and entropy", _figure(found)),
-        page.section("Checkpoints, most signal first", _table(found)),
-    ]
-    if found.pairs:
-        parts.append(page.section("Who has more signal than whom?", _pair_table(found)))
-    parts += [
-        page.section("Are these independent draws?", _test_table(found)),
-        page.section("Entropies", _entropy_table(found)),
+        *(page.section(table.title, table.html()) for table in tables(found)),
         page.section("What the words mean", *map(page.paragraph, _words(found))),
     ]
     page.write_page(
@@ -68,7 +33,7 @@ def write_triage(path: Path, found: Triage) -> None:
 def _figure(found: Triage) -> str:
     height = 1.3 + 0.42 * len(found.checkpoints)
     caption = (
-        f"Left: expected reward std of a group of {found.group_size}, with its 95 % interval over"
+        f"Left: expected reward std of a group of {found.group_size}, with its 95% interval over"
         " prompts (at most 0.5). Middle: what becomes of the groups. Right: mean token entropy (or"
         " surprisal, its estimate, where the engine gives no entropy); the dotted line is"
         f" {TAU_H} nats, calibrated on one model family."
@@ -108,84 +73,9 @@ def _draw(axes: Any, found: Triage) -> None:
     ):  # fmt: skip
         middle.text(place, 1.02, name, color=colour, transform=middle.transAxes, fontsize=8)
     for ax in axes:
-        ax.set_yticks(y, [c.label for c in rows] if ax is left else [""] * len(y))
+        names = [c.label for c in rows] if ax is left else [""] * len(y)
+        ax.set_yticks(y, names, parse_math=False)  # a dollar sign in a name is no formula
         ax.set_ylim(-0.6, len(rows) - 0.4)
-
-
-def _table(found: Triage) -> str:
-    caption = (
-        "`signal`: mean over prompts of the expected reward std of a group. `best`: share of"
-        " bootstrap resamples of the prompts in which the checkpoint is highest. `zero std`:"
-        " predicted share of groups without a signal."
-    )
-    return page.table(columns(found), checkpoint_rows(found), caption=caption)
-
-
-def _pair_table(found: Triage) -> str:
-    rows = [
-        [
-            f"{p.first} over {p.second}", p.difference, chance(p.prob_more),
-            "yes" if p.decided else "equal" if p.equal else "no",
-            _count(p.prompts_needed), _count(p.samples_needed),
-        ]
-        for p in found.pairs
-    ]  # fmt: skip
-    caption = (
-        "`chance`: share of bootstrap resamples of the prompts in which the first has more signal."
-        " `prompts` at the present samples, or `samples` per prompt at the present prompts, would"
-        " settle the pair with chance 80 % if the difference is the one measured; a dash: settled,"
-        " or below 0.005 and not worth it."
-    )
-    names = ["pair", "difference", "chance", "settled", "prompts", "samples"]
-    return page.table(names, rows, caption=caption)
-
-
-def _count(number: float) -> str | None:
-    if number != number:
-        return None
-    return "no number" if number == float("inf") else f"{number:,.0f}"
-
-
-def _test_table(found: Triage) -> str:
-    rows: list[list[object]] = []
-    for c in found.checkpoints:
-        pair, copies, places = c.groups, c.duplicates, c.positions
-        rows.append(
-            [
-                c.label,
-                f"{pair.rho:+.3f}" if pair.identifiable else "not identifiable",
-                _p(pair.p_value),
-                None if copies is None else f"{copies.duplicate_rate:.4f}",
-                None if copies is None else f"{copies.predicted:.4f}",
-                None if copies is None else _p(copies.p_value),
-                None if places is None else _p(places.p_value),
-            ]
-        )
-    caption = (
-        "`rho`: correlation of two rewards of a group beyond what the prompt explains. `equal`:"
-        " share of equal pairs of completions of a prompt, against what their log-probabilities"
-        " predict. `place`: does the place of a sample in its request predict its reward?"
-    )
-    names = ["checkpoint", "rho", "p", "equal", "predicted", "p", "place: p"]
-    return page.table(names, rows, caption=caption)
-
-
-def _p(value: float) -> str | None:
-    return None if value != value else f"{value:.2g}"
-
-
-def _entropy_table(found: Triage) -> str:
-    names = found.checkpoints[0].entropies._fields
-    rows = [[c.label, *c.entropies] for c in found.checkpoints]
-    caption = (
-        "Nats. `token entropy`: of the full next-token distribution, mean over drawn tokens (a dash"
-        " where the engine gives only log-probabilities). `token surprisal`: the same, estimated"
-        " from the log-probabilities of the drawn tokens. `sequence entropy`: of whole completions."
-        " `answer entropy`: of their texts, estimated from repeats; a lower bound that cannot see"
-        " much beyond log n for n samples. `collision rate`: chance that two completions are the"
-        " same text."
-    )
-    return page.table(["checkpoint", *(n.replace("_", " ") for n in names)], rows, caption=caption)
 
 
 def _words(found: Triage) -> list[str]:

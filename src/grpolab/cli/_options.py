@@ -1,0 +1,130 @@
+"""How options are declared: groups that commands share, and choices taken from tables of names.
+
+A group is a frozen dataclass whose fields are annotated like parameters of a command. A command
+that takes one has all its fields as options, under the panel of the group in ``--help``.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
+
+from typer.models import OptionInfo
+
+OUTPUT = "Output"
+"""Panel of what a command writes and prints."""
+_MANY = 6  # names above which their list is too long for the column of types
+
+
+class OneOf:
+    """Marks an option, or each of several, as one of these names: Annotated[str, OneOf(...)]."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+
+class Group:
+    """Base of the groups of options; ``PANEL`` is their heading in ``--help``."""
+
+    PANEL: ClassVar[str]
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer takes it: a parameter for every field of its groups, names as choices.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Colours(Group):
+    ...     PANEL = "Colours"
+    ...     ink: Annotated[str, OneOf(("black", "blue"))] = "blue"
+    >>> def draw(size: int, colours: Colours) -> None:
+    ...     print(size, colours.ink)
+    >>> draw.__annotations__ = {"size": int, "colours": Colours}
+    >>> list(inspect.signature(expanded(draw)).parameters)
+    ['size', 'ink']
+    >>> expanded(draw)(size=3, ink="black")
+    3 black
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        kind = hints[parameter.name]
+        if isinstance(kind, type) and issubclass(kind, Group):
+            groups[parameter.name] = kind
+            parameters += _of_group(kind)
+        else:
+            parameters.append(_parameter(parameter.name, kind, parameter.default))
+
+    def run(**values: Any) -> None:
+        values = {name: _plain(value) for name, value in values.items()}
+        made = {
+            name: kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**values, **made)
+
+    run.__name__, run.__module__, run.__doc__ = (
+        command.__name__, command.__module__, command.__doc__,
+    )  # fmt: skip
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    setattr(run, "__signature__", inspect.Signature(parameters))  # noqa: B010 (not in the type)
+    return run
+
+
+def _of_group(kind: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for field in dataclasses.fields(kind):
+        default = field.default
+        if default is dataclasses.MISSING:
+            default = inspect.Parameter.empty
+        found.append(_parameter(field.name, hints[field.name], default, panel=kind.PANEL))
+    return found
+
+
+def _parameter(name: str, kind: Any, default: Any, *, panel: str = "") -> inspect.Parameter:
+    """A parameter whose type is an enumeration where names are marked, under a panel."""
+    if get_origin(kind) is Annotated:
+        base, *marks = get_args(kind)
+        names = [m.names for m in marks if isinstance(m, OneOf)]
+        for words in names:
+            choice = enum.StrEnum(name, [(word, word) for word in words])  # type: ignore[misc]
+            base = _chosen(base, choice)
+        kept = [_placed(m, panel, *names) for m in marks if not isinstance(m, OneOf)]
+        kind = Annotated[base, *kept] if kept else base
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _chosen(base: Any, choice: type[enum.Enum]) -> Any:
+    """``str``, ``str | None`` or ``list[str] | None`` with the choice for ``str``."""
+    if base is str:
+        return choice
+    if get_origin(base) is list:
+        return list[choice]  # type: ignore[valid-type]
+    inner = [_chosen(part, choice) for part in get_args(base)]
+    return functools.reduce(operator.or_, inner) if inner else base
+
+
+def _plain(value: Any) -> Any:
+    """What typer made of a choice, as the name again."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _placed(mark: Any, panel: str, names: tuple[str, ...] = ()) -> Any:
+    """What typer is told, under the panel; many names go into the help, where they wrap."""
+    if not isinstance(mark, OptionInfo):
+        return mark
+    placed = copy.copy(mark)
+    placed.rich_help_panel = placed.rich_help_panel or panel or None
+    if len(names) > _MANY:
+        placed.metavar = "NAME"
+        placed.help = f"{placed.help} One of {', '.join(names)}."
+    return placed

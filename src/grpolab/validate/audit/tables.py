@@ -1,0 +1,66 @@
+"""The tables of an audit, and the facts that they rest on, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grpolab.figures import words
+from grpolab.figures.tables import Column, Table
+from grpolab.validate.audit.summary import Audit
+
+
+def facts(audit: Audit) -> list[str]:
+    """What the other numbers rest on: size and origin, pass@k, and the correlation."""
+    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.origin})"]
+    if audit.pass_at_k:
+        scores = [f"pass@{k} {words.number(v.value)}" for k, v in audit.pass_at_k.items()]
+        said.append(", ".join(scores))
+    if audit.icc is not None:
+        icc = audit.icc
+        span = words.interval(icc.low, icc.high)
+        said.append(f"ICC {words.number(icc.estimate)} ({span}, {icc.method})")
+    return said
+
+
+def plans(audit: Audit) -> Table:
+    """One row per planned group size."""
+    rows = [
+        [
+            g, p.zero_std, words.interval(p.low, p.high), p.all_wrong, p.all_right, p.iid_mean_p,
+            plan.critical_p, 1000 * plan.frac_mixed / g,
+        ]
+        for g, plan in audit.plans.items()
+        for p in [plan.prediction]
+    ]  # fmt: skip
+    columns = (
+        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*",
+        Column("mixed / 1000", words.count),
+    )  # fmt: skip
+    caption = (
+        "p*: mean success rate at which half of the groups have zero standard deviation at the"
+        " measured correlation; a dash: no mean escapes. mixed / 1000: mixed groups per 1000"
+        " rollouts."
+    )
+    return Table(columns, rows, caption, title="Groups without a signal")
+
+
+def side_by_side(audits: Sequence[Audit]) -> Table:
+    """The inputs beneath each other at every planned size; no row where none can say."""
+    sizes = sorted({g for a in audits for g in a.plans})
+    rows = [
+        [
+            a.label, g, a.num_prompts, a.pass_at_k[1].value,
+            a.pass_at_k[g].value if g in a.pass_at_k else None,
+            None if a.icc is None else a.icc.estimate,
+            a.plans[g].prediction.zero_std, a.plans[g].signal,
+        ]
+        for g in sizes
+        for a in audits
+        if g in a.plans
+    ]  # fmt: skip
+    columns = ("input", "g", "prompts", "pass@1", "pass@g", "ICC", "zero std", "signal")
+    caption = (
+        "signal: mean over prompts of the expected standard deviation of a group's rewards. A dash:"
+        " the file has too few samples per prompt to say."
+    )
+    return Table(columns, rows, caption, title="Side by side")

@@ -1,0 +1,142 @@
+"""The tables of a triage, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from grpolab.figures import words
+from grpolab.figures.tables import Column, Table
+from grpolab.validate.forecast.pass_at_k import PassAtK
+from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
+
+_four = partial(words.number, digits=4)
+
+
+def tables(found: Triage) -> list[Table]:
+    """All of them: the ranking, what becomes of the groups, pairs, tests, entropies."""
+    pairs = [_pairs(found)] if found.pairs else []
+    return [_ranking(found), _groups(found), *pairs, _tests(found), _entropies(found)]
+
+
+def _ranking(found: Triage) -> Table:
+    """The rules side by side: the paper's entropy rule, pass@1, pass@g, the expected signal."""
+    g = found.group_size
+    rows = []
+    for c in found.checkpoints:
+        plan = c.audit.plans[g]
+        share = plan.prediction
+        rows.append(
+            [
+                c.label,
+                f"{words.number(c.entropy)}{' !' if c.entropy < TAU_H else ''}",
+                _score(c, 1),
+                _score(c, g),
+                (plan.frac_mixed, 1 - share.high, 1 - share.low),
+                1000 * plan.frac_mixed / g,
+                c.signal[:3],
+                c.signal.prob_best,
+            ]
+        )
+    columns = (
+        "checkpoint", found.entropy_name, Column("pass@1", words.estimate),
+        Column(f"pass@{g}", words.estimate), Column("informative groups", words.estimate),
+        Column("per 1000 rollouts", words.count), Column("signal", words.estimate),
+        Column("best", words.chance),
+    )  # fmt: skip
+    caption = (
+        f"In brackets 95% intervals over prompts. !: {found.entropy_name} below {TAU_H} nats."
+        " `informative groups`: predicted share of groups with both outcomes. `signal`: mean over"
+        " prompts of the expected reward std of a group. `best`: share of bootstrap resamples of"
+        " the prompts in which the checkpoint has the most."
+    )
+    return Table(columns, rows, caption, title=f"Checkpoints, most signal at g={g} first")
+
+
+def _score(c: Checkpoint, k: int) -> tuple[float, float, float] | None:
+    score: PassAtK | None = c.audit.pass_at_k.get(k)
+    return None if score is None else (score.value, score.low, score.high)
+
+
+def _groups(found: Triage) -> Table:
+    rows = []
+    for c in found.checkpoints:
+        plan, icc = c.audit.plans[found.group_size].prediction, c.audit.icc
+        rows.append(
+            [
+                c.label, plan.zero_std, plan.all_wrong, plan.all_right,
+                None if icc is None else (icc.estimate, icc.low, icc.high),
+                f"{100 * c.frac_truncated:.1f}%",
+            ]
+        )  # fmt: skip
+    columns = (
+        "checkpoint", "zero std", "all wrong", "all right", Column("ICC", words.estimate),
+        "truncated",
+    )  # fmt: skip
+    caption = (
+        f"Predicted shares of groups of {found.group_size} without a signal. `ICC`: correlation of"
+        " two rewards of a prompt. `truncated`: completions that were cut off before their end."
+    )
+    return Table(columns, rows, caption, title="Groups without a signal")
+
+
+def _pairs(found: Triage) -> Table:
+    rows = [
+        [
+            f"{p.first} over {p.second}", p.difference, p.prob_more,
+            "yes" if p.decided else "equal" if p.equal else "no", p.prompts_needed,
+            p.samples_needed,
+        ]
+        for p in found.pairs
+    ]  # fmt: skip
+    columns = (
+        "pair", "difference", Column("chance", words.chance), "settled",
+        Column("prompts", words.count), Column("samples", words.count),
+    )  # fmt: skip
+    caption = (
+        "`chance`: share of bootstrap resamples of the prompts in which the first has more signal."
+        " `prompts` at the present samples, or `samples` per prompt at the present prompts, would"
+        " settle the pair with chance 80% if the difference is the one measured; a dash: settled,"
+        " or below 0.005 and not worth it."
+    )
+    return Table(columns, rows, caption, title="Who has more signal than whom?")
+
+
+def _tests(found: Triage) -> Table:
+    rows = []
+    for c in found.checkpoints:
+        pair, copies, places = c.groups, c.duplicates, c.positions
+        rows.append(
+            [
+                c.label,
+                f"{pair.rho:+.3f}" if pair.identifiable else "not identifiable",
+                pair.p_value,
+                None if copies is None else copies.duplicate_rate,
+                None if copies is None else copies.predicted,
+                None if copies is None else copies.p_value,
+                None if places is None else places.p_value,
+            ]
+        )
+    columns = (
+        "checkpoint", "rho", Column("p", words.p_value), Column("equal", _four),
+        Column("predicted", _four), Column("p", words.p_value), Column("place: p", words.p_value),
+    )  # fmt: skip
+    caption = (
+        "`rho`: correlation of two rewards of a group beyond what the prompt explains. `equal`:"
+        " share of equal pairs of completions of a prompt, against what their log-probabilities"
+        " predict. `place`: does the place of a sample in its request predict its reward?"
+    )
+    return Table(columns, rows, caption, title="Are these independent draws?")
+
+
+def _entropies(found: Triage) -> Table:
+    names = [name.replace("_", " ") for name in found.checkpoints[0].entropies._fields]
+    rows = [[c.label, *c.entropies] for c in found.checkpoints]
+    caption = (
+        "Nats. `token entropy`: of the full next-token distribution, mean over drawn tokens (a dash"
+        " where the engine gives only log-probabilities). `token surprisal`: the same, estimated"
+        " from the log-probabilities of the drawn tokens. `sequence entropy`: of whole completions."
+        " `answer entropy`: of their texts, estimated from repeats; a lower bound that cannot see"
+        " much beyond log n for n samples. `collision rate`: chance that two completions are the"
+        " same text."
+    )
+    return Table(["checkpoint", *names], rows, caption, title="Entropies")
