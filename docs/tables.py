@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import architecture_tables
 import format_tables
 import study_tables
 from markdown_table import load, table
@@ -182,6 +183,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "inversions": inversions,
     "ladder": ladder,
     "thresholds": thresholds,
+    **architecture_tables.TABLES,
     **format_tables.TABLES,
     **study_tables.TABLES,
 }

@@ -1,4 +1,4 @@
-"""The room of chance: groups and whole training runs, played by compiled counter-based kernels."""
+"""Monte Carlo of groups and whole training runs, by compiled counter-based kernels."""
 
 from grpolab.simulate.bernoulli import simulate_bernoulli
 from grpolab.simulate.draw import Within, draw_groups, tally_groups

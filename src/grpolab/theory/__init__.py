@@ -1,4 +1,4 @@
-"""The exact room: what binary rewards in groups imply, without chance and without files."""
+"""Exact formulas for binary rewards in groups: no randomness and no files.
 
 from grpolab.theory.advantage import (
     DR_GRPO,

@@ -1,4 +1,4 @@
-"""Watch a GRPO run: does it still have a signal?
+"""Watch a GRPO run: does it still have a signal to learn from?
 
 Importing this loads neither torch nor transformers: the TRL callback, GroupSignalMonitor, is put
 together when it is first asked for.

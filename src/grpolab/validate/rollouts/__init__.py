@@ -1,4 +1,4 @@
-"""Rollouts: one table, one protocol, and the engines that fill it."""
+"""Completions of a model and their verdicts: one engine protocol, one table, in memory or on disk."""
 
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.engine import Draws, Engine, EngineInfo, prompt_seeds

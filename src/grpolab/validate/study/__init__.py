@@ -1,4 +1,4 @@
-"""The main job: theory predicts, simulation plays, a real transformer is trained and measured."""
+"""The study: SFT ladders and GRPO on small models, and forecasts compared with what happened."""
 
 from grpolab.validate.study.config import PRESETS, StudyConfig, preset
 from grpolab.validate.study.families import REGIMES, Regime
