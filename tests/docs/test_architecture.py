@@ -21,11 +21,9 @@ def is_there(dotted: str) -> bool:
     parts = dotted.split(".")
     for size in range(len(parts), 0, -1):
         path = PACKAGE.joinpath(*parts[:size])
-        file = (
-            path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
-        )
-        if file.is_file():
-            return defines(ast.parse(file.read_text(encoding="utf-8")), parts[size:])
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return defines(ast.parse(file.read_text(encoding="utf-8")), parts[size:])
     return False
 
 

@@ -1,4 +1,4 @@
-"""Exact formulas for binary rewards in groups: no randomness and no files.
+"""Exact formulas for binary rewards in groups: no randomness and no files."""
 
 from grpolab.theory.advantage import (
     DR_GRPO,

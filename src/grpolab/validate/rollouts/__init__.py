@@ -1,4 +1,4 @@
-"""Completions of a model and their verdicts: one engine protocol, one table, in memory or on disk."""
+"""Completions of a model and their verdicts: one engine protocol, one table."""
 
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.engine import Draws, Engine, EngineInfo, prompt_seeds
