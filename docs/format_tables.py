@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from markdown_table import table
-
+from grpolab.figures.tables import Table
 from grpolab.validate.monitor.follow import TRAINERS
 from grpolab.validate.readers import FORMATS
 from grpolab.validate.readers.format import flag_of
@@ -26,7 +25,7 @@ from typing import Literal
 
 def formats() -> str:
     """What `grpolab audit` reads: one row per format."""
-    return table(
+    return Table(
         ("written by", "what to give", "`--format`", "options of its own", "tested on"),
         (
             (
@@ -38,12 +37,13 @@ def formats() -> str:
             )
             for f in FORMATS
         ),
-    )
+    ).markdown()
 
 
 def trainers() -> str:
     """What `grpolab monitor` follows: one row per trainer."""
-    return table(("trainer", "reads", "needs"), ((t.tool, t.files, t.needs) for t in TRAINERS))
+    rows = ((t.tool, t.files, t.needs) for t in TRAINERS)
+    return Table(("trainer", "reads", "needs"), rows).markdown()
 
 
 def names() -> str:

@@ -1,0 +1,105 @@
+"""A result as a table: built once, shown in a terminal, on a page and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from grpolab.figures.words import number, plain, text
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_SENTENCE = 28  # characters from which on a cell may wrap on a page
+
+
+class Column(NamedTuple):
+    """The head of a column, how its values are written, and whether they are words."""
+
+    name: str
+    show: Callable[[Any], str] = number
+    words: bool = False
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Table:
+    """Columns, rows of plain values, a caption that explains them, and a title.
+
+    A column is a `Column`, or its name where its values are written by `number`; the first column
+    and columns of words are set to the left. ValueError for a row of another length.
+
+    >>> table = Table(["g", Column("p*")], [[8, 0.0829959], [2, None]], "A dash: there is none.")
+    >>> print(table.markdown())
+    | g | p* |
+    | --- | --- |
+    | 8 | 0.083 |
+    | 2 | - |
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[object, ...], ...]
+    caption: str
+    title: str
+
+    def __init__(
+        self,
+        columns: Sequence[Column | str],
+        rows: Iterable[Sequence[object]],
+        caption: str = "",
+        *,
+        title: str = "",
+    ) -> None:
+        heads = tuple(Column(c) if isinstance(c, str) else c for c in columns)
+        lines = tuple(tuple(row) for row in rows)
+        for line in lines:
+            if len(line) != len(heads):
+                raise ValueError(f"rows must have {len(heads)} cells, got {line}")
+        for name, value in zip(self.__slots__, (heads, lines, caption, title), strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The values as they are written."""
+        return [[c.show(v) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
+
+    def terminal(self, *, caption: bool = True) -> Group:
+        """For a rich console; brackets in names are no markup."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        grid = Grid(box=box.HEAVY_HEAD)
+        for i, column in enumerate(self.columns):
+            left = column.words or i == 0
+            grid.add_column(Text(column.name), justify="left" if left else "right", overflow="fold")
+        for row in self.cells:
+            grid.add_row(*map(Text, row))
+        above = [Text(plain(self.title), "table.title")] if self.title else []
+        below = [Text(plain(self.caption))] if self.caption and caption else []
+        return Group(*above, grid, *below)
+
+    def html(self) -> str:
+        """For a page: it can be selected and copied into a spreadsheet; everything is escaped."""
+        head = "".join(f"<th>{text(column.name)}</th>" for column in self.columns)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.cells)
+        note = f'<p class="note">{text(self.caption)}</p>' if self.caption else ""
+        inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f'<div class="wide">{inner}</div>{note}'
+
+    def markdown(self) -> str:
+        """For a page of the documentation, without title and caption."""
+        heads = [column.name for column in self.columns]
+        lines = [heads, ["---"] * len(heads), *self.cells]
+        return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+
+
+def _cell(shown: str) -> str:
+    """A cell of a page; sentences may wrap, and numbers with their intervals do not."""
+    mark = ' class="words"' if len(shown) > _SENTENCE else ""
+    return f"<td{mark}>{text(shown)}</td>"
+
+
+def _escaped(shown: str) -> str:
+    return " ".join(shown.replace("|", "\\|").splitlines())
