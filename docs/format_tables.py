@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from markdown_table import table
-
+from grpolab.figures.tables import Table
 from grpolab.validate.monitor.follow import TRAINERS
 from grpolab.validate.readers import FORMATS
 from grpolab.validate.readers.format import flag_of
@@ -13,7 +12,7 @@ from grpolab.validate.readers.format import flag_of
 
 def formats() -> str:
     """What `grpolab audit` reads: one row per format."""
-    return table(
+    return Table(
         ("written by", "what to give", "`--format`", "options of its own", "tested on"),
         (
             (
@@ -25,12 +24,13 @@ def formats() -> str:
             )
             for f in FORMATS
         ),
-    )
+    ).markdown()
 
 
 def trainers() -> str:
     """What `grpolab monitor` follows: one row per trainer."""
-    return table(("trainer", "reads", "needs"), ((t.tool, t.files, t.needs) for t in TRAINERS))
+    rows = ((t.tool, t.files, t.needs) for t in TRAINERS)
+    return Table(("trainer", "reads", "needs"), rows).markdown()
 
 
 TABLES: Mapping[str, Callable[[], str]] = {"formats": formats, "trainers": trainers}

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import architecture_tables
 import format_tables
-import study_tables
-from markdown_table import load, table
+
+from grpolab.figures.tables import Table
+from grpolab.store import read_json
+from grpolab.validate.study import predictor_tables, result_tables
+from grpolab.validate.study.results import FamilySummary, Results, Shootout, Starts
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.S)
+_SIZES = (4, 8, 16, 64)  # group sizes of the table of thresholds
 
 
 def main() -> None:
@@ -30,113 +35,51 @@ def main() -> None:
 
 def filled(text: str) -> str:
     """The page with its tables made anew; KeyError for a table that nobody makes."""
-    return _BLOCK.sub(lambda m: f"{m[1]}\n{_made(m[2])}\n\n{m[3]}", text)
+    return _BLOCK.sub(lambda m: f"{m[1]}\n{TABLES[m[2]]()}\n\n{m[3]}", text)
 
 
-def _made(name: str) -> str:
-    make = TABLES[name]
-    try:
-        return make()
-    except FileNotFoundError as err:
-        return f"*No results yet: `{Path(err.filename).name}` is not committed.*"
+@cache
+def study(name: str) -> Results:
+    """The committed results of a preset."""
+    return Results.read(DOCS / "results" / f"{name}.json")
 
 
-def _families() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = load("full.json")["families"]
+def _families() -> Mapping[str, FamilySummary]:
+    return study("full").families
+
+
+def _shootout() -> Shootout:
+    found = study("full").shootout
+    assert found is not None
     return found
 
 
-def ladder() -> str:
-    """Per family and depth: before RL, predicted and counted groups, after RL."""
-    columns = (
-        "family", "SFT steps", "pass@1", "token entropy", "ICC", "zero-std from mean p",
-        "zero-std counted", "pass@10", "final pass@1", "final pass@10",
-    )  # fmt: skip
-    keys = (
-        "pass_at_1", "token_entropy", "icc", "zero_std/mean-p", "zero_std", "pass_at_10",
-        "final_pass_at_1", "final_pass_at_10",
-    )  # fmt: skip
-    return table(
-        columns,
-        (
-            [name, entry["depth"], *(entry.get(key) for key in keys)]
-            for name, family in _families().items()
-            for entry in family["by_depth"]
-        ),
-    )
+def _starts() -> Starts:
+    return study("data").starts["coins"]
 
 
-def errors() -> str:
-    """Mean (largest) absolute error of three forecasts over checkpoints."""
-    return table(
-        ("family", "of", "mean p", "beta-binomial", "thinning"),
-        (
-            [name, what.replace("_", "-"), *(_error(forecasts[f]) for f in _FORECASTS)]
-            for name, family in _families().items()
-            for what, forecasts in family["checkpoint_error"].items()
-        ),
-    )
+def findings(name: str) -> str:
+    """What the report of a study says first, as a list."""
+    texts = (finding.text.replace("p*", r"p\*") for finding in study(name).findings)
+    return "\n".join(f"- {text}" for text in texts)
 
 
-_FORECASTS = ("mean-p", "beta-binomial", "thinning")
-
-
-def _error(error: Mapping[str, float]) -> str:
-    return f"{error['mean']:.4f} ({error['max']:.4f})"
-
-
-def early() -> str:
-    """Mean absolute error of the zero-std forecast per window of RL steps."""
-    return table(
-        ("family", "RL steps", "counted share", "mean p of the step", "beta-binomial", "thinning"),
-        (
-            [name, f"{w['from']} to {w['to']}", w["zero_std"]["measured"]]
-            + [w["zero_std"][f] for f in _FORECASTS]
-            for name, family in _families().items()
-            for w in family["early_error"]
-        ),
-    )
-
-
-def inversions() -> str:
-    """The pick of pass@1 before RL against the checkpoint that ends best."""
-    rows = []
-    for name, family in _families().items():
-        found = family["inversion"]
-        for what in ("pass_at_1", "pass_at_10"):
-            leads = [found[what].get(when) for when in ("before", "after")]
-            ends = [found["picked"], found[what]["best"]]
-            rows.append([name, what.replace("pass_at_", "pass@"), *ends, *map(_lead, leads)])
-    columns = ("family", "final", "pass@1 picks", "ends best", "lead before RL", "lead after RL")
-    return table(columns, rows)
-
-
-def _lead(lead: Mapping[str, float] | None) -> str | None:
-    return lead and f"{lead['difference']:+.3f} [{lead['low']:+.3f}, {lead['high']:+.3f}]"
-
-
-def thresholds() -> str:
+def thresholds() -> Table:
     """Derived and simulated p*."""
-    rows = load("full.json")["thresholds"]["rows"]
-    return table(
-        ("g", "rho", "event", "derived", "simulated", "99 % interval"),
-        (
-            (
-                r["group_size"],
-                f"{r['rho']:g}",
-                r["event"],
-                *(f"{r[key]:.4f}" for key in ("predicted", "estimate")),
-                f"{r['low']:.4f} to {r['high']:.4f}",
-            )
-            for r in rows
-            if r["group_size"] in (4, 8, 16, 64)
-        ),
-    )
+    found = study("full").thresholds
+    assert found is not None
+    return result_tables.thresholds(found, _SIZES)
+
+
+def transfer(leave_out: str) -> Table:
+    """Out of sample: the ten with the least regret in final pass@1."""
+    found = _shootout().transfer[leave_out]["final_pass_at_1"]
+    return predictor_tables.transfer(found, leave_out, "final_pass_at_1", rows=10)
 
 
 def _verify(kind: str) -> Iterable[Mapping[str, Any]]:
     """Outcomes of `grpolab verify --full`: of formulas, or the calibration of estimators."""
-    for outcome in load("verify.json")["results"]:
+    for outcome in read_json(DOCS / "results" / "verify.json")["results"]:
         calibrates = outcome["checks"][0]["reference"] == "calibration"
         if calibrates == (kind == "calibration"):
             yield outcome
@@ -147,9 +90,9 @@ def _kept(outcome: Mapping[str, Any]) -> str:
     return f"{total - outcome['num_failed']} of {total}"
 
 
-def checks() -> str:
+def checks() -> Table:
     """What `grpolab verify --full` found, one row per claim."""
-    return table(
+    return Table(
         ("check", "claim", "kept", "largest z", "wrong formula", "rejected"),
         (
             (
@@ -165,27 +108,52 @@ def checks() -> str:
     )
 
 
-def calibration() -> str:
+def calibration() -> Table:
     """Measured coverage, size, power and bias, with the cell that is nearest to its limit."""
     rows = []
     for r in _verify("calibration"):
         worst = min(r["checks"], key=lambda check: check["p_value"])
         numbers = (worst["observed"], worst["predicted"])
         rows.append([f"`{r['name']}`", r["claim"], _kept(r), worst["name"], *numbers])
-    return table(("check", "claim", "kept", "hardest cell", "measured", "limit"), rows)
+    return Table(("check", "claim", "kept", "hardest cell", "measured", "limit"), rows)
+
+
+_MADE: Mapping[str, Callable[[], Table]] = {
+    "calibration": calibration,
+    "checks": checks,
+    "controls": lambda: result_tables.arms(study("causes").arms, "control"),
+    "controls-programs": lambda: result_tables.arms(study("controls").arms, "control"),
+    "coverage": lambda: predictor_tables.coverage(study("full").calibration),
+    "early": lambda: result_tables.early(_families()),
+    "errors": lambda: result_tables.errors(_families()),
+    "forces": lambda: result_tables.forces(study("causes").forces),
+    "inversions": lambda: result_tables.inversions(_families()),
+    "ladder": lambda: result_tables.ladders(_families()),
+    "outcomes": lambda: predictor_tables.regret_by_outcome(_shootout()),
+    "rescues": lambda: result_tables.arms(study("causes").arms, "rescue"),
+    "standings-1": lambda: predictor_tables.standings(_shootout().standings["final_pass_at_1"]),
+    "standings-10": lambda: predictor_tables.standings(_shootout().standings["final_pass_at_10"]),
+    "start-regrets": lambda: predictor_tables.start_regrets(_starts()),
+    "starts": lambda: predictor_tables.starts(_starts()),
+    "thresholds": thresholds,
+    "transfer-family": lambda: transfer("family"),
+    "transfer-task": lambda: transfer("task"),
+    "truth": lambda: predictor_tables.truth(_shootout().truth),
+}
+
+
+def _markdown(make: Callable[[], Table]) -> Callable[[], str]:
+    return lambda: make().markdown()
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    "calibration": calibration,
-    "checks": checks,
-    "early": early,
-    "errors": errors,
-    "inversions": inversions,
-    "ladder": ladder,
-    "thresholds": thresholds,
+    **{name: _markdown(make) for name, make in _MADE.items()},
+    "findings-causes": lambda: findings("causes"),
+    "findings-controls": lambda: findings("controls"),
+    "findings-data": lambda: findings("data"),
+    "findings-full": lambda: findings("full"),
     **architecture_tables.TABLES,
     **format_tables.TABLES,
-    **study_tables.TABLES,
 }
 
 if __name__ == "__main__":

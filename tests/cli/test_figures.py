@@ -73,7 +73,7 @@ def test_list(tmp_path):
     found = json.loads(run("--list", "--json", "--results", tmp_path))["figures"]
     ladder = next(entry for entry in found if entry["name"] == "ladder")
     assert ladder["reads"] == ladder["missing"] == ["full.json"]
-    assert ladder["data"] == "grpolab.figures.committed.ladder"
+    assert ladder["data"] == "grpolab.figures.ladder.data"
     shown = run("--list", "weight")
     assert "With std scaling a prompt" in shown
     assert "computed" in shown

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 from grpolab.errors import UserError
-from grpolab.figures import committed, render, sample_audit, spread, steps, throughput, weight
+from grpolab.figures import (
+    forecast,
+    ladder,
+    monitor,
+    render,
+    sample_audit,
+    shootout,
+    spread,
+    steps,
+    throughput,
+    weight,
+)
 from grpolab.figures.handbook import handbook
 from grpolab.figures.registry import CLAIMS, find
 from grpolab.figures.render import Claim
@@ -51,8 +62,12 @@ MADE_UP = {
         for rule in ("Dr. GRPO", "GRPO")
     ],
     "shootout": {
-        p: {f"{task}/{r}": 0.1 for task in ("countdown", "boolean") for r in ("shift", "no-shift")}
-        for p in ("depth", "held_out_nll_sft_class", "pass_at_1")
+        "values": {
+            p: {f"{task}/{r}": 0.1 for task in ("countdown", "boolean")
+                for r in ("shift", "no-shift")}
+            for p in ("depth", "held_out_nll_sft_class", "pass_at_1")
+        },
+        "labels": {"held_out_nll_sft_class": "held-out NLL, SFT class"},
     },
     "monitor": {
         "threshold": 100.0,
@@ -216,49 +231,39 @@ def test_sample_audit_counts_and_thins():
         sample_audit.data(rows[:-1])
 
 
-def early(value):
-    forecast = {name: {"zero_std": value} for name in ("beta-binomial", "thinning")}
-    series = {"zero_std": [value, value / 2]}
-    return {"measured": series, "mean-p": series, "forecast": forecast}
-
-
-def test_steps_table_is_a_mean_over_seeds():
-    rows = [
-        {"family": "t/a", "depth": d, "seed": s, "early": early(v)}
-        for d, s, v in ((8, 0, 0.2), (8, 1, 0.4), (32, 0, 0.6), (128, 0, 0.8), (512, 0, 1.0))
-    ]
-    found = steps.table({"rows": rows, "config": {"grpo": {"group_size": 8}, "seeds": [0, 1]}})
-    assert found["families"]["t/a"]["8"] == {
-        "measured": [0.3, 0.15], "mean-p": [0.3, 0.15], "beta-binomial": 0.3, "thinning": 0.3,
-    }  # fmt: skip
-    shown = steps.data(found)
+def test_steps_shows_three_depths_of_the_first_family():
+    depths = {str(d): {"measured": [d / 1000]} for d in (512, 8, 128, 32)}
+    shown = steps.data({"families": {"t/a": depths, "t/b": {}}})
     assert shown["family"] == "a"
     assert list(shown["depths"]) == ["8", "128", "512"]
 
 
 def test_committed_steps_belong_to_the_committed_study():
     table = json.loads((RESULTS / "steps.json").read_text())
-    study = committed.families(json.loads((RESULTS / "full.json").read_text()))
+    study = json.loads((RESULTS / "full.json").read_text())["families"]
     for name, depths in table["families"].items():
         window = study[name]["early_error"][0]
-        mean = np.mean([np.mean(one["measured"][window["from"]:window["to"]])
+        mean = np.mean([np.mean(one["measured"][window["first"]:window["last"]])
                         for one in depths.values()])  # fmt: skip
         assert mean == pytest.approx(window["zero_std"]["measured"], abs=1e-4)
 
 
 def test_committed_readers():
-    study = {"families": {"t/a": {"by_depth": [{"zero_std": 0.5, "zero_std/mean-p": 0.1,
-             "zero_std/beta-binomial": 0.4, "zero_std/thinning": 0.5}]}}}  # fmt: skip
-    assert committed.forecast(study)["mean-p"] == [(0.5, 0.1)]
-    assert committed.ladder(study) == {"t/a": study["families"]["t/a"]["by_depth"]}
-    found = {"shootout": {"regret": {"final_pass_at_1": {"depth": {"t/a": 0.25}}}}}
-    assert committed.shootout(found) == {"depth": {"t/a": 0.25}}
+    mean = {"zero_std": 0.5, "zero_std/mean-p": 0.1, "zero_std/beta-binomial": 0.4,
+            "zero_std/thinning": 0.5}  # fmt: skip
+    rung = {"depth": 8, "num_seeds": 1, "mean": mean, "sd": {}, "start": ""}
+    study = {"families": {"t/a": {"by_depth": [rung]}}}
+    assert forecast.data(study)["mean-p"] == [(0.5, 0.1)]
+    assert ladder.data(study) == {"t/a": [ladder.Rung(8, 1, mean, {})]}
+    regret = {"depth": {"t/a": 0.25}}
+    found = {"shootout": {"regret": {"final_pass_at_1": regret}}, "labels": {"depth": "SFT depth"}}
+    assert shootout.data(found) == {"values": regret, "labels": {"depth": "SFT depth"}}
 
 
 def test_the_threshold_is_the_monitors():
     from grpolab.validate.monitor import MonitorConfig
 
-    threshold = committed.monitor({"examples": {}})["threshold"]
+    threshold = monitor.data({"examples": {}})["threshold"]
     assert threshold == pytest.approx(1 / MonitorConfig().alpha)
 
 

@@ -10,10 +10,14 @@ from grpolab.figures import forecast, ladder, thresholds
 from grpolab.figures.style import styled
 from grpolab.theory import critical_p
 
-DEPTHS = [
-    {"depth": d, "pass_at_1": 0.2 + i / 10, "pass_at_10": 0.8 - i / 10, "final_pass_at_1": 0.5,
-     "final_pass_at_10": 0.9 - i / 5, "gain_pass_at_1": 0.3 - i / 10, "gain_pass_at_10": 0.1,
-     "icc": i / 4, "token_entropy": 0.4 - i / 10, "pass_at_1:sd": 0.02}
+RUNGS = [
+    ladder.Rung(
+        d, 3,
+        {"pass_at_1": 0.2 + i / 10, "pass_at_10": 0.8 - i / 10, "final_pass_at_1": 0.5,
+         "final_pass_at_10": 0.9 - i / 5, "gain_pass_at_1": 0.3 - i / 10, "gain_pass_at_10": 0.1,
+         "icc": i / 4, "token_entropy": 0.4 - i / 10},
+        {"pass_at_1": 0.02},
+    )
     for i, d in enumerate((8, 32, 128))
 ]  # fmt: skip
 POINTS = {name: [(0.5, 0.1 * i), (0.9, 0.2 * i)] for i, name in enumerate(forecast.STYLES, 1)}
@@ -34,9 +38,9 @@ def draw_steps(ax):
 
 
 CLAIMS = {
-    "ladder": lambda ax: ladder.draw(ax, DEPTHS, title="t"),
-    "gain": lambda ax: ladder.draw_gain(ax, DEPTHS),
-    "entropy": lambda ax: ladder.draw_entropy(ax, DEPTHS),
+    "ladder": lambda ax: ladder.draw(ax, RUNGS, title="t"),
+    "gain": lambda ax: ladder.draw_gain(ax, RUNGS),
+    "entropy": lambda ax: ladder.draw_entropy(ax, RUNGS),
     "forecast": lambda ax: forecast.draw(ax, POINTS),
     "steps": draw_steps,
     "thresholds": lambda ax: thresholds.draw(ax, ROWS),
@@ -66,11 +70,11 @@ def series(ax):
 
 def test_ladder_draws_its_numbers():
     ax, _ = picture(CLAIMS["ladder"])
-    assert [e["final_pass_at_10"] for e in DEPTHS] in series(ax)
-    assert [e["pass_at_1"] for e in DEPTHS] in series(ax)
+    assert [r.mean["final_pass_at_10"] for r in RUNGS] in series(ax)
+    assert [r.mean["pass_at_1"] for r in RUNGS] in series(ax)
     bars, _ = picture(CLAIMS["gain"])
     heights = [patch.get_height() for patch in bars.patches]
-    assert heights == [e["gain_pass_at_1"] for e in DEPTHS] + [0.1] * 3
+    assert heights == [r.mean["gain_pass_at_1"] for r in RUNGS] + [0.1] * 3
 
 
 def test_thresholds_draw_theory_as_lines():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.figures.committed import families, regime
+from grpolab.figures.ladder import families, regime
 from grpolab.figures.style import BLUE, GREEN, GREY, RED, name_line
 from grpolab.theory import rho_from_entropy
 
@@ -20,11 +20,11 @@ def data(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The law on a grid of entropies, and one point per family and SFT depth of a study."""
     found = {
         name: {
-            "entropy": [d["sequence_entropy"] for d in family["by_depth"]],
-            "icc": [d["icc"] for d in family["by_depth"]],
-            "collision": [d["collision_rate"] for d in family["by_depth"]],
+            "entropy": [rung.mean["sequence_entropy"] for rung in rungs],
+            "icc": [rung.mean["icc"] for rung in rungs],
+            "collision": [rung.mean["collision_rate"] for rung in rungs],
         }
-        for name, family in families(summary).items()
+        for name, rungs in families(summary).items()
     }
     top = max(max(one["entropy"]) for one in found.values())
     grid = np.linspace(0.0, 1.08 * top, 120)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grpolab.figures.ladder import families
 from grpolab.figures.style import BLUE, GREEN, GREY, ORANGE, RED
 
 STYLES: Mapping[str, tuple[str, str, str]] = {
@@ -12,6 +13,15 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
     "beta-binomial": ("beta-binomial with ICC", ORANGE, "s"),
     "thinning": ("thinning of earlier rollouts", BLUE, "o"),
 }
+
+
+def data(summary: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Points (counted, predicted) per forecast, one per family and depth (means over seeds)."""
+    rungs = [rung for ladder in families(summary).values() for rung in ladder]
+    return {
+        name: [(rung.mean["zero_std"], rung.mean[f"zero_std/{name}"]) for rung in rungs]
+        for name in STYLES
+    }
 
 
 def draw(ax: Any, points: Mapping[str, Sequence[tuple[float, float]]], *, title: str = "") -> None:

@@ -3,26 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from grpolab.figures.style import BLUE, GREEN, GREY, ORANGE
+from grpolab.figures.style import BLUE, GREEN, GREY, LEGEND, ORANGE
 
 
-def draw(ax: Any, depths: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One depth of a ladder, or one start: means and standard deviations over seeds by metric.
+
+    ``sd`` is empty where there is one seed; ``start`` names a start that no depth tells apart.
+    """
+
+    depth: int
+    num_seeds: int
+    mean: Mapping[str, float]
+    sd: Mapping[str, float]
+    start: str = ""
+
+
+def families(summary: Mapping[str, Any]) -> dict[str, list[Rung]]:
+    """The ladder of every family of a committed study."""
+    return {
+        name: [Rung(**rung) for rung in family["by_depth"]]
+        for name, family in summary["families"].items()
+    }
+
+
+def regime(family: str) -> str:
+    """Name of a family for a reader who sees one task.
+
+    >>> regime("countdown/shift"), regime("broad")
+    ('shift', 'broad')
+    """
+    return family.rpartition("/")[2]
+
+
+def data(summary: Mapping[str, Any]) -> dict[str, list[Rung]]:
+    """Three families, ``ample`` the last of them where there is one."""
+    found = families(summary)
+    shown = [name for name in found if name not in ("no-shift", "ample")][:2]
+    rest = [name for name in ("ample", *found) if name in found and name not in shown]
+    return {name: found[name] for name in [*shown, *rest[: 3 - len(shown)]]}
+
+
+def draw_claim(axes: Sequence[Any], found: Mapping[str, Sequence[Rung]]) -> None:
+    """One panel per family, a legend under the last."""
+    for ax, (name, rungs) in zip(axes, found.items(), strict=False):
+        draw(ax, rungs)
+        ax.set_title(f"regime {regime(name)}", fontweight="normal", fontsize=9)
+        ax.get_legend().remove()
+        ax.set_xlabel("")
+        ax.set_ylabel("")
+    axes[len(axes) // 2].set_ylabel("share of held-out prompts solved")
+    axes[-1].set_xlabel("SFT depth (steps)")
+    axes[-1].legend(ncols=2, bbox_to_anchor=(-0.1, -0.3), **LEGEND)
+
+
+def draw(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
     """Draw pass@1 and pass@10 before RL and at its end, against SFT depth in steps.
 
-    ``depths``: one mapping per depth with ``depth``, ``pass_at_1``, ``pass_at_10``,
-    ``final_pass_at_1``, ``final_pass_at_10``, and ``<name>:sd`` over seeds where there are several.
+    Metrics ``pass_at_1``, ``pass_at_10``, ``final_pass_at_1`` and ``final_pass_at_10``; bars are
+    standard deviations over seeds, where there are several.
     """
-    x = [entry["depth"] for entry in depths]
+    x = [rung.depth for rung in rungs]
     for name, label, colour, dash, mark in (
         ("pass_at_10", "pass@10 before RL", BLUE, "--", "o"),
         ("final_pass_at_10", "pass@10 after RL", BLUE, "-", "o"),
         ("pass_at_1", "pass@1 before RL", ORANGE, "--", "s"),
         ("final_pass_at_1", "pass@1 after RL", ORANGE, "-", "s"),
     ):
-        y = [entry[name] for entry in depths]
-        error = [entry.get(f"{name}:sd") or 0.0 for entry in depths]
+        y = [rung.mean[name] for rung in rungs]
+        error = [rung.sd.get(name, 0.0) for rung in rungs]
         ax.errorbar(
             x, y, yerr=error if any(error) else None, color=colour, linestyle=dash, marker=mark,
             markersize=4, label=label, capsize=2,
@@ -38,32 +91,32 @@ def draw(ax: Any, depths: Sequence[Mapping[str, Any]], *, title: str = "") -> No
     ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
-def draw_gain(ax: Any, depths: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+def draw_gain(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
     """Draw what RL adds: pass@1 and pass@10 at the end minus the same checkpoint's start."""
-    x = list(range(len(depths)))
+    x = list(range(len(rungs)))
     width = 0.38
     for shift, name, label, colour in (
         (-width / 2, "gain_pass_at_1", "pass@1", ORANGE),
         (width / 2, "gain_pass_at_10", "pass@10", BLUE),
     ):
         ax.bar(
-            [v + shift for v in x], [entry[name] for entry in depths], width, color=colour,
+            [v + shift for v in x], [rung.mean[name] for rung in rungs], width, color=colour,
             label=f"RL gain in {label}",
         )  # fmt: skip
     ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.set_xticks(x, [str(entry["depth"]) for entry in depths])
+    ax.set_xticks(x, [str(rung.depth) for rung in rungs])
     ax.set_xlabel("SFT depth (steps)")
     ax.set_ylabel("gain through RL")
     ax.set_title(title)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 
 
-def draw_entropy(ax: Any, depths: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+def draw_entropy(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
     """Draw the intraclass correlation and the token entropy against SFT depth."""
-    x = [entry["depth"] for entry in depths]
-    ax.plot(x, [e["icc"] for e in depths], "o-", color=GREEN, label="ICC", markersize=4)
+    x = [rung.depth for rung in rungs]
+    ax.plot(x, [r.mean["icc"] for r in rungs], "o-", color=GREEN, label="ICC", markersize=4)
     ax.plot(
-        x, [e["token_entropy"] for e in depths], "s--", color=GREY, markersize=4,
+        x, [r.mean["token_entropy"] for r in rungs], "s--", color=GREY, markersize=4,
         label="token entropy (nats)",
     )  # fmt: skip
     ax.set_xscale("log", base=2)

@@ -6,10 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grpolab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from grpolab.figures.style import BLUE, GREEN, GREY, LEGEND, ORANGE, PURPLE, RED, SKY
 
 _COLOURS = (GREEN, BLUE, ORANGE, PURPLE, RED, SKY)
 _FLOOR = 1e-3  # evidence below is not told apart
+_THRESHOLD = 100.0  # 1/alpha of the monitor's default, by which the committed runs were judged
+_NAMES = {"plain": "healthy", "outage": "healthy, grader down for a while"}
+
+
+def data(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Evidence and stop of one committed run of each kind, and the threshold."""
+    runs = {_NAMES.get(name, name): run for name, run in found["examples"].items()}
+    return {"runs": runs, "threshold": _THRESHOLD}
+
+
+def draw_claim(ax: Any, found: Mapping[str, Any]) -> None:
+    """Evidence of no signal over the steps of some runs."""
+    draw(ax, found["runs"], threshold=found["threshold"])
+    ax.legend(ncols=2, bbox_to_anchor=(-0.18, -0.2), **LEGEND)
 
 
 def draw(

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from grpolab.figures import (
     collapse,
-    committed,
     escape,
+    forecast,
     kl,
-    panels,
+    ladder,
+    monitor,
     sample_audit,
+    shootout,
     spread,
     steps,
     thresholds,
@@ -27,8 +29,8 @@ CLAIMS: tuple[Claim, ...] = (
         name="p-star",
         title="Below p*, most groups carry no signal",
         sentence="Below a mean success rate p*, at least half of the groups have identical rewards;"
-        " correlation raises p* and slows its fall with g, and simulation that knows no formula"
-        " finds the same values (99 % intervals).",
+        " correlation raises p* and slows its fall with g, and simulation that does not use the"
+        " formula finds the same values (99 % intervals).",
         source="p*(g) at ICC 0: the root of p^g + (1-p)^g = 1/2; with correlation (beta-binomial)"
         " and as a band for any law of p with that ICC: derived here.",
         data=thresholds.data,
@@ -80,11 +82,11 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         name="trap",
-        title="The trap moves with g otherwise than p*",
+        title="The trap scales with g differently from p*",
         sentence="A push from other prompts on a shared logit makes an unstable point below which p"
         " falls; it goes like 1/√(g-1) with std scaling and hardly moves without, while p* falls"
         " like 1/g.",
-        source="p(1-p) w_g(p) = load: derived here; points: played runs with 95 % intervals.",
+        source="p(1-p) w_g(p) = load: derived here; points: simulated runs with 95 % intervals.",
         data=trap.data,
         draw=trap.draw,
     ),
@@ -106,8 +108,8 @@ CLAIMS: tuple[Claim, ...] = (
         " RL; where its demonstrations are ample, deeper is better before and after.",
         source="`grpolab study --preset full`: a transformer trained from scratch; bars: standard"
         " deviation over seeds.",
-        data=committed.ladder,
-        draw=panels.draw_ladder,
+        data=ladder.data,
+        draw=ladder.draw_claim,
         size=(4.2, 6.4),
         panels=3,
         reads=(STUDY,),
@@ -119,8 +121,8 @@ CLAIMS: tuple[Claim, ...] = (
         " groups; with the ICC, or by thinning earlier rollouts, the share is right.",
         source="`grpolab study --preset full`; forecasts from one half of the samples, counts from"
         " the other; one mark per checkpoint, means over seeds.",
-        data=committed.forecast,
-        draw=panels.draw_forecast,
+        data=forecast.data,
+        draw=forecast.draw,
         size=(4.2, 4.4),
         reads=(STUDY,),
     ),
@@ -144,10 +146,10 @@ CLAIMS: tuple[Claim, ...] = (
         " every family, and where deeper SFT is better, entropy and the depth of SFT itself, which"
         " always choose the shallowest, cost more than a start drawn at random.",
         source="`grpolab study`, the shoot-out of predictors.",
-        data=committed.shootout,
-        draw=panels.draw_shootout,
+        data=shootout.data,
+        draw=shootout.draw_claim,
         size=(5.4, 5.2),
-        reads=("full.json",),
+        reads=(STUDY,),
     ),
     Claim(
         name="monitor",
@@ -157,8 +159,8 @@ CLAIMS: tuple[Claim, ...] = (
         " runs that learn, through an outage of the grader too.",
         source="`python -m grpolab.validate.study.monitor_trials.evaluate`; the test by betting and"
         " its bound: Ville's inequality, derived here.",
-        data=committed.monitor,
-        draw=panels.draw_monitor,
+        data=monitor.data,
+        draw=monitor.draw_claim,
         size=(4.2, 3.7),
         reads=("monitor.json",),
     ),

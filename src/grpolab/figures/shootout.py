@@ -8,11 +8,31 @@ from typing import Any, Literal
 from grpolab.figures.style import BLUE, GREY, ORANGE
 
 Kind = Literal["spearman", "regret"]
+Values = Mapping[str, Mapping[str, float | None]]
+"""One number by predictor and family; None leaves a cell empty."""
+
+
+def data(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Regret in final pass@1 by family, for each predictor under the name that people use."""
+    regret = summary["shootout"]["regret"]["final_pass_at_1"]
+    return {"values": regret, "labels": summary["labels"]}
+
+
+def draw_claim(ax: Any, found: Mapping[str, Any]) -> None:
+    """Regret of choosing the start by each predictor, in each family."""
+    draw(ax, found["values"], kind="regret", labels=found["labels"])
+    families = list(dict.fromkeys(f for row in found["values"].values() for f in row))
+    ax.set_xticks(
+        range(len(families)), families, rotation=40, ha="left", rotation_mode="anchor"
+    )  # nine names do not fit side by side
+    ax.tick_params(axis="both", labelsize=9)
+    for number in ax.texts:
+        number.set(text=number.get_text().removeprefix("0"), fontsize=9)
 
 
 def draw(
     ax: Any,
-    values: Mapping[str, Mapping[str, float | None]],
+    values: Values,
     *,
     kind: Kind = "spearman",
     baselines: Sequence[str] = ("depth", "pass_at_g"),
@@ -88,6 +108,6 @@ def _mean(row: Mapping[str, float | None]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _least(values: Mapping[str, Mapping[str, float | None]], family: str) -> float:
+def _least(values: Values, family: str) -> float:
     column = [row.get(family) for row in values.values()]
     return min(v for v in column if v is not None)

@@ -8,6 +8,10 @@ from typing import Any
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6b7280"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
+LEGEND: Any = {
+    "loc": "upper left", "fontsize": 8.5, "handlelength": 1.6, "columnspacing": 1.2,
+}  # fmt: skip
+"""A legend under a narrow figure."""
 
 _RC: Any = {
     "font.size": 9,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import html.parser
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,17 +20,20 @@ from grpolab.theory import GroupCounts, prob_zero_std
 from grpolab.validate.models import TinyConfig
 from grpolab.validate.study import PRESETS, StudyConfig, preset
 from grpolab.validate.study.arms import rates
+from grpolab.validate.study.base import BaseConfig
+from grpolab.validate.study.config import LADDER
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import findings
 from grpolab.validate.study.inputs import demonstrations, rl_prompts
 from grpolab.validate.study.jobs import eval_prompts, plan
-from grpolab.validate.study.main import run, run_study
+from grpolab.validate.study.main import RECORD, run, run_study
 from grpolab.validate.study.measure import observe, predict
+from grpolab.validate.study.record import Record
+from grpolab.validate.study.results import Results
 from grpolab.validate.study.runner import open_run
 from grpolab.validate.study.summary import tuning
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.training.grpo import GRPOConfig
-from grpolab.validate.training.sft import BaseConfig, SFTConfig
 
 pytest.importorskip("torch")
 
@@ -39,7 +42,7 @@ MICRO = StudyConfig(
     families=("countdown/shift", "countdown/no-shift", "coins/broad"),
     model=TinyConfig(hidden=32, layers=1),
     base=BaseConfig(steps=400, batch_size=128, lr=1e-2),
-    sft=SFTConfig(depths=(1, 4, 16), lr=2e-3),
+    sft=dataclasses.replace(LADDER, depths=(1, 4, 16), lr=2e-3),
     grpo=GRPOConfig(steps=4, prompts_per_step=8, group_size=4, eval_every=2),
     eval_prompts=32,
     num_samples=16,
@@ -59,24 +62,24 @@ def finished(tmp_path_factory):
 
 def test_every_link_leaves_its_numbers(finished):
     out, summary = finished
-    results = json.loads((out / "results.json").read_text())
-    assert summary["findings"] == results["findings"]
-    assert len(results["rows"]) == 9
-    for row in results["rows"]:
-        pre = row["pre"]
-        assert 0 <= pre["pass_at_1"] <= pre["pass_at_10"] <= 1
-        assert pre["observed"]["zero_std"] == pytest.approx(
-            pre["observed"]["all_wrong"] + pre["observed"]["all_right"]
+    results = Results.read(out / "results.json")
+    assert summary["findings"] == [finding.text for finding in results.findings]
+    assert len(results.rows) == 9
+    for row in results.rows:
+        before = row.before.measured
+        assert 0 <= before.pass_rates["pass_at_1"] <= before.pass_rates["pass_at_10"] <= 1
+        seen = before.observed
+        assert seen.zero_std == pytest.approx(seen.all_wrong + seen.all_right)
+        assert row.early.steps == 4
+        assert set(row.before.by_class) == set(
+            make_task(row.task, seed=0).classes[: REGIMES[row.regime].rl_classes]
         )
-        assert row["early"]["steps"] == 4
-        assert len(row["early"]["measured"]["zero_std"]) == 4
-        assert [e["step"] for e in row["post"]["curve"]] == [0, 2, 4]
-        assert set(pre["by_class"]) == set(
-            make_task(row["task"], seed=0).classes[: REGIMES[row["regime"]].rl_classes]
-        )
-    assert set(results["families"]) == {"shift", "no-shift", "coins broad"}
+    assert set(results.families) == {"shift", "no-shift", "coins broad"}
+    for one in Record.read(out / RECORD).runs.values():
+        assert np.unique(one.evals.step).tolist() == [0, 2, 4]
+        assert list(one.settings.eval_entropy) == [0, 2, 4]
     table = pq.read_table(out / "checkpoints.parquet").to_pydict()
-    assert table["final_pass_at_10"] == [r["post"]["final"]["pass_at_10"] for r in results["rows"]]
+    assert table["final_pass_at_10"] == [row.after.final["pass_at_10"] for row in results.rows]
     steps = pq.read_table(out / "early_steps.parquet").to_pydict()
     assert len(steps["zero_std"]) == 4 * 9
 
@@ -84,15 +87,13 @@ def test_every_link_leaves_its_numbers(finished):
 def test_the_same_checkpoint_is_measured_once(finished):
     """shift and no-shift start from one ladder; the second asks the first class alone."""
     out, _ = finished
-    rows = json.loads((out / "results.json").read_text())["rows"]
     one = {
-        (r["regime"], r["depth"]): r["pre"]["by_class"]["add"]
-        for r in rows
-        if r["task"] == "countdown"
+        (row.regime, row.depth): row.before.by_class["add"]
+        for row in Results.read(out / "results.json").rows
+        if row.task == "countdown"
     }
     for depth in MICRO.sft.depths:
-        shift, same = one["shift", depth], one["no-shift", depth]
-        assert shift["pass_at_1"] == same["pass_at_1"]
+        assert one["shift", depth].pass_rates == one["no-shift", depth].pass_rates
     assert [p.name for p in (out / "countdown/pre").iterdir()] == ["narrow"]
     assert [p.name for p in (out / "coins/pre").iterdir()] == ["broad"]
 
@@ -122,7 +123,8 @@ class Words(html.parser.HTMLParser):
 
 def test_nothing_is_done_twice(finished):
     out, _ = finished
-    before = {p: p.stat().st_mtime_ns for p in out.glob("*/**/*") if p.is_file()}
+    jobs = [p for p in out.glob("*/**/*") if p.is_file() and p.parent.name != RECORD]
+    before = {p: p.stat().st_mtime_ns for p in jobs}
     assert len(before) > 50
     text = (out / "results.json").read_bytes()
     run(MICRO, out=out, workers=1)
@@ -256,7 +258,7 @@ def test_forecasts_of_a_known_mixture():
     after = GroupCounts(rng.binomial(8, p), 8, prompt_id=np.arange(4000))
     guess, seen = predict(before, 8), observe(after)
     truth = 0.5 + 0.5 * float(prob_zero_std(0.5, 8))
-    assert seen["zero_std"] == pytest.approx(truth, abs=0.01)
+    assert seen.zero_std == pytest.approx(truth, abs=0.01)
     assert guess["thinning"]["zero_std"] == pytest.approx(truth, abs=0.01)
     assert guess["mean-p"]["zero_std"] < 0.15
     variance = 0.125 * 7 / 8
@@ -268,15 +270,19 @@ def test_forecasts_of_a_known_mixture():
 
 def test_tuning_picks_the_best_mean_and_says_so():
     config = dataclasses.replace(MICRO, arms=rates((0.1, 0.2)))
+    before = SimpleNamespace(measured=SimpleNamespace(pass_rates={"pass_at_1": 0.1}))
     rows = [
-        {"lr": lr, "depth": d, "pre": {"pass_at_1": 0.1},
-         "post": {"final": {"pass_at_1": v, "pass_at_10": v}}}
+        SimpleNamespace(
+            lr=lr, depth=d, before=before,
+            after=SimpleNamespace(final={"pass_at_1": v, "pass_at_10": v}),
+        )
         for lr, values in ((0.1, (0.9, 0.1, 0.1)), (0.2, (0.4, 0.4, 0.4)))
         for d, v in zip(MICRO.sft.depths, values, strict=True)
     ]  # fmt: skip
     found = tuning(config, rows)
-    assert found["chosen"] == 0.2
-    assert "0.2" in findings(config, {"tuning": found, "rows": rows})[0]
+    assert found.chosen == 0.2
+    (finding,) = findings(config, Results({}, "0", tuning=found))
+    assert "0.2" in finding.text
 
 
 def test_reduced_precision_runs_and_keeps_float32_weights(tmp_path):

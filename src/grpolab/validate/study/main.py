@@ -7,27 +7,28 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from grpolab import __version__
 from grpolab.errors import UserError, require
-from grpolab.store import atomic_path, read_json, write_json, write_parquet
+from grpolab.store import read_json, write_json
 from grpolab.validate.study.config import StudyConfig, preset
-from grpolab.validate.study.jobs import RESULT, plan
+from grpolab.validate.study.jobs import plan
 from grpolab.validate.study.runner import open_run, run_jobs
 from grpolab.validate.study.tasks import make_task
 
 MANIFEST = "manifest.json"
+RECORD = "record"
+"""Folder of a run that holds its record."""
 _VERSIONS = ("numpy", "scipy", "torch", "transformers")
 
 
 def run_study(
     name: str, *, task: str | None, out: Path, workers: int = 0, device: str = ""
 ) -> dict[str, Any]:
-    """Run a preset in a folder, or go on with it; returns what ``results.json`` holds.
+    """Run a preset in a folder, or go on with it; returns its findings and where they are.
 
     Raises UserError for an unknown preset or task, a folder that holds something else, a missing
     torch, or a device that is not there.
@@ -71,70 +72,24 @@ def _on_device(config: StudyConfig, device: str) -> StudyConfig:
 
 
 def finish(config: StudyConfig, *, out: Path, start: float) -> dict[str, Any]:
-    """Read the finished jobs; write ``results.json``, ``summary.json``, tables, report, manifest.
+    """Write the record of the finished jobs, what follows from it, and the manifest.
 
     ``start`` is the monotonic clock when the session began.
     """
-    from grpolab.validate.study.findings import findings
-    from grpolab.validate.study.measure import collect
-    from grpolab.validate.study.outcomes import arm_table, force_table
-    from grpolab.validate.study.predictions import calibration, independence, predictions
-    from grpolab.validate.study.report import write_report
-    from grpolab.validate.study.summary import summarise
+    from grpolab.validate.study.collect import collect
+    from grpolab.validate.study.derive import derive, write_results
+    from grpolab.validate.study.record import Record
 
-    rows = collect(config, root=out)
-    results: dict[str, Any] = {
-        "config": config.as_dict(),
-        "version": __version__,
-        **summarise(config, rows, root=out),
-        "rows": rows,
-    }
-    if config.simulated_groups:
-        results["thresholds"] = read_json(out / "simulate" / RESULT)
-    if "families" in results:
-        results["shootout"] = predictions(config, rows)
-        results["calibration"] = calibration(config, rows, root=out)
-        results["independence"] = independence(config, root=out)
-    if len(config.arms) > 1 and not config.is_tuning:
-        results["arms"] = arm_table(config, root=out)
-    if config.force_steps:
-        results["forces"] = force_table(config, root=out)
-    results["findings"] = findings(config, results)
-    write_json(out / "results.json", results)
-    write_json(out / "summary.json", _summary(results))
-    _write_tables(rows, out=out)
-    write_report(config, read_json(out / "results.json"), out=out)
+    collect(config, root=out).write(out / RECORD)
+    record = Record.read(out / RECORD)  # results follow from what is on disk, to the last digit
+    results = derive(record)
+    write_results(record.config, results, out=out)
     _write_manifest(config, out, time.monotonic() - start)
-    return {"findings": results["findings"], "out": str(out), "report": str(out / "report.html")}
-
-
-def _summary(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What is small enough to be committed: no raw rows, no table of each single family."""
-    kept = {k: v for k, v in results.items() if k != "rows"}
-    if "shootout" in kept:
-        kept["shootout"] = {k: v for k, v in kept["shootout"].items() if k != "families"}
-    return kept
-
-
-def _write_tables(rows: Sequence[Mapping[str, Any]], *, out: Path) -> None:
-    """Two tables for other tools: one row per checkpoint, one per early RL step."""
-    from grpolab.validate.study.summary import METRICS
-
-    keys = ("family", "seed", "depth", "lr")
-    checkpoints = {key: [row[key] for row in rows] for key in keys}
-    for name, read in METRICS.items():
-        checkpoints[name] = [read(row) for row in rows]
-    steps: dict[str, list[Any]] = {key: [] for key in (*keys, "step", "zero_std", "variance")}
-    for row in rows:
-        measured = row["early"]["measured"]
-        for key in keys:
-            steps[key] += [row[key]] * row["early"]["steps"]
-        steps["step"] += range(row["early"]["steps"])
-        for name in ("zero_std", "variance"):
-            steps[name] += measured[name]
-    for stem, table in (("checkpoints", checkpoints), ("early_steps", steps)):
-        with atomic_path(out / f"{stem}.parquet") as scratch:
-            write_parquet(scratch, table, {})
+    return {
+        "findings": [finding.text for finding in results.findings],
+        "out": str(out),
+        "report": str(out / "report.html"),
+    }
 
 
 def _write_manifest(config: StudyConfig, out: Path, seconds: float) -> None:

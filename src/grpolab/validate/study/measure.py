@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grpolab.store import read_counts, read_json
-from grpolab.theory import GroupCounts, expected_variance, prob_zero_std
+from grpolab.theory import GroupCounts, expected_variance, pass_at_k, prob_zero_std
+from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.icc import icc
 from grpolab.validate.forecast.law import Method, fit_law
-from grpolab.validate.rollouts.table import Rollouts
-from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES, Family
-from grpolab.validate.study.jobs import RESULT, ladder_key, pre_key, rl_key
 from grpolab.validate.study.peak import corrected_peak
-from grpolab.validate.study.tasks import StudyTask, make_task
+from grpolab.validate.study.record import EARLY_STEPS, Ladder, Record, Run, RunKey, Samples
+from grpolab.validate.study.rows import (
+    FORECASTS,
+    QUANTITIES,
+    Checkpoint,
+    Early,
+    Forecast,
+    Gap,
+    Measured,
+    Outcome,
+    Peak,
+    Quantity,
+    Row,
+    Signal,
+    TrainingPrompts,
+    Window,
+)
 
-EARLY_STEPS = 100
 PASS_KS = (1, 10, 64, 256)
-WINDOWS = ((0, 10), (10, 50), (50, 100))
+WINDOWS = ((0, 10), (10, 50), (50, EARLY_STEPS))
 
 
 def predict(counts: GroupCounts, group_size: int) -> dict[str, Any]:
@@ -47,93 +58,121 @@ def predict(counts: GroupCounts, group_size: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def observe(counts: GroupCounts) -> dict[str, float]:
+def observe(counts: GroupCounts) -> Signal:
     """Shares of zero-std groups and the within-group variance, as counted."""
-    return {
-        "zero_std": counts.frac_zero_std,
-        "all_wrong": counts.frac_all_wrong,
-        "all_right": counts.frac_all_right,
-        "variance": float(counts.variance().mean()),
-    }
+    return Signal(
+        zero_std=counts.frac_zero_std,
+        all_wrong=counts.frac_all_wrong,
+        all_right=counts.frac_all_right,
+        variance=float(counts.variance().mean()),
+    )
 
 
-def halves(table: Rollouts) -> tuple[GroupCounts, GroupCounts]:
-    """Groups of the first and of the second half of each prompt's samples: independent draws."""
-    counts = table.counts()
-    groups = int(np.bincount(np.unique(counts.prompt_id, return_inverse=True)[1]).max())
-    first = np.tile(np.arange(groups) < (groups + 1) // 2, len(counts) // groups)
-    return counts.select(first), counts.select(~first)
-
-
-def pass_rates(table: Rollouts) -> dict[str, float]:
+def pass_rates(counts: GroupCounts) -> dict[str, float]:
     """Mean pass@k over prompts for every k of `PASS_KS` that all prompts have the samples for."""
-    counts = table.counts()
     law = fit_law(counts, "thinning")
     ks = [k for k in PASS_KS if k <= counts.by_prompt().num_samples.min()]
     return {f"pass_at_{k}": float(law.pass_at(k)) for k in ks}
 
 
-def _pass_at(table: Rollouts, k: int) -> float:
-    return float(fit_law(table.counts(), "thinning").pass_at(k))
+def _pass_at(counts: GroupCounts, k: int) -> float:
+    return float(fit_law(counts, "thinning").pass_at(k))
 
 
-def _extrapolated(table: Rollouts, group_size: int) -> float:
-    """pass@64 from the first ``group_size`` samples of each prompt, by a beta-binomial's tail."""
-    few = table.select(table.group == 0).counts()
+def _extrapolated(few: GroupCounts) -> float:
+    """pass@64 from a few samples of each prompt, by a beta-binomial's tail."""
     return float(fit_law(few, "beta-binomial").pass_at(64))
 
 
-def _labels(task: StudyTask, table: Rollouts) -> np.ndarray[Any, Any]:
-    label = {p.id: p.label for split in ("eval", "rl") for p in task.prompts(split)}
-    return np.array([label[i] for i in table.prompt_id.tolist()])
+def rows(record: Record) -> list[Row]:
+    """One row per plain run, or per learning rate of a tuning run, in the order of the plan."""
+    config = record.config
+    return [
+        _row(record, family, seed, depth, arm.name)
+        for seed in config.seeds
+        for family in config.parsed
+        for depth in config.sft.depths
+        for arm in config.arms
+        if arm.question in ("plain", "tune")
+    ]
 
 
-def measure(table: Rollouts, greedy: Rollouts, *, group_size: int, nll: float) -> dict[str, Any]:
+def _row(record: Record, family: Family, seed: int, depth: int, arm: str) -> Row:
+    key = RunKey(family.task, family.regime, seed, depth, arm)
+    run = record.runs[key]
+    return Row(
+        family=family.name,
+        task=family.task,
+        regime=family.regime,
+        seed=seed,
+        depth=depth,
+        lr=run.settings.lr,
+        before=checkpoint(record, key),
+        after=outcome(run, seed=seed),
+        early=early(record, key),
+    )
+
+
+def checkpoint(record: Record, key: RunKey) -> Checkpoint:
+    """One checkpoint before RL: on all prompts that a family asks, and by prompt class."""
+    asked, start = _asked(record, key), key.start
+    before, size = record.before[start], record.config.grpo.group_size
+    nll = record.nll[Ladder(start.task, start.data, "plain", start.seed)][start.depth]
+
+    def of(classes: Sequence[str]) -> Measured:
+        mean_nll = float(np.mean([nll[label] for label in classes]))
+        sampled, greedy = before.eval.of(classes), before.greedy.of(classes)
+        return measure(sampled, greedy, group_size=size, nll=mean_nll)
+
+    return Checkpoint(
+        measured=of(asked),
+        by_class={label: of([label]) for label in asked},
+        train=TrainingPrompts(**on_training_prompts(before.train.of(asked).counts(), size)),
+        held_out_nll_sft_class=nll[record.classes[key.task][0]],
+    )
+
+
+def _asked(record: Record, key: RunKey) -> tuple[str, ...]:
+    """The prompt classes that the RL of a family trains on and that its evaluation asks."""
+    return record.classes[key.task][: REGIMES[key.regime].rl_classes]
+
+
+def measure(sampled: Samples, greedy: Samples, *, group_size: int, nll: float) -> Measured:
     """Everything that is measured on the rollouts of one checkpoint before RL.
 
     Forecasts come from the first half of each prompt's samples, counts from the second.
     """
-    first, second = halves(table)
-    return {
-        **pass_rates(table),
-        "pass_at_g": _pass_at(table, group_size),
-        "pass_at_64_extrapolated": _extrapolated(table, group_size),
-        "greedy": float(greedy.reward.mean()),
-        "token_entropy": float(table.entropy.mean()),
-        "sequence_entropy": float(-table.logprob.mean()),
-        "distinct": table.distinct(group_size),
-        "collision_rate": table.collision_rate(),
-        "frac_truncated": float(table.truncated.mean()),
-        "icc": icc(table.counts()),
-        "held_out_nll": nll,
-        "observed": observe(second),
-        "predicted": predict(first, group_size),
-    }
+    first, second = sampled.halves()
+    counts = sampled.counts()
+    return Measured(
+        pass_rates=pass_rates(counts),
+        pass_at_g=_pass_at(counts, group_size),
+        pass_at_64_extrapolated=_extrapolated(sampled.counts(slice(1))),
+        greedy=greedy.counts().mean_reward,
+        token_entropy=sampled.mean_token_entropy(),
+        completion_entropy=sampled.over_completions(sampled.completion_entropy),
+        sequence_entropy=-sampled.over_completions(sampled.logprob),
+        distinct=float(sampled.distinct.mean()),
+        collision_rate=float(sampled.collision_rate.mean()),
+        frac_truncated=float(sampled.num_truncated.sum() / sampled.num_completions.sum()),
+        icc=icc(counts),
+        held_out_nll=nll,
+        observed=observe(second),
+        predicted=_forecasts(first, group_size),
+        variance_by_icc=_variance_by_icc(first, group_size),
+    )
 
 
-def checkpoint(
-    config: StudyConfig, *, root: Path, task: StudyTask, family: Family, seed: int, depth: int
-) -> dict[str, Any]:
-    """One checkpoint before RL: on all prompts that a family asks, and by prompt class."""
-    folder = root / pre_key(family.task, family.data, seed, depth)
-    asked = task.classes[: REGIMES[family.regime].rl_classes]
-    ladder = root / ladder_key(family.task, family.data, seed)
-    nll = read_json(ladder / RESULT)["held_out_nll"][str(depth)]
-    tables = [Rollouts.read(folder / f"{name}.parquet") for name in ("eval", "greedy")]
+def _variance_by_icc(counts: GroupCounts, group_size: int) -> float:
+    """``m (1 - m) (1 - ICC) (g - 1) / g`` at the mean rate m over prompts."""
+    mean = float(counts.by_prompt().rate.mean())
+    rho = float(np.clip(icc(counts), 0.0, 1.0))
+    return float(expected_variance(mean, group_size, rho=rho))
 
-    def of(classes: Sequence[str]) -> dict[str, Any]:
-        sampled, greedy = (_of_classes(task, table, classes) for table in tables)
-        mean_nll = float(np.mean([nll[label] for label in classes]))
-        return measure(sampled, greedy, group_size=config.grpo.group_size, nll=mean_nll)
 
-    by_class = {label: of([label]) for label in asked}
-    train = _of_classes(task, Rollouts.read(folder / "train.parquet"), asked)
-    return {
-        **of(asked),
-        "held_out_nll_sft_class": nll[task.classes[0]],
-        "train": on_training_prompts(train.counts(), config.grpo.group_size),
-        "by_class": by_class,
-    }
+def _forecasts(counts: GroupCounts, group_size: int) -> dict[str, Forecast]:
+    found = predict(counts, group_size)
+    return {n: Forecast(found[n]["zero_std"], found[n]["variance"]) for n in FORECASTS}
 
 
 def on_training_prompts(counts: GroupCounts, group_size: int) -> dict[str, float]:
@@ -149,143 +188,85 @@ def on_training_prompts(counts: GroupCounts, group_size: int) -> dict[str, float
     }
 
 
-def _of_classes(task: StudyTask, table: Rollouts, classes: Sequence[str]) -> Rollouts:
-    return table.select(np.isin(_labels(task, table), classes))
-
-
-def outcome(
-    *, root: Path, task: StudyTask, family: Family, seed: int, depth: int, arm: str
-) -> dict[str, Any]:
+def outcome(run: Run, *, seed: int) -> Outcome:
     """What RL made of a checkpoint: peak over the schedule, and the end in full.
 
-    The peak is over evaluations of ``quick_samples`` per prompt and includes step 0; ``peak_after``
-    leaves step 0 out. Both carry the noise of a maximum; ``final`` does not.
+    The peak is over evaluations of ``quick_samples`` per prompt and includes step 0. Its corrected
+    form chooses and scores on different prompts; ``final`` is no maximum at all.
     """
-    folder = root / rl_key(family, seed, depth, arm)
-    result = read_json(folder / RESULT)
-    table = Rollouts.read(folder / "eval.parquet")
-    evals = result["evals"]
-    peaks = {}
-    names = [f"pass_at_{k}" for k in PASS_KS if f"pass_at_{k}" in evals[0]]
-    for name in names:
-        series = [row[name] for row in evals]
-        peaks[name] = {
-            "start": series[0],
-            "peak": max(series),
-            "peak_after": max(series[1:]),
-            "peak_step": evals[int(np.argmax(series))]["step"],
-        }
-    labels = _labels(task, table)
-    return {
-        "peak": peaks,
-        "corrected_peak": corrected_peaks(folder, seed=seed),
-        "final": pass_rates(table),
-        "final_token_entropy": float(table.entropy.mean()),
-        "train_pass_at_1": float(Rollouts.read(folder / "train.parquet").reward.mean()),
-        "by_class": {
-            label: pass_rates(table.select(labels == label)) for label in np.unique(labels).tolist()
+    end = run.eval.counts()
+    return Outcome(
+        peak=peaks(run.evals, seed=seed),
+        final=pass_rates(end),
+        final_token_entropy=run.eval.mean_token_entropy(),
+        train_pass_at_1=run.train.counts().mean_reward,
+        by_class={
+            str(label): pass_rates(run.eval.of([label]).counts())
+            for label in np.unique(run.eval.label.astype(str))
         },
-        "curve": [{k: row[k] for k in ("step", *names)} for row in evals],
-        "mean_grad_norm": float(np.mean([row["grad_norm"] for row in result["steps"]])),
+        mean_grad_norm=float(run.steps.grad_norm.mean()),
+    )
+
+
+def peaks(evals: GroupCounts, *, seed: int) -> dict[str, Peak]:
+    """pass@k at the start and at the best evaluation of a run, by metric name."""
+    steps = np.unique(evals.step)
+    correct, size = (v.reshape(len(steps), -1) for v in (evals.num_correct, evals.group_size))
+    found = {}
+    for k in (k for k in PASS_KS if k <= size.min()):
+        best = corrected_peak(correct, size, k=k, rng=seed, steps=steps)
+        found[f"pass_at_{k}"] = Peak(
+            start=float(np.mean(pass_at_k(size[0], correct[0], k))),
+            highest=best.naive,
+            step=best.step,
+            corrected=best.corrected,
+        )
+    return found
+
+
+def early(record: Record, key: RunKey) -> Early:
+    """The first RL steps of a run, and what was forecast of them before it."""
+    size, groups = record.config.grpo.group_size, record.runs[key].groups
+    train = record.before[key.start].train.of(_asked(record, key)).counts()
+    forecast = _forecasts(train, size)
+    count = np.bincount(groups.step)
+
+    def per_step(values: Any) -> FloatArray:
+        return np.asarray(np.bincount(groups.step, weights=values) / count)
+
+    mean = per_step(groups.num_correct / groups.group_size)
+    measured: dict[Quantity, FloatArray] = {
+        "zero_std": per_step(groups.all_wrong | groups.all_right),
+        "variance": per_step(groups.variance()),
     }
-
-
-def corrected_peaks(folder: Path, *, seed: int) -> dict[str, float]:
-    """pass@k at the best evaluation of a run, free of the winner's curse."""
-    table = read_counts(folder / "evals.parquet")
-    steps = np.unique(table.step)
-    order = np.lexsort((table.prompt_id, table.step))
-    correct = table.num_correct[order].reshape(len(steps), -1)
-    samples = int(table.group_size.min())
-    return {
-        f"pass_at_{k}": corrected_peak(correct, samples, k=k, rng=seed, steps=steps).corrected
-        for k in PASS_KS
-        if k <= samples
+    formula: dict[Quantity, FloatArray] = {
+        "zero_std": np.asarray(prob_zero_std(mean, size)),
+        "variance": np.asarray(expected_variance(mean, size)),
     }
+    cuts = [(low, min(high, len(count))) for low, high in WINDOWS if low < len(count)]
+    return Early(
+        measured={name: tuple(values.tolist()) for name, values in measured.items()},
+        formula={name: tuple(values.tolist()) for name, values in formula.items()},
+        forecast=forecast,
+        windows=tuple(
+            Window(
+                low, high,
+                *(_gap(measured[q][low:high], formula[q][low:high], forecast, q)
+                  for q in QUANTITIES),
+            )
+            for low, high in [*cuts, (0, len(count))]
+        ),
+    )  # fmt: skip
 
 
-def early(
-    config: StudyConfig,
-    *,
-    root: Path,
-    task: StudyTask,
-    family: Family,
-    seed: int,
-    depth: int,
-    arm: str,
-) -> dict[str, Any]:
-    """The first RL steps: zero-std share and variance per step, and three forecasts of them.
-
-    (a) is the formula at the batch's own mean reward of that step, the most favourable reading of
-    it; (b) and (c) are made once, before RL, from rollouts on training prompts.
-    """
-    table = Rollouts.read(root / pre_key(family.task, family.data, seed, depth) / "train.parquet")
-    asked = task.classes[: REGIMES[family.regime].rl_classes]
-    g = config.grpo.group_size
-    forecast = predict(_of_classes(task, table, asked).counts(), g)
-    groups = read_counts(root / rl_key(family, seed, depth, arm) / "groups.parquet")
-    steps = min(EARLY_STEPS, config.grpo.steps)
-    shape = (config.grpo.steps, config.grpo.prompts_per_step)
-    k = groups.num_correct.reshape(shape)[:steps]
-    mean = k.mean(axis=1) / g
-    measured = {
-        "zero_std": ((k == 0) | (k == g)).mean(axis=1),
-        "variance": (k * (g - k) / g**2).mean(axis=1),
-    }
-    formula = {"zero_std": prob_zero_std(mean, g), "variance": expected_variance(mean, g)}
-    windows = [
-        _window(low, min(high, steps), measured, formula, forecast)
-        for low, high in WINDOWS
-        if low < steps
-    ]
-    return {
-        "steps": steps,
-        "measured": {name: values.tolist() for name, values in measured.items()},
-        "mean-p": {name: values.tolist() for name, values in formula.items()},
-        "forecast": forecast,
-        "windows": [*windows, _window(0, steps, measured, formula, forecast)],
-    }
-
-
-def _window(
-    low: int,
-    high: int,
-    measured: Mapping[str, Any],
-    formula: Mapping[str, Any],
-    forecast: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Means over the steps low..high-1, and the error of each forecast of the mean."""
-    out: dict[str, Any] = {"from": low, "to": high}
-    for name in ("zero_std", "variance"):
-        seen = float(measured[name][low:high].mean())
-        guesses = {
-            "mean-p": float(formula[name][low:high].mean()),
-            "beta-binomial": forecast["beta-binomial"][name],
-            "thinning": forecast["thinning"][name],
-        }
-        out[name] = {"measured": seen, **{k: v - seen for k, v in guesses.items()}}
-    return out
-
-
-def collect(config: StudyConfig, *, root: Path) -> list[dict[str, Any]]:
-    """One row per (family, seed, depth) of the plain runs, or per learning rate of a tuning run."""
-    rows = []
-    for seed in config.seeds:
-        for family in config.parsed:
-            task = make_task(family.task, seed=seed)
-            for depth in config.sft.depths:
-                at: dict[str, Any] = {"family": family, "seed": seed, "depth": depth}
-                before = checkpoint(config, root=root, task=task, **at)
-                for arm in config.arms:
-                    if arm.question not in ("plain", "tune"):
-                        continue
-                    after = outcome(root=root, task=task, **at, arm=arm.name)
-                    first = early(config, root=root, task=task, **at, arm=arm.name)
-                    rows.append(
-                        {
-                            "family": family.name, "task": family.task, "regime": family.regime,
-                            "seed": seed, "depth": depth, "lr": config.grpo_of(arm).lr,
-                            "pre": before, "post": after, "early": first,
-                        }
-                    )  # fmt: skip
-    return rows
+def _gap(
+    measured: FloatArray,
+    formula: FloatArray,
+    forecast: Mapping[str, Forecast],
+    quantity: Quantity,
+) -> Gap:
+    """The mean over some steps, and forecast minus measured of each forecast of it."""
+    seen = float(measured.mean())
+    guesses = {name: found.of(quantity) for name, found in forecast.items()}
+    guesses["mean-p"] = float(formula.mean())
+    return Gap(seen, {name: guesses[name] - seen for name in FORECASTS})

@@ -12,28 +12,35 @@ from grpolab.figures import forecast as forecast_figure
 from grpolab.figures import ladder as ladder_figure
 from grpolab.figures import page
 from grpolab.figures import thresholds as threshold_figure
-from grpolab.validate.study import causes_report, shootout_report, starts_report
+from grpolab.figures.tables import Table
+from grpolab.validate.study import predictor_tables, result_tables
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import ladder_text
-from grpolab.validate.study.summary import FORECASTS
-
-Results = Mapping[str, Any]
+from grpolab.validate.study.plain import to_plain
+from grpolab.validate.study.record import Thresholds
+from grpolab.validate.study.results import FamilySummary, Results, Shootout
+from grpolab.validate.study.rows import FORECASTS, MAIN_OUTCOMES, QUANTITIES, Row, Window
+from grpolab.validate.study.summary import mean_gap
 
 
 def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
-    """Write ``report.html`` from what ``results.json`` holds; nothing is recomputed."""
+    """Write ``report.html`` from the results; nothing is recomputed."""
     lead = (
         f"Preset {config.preset}: {' and '.join(config.tasks)}, SFT depths"
         f" {', '.join(map(str, config.sft.depths))} steps,"
         f" {len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}, groups of"
         f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
-        f" {results['version']}."
+        f" {results.version}."
     )
-    if "tuning" in results:
-        parts = [page.findings(results["findings"]), _tuning(results["tuning"])]
+    said = page.findings(finding.text for finding in results.findings)
+    if results.tuning:
+        rates = page.section(
+            "Learning rates on all depths", result_tables.tuning(results.tuning).html()
+        )
+        parts = [said, rates]
     else:
-        parts = _parts(config, results)
+        parts = [said, *_parts(config, results)]
     page.write_page(
         out / "report.html",
         title="When does GRPO have a signal to learn from?",
@@ -43,113 +50,91 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
 
 
 def _parts(config: StudyConfig, results: Results) -> list[str]:
-    families: Mapping[str, Any] = results.get("families", {})
-    return [
-        page.findings(results["findings"]),
-        page.section("What was done", *(page.paragraph(t) for t in TERMS)),
-        *(_family(config, name, families[name], results["rows"]) for name in families),
-        _signal(results),
-        *([_early(config, results)] if families else []),
-        *shootout_report.sections(results),
-        *causes_report.sections(results),
-        *starts_report.sections(results),
-        *([_thresholds(results["thresholds"])] if "thresholds" in results else []),
-        _choices(config),
-    ]
+    parts = [page.section("What was done", *(page.paragraph(t) for t in TERMS))]
+    parts += [_family(config, n, f, results.rows) for n, f in results.families.items()]
+    parts.append(_signal(results))
+    if results.families:
+        parts.append(_early(config, results))
+    if results.shootout:
+        parts.append(_shootout(results.shootout))
+    if results.calibration:
+        table = predictor_tables.coverage(results.calibration)
+        parts.append(page.section("Are the forecasts of the early steps calibrated?", table.html()))
+    if results.independence:
+        found = results.independence
+        parts.append(
+            page.section(
+                "Are the rewards of a group independent?",
+                page.paragraph(found.verdict.text),
+                page.details("Every checkpoint", predictor_tables.independence(found.rows).html()),
+            )
+        )
+    for question, title in ARM_TITLES.items():
+        if any(row.question == question for row in results.arms):
+            parts.append(page.section(title, result_tables.arms(results.arms, question).html()))
+    if results.forces:
+        table = result_tables.forces(results.forces)
+        parts.append(page.section("Which force moves p where there is no signal?", table.html()))
+    for task, starts in results.starts.items():
+        parts.append(
+            page.section(
+                f"Starts that differ in their SFT data ({task})",
+                predictor_tables.starts(starts).html(),
+                predictor_tables.start_regrets(starts).html(),
+            )
+        )
+    if results.thresholds:
+        parts.append(_thresholds(results.thresholds))
+    return [*parts, _choices(config)]
 
 
-def _family(
-    config: StudyConfig, name: str, family: Results, rows: Sequence[Mapping[str, Any]]
-) -> str:
-    depths = family["by_depth"]
+ARM_TITLES = MappingProxyType(
+    {
+        "control": "Causal controls: the same weights, another entropy, support or selection",
+        "rescue": "Rescue attempts on the deepest start",
+    }
+)
+
+
+def _family(config: StudyConfig, name: str, family: FamilySummary, rows: Sequence[Row]) -> str:
+    rungs = family.by_depth
 
     def draw(axes: list[Any]) -> None:
-        ladder_figure.draw(axes[0], depths, title="before and after RL")
-        ladder_figure.draw_gain(axes[1], depths, title="what RL adds")
-        ladder_figure.draw_entropy(axes[2], depths, title="what SFT does to the rollouts")
+        ladder_figure.draw(axes[0], rungs, title="before and after RL")
+        ladder_figure.draw_gain(axes[1], rungs, title="what RL adds")
+        ladder_figure.draw_entropy(axes[2], rungs, title="what SFT does to the rollouts")
 
     picture = page.figure(
         draw, panels=3, size=(11.0, 3.9), alt=f"SFT ladder, {name}",
         caption="Dashed: before RL. Solid: at the end of RL with the same budget for every depth."
         + (" Bars: standard deviation over seeds." if len(config.seeds) > 1 else ""),
     )  # fmt: skip
-    before = page.table(
-        ["SFT steps", "pass@1", "greedy", "pass@10", "pass@64", "entropy / token",
-         "entropy / answer", "distinct of g", "ICC", "zero-std", "all wrong", "all right",
-         "NLL held out", "truncated"],
-        [[d["depth"], *(d.get(m) for m in _BEFORE)] for d in depths],
-        caption="Before RL, on held-out prompts of this family. Entropies and the negative"
-        " log-likelihood (per answer, canonical answers) in nats; zero-std: share of groups with"
-        " identical rewards, counted.",
+    before = result_tables.metrics(
+        rungs, result_tables.BEFORE,
+        "Before RL, on held-out prompts of this family. Entropies and the negative log-likelihood"
+        " (per answer, canonical answers) in nats; zero-std: share of groups with identical"
+        " rewards, counted; distinct: different answers among g.",
     )  # fmt: skip
-    after = page.table(
-        ["SFT steps", "pass@1 before", "peak", "final", "gain", "pass@10 before", "peak", "final",
-         "gain", "pass@64 before", "peak", "final", "pass@1 on RL prompts"],
-        [[d["depth"], *(d.get(m) for m in _AFTER)] for d in depths],
-        caption="After RL. The peak is over the evaluation schedule and includes step 0: it shows"
-        " an inversion even if RL does nothing. Each prompt is scored at the step that the other"
-        " prompts choose, so the peak is free of the winner's curse. The gain is final minus"
+    after = result_tables.metrics(
+        rungs, result_tables.AFTER,
+        "Before and after RL. The peak is over the evaluation schedule and includes step 0: it"
+        " shows an inversion even if RL does nothing. Each prompt is scored at the step that the"
+        " other prompts choose, so the peak is free of the winner's curse. The gain is final minus"
         " before, both from the full measurement.",
     )  # fmt: skip
-    by_class = page.details("The same by prompt class", _by_class(config, name, rows))
-    title = f"Family {name}: {REGIMES[family['regime']].summary}"
-    verdict = page.paragraph(ladder_text(name, family))
-    return page.section(title, verdict, picture, before, after, by_class)
-
-
-_BEFORE = (
-    "pass_at_1", "greedy", "pass_at_10", "pass_at_64", "token_entropy", "sequence_entropy",
-    "distinct", "icc", "zero_std", "all_wrong", "all_right", "held_out_nll", "frac_truncated",
-)  # fmt: skip
-_AFTER = (
-    "pass_at_1", "corrected_peak_pass_at_1", "final_pass_at_1", "gain_pass_at_1",
-    "pass_at_10", "corrected_peak_pass_at_10", "final_pass_at_10", "gain_pass_at_10",
-    "pass_at_64", "corrected_peak_pass_at_64", "final_pass_at_64", "train_pass_at_1",
-)  # fmt: skip
-
-
-def _by_class(config: StudyConfig, family: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    mine = [r for r in rows if r["family"] == family]
-    lines = []
-    for name in mine[0]["pre"]["by_class"]:
-        for depth in config.sft.depths:
-            runs = [r for r in mine if r["depth"] == depth]
-            paths = [("pre", "by_class", name, *p) for p in _CLASS_PRE]
-            paths += [("post", "by_class", name, p) for p in ("pass_at_1", "pass_at_10")]
-            lines.append([name, depth, *(_mean(runs, path) for path in paths)])
-    columns = [
-        "class", "SFT steps", "pass@1", "greedy", "pass@10", "entropy / token",
-        "entropy / answer", "distinct of g", "ICC", "zero-std", "all wrong", "all right",
-        "at mean p", "thinning", "NLL held out", "final pass@1", "final pass@10",
-    ]  # fmt: skip
-    return page.table(columns, lines)
-
-
-_CLASS_PRE = (
-    ("pass_at_1",), ("greedy",), ("pass_at_10",), ("token_entropy",), ("sequence_entropy",),
-    ("distinct",), ("icc",), ("observed", "zero_std"), ("observed", "all_wrong"),
-    ("observed", "all_right"), ("predicted", "mean-p", "zero_std"),
-    ("predicted", "thinning", "zero_std"), ("held_out_nll",),
-)  # fmt: skip
-
-
-def _mean(runs: Sequence[Mapping[str, Any]], path: Sequence[str]) -> float:
-    values = []
-    for run in runs:
-        value: Any = run
-        for key in path:
-            value = value[key]
-        values.append(float(value))
-    return sum(values) / len(values)
+    mine = [row for row in rows if row.family == name]
+    by_class = result_tables.by_class(mine, config.sft.depths).html()
+    return page.section(
+        f"Family {name}: {REGIMES[family.regime].summary}",
+        page.paragraph(ladder_text(name, family)), picture, before.html(), after.html(),
+        page.details("The same by prompt class", by_class),
+    )  # fmt: skip
 
 
 def _signal(results: Results) -> str:
-    rows = results["rows"]
+    before = [row.before.measured for row in results.rows]
     points = {
-        name: [
-            (r["pre"]["observed"]["zero_std"], r["pre"]["predicted"][name]["zero_std"])
-            for r in rows
-        ]
+        name: [(m.observed.zero_std, m.predicted[name].zero_std) for m in before]
         for name in FORECASTS
     }
     picture = page.figure(
@@ -158,19 +143,7 @@ def _signal(results: Results) -> str:
         caption="One mark per checkpoint and forecast. Forecasts come from the first half of the"
         " samples of each held-out prompt, counts from groups of the second half.",
     )  # fmt: skip
-    lines = []
-    for name, family in results.get("families", {}).items():
-        for d in family["by_depth"]:
-            lines.append(
-                [name, d["depth"], d["pass_at_1"], d["icc"], d["zero_std"],
-                 *(d[f"zero_std/{f}"] for f in FORECASTS), d["variance"],
-                 *(d[f"variance/{f}"] for f in FORECASTS)]
-            )  # fmt: skip
-    columns = [
-        "family", "SFT steps", "mean p", "ICC", "zero-std counted", "at mean p", "beta-binomial",
-        "thinning", "variance counted", "p(1-p)(g-1)/g", "x (1-ICC)", "thinning",
-    ]  # fmt: skip
-    table = page.table(columns, lines, digits=4) if lines else ""
+    table = result_tables.signal(results.families).html() if results.families else ""
     return page.section("Does the formula say which groups carry a signal?", picture, table)
 
 
@@ -179,17 +152,17 @@ def _early(config: StudyConfig, results: Results) -> str:
     shown = (depths[0], depths[len(depths) // 2], depths[-1])
     first = config.parsed[0].name
     picked = {
-        r["depth"]: r["early"]
-        for r in reversed(results["rows"])
-        if r["family"] == first and r["depth"] in shown
+        row.depth: row.early
+        for row in reversed(results.rows)
+        if row.family == first and row.depth in shown
     }
 
     def draw(axes: list[Any]) -> None:
         for ax, depth in zip(axes, shown, strict=True):
             early = picked[depth]
             forecast_figure.draw_steps(
-                ax, early["measured"]["zero_std"], formula=early["mean-p"]["zero_std"],
-                forecast={n: early["forecast"][n]["zero_std"] for n in FORECASTS},
+                ax, early.measured["zero_std"], formula=early.formula["zero_std"],
+                forecast={n: early.forecast[n].zero_std for n in FORECASTS},
                 title=f"SFT depth {depth}",
             )  # fmt: skip
             ax.set_ylim(0, 1.02)
@@ -203,53 +176,56 @@ def _early(config: StudyConfig, results: Results) -> str:
         " steps (means of 5 steps). The formula is given each step's own mean reward; the other"
         " two were made before RL from rollouts on training prompts.",
     )  # fmt: skip
-    lines = [
-        [name, f"{w['from']} to {w['to']}", w[what]["measured"], *(w[what][f] for f in FORECASTS)]
-        for what, name in (("zero_std", "zero-std share"), ("variance", "within-group variance"))
-        for w in _all_windows(results)
-    ]
-    table = page.table(
-        ["quantity", "steps", "measured", "miss: formula at mean p", "miss: beta-binomial",
-         "miss: thinning"],
-        lines, digits=4,
-        caption="Mean over runs of the window's measured value and of the absolute miss of each"
-        " forecast of it.",
-    )  # fmt: skip
-    return page.section("The first GRPO steps", picture, table)
+    table = result_tables.windows(_all_windows(results))
+    return page.section("The first GRPO steps", picture, table.html())
 
 
-def _all_windows(results: Results) -> list[dict[str, Any]]:
+def _all_windows(results: Results) -> list[Window]:
     """Windows averaged over families, which hold equally many runs each."""
-    per_family = [family["early_error"] for family in results["families"].values()]
-    out = []
-    for windows in zip(*per_family, strict=True):
-        entry: dict[str, Any] = {"from": windows[0]["from"], "to": windows[0]["to"]}
-        for what in ("zero_std", "variance"):
-            entry[what] = {
-                key: sum(w[what][key] for w in windows) / len(windows) for key in windows[0][what]
-            }
-        out.append(entry)
-    return out
+    per_family = [family.early_error for family in results.families.values()]
+    return [
+        Window(
+            found[0].first, found[0].last,
+            *(mean_gap([window.of(quantity) for window in found]) for quantity in QUANTITIES),
+        )
+        for found in zip(*per_family, strict=True)
+    ]  # fmt: skip
 
 
-def _thresholds(found: Results) -> str:
-    identical = [r for r in found["rows"] if r["event"] == "identical"]
+def _shootout(found: Shootout) -> str:
+    parts = [
+        page.paragraph(
+            "Depth itself is the baseline: on one ladder every quantity that is monotone in depth"
+            " correlates with every other, so no correlation identifies a cause. Directions were"
+            " fixed beforehand; depth chooses the shallowest.",
+            note=True,
+        )
+    ]
+    if found.standings:
+        parts += [
+            predictor_tables.standings(found.standings[outcome]).html() for outcome in MAIN_OUTCOMES
+        ]
+        parts.append(predictor_tables.regret_by_outcome(found).html())
+    parts.append(predictor_tables.truth(found.truth).html())
+    for leave_out, per_outcome in found.transfer.items():
+        tables = [predictor_tables.transfer(t, leave_out, o).html() for o, t in per_outcome.items()]
+        parts.append(page.details(f"Out of sample: leave one {leave_out} out", *tables))
+    for family in found.families:
+        tables = [table.html() for table in predictor_tables.family_regrets(found, family)]
+        parts.append(page.details(f"Family {family}", *tables))
+    return page.section("Which number before RL picks the start?", *parts)
+
+
+def _thresholds(found: Thresholds) -> str:
+    identical = [to_plain(row) for row in found.rows if row.event == "identical"]
     picture = page.figure(
         partial(threshold_figure.draw, rows=identical), size=(6.4, 3.8),
         alt="p* against group size",
         caption="Lines: derived. Points: found by simulating"
-        f" {found['num_groups']:,} groups at each mean tried, with {100 * found['level']:.0f} %"
+        f" {found.num_groups:,} groups at each mean tried, with {100 * found.level:.0f} %"
         " intervals, without use of the formula.",
     )  # fmt: skip
-    table = page.table(
-        ["event", "g", "ICC", "derived", "simulated", "low", "high"],
-        [
-            [r["event"], r["group_size"], f"{r['rho']:g}", r["predicted"], r["estimate"], r["low"],
-             r["high"]]
-            for r in found["rows"]
-        ],
-        digits=4,
-    )  # fmt: skip
+    table = result_tables.thresholds(found).html()
     return page.section(
         "p*(g): the mean below which most groups carry no signal", picture,
         page.details("All thresholds, derived and simulated", table),
@@ -257,9 +233,9 @@ def _thresholds(found: Results) -> str:
 
 
 def _choices(config: StudyConfig) -> str:
-    table = page.table(["setting", "value", "how it was chosen"], _choice_rows(config))
+    table = Table(["setting", "value", "how it was chosen"], _choice_rows(config))
     return page.section(
-        "What was chosen, when and why", table,
+        "What was chosen, when and why", table.html(),
         "<ul>" + "".join(f"<li>{page.text(t)}</li>" for t in LIMITS) + "</ul>",
     )  # fmt: skip
 
@@ -274,22 +250,6 @@ def _choice_rows(config: StudyConfig) -> list[list[str]]:
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.append([f"`{path}`", shown, why])
     return rows
-
-
-def _tuning(found: Results) -> str:
-    depths = list(found["pre_pass_at_1"])
-    rows: list[list[object]] = [["before RL", "", *(found["pre_pass_at_1"][d] for d in depths)]]
-    rows += [
-        [f"{e['lr']:g}", e["mean_final_pass_at_1"], *(e["final_pass_at_1"][d] for d in depths)]
-        for e in found["table"]
-    ]
-    tenth = [[f"{e['lr']:g}", *(e["final_pass_at_10"][d] for d in depths)] for e in found["table"]]
-    return page.section(
-        "Learning rates on all depths",
-        page.table(["rate", "mean", *(f"depth {d}" for d in depths)], rows,
-                   caption="Final pass@1 on held-out prompts."),
-        page.table(["rate", *(f"depth {d}" for d in depths)], tenth, caption="Final pass@10."),
-    )  # fmt: skip
 
 
 TERMS = (

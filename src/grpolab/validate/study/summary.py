@@ -1,326 +1,247 @@
-"""Numbers per depth, forecast errors, rank correlations and regrets: what the findings rest on."""
+"""Numbers per depth, inversions, forecast errors, starts and learning rates, from typed rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from grpolab.validate.rollouts.table import Rollouts
+from grpolab.figures.ladder import Rung
+from grpolab.theory import pass_at_k
 from grpolab.validate.study import shootout
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
-from grpolab.validate.study.jobs import pre_key, rl_key
-
-Row = Mapping[str, Any]
-FORECASTS = ("mean-p", "beta-binomial", "thinning")
-
-
-def _get(*path: str) -> Callable[[Row], float | None]:
-    def read(row: Row) -> float | None:
-        value: Any = row
-        for name in path:
-            if name not in value:
-                return None
-            value = value[name]
-        return float(value)
-
-    return read
-
-
-def _gain(name: str) -> Callable[[Row], float | None]:
-    return lambda row: row["post"]["final"][name] - row["pre"][name]
-
-
-METRICS: Mapping[str, Callable[[Row], float | None]] = MappingProxyType(
-    {
-        "pass_at_1": _get("pre", "pass_at_1"),
-        "greedy": _get("pre", "greedy"),
-        "pass_at_10": _get("pre", "pass_at_10"),
-        "pass_at_64": _get("pre", "pass_at_64"),
-        "pass_at_256": _get("pre", "pass_at_256"),
-        "pass_at_64_extrapolated": _get("pre", "pass_at_64_extrapolated"),
-        "pass_at_g": _get("pre", "pass_at_g"),
-        "signal": _get("pre", "train", "signal"),
-        "support": _get("pre", "train", "support"),
-        "token_entropy": _get("pre", "token_entropy"),
-        "sequence_entropy": _get("pre", "sequence_entropy"),
-        "distinct": _get("pre", "distinct"),
-        "collision_rate": _get("pre", "collision_rate"),
-        "frac_truncated": _get("pre", "frac_truncated"),
-        "icc": _get("pre", "icc"),
-        "held_out_nll": _get("pre", "held_out_nll"),
-        "held_out_nll_sft_class": _get("pre", "held_out_nll_sft_class"),
-        "zero_std": _get("pre", "observed", "zero_std"),
-        "all_wrong": _get("pre", "observed", "all_wrong"),
-        "all_right": _get("pre", "observed", "all_right"),
-        "variance": _get("pre", "observed", "variance"),
-        **{
-            f"{what}/{name}": _get("pre", "predicted", name, what)
-            for what in ("zero_std", "variance")
-            for name in FORECASTS
-        },
-        **{
-            f"{name}_pass_at_{k}": _get("post", *path)
-            for k in (1, 10, 64)
-            for name, path in (
-                ("peak", ("peak", f"pass_at_{k}", "peak")),
-                ("corrected_peak", ("corrected_peak", f"pass_at_{k}")),
-                ("final", ("final", f"pass_at_{k}")),
-            )
-        },
-        "gain_pass_at_1": _gain("pass_at_1"),
-        "gain_pass_at_10": _gain("pass_at_10"),
-        "train_pass_at_1": _get("post", "train_pass_at_1"),
-    }
+from grpolab.validate.study.record import Record, RunKey, Samples
+from grpolab.validate.study.results import (
+    Best,
+    Claim,
+    FamilySummary,
+    Inversion,
+    Lead,
+    Miss,
+    Rate,
+    StartRegret,
+    Starts,
+    Tuning,
 )
-
-LABELS: Mapping[str, str] = MappingProxyType(
-    {
-        "depth": "SFT depth itself",
-        "deepest": "the deepest",
-        "pass_at_64_extrapolated": "pass@64 from g samples",
-        "greedy": "greedy pass@1",
-        "held_out_nll": "held-out NLL",
-        "held_out_nll_sft_class": "held-out NLL, SFT class",
-        "icc": "ICC",
-        "zero_std": "zero-std share",
-    }
+from grpolab.validate.study.rows import (
+    FORECASTS,
+    METRICS,
+    OUTCOMES,
+    QUANTITIES,
+    Gap,
+    Quantity,
+    Row,
+    Window,
 )
 
 
-def label(name: str) -> str:
-    """How a metric is written for people.
-
-    >>> label("final_pass_at_10"), label("token_entropy"), label("icc")
-    ('final pass@10', 'token entropy', 'ICC')
-    """
-    return LABELS.get(name, name.replace("pass_at_", "pass@").replace("_", " "))
-
-
-OUTCOMES = (
-    "peak_pass_at_1", "final_pass_at_1", "peak_pass_at_10", "final_pass_at_10",
-    "gain_pass_at_1", "gain_pass_at_10",
-)  # fmt: skip
-
-
-def summarise(config: StudyConfig, rows: Sequence[Row], *, root: Path) -> dict[str, Any]:
-    """Everything between the raw rows and the report; for a tuning run, the choice of the rate."""
-    if config.is_tuning:
-        return {"tuning": tuning(config, rows)}
-    if len(config.sft.depths) == 1:
-        return {"starts": {t: starts(config, rows, t, root=root) for t in config.tasks}}
-    families = {}
-    for family in config.parsed:
-        mine = [row for row in rows if row["family"] == family.name]
-        depths = by_depth(config, mine)
-        families[family.name] = {
-            "task": family.task,
-            "regime": family.regime,
-            "by_depth": depths,
-            "inversion": inversion(config, depths, root=root, family=family),
-            "checkpoint_error": checkpoint_error(mine),
-            "early_error": early_error(mine),
-        }
-    return {"families": families}
+def family_summaries(record: Record, rows: Sequence[Row]) -> dict[str, FamilySummary]:
+    """What is said of each family of starts."""
+    found = {}
+    for family in record.config.parsed:
+        mine = [row for row in rows if row.family == family.name]
+        rungs = by_depth(record.config, mine)
+        found[family.name] = FamilySummary(
+            task=family.task,
+            regime=family.regime,
+            by_depth=rungs,
+            inversion=inversion(record, rungs, family=family),
+            checkpoint_error=checkpoint_error(mine),
+            early_error=early_error(mine),
+        )
+    return found
 
 
-def by_depth(config: StudyConfig, rows: Sequence[Row]) -> list[dict[str, Any]]:
+def by_depth(config: StudyConfig, rows: Sequence[Row], *, start: str = "") -> tuple[Rung, ...]:
     """Mean and standard deviation over seeds of every metric, one entry per depth."""
     out = []
     for depth in config.sft.depths:
-        mine = [row for row in rows if row["depth"] == depth]
-        entry: dict[str, Any] = {"depth": depth, "num_seeds": len(mine)}
-        for name, read in METRICS.items():
-            values = [v for v in (read(row) for row in mine) if v is not None]
-            if values:
-                entry[name] = float(np.mean(values))
-                entry[f"{name}:sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        out.append(entry)
-    return out
+        mine = [row for row in rows if row.depth == depth]
+        values = {n: [metric.read(row) for row in mine] for n, metric in METRICS.items()}
+        known = {n: [v for v in column if v is not None] for n, column in values.items()}
+        out.append(
+            Rung(
+                depth=depth,
+                num_seeds=len(mine),
+                mean={n: float(np.mean(v)) for n, v in known.items() if v},
+                sd={n: float(np.std(v, ddof=1)) for n, v in known.items() if len(v) > 1},
+                start=start,
+            )
+        )
+    return tuple(out)
 
 
-def starts(config: StudyConfig, rows: Sequence[Row], task: str, *, root: Path) -> dict[str, Any]:
+def starts(record: Record, rows: Sequence[Row], task: str) -> Starts:
     """One entry per family of a task, all at one depth: starts that differ in their SFT data."""
-    families = [family for family in config.parsed if family.task == task]
-    entries = []
-    for family in families:
-        mine = by_depth(config, [row for row in rows if row["family"] == family.name])
-        entries.append({"start": family.regime, **mine[0]})
+    families = [family for family in record.config.parsed if family.task == task]
     found = {f.regime: f for f in families}
-    claims = [
-        {"better": a, "worse": b, **compare_starts(config, root, found[a], found[b])}
-        for a, b in CLAIMS
-        if a in found and b in found
+    rungs = [
+        by_depth(record.config, [r for r in rows if r.family == f.name], start=f.regime)[0]
+        for f in families
     ]
-    return {"by_start": entries, "claims": claims, "regret": start_regrets(config, rows, families)}
+    return Starts(
+        by_start=tuple(rungs),
+        claims=tuple(
+            compare_starts(record, found[a], found[b])
+            for a, b in CLAIMS
+            if a in found and b in found
+        ),
+        regret=start_regrets(rows, families),
+    )
 
 
-def start_regrets(
-    config: StudyConfig, rows: Sequence[Row], families: Sequence[Family]
-) -> list[dict[str, Any]]:
+def start_regrets(rows: Sequence[Row], families: Sequence[Family]) -> tuple[StartRegret, ...]:
     """What choosing among the starts by each predictor costs, mean over seeds."""
     place = {family.name: i for i, family in enumerate(families)}
-    flat = [
+    (table,) = shootout.families(
         {
-            "task": row["task"], "regime": "starts", "seed": row["seed"],
-            "depth": place[row["family"]], **{name: read(row) for name, read in METRICS.items()},
+            "task": row.task, "regime": "starts", "seed": row.seed, "depth": place[row.family],
+            **{name: metric.read(row) for name, metric in METRICS.items()},
         }
         for row in rows
-        if row["family"] in place
-    ]  # fmt: skip
-    (table,) = shootout.families(flat)
+        if row.family in place
+    )  # fmt: skip
     directions = {n: d for n, d in shootout.DIRECTIONS.items() if n != "depth" and table.has(n)}
-    found: dict[str, dict[str, Any]] = {}
-    for outcome in OUTCOMES[:4]:
+    picks: dict[str, str] = {}
+    regret: dict[str, dict[str, float]] = {}
+    for outcome in (o for o in OUTCOMES if table.has(o)):
         for cell in shootout.regret_rows(table, outcome, directions=directions):
             if cell.predictor != "deepest":
-                picks = [families[i].regime for i in cell.picks]
-                entry = found.setdefault(cell.predictor, {"predictor": cell.predictor})
-                entry |= {"picks": ", ".join(dict.fromkeys(picks)), outcome: cell.regret}
-    return list(found.values())
+                chosen = dict.fromkeys(families[i].regime for i in cell.picks)
+                picks[cell.predictor] = ", ".join(chosen)
+                regret.setdefault(cell.predictor, {})[outcome] = cell.regret
+    return tuple(StartRegret(name, picks[name], costs) for name, costs in regret.items())
 
 
 CLAIMS = (("half", "unique"), ("half", "short"))
 """Data-level claims of arXiv 2510.01624: the first start ends better after RL than the second."""
 
 
-def compare_starts(
-    config: StudyConfig, root: Path, one: Family, two: Family
-) -> dict[str, dict[str, float]]:
+def compare_starts(record: Record, one: Family, two: Family) -> Claim:
     """Paired differences one - two before and after RL, over prompts and seeds."""
-    depth = config.sft.depths[0]
-    out = {}
-    for name, k in (("pass_at_1", 1), ("pass_at_10", 10)):
-        for when in ("before", "after"):
-            differences: list[float] = []
-            for seed in config.seeds:
-                a, b = (
-                    scores(
-                        root / (rl_key(f, seed, depth, "plain") if when == "after"
-                                else pre_key(f.task, f.data, seed, depth)) / "eval.parquet", k
-                    )
-                    for f in (one, two)
-                )  # fmt: skip
-                differences += [a[i] - b[i] for i in a]
-            out[f"{name}_{when}"] = interval(differences)
-    return out
+    depth = record.config.sft.depths[0]
+
+    def lead(k: int, *, after: bool) -> Lead:
+        return _lead(record, (one, two), (depth, depth), k=k, after=after)
+
+    return Claim(
+        better=one.regime,
+        worse=two.regime,
+        pass_at_1_before=lead(1, after=False),
+        pass_at_1_after=lead(1, after=True),
+        pass_at_10_before=lead(10, after=False),
+        pass_at_10_after=lead(10, after=True),
+    )
 
 
-def _column(depths: Sequence[Row], name: str) -> list[float] | None:
-    values = [entry.get(name) for entry in depths]
-    return None if any(v is None for v in values) else [float(v) for v in values if v is not None]
-
-
-def inversion(
-    config: StudyConfig, depths: Sequence[Row], *, root: Path, family: Family
-) -> dict[str, Any]:
+def inversion(record: Record, rungs: Sequence[Rung], *, family: Family) -> Inversion:
     """The checkpoint that pre-RL pass@1 picks against the one that ends best, paired by prompt.
 
-    For each of pass@1 and pass@10 at the end of RL: both depths, the difference (best - picked)
-    before and after with 95 % intervals over prompts, and the share of the final gap that was there
-    before RL.
+    For each of pass@1 and pass@10 at the end of RL: the best depth, and its lead over the pick
+    before and after RL, with 95 % intervals over prompts.
     """
-    before = _column(depths, "pass_at_1")
-    assert before is not None
-    pick = int(np.argmax(before))
-    out: dict[str, Any] = {"picked": depths[pick]["depth"]}
-    for name, k in (("pass_at_1", 1), ("pass_at_10", 10)):
-        values = _column(depths, f"final_{name}")
-        assert values is not None
-        best = int(np.argmax(values))
-        entry: dict[str, Any] = {"best": depths[best]["depth"]}
-        if best != pick:
-            pair = (depths[best]["depth"], depths[pick]["depth"])
-            entry["before"] = _paired(config, root, family, pair, k=k, after=False)
-            entry["after"] = _paired(config, root, family, pair, k=k, after=True)
-        out[name] = entry
-    return out
+    picked = max(rungs, key=lambda rung: rung.mean["pass_at_1"]).depth
 
-
-def _paired(
-    config: StudyConfig, root: Path, family: Family, pair: tuple[int, int], *, k: int, after: bool
-) -> dict[str, float]:
-    """Mean over prompts (and seeds) of the difference of two depths, 95 % interval over prompts."""
-    differences: list[float] = []
-    for seed in config.seeds:
-        first, second = (
-            root / (rl_key(family, seed, depth, "plain") if after
-                    else pre_key(family.task, family.data, seed, depth))
-            for depth in pair
-        )  # fmt: skip
-        # RL is judged on the family's prompts only: the pre-RL table may hold more
-        asked = np.unique(
-            Rollouts.read(
-                root / rl_key(family, seed, config.sft.depths[0], "plain") / "eval.parquet"
-            ).prompt_id
+    def best(k: int) -> Best:
+        depth = max(rungs, key=lambda rung: rung.mean[f"final_pass_at_{k}"]).depth
+        if depth == picked:
+            return Best(depth)
+        pair = (family, family), (depth, picked)
+        return Best(
+            depth, _lead(record, *pair, k=k, after=False), _lead(record, *pair, k=k, after=True)
         )
-        one, two = (scores(folder / "eval.parquet", k) for folder in (first, second))
-        differences += [one[i] - two[i] for i in asked.tolist()]
+
+    return Inversion(picked=picked, pass_at_1=best(1), pass_at_10=best(10))
+
+
+def _lead(
+    record: Record,
+    families: tuple[Family, Family],
+    depths: tuple[int, int],
+    *,
+    k: int,
+    after: bool,
+) -> Lead:
+    """Mean over prompts and seeds of a difference in pass@k, 95 % interval over prompts."""
+    differences: list[float] = []
+    for seed in record.config.seeds:
+        keys = [
+            RunKey(f.task, f.regime, seed, depth, "plain")
+            for f, depth in zip(families, depths, strict=True)
+        ]
+        one, two = (
+            scores(record.runs[key].eval if after else record.before[key.start].eval, k)
+            for key in keys
+        )
+        # RL is judged on the family's prompts only: the table from before RL may hold more
+        asked = record.runs[keys[0]].eval.prompt_id.tolist()
+        differences += [one[i] - two[i] for i in asked]
     return interval(differences)
 
 
-def scores(path: Path, k: int) -> dict[int, float]:
-    """Unbiased pass@k of every prompt in a table of rollouts."""
-    from grpolab.theory import pass_at_k
-
-    totals = Rollouts.read(path).counts().by_prompt()
+def scores(samples: Samples, k: int) -> dict[int, float]:
+    """Unbiased pass@k of every prompt."""
+    totals = samples.counts().by_prompt()
     values = pass_at_k(totals.num_samples, totals.num_correct, k)
     return dict(zip(totals.prompt_id.tolist(), values.tolist(), strict=True))
 
 
-def interval(differences: Sequence[float]) -> dict[str, float]:
+def interval(differences: Sequence[float]) -> Lead:
     """Mean of paired differences over prompts, with its normal 95 % interval."""
     array = np.array(differences)
     half = 1.96 * float(array.std(ddof=1)) / len(array) ** 0.5
     mean = float(array.mean())
-    return {"difference": mean, "low": mean - half, "high": mean + half, "num_prompts": len(array)}
+    return Lead(mean, mean - half, mean + half, len(array))
 
 
-def checkpoint_error(rows: Sequence[Row]) -> dict[str, Any]:
+def checkpoint_error(rows: Sequence[Row]) -> dict[str, dict[str, Miss]]:
     """Mean and largest absolute error of each forecast over checkpoints, on independent draws."""
-    out: dict[str, Any] = {}
-    for what in ("zero_std", "variance"):
-        seen = np.array([row["pre"]["observed"][what] for row in rows])
-        out[what] = {}
-        for name in FORECASTS:
-            guess = np.array([row["pre"]["predicted"][name][what] for row in rows])
-            error = np.abs(guess - seen)
-            out[what][name] = {"mean": float(error.mean()), "max": float(error.max())}
-    return out
+
+    def miss(quantity: Quantity, method: str) -> Miss:
+        seen = METRICS[quantity].read
+        guess = METRICS[f"{quantity}/{method}"].read
+        error = np.abs([float(guess(row) or 0.0) - float(seen(row) or 0.0) for row in rows])
+        return Miss(float(error.mean()), float(error.max()))
+
+    return {q: {method: miss(q, method) for method in FORECASTS} for q in QUANTITIES}
 
 
-def early_error(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Mean absolute error of each forecast per window of early RL steps, over runs."""
-    out = []
-    for i, window in enumerate(rows[0]["early"]["windows"]):
-        entry: dict[str, Any] = {"from": window["from"], "to": window["to"]}
-        for what in ("zero_std", "variance"):
-            cells = [row["early"]["windows"][i][what] for row in rows]
-            entry[what] = {
-                "measured": float(np.mean([c["measured"] for c in cells])),
-                **{name: float(np.mean([abs(c[name]) for c in cells])) for name in FORECASTS},
-            }
-        out.append(entry)
-    return out
+def early_error(rows: Sequence[Row]) -> tuple[Window, ...]:
+    """Per window of early RL steps, the measured mean and absolute errors, means over runs."""
+    return tuple(
+        Window(first.first, first.last, *(
+            mean_gap([abs_gap(row.early.windows[i].of(q)) for row in rows]) for q in QUANTITIES
+        ))
+        for i, first in enumerate(rows[0].early.windows)
+    )  # fmt: skip
 
 
-def tuning(config: StudyConfig, rows: Sequence[Row]) -> dict[str, Any]:
-    """Final pass@1 per depth and learning rate, and the rate with the best mean over depths."""
-    table: list[dict[str, Any]] = []
+def abs_gap(gap: Gap) -> Gap:
+    """The gap with absolute errors."""
+    return Gap(gap.measured, {name: abs(error) for name, error in gap.error.items()})
+
+
+def mean_gap(gaps: Sequence[Gap]) -> Gap:
+    """Means over several gaps."""
+    return Gap(
+        float(np.mean([gap.measured for gap in gaps])),
+        {name: float(np.mean([gap.error[name] for gap in gaps])) for name in FORECASTS},
+    )
+
+
+def tuning(config: StudyConfig, rows: Sequence[Row]) -> Tuning:
+    """Final pass rates per depth and learning rate, and the rate with the best mean over depths."""
+    table = []
     for lr in (config.grpo_of(arm).lr for arm in config.arms):
-        finals = {
-            str(row["depth"]): row["post"]["final"]["pass_at_1"] for row in rows if row["lr"] == lr
-        }
-        tenth = {
-            str(row["depth"]): row["post"]["final"]["pass_at_10"] for row in rows if row["lr"] == lr
-        }
-        mean = float(np.mean(list(finals.values())))
-        table.append({"lr": lr, "mean_final_pass_at_1": mean, "final_pass_at_1": finals,
-                      "final_pass_at_10": tenth})  # fmt: skip
-    best = max(table, key=lambda entry: entry["mean_final_pass_at_1"])
-    start = {str(row["depth"]): row["pre"]["pass_at_1"] for row in rows}
-    return {"table": table, "chosen": best["lr"], "pre_pass_at_1": start}
+        mine = {row.depth: row.after.final for row in rows if row.lr == lr}
+        first, tenth = (
+            {depth: final[name] for depth, final in mine.items()}
+            for name in ("pass_at_1", "pass_at_10")
+        )
+        table.append(Rate(lr, float(np.mean(list(first.values()))), first, tenth))
+    best = max(table, key=lambda rate: rate.mean_final_pass_at_1)
+    start: Mapping[int, float] = {
+        row.depth: row.before.measured.pass_rates["pass_at_1"] for row in rows
+    }
+    return Tuning(tuple(table), best.lr, start)

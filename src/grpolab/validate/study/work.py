@@ -20,7 +20,6 @@ from grpolab.validate.study.base import train_base
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.forces import play_forces, threshold_table
-from grpolab.validate.study.independence import independence_row
 from grpolab.validate.study.inputs import (
     ask,
     demonstrations,
@@ -113,22 +112,16 @@ def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progres
             ("greedy", held_out, 1, 0.0),
             ("train", train, config.train_samples, hot),
         )
-        tables = {}
         for i, (name, prompts, n, temperature) in enumerate(parts):
-            tables[name] = ask(
+            table = ask(
                 model, tokenizer, task=task, prompts=prompts, num_samples=n,
                 temperature=temperature, seed=stream_seed(seed, name),
                 group_size=min(config.grpo.group_size, n),
             )  # fmt: skip
-            write_rollouts(out, name, tables[name])
+            write_rollouts(out, name, table)
             progress((i + 1) / len(parts))
-        tested = independence_row(
-            tables["eval"].counts(), group_size=config.grpo.group_size,
-            rng=stream_seed(seed, "independence"),
-            label=f"{job.task} {job.data}, seed {job.seed}, depth {job.depth}",
-        )  # fmt: skip
         judged = {"level": level} if (level := task.report().level) else {}
-        write_json(out / RESULT, {"seed": seed, "judged": judged, "independence": tested.as_dict()})
+        write_json(out / RESULT, {"seed": seed, "judged": judged})
 
 
 def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
@@ -165,7 +158,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
             # the same draws at every step: common random numbers make the curve smoother
             table = sampled("curve", held_out, config.quick_samples, config.quick_samples)
             curve.append(table)
-            return {**pass_rates(table), "token_entropy": table.token_entropy}
+            return {**pass_rates(table.counts()), "token_entropy": table.token_entropy}
 
         run = train_grpo(
             model, tokenizer, task=task, prompts=prompts, config=grpo,

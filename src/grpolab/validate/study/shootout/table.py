@@ -15,30 +15,14 @@ import numpy as np
 
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.estimate.bootstrap import top_share
+from grpolab.validate.study.rows import METRICS
 
 DIRECTIONS: Mapping[str, int] = MappingProxyType(
-    {
-        "depth": -1,
-        "pass_at_1": 1,
-        "greedy": 1,
-        "pass_at_g": 1,
-        "pass_at_10": 1,
-        "pass_at_64": 1,
-        "pass_at_64_extrapolated": 1,
-        "token_entropy": 1,
-        "sequence_entropy": 1,
-        "held_out_nll_sft_class": -1,
-        "held_out_nll": -1,
-        "icc": -1,
-        "zero_std": -1,
-        "signal": 1,
-        "support": 1,
-    }
+    {"depth": -1, **{m.name: m.direction for m in METRICS.values() if m.direction}}
 )
 """Predictors, and whether the start with the most (1) or the least (-1) of it is chosen.
 
-Fixed before any outcome was seen: by the rule that people use, or by theory. SFT depth itself
-(choose the shallowest) and pass@g are the baselines to beat.
+SFT depth itself (choose the shallowest) and pass@g are the baselines to beat.
 """
 
 BASELINES = ("depth", "pass_at_g")

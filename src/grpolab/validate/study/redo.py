@@ -1,0 +1,131 @@
+"""Write everything again that follows from the records of studies: no training, no torch.
+
+``python -m grpolab.validate.study.redo docs/results [RUN...]`` first takes the record and the
+manifest of each finished RUN, then rewrites the summaries of all records and, in a checkout, the
+tables and figures of the documentation and the findings in README.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from grpolab.errors import UserError
+from grpolab.figures.handbook import handbook
+from grpolab.figures.registry import CLAIMS, STUDY
+from grpolab.figures.render import render
+from grpolab.store import atomic_dir, write_text
+from grpolab.validate.study.derive import checkpoints, derive, step_table, write_table
+from grpolab.validate.study.main import MANIFEST, RECORD
+from grpolab.validate.study.record import FILE, Record
+from grpolab.validate.study.results import Results
+
+STEPS = "steps.json"
+QUOTED = (
+    "zero-std", "variance", "early", "choice final_pass_at_1", "choice final_pass_at_10",
+    "independence",
+)  # fmt: skip
+"""Findings of the full study that README quotes, by name."""
+_BLOCK = re.compile(r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)", re.S)
+
+
+def take(run: Path, results: Path) -> None:
+    """Copy the record and the manifest of a finished run to the committed results."""
+    if not (run / RECORD / FILE).is_file():
+        raise UserError(f"{run}: holds no record of a finished study")
+    name = Record.read(run / RECORD).config.preset
+    with atomic_dir(results / name) as folder:
+        shutil.copytree(run / RECORD, folder, dirs_exist_ok=True)
+    shutil.copyfile(run / MANIFEST, results / f"{name}-{MANIFEST}")
+
+
+def redo(results: Path, *, workers: int = 1) -> list[str]:
+    """Rewrite what follows from every record of a folder, ``workers`` at a time; their names.
+
+    For a record ``NAME``: ``NAME.json`` and ``NAME-checkpoints.parquet``; for the full study also
+    ``steps.json``. Raises UserError where there is no record.
+    """
+    names = sorted(path.parent.name for path in results.glob(f"*/{FILE}"))
+    if not names:
+        raise UserError(f"{results}: holds no record of a study")
+    if workers == 1:
+        for name in names:
+            _summarise(results, name)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            list(pool.map(_summarise, [results] * len(names), sorted(names, key=_longest_first)))
+    return names
+
+
+def _longest_first(name: str) -> bool:
+    return f"{name}.json" != STUDY
+
+
+def _summarise(results: Path, name: str) -> None:
+    found = derive(Record.read(results / name))
+    found.summary().write(results / f"{name}.json")
+    write_table(results / f"{name}-checkpoints.parquet", checkpoints(found.rows))
+    if f"{name}.json" == STUDY:
+        write_text(results / STEPS, json.dumps(step_table(found)) + "\n")
+
+
+def pages(docs: Path) -> None:
+    """Rewrite the tables and the figures of committed studies, and the findings in README."""
+    subprocess.run([sys.executable, str(docs / "tables.py")], check=True)
+    results = docs / "results"
+    with tempfile.TemporaryDirectory() as folder:
+        for claim in CLAIMS:
+            if {STUDY, STEPS} & set(claim.reads) and not claim.missing(results):
+                svg, _ = render(claim, claim.load(results), out=Path(folder))
+                shutil.copyfile(svg, docs / "figures" / svg.name)
+    write_text(docs / "figures.md", handbook(results))
+    readme = docs.parent / "README.md"
+    found = Results.read(results / STUDY)
+    write_text(readme, quoted(readme.read_text(encoding="utf-8"), found))
+
+
+def quoted(readme: str, found: Results) -> str:
+    """README with the findings between its two marks made anew."""
+    texts = [finding.text for finding in found.findings if finding.name in QUOTED]
+    items = [
+        textwrap.fill(
+            text, 98, initial_indent="- ", subsequent_indent="  ", break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for text in texts
+    ]  # fmt: skip
+    block = "\n".join(items)
+    return _BLOCK.sub(lambda m: f"{m[1]}{block}\n{m[2]}", readme)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Take the records of runs, if any, and rewrite everything."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="redo")
+    parser.add_argument("results", type=Path, help="folder of committed results")
+    parser.add_argument("runs", type=Path, nargs="*", help="finished runs to take the records of")
+    given = parser.parse_args(arguments)
+    try:
+        for run in given.runs:
+            take(run, given.results)
+        names = redo(given.results, workers=len(os.sched_getaffinity(0)))
+        docs = given.results.resolve().parent
+        if (docs / "tables.py").is_file():
+            pages(docs)
+    except UserError as err:
+        parser.exit(2, f"{err}\n")
+    print(f"rewrote what follows from {', '.join(names)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
