@@ -16,7 +16,7 @@ from grpolab.errors import UserError, input_errors, require
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import significant
 from grpolab.validate.training.pear import PearLevel
-from grpolab.validate.training.sft import SFTConfig, Unit
+from grpolab.validate.training.sft import DepthUnit, SFTConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SftOptions(Group):
     PANEL = "Training"
 
     depths: Annotated[str, typer.Option(help="Depths at which the model is saved.")] = "1,2,4"
-    unit: Annotated[str, OneOf(get_args(Unit)), typer.Option(help="Of the depths.")] = "epochs"
+    unit: Annotated[str, OneOf(get_args(DepthUnit)), typer.Option(help="Of the depths.")] = "epochs"
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 32
     lr: choose.LearningRate = 1e-5
     warmup: choose.Warmup = 0

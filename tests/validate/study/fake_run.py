@@ -14,7 +14,7 @@ from grpolab.theory import GroupCounts
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.inputs import rl_prompts
-from grpolab.validate.study.jobs import RESULT, Job, eval_prompts, plan
+from grpolab.validate.study.jobs import RESULT, StudyJob, eval_prompts, plan
 from grpolab.validate.study.tasks import make_task as new_task
 from grpolab.validate.tasks import Prompt
 
@@ -49,18 +49,18 @@ def rollouts(
     )
 
 
-def _held_out(config: StudyConfig, job: Job) -> list[Prompt]:
+def _held_out(config: StudyConfig, job: StudyJob) -> list[Prompt]:
     return eval_prompts(config, make_task(job.task, seed=job.seed))
 
 
-def _ladder(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> None:
+def _ladder(config: StudyConfig, job: StudyJob, out: Path, rng: np.random.Generator) -> None:
     classes = make_task(job.task, seed=job.seed).classes
     depths = config.sft_of(job.sft).depths
     nll = {str(d): {label: float(rng.gamma(2.0)) for label in classes} for d in depths}
     write_json(out / RESULT, {"held_out_nll": nll})
 
 
-def _pre(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> None:
+def _pre(config: StudyConfig, job: StudyJob, out: Path, rng: np.random.Generator) -> None:
     held_out, g = _held_out(config, job), config.grpo.group_size
     train = make_task(job.task, seed=job.seed).prompts("rl")[: config.train_prompts]
     for name, prompts, n in (
@@ -72,7 +72,7 @@ def _pre(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> 
     write_json(out / RESULT, {"seed": 1, "judged": {}})
 
 
-def _rl(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> None:
+def _rl(config: StudyConfig, job: StudyJob, out: Path, rng: np.random.Generator) -> None:
     assert job.arm is not None
     task, grpo = make_task(job.task, seed=job.seed), config.grpo_of(job.arm)
     prompts, held_out = rl_prompts(task, job.regime), _held_out(config, job)
@@ -108,7 +108,7 @@ def _rl(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> N
     )  # fmt: skip
 
 
-def _force(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> None:
+def _force(config: StudyConfig, job: StudyJob, out: Path, rng: np.random.Generator) -> None:
     def moved() -> dict[str, Any]:
         before, after, error = rng.random(3).tolist()
         return {"before": before, "after": after, "stderr": error / 10, "num_prompts": 20}
@@ -121,7 +121,7 @@ def _force(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -
     write_json(out / RESULT, {"num_prompts": {"never": 20, "always": 20}, "runs": runs})
 
 
-def _simulate(config: StudyConfig, job: Job, out: Path, rng: np.random.Generator) -> None:
+def _simulate(config: StudyConfig, job: StudyJob, out: Path, rng: np.random.Generator) -> None:
     rows = [
         {"group_size": config.grpo.group_size, "rho": rho, "event": "identical",
          "predicted": p, "estimate": p, "low": p - 0.01, "high": p + 0.01}

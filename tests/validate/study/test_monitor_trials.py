@@ -121,7 +121,7 @@ def test_committed_rules_follow_from_the_committed_runs(committed):
 
 
 def rows_of(text, start):
-    """Cells of the markdown table that begins with a header cell."""
+    """CountCells of the markdown table that begins with a header cell."""
     table = text[text.index(f"| {start}") :].split("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table]
     return {row[0]: row[1:] for row in cells}

@@ -12,7 +12,13 @@ from grpolab.theory.groups import Provenance
 from grpolab.validate.rollouts import Rollouts
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.page import write_triage
-from grpolab.validate.triage.ranking import TAU_H, Pair, _sampling_variance, _signal, triage
+from grpolab.validate.triage.ranking import (
+    TAU_H,
+    CheckpointPair,
+    _sampling_variance,
+    _signal,
+    triage,
+)
 
 LAW = {"max_new_tokens": 4, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "engine": "made up"}
 
@@ -186,7 +192,7 @@ def test_advice_names_what_the_usual_rule_would_pick(found):
 
 
 def test_advice_says_what_would_settle_a_pair(found):
-    open_pair = Pair("open", "twin", 0.02, 0.9, False, 301.0, np.inf)
+    open_pair = CheckpointPair("open", "twin", 0.02, 0.9, False, 301.0, np.inf)
     (told,) = [
         s
         for s in advise_triage(dataclasses.replace(found, pairs=(open_pair,)))

@@ -14,7 +14,7 @@ from scipy import optimize, special
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.estimate import cells
-from grpolab.validate.estimate.cells import Cells
+from grpolab.validate.estimate.cells import CountCells
 
 _NEWTON_STEPS = 60
 _LOGIT_BOUND = 30.0
@@ -36,7 +36,7 @@ class Fit(NamedTuple):
     loglik: FloatArray
 
 
-def tails(data: Cells) -> Tails:
+def tails(data: CountCells) -> Tails:
     """Sufficient statistics of the likelihood, shapes [B, J] with J = max size."""
     steps = int(data.num_samples.max())
     weight = np.atleast_2d(data.weight)
@@ -176,7 +176,7 @@ def profile(stats: Tails, rho: float) -> float:
     return -float(found.fun)
 
 
-def log_choose(data: Cells) -> float:
+def log_choose(data: CountCells) -> float:
     """Sum over clusters of the log binomial coefficient: what the kernel leaves out."""
     return float(data.weight @ data.log_choose)
 

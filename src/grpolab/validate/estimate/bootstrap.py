@@ -14,7 +14,7 @@ from scipy import special
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.estimate.cells import Cells
+from grpolab.validate.estimate.cells import CountCells
 
 
 def draw_weights(
@@ -34,12 +34,16 @@ def draw_weights(
     return drawn.astype(np.float64)
 
 
-def resample(cells: Cells, *, num_resamples: int, rng: np.random.Generator | int) -> Cells:
+def resample(
+    cells: CountCells, *, num_resamples: int, rng: np.random.Generator | int
+) -> CountCells:
     """Cluster bootstrap: the weights of ``num_resamples`` resampled data sets, shape [B, U]."""
     return cells._replace(weight=draw_weights(cells.weight, num_resamples=num_resamples, rng=rng))
 
 
-def resample_bayesian(cells: Cells, *, num_resamples: int, rng: np.random.Generator | int) -> Cells:
+def resample_bayesian(
+    cells: CountCells, *, num_resamples: int, rng: np.random.Generator | int
+) -> CountCells:
     """Bayesian bootstrap of the prompts and of one more with any count at all; weights [B, U'].
 
     Dirichlet weights (Rubin 1981, Annals of Statistics 9) instead of multinomial ones, because a
@@ -54,7 +58,7 @@ def resample_bayesian(cells: Cells, *, num_resamples: int, rng: np.random.Genera
     weight = np.concatenate([cells.weight, np.full(size + 1, 1.0 / (size + 1))])
     shape = (num_resamples, len(weight))
     drawn = streams.generator(rng, "bootstrap").standard_gamma(weight, size=shape)
-    return Cells(
+    return CountCells(
         np.concatenate([cells.num_correct, extra]),
         np.concatenate([cells.num_samples, np.full(size + 1, size)]),
         drawn * (weight.sum() / drawn.sum(axis=1, keepdims=True)),

@@ -17,7 +17,7 @@ from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 Unit = Literal["prompts", "groups"]
 
 
-class Cells(NamedTuple):
+class CountCells(NamedTuple):
     """Distinct (num_correct, num_samples) pairs [U] and how many clusters have them [..., U]."""
 
     num_correct: IntArray
@@ -41,8 +41,8 @@ class Cells(NamedTuple):
         return np.asarray(-np.log1p(n) - special.betaln(c + 1.0, n - c + 1.0))
 
 
-def tabulate(counts: GroupCounts, *, unit: Unit = "prompts") -> Cells:
-    """Cells of the prompts (all groups of a prompt pooled) or of the groups.
+def tabulate(counts: GroupCounts, *, unit: Unit = "prompts") -> CountCells:
+    """CountCells of the prompts (all groups of a prompt pooled) or of the groups.
 
     >>> tabulate(GroupCounts([1, 1, 3], 4)).weight.tolist()
     [2.0, 1.0]
@@ -58,10 +58,10 @@ def tabulate(counts: GroupCounts, *, unit: Unit = "prompts") -> Cells:
         correct, size = counts.num_correct, counts.group_size
     base = int(size.max()) + 1
     keys, weight = np.unique(size * base + correct, return_counts=True)
-    return Cells(keys % base, keys // base, weight.astype(np.float64))
+    return CountCells(keys % base, keys // base, weight.astype(np.float64))
 
 
-def unfiltered(counts: GroupCounts, *, unit: Unit = "prompts") -> Cells:
+def unfiltered(counts: GroupCounts, *, unit: Unit = "prompts") -> CountCells:
     """`tabulate`, with ValueError for a table of mixed groups only (``provenance.filtered``)."""
     if counts.provenance.filtered:
         raise ValueError(
@@ -72,7 +72,7 @@ def unfiltered(counts: GroupCounts, *, unit: Unit = "prompts") -> Cells:
     return tabulate(counts, unit=unit)
 
 
-def require_pairs(data: Cells) -> None:
+def require_pairs(data: CountCells) -> None:
     """ValueError where no prompt has two samples."""
     if data.num_samples.max() < 2:
         raise ValueError(
@@ -81,7 +81,7 @@ def require_pairs(data: Cells) -> None:
         )
 
 
-def cell_mean(cells: Cells, values: FloatArray) -> FloatArray:
+def cell_mean(cells: CountCells, values: FloatArray) -> FloatArray:
     """Mean over clusters of a value per cell [..., U]; shape of the weights without the last axis.
 
     >>> cell_mean(tabulate(GroupCounts([1, 1, 3], 4)), np.array([0.0, 1.0])).round(6).item()

@@ -15,7 +15,7 @@ from scipy import optimize, special
 
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.estimate import betabin, bootstrap, cells
-from grpolab.validate.estimate.cells import Cells, Unit
+from grpolab.validate.estimate.cells import CountCells, Unit
 
 
 class IccInterval(NamedTuple):
@@ -28,7 +28,7 @@ class IccInterval(NamedTuple):
     interval: str
 
 
-def _sums(data: Cells) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _sums(data: CountCells) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Clusters k, samples N and successes Y of every resample."""
     w = data.weight
     return w.sum(axis=-1), w @ data.num_samples, w @ data.num_correct
@@ -40,7 +40,7 @@ def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
     return np.where(bottom == 0, 0.0, top / safe)
 
 
-def _anova(data: Cells) -> FloatArray:
+def _anova(data: CountCells) -> FloatArray:
     y, n, w = data.num_correct, data.num_samples, data.weight
     k, size, total = _sums(data)
     squares = w @ (y**2 / n)
@@ -50,7 +50,7 @@ def _anova(data: Cells) -> FloatArray:
     return _ratio(between - within, between + (n0 - 1) * within)
 
 
-def _fleiss_cuzick(data: Cells) -> FloatArray:
+def _fleiss_cuzick(data: CountCells) -> FloatArray:
     y, n = data.num_correct, data.num_samples
     k, size, total = _sums(data)
     p = total / size
@@ -59,14 +59,14 @@ def _fleiss_cuzick(data: Cells) -> FloatArray:
     return _ratio(bottom - inside, bottom)
 
 
-def _pairwise(data: Cells) -> FloatArray:
+def _pairwise(data: CountCells) -> FloatArray:
     y, n, w = data.num_correct.astype(float), data.num_samples.astype(float), data.weight
     pairs = w @ (n * (n - 1))
     mu = (w @ ((n - 1) * y)) / pairs
     return _ratio((w @ (y * (y - 1))) / pairs - mu**2, mu * (1 - mu))
 
 
-def _kleinman(data: Cells, share: FloatArray) -> FloatArray:
+def _kleinman(data: CountCells, share: FloatArray) -> FloatArray:
     """Kleinman (1973) with cluster weights ``share`` [..., U] that sum to 1 over clusters."""
     w, rate = data.weight, data.rate
     centre = (w * share) @ rate
@@ -77,16 +77,16 @@ def _kleinman(data: Cells, share: FloatArray) -> FloatArray:
     return _ratio(spread - base * a, base * (b - a))
 
 
-def _kleinman_equal(data: Cells) -> FloatArray:
+def _kleinman_equal(data: CountCells) -> FloatArray:
     k = _sums(data)[0]
     return _kleinman(data, np.broadcast_to(1 / k[..., None], data.weight.shape))
 
 
-def _kleinman_size(data: Cells) -> FloatArray:
+def _kleinman_size(data: CountCells) -> FloatArray:
     return _kleinman(data, data.num_samples / _sums(data)[1][..., None])
 
 
-def _moments(data: Cells) -> FloatArray:
+def _moments(data: CountCells) -> FloatArray:
     y, n, w = data.num_correct, data.num_samples, data.weight
     _, size, total = _sums(data)
     p = total / size
@@ -95,12 +95,12 @@ def _moments(data: Cells) -> FloatArray:
     return _ratio(scatter - size * base, base * (w @ (n * (n - 1)).astype(float)))
 
 
-def _likelihood(data: Cells) -> FloatArray:
+def _likelihood(data: CountCells) -> FloatArray:
     rho = betabin.maximise(betabin.tails(data)).rho
     return rho.reshape(data.weight.shape[:-1])
 
 
-_ESTIMATORS: Mapping[str, Callable[[Cells], FloatArray]] = {
+_ESTIMATORS: Mapping[str, Callable[[CountCells], FloatArray]] = {
     "anova": _anova,
     "fleiss-cuzick": _fleiss_cuzick,
     "pairwise": _pairwise,
@@ -112,14 +112,14 @@ _ESTIMATORS: Mapping[str, Callable[[Cells], FloatArray]] = {
 METHODS = tuple(_ESTIMATORS)
 
 
-def _estimate(data: Cells, method: str) -> FloatArray:
+def _estimate(data: CountCells, method: str) -> FloatArray:
     """The estimator, with exactly 0 for resamples of one common outcome."""
     _, size, total = _sums(data)
     constant = (total == 0) | (total == size)
     return np.where(constant, 0.0, _ESTIMATORS[method](data))
 
 
-def _checked_cells(counts: GroupCounts, *, method: str, unit: Unit) -> Cells:
+def _checked_cells(counts: GroupCounts, *, method: str, unit: Unit) -> CountCells:
     if method not in _ESTIMATORS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     data = cells.unfiltered(counts, unit=unit)
@@ -236,11 +236,11 @@ def icc_interval(
     return IccInterval(estimate, low, high, method, interval)
 
 
-def _one_outcome(data: Cells) -> bool:
+def _one_outcome(data: CountCells) -> bool:
     return float(data.num_correct.sum()) in (0.0, float(data.num_samples.sum()))
 
 
-def _profile_interval(data: Cells, *, level: float) -> tuple[float, float]:
+def _profile_interval(data: CountCells, *, level: float) -> tuple[float, float]:
     """Likelihood-ratio interval of rho; the whole of [0, 1] where all outcomes are equal."""
     if _one_outcome(data):
         return 0.0, 1.0

@@ -14,7 +14,7 @@ from scipy import optimize, special
 
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.estimate import betabin, cells
-from grpolab.validate.estimate.cells import Cells
+from grpolab.validate.estimate.cells import CountCells
 
 GRID: FloatArray = np.sin(np.linspace(0.0, np.pi / 2, 401)) ** 2
 """Success rates [G] that a mixture may put weight on."""
@@ -65,17 +65,17 @@ def fit_mixture(counts: GroupCounts, *, tolerance: float = 1e-6) -> Mixture:
     return Mixture(GRID[atoms], share[atoms], loglik, gap)
 
 
-def grid_weights(data: Cells, *, tolerance: float) -> FloatArray:
+def grid_weights(data: CountCells, *, tolerance: float) -> FloatArray:
     """Weights of the NPMLE on `GRID` for every row of weights [..., U]; shape [..., G]."""
     rows = data.weight.reshape(-1, data.weight.shape[-1])
     shares = [_maximise(data._replace(weight=row), tolerance)[0] for row in rows]
     return np.reshape(shares, (*data.weight.shape[:-1], len(GRID)))
 
 
-def _maximise(data: Cells, tolerance: float) -> tuple[FloatArray, float, float]:
+def _maximise(data: CountCells, tolerance: float) -> tuple[FloatArray, float, float]:
     """Weights [G] of one data set (cell weights [U]), its log-likelihood, and what it may lack."""
     used = data.weight > 0
-    data = Cells(data.num_correct[used], data.num_samples[used], data.weight[used])
+    data = CountCells(data.num_correct[used], data.num_samples[used], data.weight[used])
     y, n, w = data.num_correct, data.num_samples, data.weight
     log_like = _log_binomial(data, GRID)
     shift = log_like.max(axis=1)
@@ -97,7 +97,7 @@ def _maximise(data: Cells, tolerance: float) -> tuple[FloatArray, float, float]:
     return share / share.sum(), float(w @ (np.log(density) + shift)), gap
 
 
-def _log_binomial(data: Cells, p: FloatArray) -> FloatArray:
+def _log_binomial(data: CountCells, p: FloatArray) -> FloatArray:
     """Log of C(n, c) p^c (1-p)^(n-c) for every cell and every rate p [G]: shape [U, G]."""
     c, n = data.num_correct[:, None], data.num_samples[:, None]
     return np.asarray(data.log_choose[:, None] + special.xlogy(c, p) + special.xlog1py(n - c, -p))

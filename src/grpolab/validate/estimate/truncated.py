@@ -15,7 +15,7 @@ from scipy import optimize, special
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.estimate import betabin, bootstrap, cells
-from grpolab.validate.estimate.cells import Cells
+from grpolab.validate.estimate.cells import CountCells
 
 _STARTS = ((0.2, 0.1), (0.5, 0.3), (0.8, 0.1), (0.05, 0.5))
 _BOUNDS = [(-12.0, 12.0), (-14.0, 8.0)]
@@ -87,7 +87,7 @@ def _prob_mixed(sizes: IntArray, mean: float, rho: float) -> FloatArray:
     return mixed
 
 
-def _maximise(data: Cells, starts: list[FloatArray]) -> tuple[FloatArray, float]:
+def _maximise(data: CountCells, starts: list[FloatArray]) -> tuple[FloatArray, float]:
     table = betabin.tails(data)
     sizes, row = np.unique(data.num_samples, return_inverse=True)
     many = np.bincount(row, weights=data.weight)
@@ -102,7 +102,7 @@ def _maximise(data: Cells, starts: list[FloatArray]) -> tuple[FloatArray, float]
     return best.x, -float(best.fun)
 
 
-def _frac_kept(data: Cells, theta: FloatArray) -> float:
+def _frac_kept(data: CountCells, theta: FloatArray) -> float:
     """Groups that were kept per group that was drawn, sizes as in the dump."""
     mean, rho = special.expit(theta)
     drawn = data.weight / _prob_mixed(data.num_samples, mean, rho)

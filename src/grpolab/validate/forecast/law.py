@@ -23,7 +23,7 @@ from grpolab.theory.dependence import BetaBinomial, FiniteMixture
 from grpolab.theory.groups import Exchangeable, FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong, thin_pmf, thin_pq
 from grpolab.validate.estimate import betabin, bootstrap, cells, mixture
-from grpolab.validate.estimate.cells import Cells
+from grpolab.validate.estimate.cells import CountCells
 
 Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "mean-p"]
 
@@ -43,7 +43,7 @@ class LawOfP(ABC):
     ValueError outside, and for g > n where the law is known by thinning only.
     """
 
-    data: Cells | None = None
+    data: CountCells | None = None
     method: Method | None = None
 
     @property
@@ -162,7 +162,7 @@ class EmpiricalLaw(LawOfP):
     correct is unbiased for P(K = k); nothing is said of groups larger than the fewest samples.
     """
 
-    counts: Cells
+    counts: CountCells
 
     def _checked(self, group_size: int) -> int:
         least = int(self.counts.num_samples.min())
@@ -328,7 +328,7 @@ def fit_law(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     return fit_rows(data, method)
 
 
-def fit_rows(data: Cells, method: Method) -> LawOfP:
+def fit_rows(data: CountCells, method: Method) -> LawOfP:
     """`fit_law` for cells with weights [..., U]: a batch of laws, one for every row of weights."""
     _check_method(method)
     if method == "thinning":
@@ -359,7 +359,7 @@ def prompt_laws(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     [0.0, 0.666667, 0.0]
     """
     totals = counts.by_prompt()
-    each = Cells(totals.num_correct[:, None], totals.num_samples[:, None],
+    each = CountCells(totals.num_correct[:, None], totals.num_samples[:, None],
                  np.ones((len(totals.prompt_id), 1)))  # fmt: skip
     if method == "thinning":
         return EmpiricalLaw(counts=each)
@@ -370,7 +370,7 @@ def prompt_laws(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     raise ValueError(f"method must be thinning or posterior, got {method!r}")
 
 
-def _posterior(prior: Exchangeable, data: Cells) -> BetaBinomial:
+def _posterior(prior: Exchangeable, data: CountCells) -> BetaBinomial:
     """Beta(a + c, b + n - c) of every cell, written in mean and rho, which allows rho = 0 and 1."""
     mean, rho = prior.mean[..., None], prior.rho[..., None]
     c, n = data.num_correct, data.num_samples

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpolab.streams import generator
 from grpolab.validate.study.tasks.problems import StudyTask
-from grpolab.validate.training.loss import Pair, completion_logprobs, encode
+from grpolab.validate.training.loss import TextPair, completion_logprobs, encode
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ class BaseConfig:
     lr: float = 2e-3
 
 
-def cross_entropy(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> torch.Tensor:
+def cross_entropy(model: Any, tokenizer: Any, pairs: Sequence[TextPair]) -> torch.Tensor:
     """Mean over completion tokens of -log pi(token), in nats."""
     batch = encode(tokenizer, pairs, device=model.device)
     return -completion_logprobs(model, batch).sum() / batch.mask.sum()

@@ -22,7 +22,7 @@ from grpolab.streams import stream_seed
 from grpolab.theory import critical_p
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.inputs import ask, load, open_task, rl_prompts
-from grpolab.validate.study.jobs import Job, Progress, checkpoint_key, job_seed
+from grpolab.validate.study.jobs import Progress, StudyJob, checkpoint_key, job_seed
 from grpolab.validate.study.selection import prompt_rates
 from grpolab.validate.tasks import Prompt
 
@@ -50,7 +50,9 @@ WATCHED = 200
 SAMPLES = 32
 
 
-def play_forces(config: StudyConfig, job: Job, *, root: Path, progress: Progress) -> dict[str, Any]:
+def play_forces(
+    config: StudyConfig, job: StudyJob, *, root: Path, progress: Progress
+) -> dict[str, Any]:
     """Mean p before and after each short run, on prompts without signal and on those with."""
     folder = root / checkpoint_key(job.task, job.data, job.seed, job.depth)
     with open_task(job.task, seed=job.seed) as task:
@@ -77,7 +79,7 @@ def play_forces(config: StudyConfig, job: Job, *, root: Path, progress: Progress
 
 def _play(
     config: StudyConfig,
-    job: Job,
+    job: StudyJob,
     force: Force,
     trained: list[Prompt],
     watched: dict[str, list[Prompt]],

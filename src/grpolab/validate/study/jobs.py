@@ -23,7 +23,7 @@ RESULT = "result.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class StudyJob:
     """One node of the study: what it is, what it waits for, roughly how long it takes."""
 
     key: str
@@ -69,9 +69,9 @@ def force_key(family: Family, seed: int, depth: int) -> str:
     return f"{family.task}/force/{family.regime}/seed{seed}/depth{depth}"
 
 
-def plan(config: StudyConfig) -> list[Job]:
+def plan(config: StudyConfig) -> list[StudyJob]:
     """All jobs of a study, dependencies before dependents."""
-    jobs = [Job("simulate", "simulate", (), 20.0)] if config.simulated_groups else []
+    jobs = [StudyJob("simulate", "simulate", (), 20.0)] if config.simulated_groups else []
     for seed in config.seeds:
         for task in config.tasks:
             jobs += _before_rl(config, task, seed)
@@ -80,9 +80,9 @@ def plan(config: StudyConfig) -> list[Job]:
     return jobs
 
 
-def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[Job]:
+def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[StudyJob]:
     base = base_key(task, seed)
-    yield Job(base, "base", (), 0.05 * config.base.steps, task, seed)
+    yield StudyJob(base, "base", (), 0.05 * config.base.steps, task, seed)
     variants = {arm.sft for arm in config.arms}
     rows = config.eval_prompts * config.num_samples + config.train_prompts * config.train_samples
     for data in config.data_of(task):
@@ -90,14 +90,14 @@ def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[Job]:
             if sft in variants or sft == "plain":
                 depths = config.sft_of(sft).depths
                 key = ladder_key(task, data, seed, sft=sft)
-                yield Job(key, "ladder", (base,), 0.012 * max(depths), task, seed, data, sft)
+                yield StudyJob(key, "ladder", (base,), 0.012 * max(depths), task, seed, data, sft)
         for depth in config.sft.depths:
             ladder = ladder_key(task, data, seed)
             key = pre_key(task, data, seed, depth)
-            yield Job(key, "pre", (ladder,), 5e-5 * rows, task, seed, data, "plain", "", depth)
+            yield StudyJob(key, "pre", (ladder,), 5e-5 * rows, task, seed, data, "plain", "", depth)
 
 
-def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
+def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[StudyJob]:
     evals = config.grpo.steps / config.grpo.eval_every + 1
     rows = config.eval_prompts * (config.num_samples + config.quick_samples * evals)
     task, regime, data = family.task, family.regime, family.data
@@ -110,20 +110,20 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[Job]:
                 needs.append(pre_key(task, data, seed, arm.entropy_of))
             if arm.prompts != "all":
                 needs += [pre_key(task, data, seed, d) for d in {depth, arm.other} - {0}]
-            yield Job(
+            yield StudyJob(
                 rl_key(family, seed, depth, arm.name), "rl", tuple(sorted(set(needs))),
                 0.035 * config.grpo.steps + 5e-5 * rows, task, seed, data, arm.sft, regime,
                 depth, arm,
             )  # fmt: skip
     if config.force_steps:
         for depth in config.sft.depths:
-            yield Job(
+            yield StudyJob(
                 force_key(family, seed, depth), "force", (pre_key(task, data, seed, depth),),
                 40.0, task, seed, data, "plain", regime, depth,
             )  # fmt: skip
 
 
-def job_seed(job: Job) -> int:
+def job_seed(job: StudyJob) -> int:
     """A seed of its own for each job, of the study's seed and the job's key."""
     return stream_seed(job.seed, job.key)
 

@@ -22,9 +22,9 @@ from grpolab.validate.study.rows import (
     Forecast,
     Gap,
     Measured,
-    Outcome,
     Peak,
     Quantity,
+    RLOutcome,
     Row,
     Signal,
     TrainingPrompts,
@@ -188,14 +188,14 @@ def on_training_prompts(counts: GroupCounts, group_size: int) -> dict[str, float
     }
 
 
-def outcome(run: Run, *, seed: int) -> Outcome:
+def outcome(run: Run, *, seed: int) -> RLOutcome:
     """What RL made of a checkpoint: peak over the schedule, and the end in full.
 
     The peak is over evaluations of ``quick_samples`` per prompt and includes step 0. Its corrected
     form chooses and scores on different prompts; ``final`` is no maximum at all.
     """
     end = run.eval.counts()
-    return Outcome(
+    return RLOutcome(
         peak=peaks(run.evals, seed=seed),
         final=pass_rates(end),
         final_token_entropy=run.eval.mean_token_entropy(),

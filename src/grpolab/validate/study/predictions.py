@@ -68,7 +68,7 @@ def predictions(rows: Sequence[Row]) -> Shootout:
     )
 
 
-def _regrets(table: Sequence[shootout.Family], outcome: str) -> dict[str, dict[str, float]]:
+def _regrets(table: Sequence[shootout.FamilyTable], outcome: str) -> dict[str, dict[str, float]]:
     """Regret by predictor and family."""
     found: dict[str, dict[str, float]] = {}
     for family in table:
@@ -77,13 +77,13 @@ def _regrets(table: Sequence[shootout.Family], outcome: str) -> dict[str, dict[s
     return found
 
 
-def _folds(table: Sequence[shootout.Family]) -> list[Any]:
+def _folds(table: Sequence[shootout.FamilyTable]) -> list[Any]:
     several = {"family": {f.name for f in table}, "task": {f.task for f in table}}
     folds = [name for name, values in several.items() if len(values) > 1]
     return (["seed"] if len(table[0].seeds) > 1 else []) + folds
 
 
-def _transfer(table: Sequence[shootout.Family], outcome: str, leave_out: Any) -> Transferred:
+def _transfer(table: Sequence[shootout.FamilyTable], outcome: str, leave_out: Any) -> Transferred:
     """Out of sample: r2, Spearman, regret and inversion calls, best regret first."""
     predictors = {**{n: (n,) for n in shootout.DIRECTIONS}, **shootout.COMBINATIONS}
     found = shootout.overall(

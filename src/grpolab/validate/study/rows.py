@@ -103,7 +103,7 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RLOutcome:
     """What RL made of a checkpoint: peak over the evaluations, and the end in full."""
 
     peak: Mapping[str, Peak]
@@ -167,7 +167,7 @@ class Row:
     depth: int
     lr: float
     before: Checkpoint
-    after: Outcome
+    after: RLOutcome
     early: Early
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from grpolab.progress import ProgressBar
 from grpolab.store import SCRATCH, atomic_dir, claim
 from grpolab.validate.study.config import StudyConfig
-from grpolab.validate.study.jobs import RESULT, Job
+from grpolab.validate.study.jobs import RESULT, StudyJob
 from grpolab.validate.study.work import run_job
 
 RUN = "run.json"
@@ -52,12 +52,12 @@ def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
         yield
 
 
-def is_done(root: Path, job: Job) -> bool:
+def is_done(root: Path, job: StudyJob) -> bool:
     """Whether a job's folder is there, hence whole."""
     return (root / job.key / RESULT).is_file()
 
 
-def run_jobs(config: StudyConfig, jobs: Sequence[Job], *, root: Path, workers: int) -> None:
+def run_jobs(config: StudyConfig, jobs: Sequence[StudyJob], *, root: Path, workers: int) -> None:
     """Run what is not done yet, longest waiting chain first, ``workers`` processes at a time."""
     todo = {job.key: job for job in jobs if not is_done(root, job)}
     if not todo:
@@ -69,7 +69,7 @@ def run_jobs(config: StudyConfig, jobs: Sequence[Job], *, root: Path, workers: i
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     done: set[str] = {job.key for job in jobs if job.key not in todo}
-    running: dict[Future[None], Job] = {}
+    running: dict[Future[None], StudyJob] = {}
     with (
         ProgressBar(total, note=f"{len(todo)} of {len(jobs)} jobs to do") as bar,
         ProcessPoolExecutor(
@@ -100,7 +100,7 @@ def run_jobs(config: StudyConfig, jobs: Sequence[Job], *, root: Path, workers: i
             raise
 
 
-def _chain(job: Job, jobs: Sequence[Job]) -> float:
+def _chain(job: StudyJob, jobs: Sequence[StudyJob]) -> float:
     """Weight of a job and of the heaviest chain that waits for it."""
     after = [_chain(other, jobs) for other in jobs if job.key in other.needs]
     return job.weight + max(after, default=0.0)
@@ -125,7 +125,7 @@ def _start_worker(queue: Any, root: Path) -> None:
     torch.set_num_threads(1)
 
 
-def _work(config: StudyConfig, job: Job, root: Path) -> None:
+def _work(config: StudyConfig, job: StudyJob, root: Path) -> None:
     last = 0.0
 
     def progress(share: float) -> None:

@@ -14,13 +14,13 @@ from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.inputs import ask
-from grpolab.validate.study.jobs import Job, eval_prompts, job_seed, pre_key
+from grpolab.validate.study.jobs import StudyJob, eval_prompts, job_seed, pre_key
 from grpolab.validate.study.tasks import StudyTask
 from grpolab.validate.tasks import Prompt
 
 
 def prompt_rates(
-    job: Job, prompts: Sequence[Prompt], *, root: Path, depth: int
+    job: StudyJob, prompts: Sequence[Prompt], *, root: Path, depth: int
 ) -> tuple[list[Prompt], FloatArray]:
     """The prompts that were sampled before RL, and the share right of each at a depth."""
     table = Rollouts.read(root / pre_key(job.task, job.data, job.seed, depth) / "train.parquet")
@@ -31,7 +31,7 @@ def prompt_rates(
 
 
 def select_prompts(
-    config: StudyConfig, job: Job, prompts: Sequence[Prompt], *, root: Path
+    config: StudyConfig, job: StudyJob, prompts: Sequence[Prompt], *, root: Path
 ) -> list[Prompt]:
     """The RL prompts of an arm, chosen by rollouts from before RL (see `Arm`)."""
     arm = job.arm
@@ -72,7 +72,7 @@ def with_mean(rate: FloatArray, goal: float, *, rng: np.random.Generator) -> Any
 
 
 def matched_temperature(
-    config: StudyConfig, job: Job, model: Any, tokenizer: Any, *, task: StudyTask, root: Path
+    config: StudyConfig, job: StudyJob, model: Any, tokenizer: Any, *, task: StudyTask, root: Path
 ) -> float:
     """The temperature at which this checkpoint's token entropy is that of another depth.
 

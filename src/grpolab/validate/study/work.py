@@ -31,8 +31,8 @@ from grpolab.validate.study.inputs import (
 )
 from grpolab.validate.study.jobs import (
     RESULT,
-    Job,
     Progress,
+    StudyJob,
     base_key,
     checkpoint_key,
     eval_prompts,
@@ -51,7 +51,9 @@ AFTER_PROMPTS = 512
 """Most training prompts that are answered once more after RL."""
 
 
-def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: Progress) -> None:
+def run_job(
+    config: StudyConfig, job: StudyJob, *, root: Path, out: Path, progress: Progress
+) -> None:
     """Run one job into ``out``; ``root`` holds the finished folders of the others.
 
     Weights are float32 throughout; with dtype bfloat16 the forward passes run in that precision.
@@ -63,7 +65,7 @@ def run_job(config: StudyConfig, job: Job, *, root: Path, out: Path, progress: P
         _KINDS[job.kind](config, job, root, out, progress)
 
 
-def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+def _base(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     from grpolab.validate.models import build_model, save_model
 
     task = make_task(job.task, seed=job.seed)
@@ -76,7 +78,7 @@ def _base(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progre
     write_json(out / RESULT, {"parameters": parameters, "seed": seed})
 
 
-def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+def _ladder(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     task = make_task(job.task, seed=job.seed)
     model, tokenizer = load(config, root / base_key(job.task, job.seed) / "model")
     shown = demonstrations(task, job.data, seed=job.seed)
@@ -102,7 +104,7 @@ def _ladder(config: StudyConfig, job: Job, root: Path, out: Path, progress: Prog
     write_json(out / RESULT, {"held_out_nll": nll})
 
 
-def _pre(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+def _pre(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     model, tokenizer = load(config, root / checkpoint_key(job.task, job.data, job.seed, job.depth))
     seed, hot = job_seed(job), config.grpo.temperature
     with open_task(job.task, seed=job.seed) as task:
@@ -130,7 +132,7 @@ def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
     dataclasses.replace(table, provenance=info).write(out / f"{name}.parquet")
 
 
-def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     from grpolab.validate.models import save_model
     from grpolab.validate.training.grpo import train_grpo
 
@@ -181,7 +183,7 @@ def _rl(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress
     write_json(out / RESULT, result)
 
 
-def _reference(config: StudyConfig, job: Job, arm: Arm, root: Path, start: Path) -> Any:
+def _reference(config: StudyConfig, job: StudyJob, arm: Arm, root: Path, start: Path) -> Any:
     if not arm.reference:
         return None
     folder = {
@@ -205,15 +207,18 @@ def _curve(tables: Sequence[Rollouts], steps: Sequence[int]) -> GroupCounts:
     )
 
 
-def _force(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+def _force(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     write_json(out / RESULT, play_forces(config, job, root=root, progress=progress))
 
 
-def _simulate(config: StudyConfig, job: Job, root: Path, out: Path, progress: Progress) -> None:
+def _simulate(
+    config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress
+) -> None:
     write_json(out / RESULT, threshold_table(config, progress=progress))
 
 
-_KINDS: Mapping[str, Callable[[StudyConfig, Job, Path, Path, Progress], None]] = MappingProxyType(
+_Run = Callable[[StudyConfig, StudyJob, Path, Path, Progress], None]
+_KINDS: Mapping[str, _Run] = MappingProxyType(
     {"base": _base, "ladder": _ladder, "pre": _pre, "rl": _rl, "force": _force,
      "simulate": _simulate}
 )  # fmt: skip

@@ -80,7 +80,7 @@ def grpo_loss(
     return LossParts(loss, kl.detach(), cut_low, cut_high)
 
 
-Pair = tuple[str, str]
+TextPair = tuple[str, str]
 
 
 class Batch(NamedTuple):
@@ -105,7 +105,7 @@ class Batch(NamedTuple):
         return cls(ids, seen, drawn, torch.as_tensor(real, device=device))
 
 
-def encode(tokenizer: Any, pairs: Sequence[Pair], *, device: Any = "cpu") -> Batch:
+def encode(tokenizer: Any, pairs: Sequence[TextPair], *, device: Any = "cpu") -> Batch:
     """Tokenise (prompt, completion) pairs; each completion gets the end token."""
     import torch
 

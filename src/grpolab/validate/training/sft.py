@@ -37,7 +37,7 @@ from grpolab.validate.training.trl_grpo import last_trl_checkpoint
 
 KIND = "grpolab-sft"
 LADDER = "ladder.json"
-Unit = Literal["epochs", "steps"]
+DepthUnit = Literal["epochs", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class SFTConfig:
     """
 
     depths: tuple[int, ...] = (1, 2, 4)
-    unit: Unit = "epochs"
+    unit: DepthUnit = "epochs"
     batch_size: int = 32
     lr: float = 1e-5
     warmup: int = 0
@@ -65,7 +65,7 @@ class SFTConfig:
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
             raise ValueError(f"depths must be distinct and >= 1, got {self.depths}")
-        if self.unit not in get_args(Unit):
+        if self.unit not in get_args(DepthUnit):
             raise ValueError(f"unit must be epochs or steps, got {self.unit!r}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {self.batch_size}")

@@ -13,7 +13,7 @@ from grpolab.figures.words import (
     percent,
     round_up,
 )
-from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Pair, Triage
+from grpolab.validate.triage.ranking import TAU_H, Checkpoint, CheckpointPair, Triage
 
 _TRUNCATED = 0.05  # from here on truncation is worth a sentence
 
@@ -62,7 +62,7 @@ def _best(found: Triage) -> str:
     return f"{lead}; it is the highest in {chance(best.signal.prob_best)} of the resamples."
 
 
-def _unsettled(pair: Pair, found: Triage) -> str:
+def _unsettled(pair: CheckpointPair, found: Triage) -> str:
     if pair.equal:
         return (
             f"As good as equal: {pair.first} and {pair.second} (difference {pair.difference:+.4f},"

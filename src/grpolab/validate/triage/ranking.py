@@ -44,7 +44,7 @@ class Signal(NamedTuple):
     prob_best: float
 
 
-class Pair(NamedTuple):
+class CheckpointPair(NamedTuple):
     """Two checkpoints: does the first have more signal than the second?
 
     ``prob_more`` is the share of bootstrap resamples of the prompts in which it has (ties half).
@@ -123,7 +123,7 @@ class Triage:
 
     group_size: int
     checkpoints: tuple[Checkpoint, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[CheckpointPair, ...]
     differences: tuple[Difference, ...]
     sampling: Mapping[str, Any]
     num_prompts: int
@@ -354,14 +354,14 @@ def _pair(
     *,
     samples: int,
     level: float,
-) -> Pair:
+) -> CheckpointPair:
     more = float(np.mean(boot > 1e-12) + np.mean(np.abs(boot) <= 1e-12) / 2)
     tail = (1.0 - level) / 2.0
     difference = float(gap.mean())
     if not tail < more < 1 - tail:
-        return Pair(first, second, difference, more, True, math.nan, math.nan)
+        return CheckpointPair(first, second, difference, more, True, math.nan, math.nan)
     if abs(difference) < _SMALLEST:
-        return Pair(first, second, difference, more, False, math.nan, math.nan)
+        return CheckpointPair(first, second, difference, more, False, math.nan, math.nan)
     reach = abs(difference) / (special.ndtri(1.0 - tail) + special.ndtri(_CHANCE))
     total = float(np.var(gap, ddof=1))
     inside = min(float(np.mean(noise)), total)  # NaN where n = g: then only prompts are known
@@ -370,4 +370,4 @@ def _pair(
     more_samples = samples * inside / room if room > 0 else math.inf
     if math.isnan(inside):
         more_samples = math.nan
-    return Pair(first, second, difference, more, False, total / reach**2, more_samples)
+    return CheckpointPair(first, second, difference, more, False, total / reach**2, more_samples)

@@ -33,7 +33,7 @@ CALIBRATION = Registry()
 _ATOMS = 20_000  # quantiles that stand for the law of p over prompts
 
 
-class Law(NamedTuple):
+class SampledLaw(NamedTuple):
     """A law of p over prompts as equally likely values [A]."""
 
     name: str
@@ -50,21 +50,23 @@ class Law(NamedTuple):
         return GroupCounts(rng.binomial(samples, rng.choice(self.rates, prompts)), samples)
 
 
-def _beta(a: float, b: float) -> Law:
+def _beta(a: float, b: float) -> SampledLaw:
     quantiles = (np.arange(_ATOMS) + 0.5) / _ATOMS
-    return Law(f"Beta({a}, {b})", stats.beta.ppf(quantiles, a, b))
+    return SampledLaw(f"Beta({a}, {b})", stats.beta.ppf(quantiles, a, b))
 
 
-def _unsolvable(share: float, law: Law) -> Law:
+def _unsolvable(share: float, law: SampledLaw) -> SampledLaw:
     zeros = np.zeros(round(_ATOMS * share / (1 - share)))
-    return Law(f"{share:.0%} unsolvable, else {law.name}", np.concatenate([zeros, law.rates]))
+    return SampledLaw(
+        f"{share:.0%} unsolvable, else {law.name}", np.concatenate([zeros, law.rates])
+    )
 
 
 _LAWS = (
     _beta(0.5, 1.5),
     _beta(0.1, 2.0),
     _unsolvable(0.4, _beta(2.0, 2.0)),
-    Law("p = 0.05 or 0.9", np.repeat([0.05, 0.9], [7, 3])),
+    SampledLaw("p = 0.05 or 0.9", np.repeat([0.05, 0.9], [7, 3])),
 )
 _DESIGNS = ((16, 8, 8), (164, 8, 8), (164, 8, 2))  # prompts, samples, group size
 
@@ -166,7 +168,7 @@ def _intervals(
 
 
 def _repeated(
-    rng: np.random.Generator, *, law: Law, prompts: int, rho: float
+    rng: np.random.Generator, *, law: SampledLaw, prompts: int, rho: float
 ) -> tuple[GroupCounts, FloatArray]:
     """Two groups of 8 per prompt, correlated rho given the prompt; and the rewards [2P, 8]."""
     p = np.repeat(rng.choice(law.rates, prompts), 2)
@@ -177,7 +179,9 @@ def _repeated(
     return GroupCounts(rewards.sum(axis=1), 8, prompt_id=ids), rewards
 
 
-def _p_values(rng: np.random.Generator, *, law: Law, prompts: int, rho: float) -> dict[str, float]:
+def _p_values(
+    rng: np.random.Generator, *, law: SampledLaw, prompts: int, rho: float
+) -> dict[str, float]:
     counts, rewards = _repeated(rng, law=law, prompts=prompts, rho=rho)
     plain = GroupCounts(rng.binomial(8, float(law.rates.mean()), prompts), 8)
     tests = heterogeneity(plain)
@@ -303,7 +307,13 @@ def _filter(size: Size) -> Evidence:
 
 
 def zero_std_errors(
-    law: Law, *, prompts: int, samples: int, group_size: int, trials: int, rng: np.random.Generator
+    law: SampledLaw,
+    *,
+    prompts: int,
+    samples: int,
+    group_size: int,
+    trials: int,
+    rng: np.random.Generator,
 ) -> dict[str, FloatArray]:
     """Absolute errors [trials] of two beta-binomial forecasts of the zero-std share.
 

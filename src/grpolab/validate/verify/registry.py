@@ -112,7 +112,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """What an entry found. ``level`` is that of a single test after Bonferroni."""
 
     name: str
@@ -194,7 +194,7 @@ class Registry:
         size: Size,
         level: float,
         progress: Callable[[str], None] = lambda name: None,
-    ) -> list[Outcome]:
+    ) -> list[CheckOutcome]:
         """Run entries; ``level`` holds for the whole family of tests of the right formulas."""
         found: list[tuple[Entry, Evidence, float]] = []
         for entry in self.entries(names):
@@ -204,7 +204,7 @@ class Registry:
             found.append((entry, evidence, time.perf_counter() - start))
         each = level / max(1, sum(len(evidence.checks) for _, evidence, _ in found))
         return [
-            Outcome(e.name, e.claim, e.wrong, ev.checks, ev.controls, each, seconds)
+            CheckOutcome(e.name, e.claim, e.wrong, ev.checks, ev.controls, each, seconds)
             for e, ev, seconds in found
         ]
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 from grpolab.validate.verify import checks_dynamics, checks_groups, checks_policies
 from grpolab.validate.verify.calibration import CALIBRATION
-from grpolab.validate.verify.registry import REGISTRY, Entry, Outcome, Size
+from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
-__all__ = ["FULL", "SMALL", "Outcome", "entries", "run_suite"]
+__all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (checks_groups, checks_dynamics, checks_policies)  # importing them fills the registry
 
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)
@@ -41,7 +41,7 @@ def run_suite(
     size: Size = SMALL,
     level: float = LEVEL,
     progress: Callable[[str], None] = lambda name: None,
-) -> list[Outcome]:
+) -> list[CheckOutcome]:
     """Run the checks; ``level`` is the chance that any right formula is rejected.
 
     >>> outcome = run_suite(["zero-std"])[0]

@@ -8,7 +8,7 @@ from grpolab.validate.study.shootout.inversion import (
     says_inversion,
     truth,
 )
-from grpolab.validate.study.shootout.table import BASELINES, DIRECTIONS, Family, families
+from grpolab.validate.study.shootout.table import BASELINES, DIRECTIONS, FamilyTable, families
 from grpolab.validate.study.shootout.transfer import (
     COMBINATIONS,
     Chosen,
@@ -27,7 +27,7 @@ __all__ = [
     "MARGIN",
     "Calls",
     "Chosen",
-    "Family",
+    "FamilyTable",
     "RankRow",
     "RegretRow",
     "Standing",

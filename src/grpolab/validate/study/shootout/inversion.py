@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks
+from grpolab.validate.study.shootout.table import DIRECTIONS, FamilyTable, picks
 
 MARGIN = 0.02
 """A lead in the outcome that is not larger is no inversion: nobody would act on it."""
@@ -64,7 +64,7 @@ def _share(part: float, rest: float) -> float:
     return part / (part + rest) if part + rest > 0 else float("nan")
 
 
-def truth(family: Family, outcome: str, *, margin: float = MARGIN) -> Truth:
+def truth(family: FamilyTable, outcome: str, *, margin: float = MARGIN) -> Truth:
     """Whether some depth shallower than the pick of pass@1 ends better by more than ``margin``.
 
     And by no less than any deeper one: where deeper still would be better, shallow is no cure.
@@ -99,7 +99,7 @@ def inverted(before: FloatArray, after: FloatArray, *, margin: float = MARGIN) -
     return bool(pick and lead[:pick].max() > margin and lead[:pick].max() >= lead.max())
 
 
-def says_inversion(family: Family, predictor: str, *, direction: int) -> FloatArray:
+def says_inversion(family: FamilyTable, predictor: str, *, direction: int) -> FloatArray:
     """Share of the predictor's choice that is shallower than the pick of pass@1, per seed [S]."""
     pick = np.argmax(family.column("pass_at_1"), axis=1)
     shallower = np.arange(len(family.depths)) < pick[:, None]
@@ -107,7 +107,7 @@ def says_inversion(family: Family, predictor: str, *, direction: int) -> FloatAr
 
 
 def inversion_calls(
-    table: Sequence[Family],
+    table: Sequence[FamilyTable],
     outcome: str,
     *,
     directions: Mapping[str, int] = DIRECTIONS,

@@ -29,7 +29,7 @@ BASELINES = ("depth", "pass_at_g")
 _KEYS = ("task", "regime", "seed", "depth")
 
 
-class Family(NamedTuple):
+class FamilyTable(NamedTuple):
     """Starts that differ in SFT alone: every column has one value per seed and depth, [S, D].
 
     Families with one ``ladder`` share their SFT checkpoints, so they are no independent evidence.
@@ -61,7 +61,7 @@ class Family(NamedTuple):
         return self.columns[name]
 
 
-def families(rows: Iterable[Mapping[str, Any]]) -> list[Family]:
+def families(rows: Iterable[Mapping[str, Any]]) -> list[FamilyTable]:
     """Sort rows, one per trained checkpoint, into families of seeds by depths.
 
     A row has ``task``, ``regime``, ``seed``, ``depth``, perhaps ``ladder`` (default: task and
@@ -91,7 +91,9 @@ def families(rows: Iterable[Mapping[str, Any]]) -> list[Family]:
     return [_family(task, regime, cells) for (task, regime), cells in grouped.items()]
 
 
-def _family(task: str, regime: str, cells: Mapping[tuple[int, int], Mapping[str, Any]]) -> Family:
+def _family(
+    task: str, regime: str, cells: Mapping[tuple[int, int], Mapping[str, Any]]
+) -> FamilyTable:
     seeds = sorted({seed for seed, _ in cells})
     depths = sorted({depth for _, depth in cells})
     if len(depths) < 2:
@@ -105,7 +107,7 @@ def _family(task: str, regime: str, cells: Mapping[tuple[int, int], Mapping[str,
     names = [n for n in first if n not in (*_KEYS, "ladder")]
     columns = {n: np.array([[_number(row, n) for row in line] for line in grid]) for n in names}
     columns["depth"] = np.tile(np.log2(1.0 + np.array(depths)), (len(seeds), 1))
-    return Family(
+    return FamilyTable(
         task,
         regime,
         str(first.get("ladder", f"{task}/{regime}")),
@@ -120,7 +122,7 @@ def _number(row: Mapping[str, Any], name: str) -> float:
     return float(value) if isinstance(value, (int, float, np.number)) else math.nan
 
 
-def picks(family: Family, predictor: str, *, direction: int) -> FloatArray:
+def picks(family: FamilyTable, predictor: str, *, direction: int) -> FloatArray:
     """The choice of a predictor in each seed as weights over depths, [S, D]; ties are shared.
 
     >>> rows = [dict(task="t", regime="r", seed=0, depth=d, x=x) for d, x in ((1, 3), (2, 3))]
@@ -137,6 +139,6 @@ def regret_of(weights: FloatArray, outcome: FloatArray) -> FloatArray:
     return np.asarray(outcome.max(axis=1) - np.sum(weights * outcome, axis=1))
 
 
-def known(families_: Sequence[Family], names: Iterable[str]) -> list[str]:
+def known(families_: Sequence[FamilyTable], names: Iterable[str]) -> list[str]:
     """Those of the names that every family has."""
     return [name for name in names if all(family.has(name) for family in families_)]

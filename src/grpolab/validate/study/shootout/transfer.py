@@ -16,12 +16,12 @@ from scipy import optimize, stats
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.bootstrap import top_share
 from grpolab.validate.study.shootout.inversion import MARGIN, Calls, inverted
-from grpolab.validate.study.shootout.table import DIRECTIONS, Family, picks, regret_of
+from grpolab.validate.study.shootout.table import DIRECTIONS, FamilyTable, picks, regret_of
 from grpolab.validate.study.shootout.within import spearman_features
 
 LeaveOut = Literal["seed", "family", "regime", "task", "ladder"]
 Model = Literal["linear", "monotone"]
-Unit = tuple[Family, int]
+HeldOutPart = tuple[FamilyTable, int]
 
 PENALTY = 0.1
 """Ridge penalty in units of the predictors' variance; fixed, not tuned on these data."""
@@ -69,14 +69,16 @@ class Chosen(NamedTuple):
     regret: float
 
 
-def folds(table: Sequence[Family], leave_out: LeaveOut) -> list[tuple[str, list[Unit], list[Unit]]]:
+def folds(
+    table: Sequence[FamilyTable], leave_out: LeaveOut
+) -> list[tuple[str, list[HeldOutPart], list[HeldOutPart]]]:
     """(name, ladders to learn from, ladders to judge) for each value of what is left out.
 
     "seed" learns from the other seeds of the same family; the others learn from all ladders of
     other families, regimes, tasks, or SFT ladders. Raises ValueError where there is only one value.
     """
     units = [(family, s) for family in table for s in range(len(family.seeds))]
-    keys: Mapping[str, Callable[[Unit], str]] = {
+    keys: Mapping[str, Callable[[HeldOutPart], str]] = {
         "family": lambda u: u[0].name,
         "regime": lambda u: u[0].regime,
         "task": lambda u: u[0].task,
@@ -99,7 +101,7 @@ def folds(table: Sequence[Family], leave_out: LeaveOut) -> list[tuple[str, list[
 
 
 def transfer(
-    table: Sequence[Family],
+    table: Sequence[FamilyTable],
     outcome: str,
     *,
     leave_out: LeaveOut,
@@ -134,17 +136,17 @@ def transfer(
     return found
 
 
-def _centred(family: Family, seed: int, name: str) -> FloatArray:
+def _centred(family: FamilyTable, seed: int, name: str) -> FloatArray:
     values = family.column(name)[seed]
     return np.asarray(values - values.mean())
 
 
 def _ridge(
-    units: Sequence[Unit], columns: Sequence[str], outcome: str, penalty: float
-) -> tuple[Callable[[Unit], FloatArray], tuple[float, ...]]:
+    units: Sequence[HeldOutPart], columns: Sequence[str], outcome: str, penalty: float
+) -> tuple[Callable[[HeldOutPart], FloatArray], tuple[float, ...]]:
     """``(X'X/n + penalty I)^-1 X'y/n`` on columns scaled by their standard deviation there."""
 
-    def design(unit: Unit) -> FloatArray:
+    def design(unit: HeldOutPart) -> FloatArray:
         return np.stack([_centred(*unit, name) for name in columns], axis=1)
 
     x = np.concatenate([design(u) for u in units])
@@ -158,13 +160,13 @@ def _ridge(
 
 
 def _isotonic(
-    units: Sequence[Unit], name: str, outcome: str, directions: Mapping[str, int]
-) -> tuple[Callable[[Unit], FloatArray], tuple[float, ...]]:
+    units: Sequence[HeldOutPart], name: str, outcome: str, directions: Mapping[str, int]
+) -> tuple[Callable[[HeldOutPart], FloatArray], tuple[float, ...]]:
     """Pool-adjacent-violators fit of the centred outcome against the rank in the ladder, 0 to 1."""
     if name not in directions:
         raise ValueError(f"directions must hold {name!r}")
 
-    def place(unit: Unit) -> FloatArray:
+    def place(unit: HeldOutPart) -> FloatArray:
         values = directions[name] * unit[0].column(name)[unit[1]]
         return np.asarray((stats.rankdata(values) - 1.0) / (len(values) - 1.0))
 
@@ -180,8 +182,8 @@ def _judge(
     name: str,
     outcome: str,
     held_out: str,
-    units: Sequence[Unit],
-    predict: Callable[[Unit], FloatArray],
+    units: Sequence[HeldOutPart],
+    predict: Callable[[HeldOutPart], FloatArray],
     fitted: tuple[float, ...],
 ) -> Transfer:
     sse = sst = rho = lost = 0.0
@@ -232,7 +234,7 @@ def overall(rows: Sequence[Transfer]) -> list[Transfer]:
 
 
 def chosen_elsewhere(
-    table: Sequence[Family],
+    table: Sequence[FamilyTable],
     outcome: str,
     *,
     leave_out: LeaveOut,
@@ -244,7 +246,7 @@ def chosen_elsewhere(
     """
     names = [n for n in directions if all(f.has(n) for f in table)]
 
-    def regrets(units: Sequence[Unit]) -> FloatArray:
+    def regrets(units: Sequence[HeldOutPart]) -> FloatArray:
         return np.array([np.mean([_unit_regret(u, n, outcome, directions[n]) for u in units])
                          for n in names])  # fmt: skip
 
@@ -257,7 +259,7 @@ def chosen_elsewhere(
     return found
 
 
-def _unit_regret(unit: Unit, name: str, outcome: str, direction: int) -> float:
+def _unit_regret(unit: HeldOutPart, name: str, outcome: str, direction: int) -> float:
     family, seed = unit
     weights = picks(family, name, direction=direction)[seed : seed + 1]
     return float(regret_of(weights, family.column(outcome)[seed : seed + 1])[0])

@@ -9,7 +9,7 @@ import numpy as np
 
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.study.shootout.inversion import Calls, inversion_calls
-from grpolab.validate.study.shootout.table import BASELINES, DIRECTIONS, Family
+from grpolab.validate.study.shootout.table import BASELINES, DIRECTIONS, FamilyTable
 from grpolab.validate.study.shootout.within import RankRow, rank_rows, regret_rows, same_order
 
 
@@ -43,7 +43,7 @@ TOLERANCE = 0.005
 
 
 def standings(
-    table: Sequence[Family],
+    table: Sequence[FamilyTable],
     outcome: str,
     *,
     rng: np.random.Generator | int,
@@ -85,7 +85,7 @@ def standings(
     return sorted(found, key=lambda row: (row.regret, -row.rho if row.rho == row.rho else 0.0))
 
 
-def _aligned(family: Family, outcome: str, directions: Mapping[str, int]) -> dict[str, float]:
+def _aligned(family: FamilyTable, outcome: str, directions: Mapping[str, int]) -> dict[str, float]:
     rows = rank_rows([family], outcome, rng=0, predictors=tuple(directions), num_resamples=0)
     return {row.predictor: directions[row.predictor] * row.spearman for row in rows}
 

@@ -19,7 +19,7 @@ from scipy import stats
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.estimate.bootstrap import percentile_interval
 from grpolab.validate.study.shootout.rank import EXACT_LIMIT
-from grpolab.validate.study.shootout.table import DIRECTIONS, Family, known, picks, regret_of
+from grpolab.validate.study.shootout.table import DIRECTIONS, FamilyTable, known, picks, regret_of
 
 _SLACK = 1e-9
 _CHUNK = 500
@@ -85,7 +85,7 @@ def _unit(values: FloatArray) -> FloatArray:
 
 
 def rank_rows(
-    table: Sequence[Family],
+    table: Sequence[FamilyTable],
     outcome: str,
     *,
     rng: np.random.Generator | int,
@@ -132,8 +132,8 @@ def _tail(drawn: FloatArray, value: float) -> float:
     return float(np.mean(drawn >= abs(value) - _SLACK))
 
 
-def _by_ladder(table: Sequence[Family]) -> list[list[Family]]:
-    groups: dict[str, list[Family]] = {}
+def _by_ladder(table: Sequence[FamilyTable]) -> list[list[FamilyTable]]:
+    groups: dict[str, list[FamilyTable]] = {}
     for family in table:
         groups.setdefault(family.ladder, []).append(family)
     for name, group in groups.items():
@@ -143,7 +143,7 @@ def _by_ladder(table: Sequence[Family]) -> list[list[Family]]:
 
 
 def _statistic(
-    ladders: Sequence[Sequence[Family]],
+    ladders: Sequence[Sequence[FamilyTable]],
     maps: Mapping[str, FloatArray],
     outcome: str,
     orders: Sequence[IntArray],
@@ -160,7 +160,7 @@ def _statistic(
 
 
 def _orderings(
-    ladders: Sequence[Sequence[Family]], rng: np.random.Generator, limit: int
+    ladders: Sequence[Sequence[FamilyTable]], rng: np.random.Generator, limit: int
 ) -> Iterator[list[IntArray]]:
     """Orders [B, D] of every ladder, in chunks; the order of the data is always the first."""
     sizes = [len(group[0].depths) for group in ladders]
@@ -177,7 +177,7 @@ def _orderings(
 
 
 def _interval(
-    ladders: Sequence[Sequence[Family]],
+    ladders: Sequence[Sequence[FamilyTable]],
     x: Mapping[str, FloatArray],
     outcome: str,
     rng: np.random.Generator,
@@ -218,7 +218,7 @@ def _interval(
     return np.array([e[0] for e in ends]), np.array([e[1] for e in ends])
 
 
-def same_order(table: Sequence[Family], predictor: str, *, other: str = "depth") -> float:
+def same_order(table: Sequence[FamilyTable], predictor: str, *, other: str = "depth") -> float:
     """Share of ladders in which two columns order the checkpoints alike, up or down.
 
     >>> from grpolab.validate.study.shootout.table import families
@@ -239,7 +239,7 @@ def same_order(table: Sequence[Family], predictor: str, *, other: str = "depth")
 
 
 def regret_rows(
-    family: Family,
+    family: FamilyTable,
     outcome: str,
     *,
     directions: Mapping[str, int] = DIRECTIONS,
@@ -269,7 +269,12 @@ def regret_rows(
 
 
 def _regret_row(
-    family: Family, name: str, outcome: str, weights: FloatArray, y: FloatArray, chance: FloatArray
+    family: FamilyTable,
+    name: str,
+    outcome: str,
+    weights: FloatArray,
+    y: FloatArray,
+    chance: FloatArray,
 ) -> RegretRow:
     lost = regret_of(weights, y)
     mean, random = float(lost.mean()), float(chance.mean())
