@@ -3,7 +3,7 @@ import pytest
 
 from grpolab.validate.verify.calibration import (
     CALIBRATION,
-    Law,
+    SampledLaw,
     _beta,
     _pooled_interval,
     _unsolvable,
@@ -30,7 +30,7 @@ def test_one_sided_checks_reject_on_one_side_only():
 def test_laws_have_the_correlation_they_say():
     assert _beta(0.5, 1.5).rho == pytest.approx(1 / 3, abs=1e-4)
     assert _unsolvable(0.25, _beta(2.0, 2.0)).rates.mean() == pytest.approx(0.375, abs=1e-3)
-    assert Law("x", np.array([0.0, 1.0])).rho == 1.0
+    assert SampledLaw("x", np.array([0.0, 1.0])).rho == 1.0
 
 
 def test_the_pooled_interval_is_the_textbook_one():
