@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import torch
 from transformers import TrainerCallback
 
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
+from grpolab.validate.study.config import LADDER
+from grpolab.validate.study.inputs import examples
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.grpo import GRPOLoop
 from grpolab.validate.training.rundir import RunDir
-from grpolab.validate.training.sft import SFTConfig, train_ladder
+from grpolab.validate.training.sft import train_ladder
 from grpolab.validate.training.trl_grpo import TrlOptions, make_trainer
 
 DEPTH = 60  # SFT steps: deeper ones repeat themselves, which the own loop makes use of
@@ -42,10 +45,12 @@ def start(folder: Path) -> Any:
     prompts = task.prompts("rl")[:64]
     answers = task.demonstrations(prompts, style="random", rng=rng)
     pairs = [(prompt.text, answer) for prompt, answer in zip(prompts, answers, strict=True)]
-    train_ladder(
-        model, tokenizer, pairs=pairs, config=SFTConfig(depths=(DEPTH,), lr=2e-3), seed=0,
-        reached=lambda depth: save_model(model, tokenizer, folder),
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as out:
+        train_ladder(
+            model, tokenizer, run=RunDir(Path(out)), train=examples(pairs, tokenizer), held_out=(),
+            config=replace(LADDER, depths=(DEPTH,), lr=2e-3), seed=0,
+        )  # fmt: skip
+        save_model(load_model(Path(out) / f"depth-{DEPTH}")[0], tokenizer, folder)
     return task
 
 

@@ -49,6 +49,7 @@ def arm(results, name, depth):
     return row
 
 
+@pytest.mark.slow
 def test_every_arm_is_played_where_it_should(finished):
     _, results = finished
     played = {(r.arm, r.depth) for r in results.arms}
@@ -58,6 +59,7 @@ def test_every_arm_is_played_where_it_should(finished):
     assert ("warmed", 2) not in played
 
 
+@pytest.mark.slow
 def test_temperature_gives_the_other_depths_entropy_and_scales_the_rate(finished):
     _, results = finished
     plain = {d: arm(results, "plain", d).start_entropy for d in (2, 4, 16)}
@@ -70,6 +72,7 @@ def test_temperature_gives_the_other_depths_entropy_and_scales_the_rate(finished
     assert arm(results, "cooled", 2).temperature < 1 < arm(results, "warmed", 16).temperature
 
 
+@pytest.mark.slow
 def test_prompt_selections_do_what_they_say(finished):
     out, results = finished
     everything = arm(results, "plain", 16).num_prompts
@@ -84,6 +87,7 @@ def test_prompt_selections_do_what_they_say(finished):
     assert set(drawn.prompt_id.tolist()) != set(plain.prompt_id.tolist())
 
 
+@pytest.mark.slow
 def test_differences_from_plain_are_paired(finished):
     _, results = finished
     row, plain = arm(results, "kl-early", 16), arm(results, "plain", 16)
@@ -93,6 +97,7 @@ def test_differences_from_plain_are_paired(finished):
     assert plain.against_plain == {}
 
 
+@pytest.mark.slow
 def test_forces_are_told_apart(finished):
     _, results = finished
     by_force = {name: [r for r in results.forces if r.force == name]
@@ -109,6 +114,7 @@ def test_forces_are_told_apart(finished):
     assert by_force["interference"][0].moved["never"].num_prompts > 10
 
 
+@pytest.mark.slow
 def test_the_report_says_it(finished):
     out, results = finished
     text = (out / "report.html").read_text()

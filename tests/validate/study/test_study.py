@@ -60,6 +60,7 @@ def finished(tmp_path_factory):
     return out, summary
 
 
+@pytest.mark.slow
 def test_every_link_leaves_its_numbers(finished):
     out, summary = finished
     results = Results.read(out / "results.json")
@@ -84,6 +85,7 @@ def test_every_link_leaves_its_numbers(finished):
     assert len(steps["zero_std"]) == 4 * 9
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_is_measured_once(finished):
     """shift and no-shift start from one ladder; the second asks the first class alone."""
     out, _ = finished
@@ -98,6 +100,7 @@ def test_the_same_checkpoint_is_measured_once(finished):
     assert [p.name for p in (out / "coins/pre").iterdir()] == ["broad"]
 
 
+@pytest.mark.slow
 def test_report_is_one_file_without_network(finished):
     text = (finished[0] / "report.html").read_text()
     for tag in ("<script", "http://", "https://", "<img", "<link", "@import"):
@@ -121,6 +124,7 @@ class Words(html.parser.HTMLParser):
         self.words.update(data.split())
 
 
+@pytest.mark.slow
 def test_nothing_is_done_twice(finished):
     out, _ = finished
     jobs = [p for p in out.glob("*/**/*") if p.is_file() and p.parent.name != RECORD]
@@ -132,6 +136,7 @@ def test_nothing_is_done_twice(finished):
     assert (out / "results.json").read_bytes() == text
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_the_same(finished, tmp_path):
     """kill -9 in the middle, start again: results.json is the same to the last digit."""
     out, script = tmp_path / "run", tmp_path / "go.py"
@@ -160,6 +165,7 @@ def test_killed_and_resumed_ends_the_same(finished, tmp_path):
     assert not list(out.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_folder_is_not_shared(finished, tmp_path):
     out, _ = finished
     before = (out / "results.json").read_bytes()
@@ -195,6 +201,7 @@ def test_bad_input_writes_nothing(tmp_path, name, task, device, words):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_stops_the_run_with_its_path(finished, tmp_path):
     import shutil
 
@@ -285,6 +292,7 @@ def test_tuning_picks_the_best_mean_and_says_so():
     assert "0.2" in finding.text
 
 
+@pytest.mark.slow
 def test_reduced_precision_runs_and_keeps_float32_weights(tmp_path):
     from grpolab.validate.models import load_model
     from grpolab.validate.study.work import run_job
