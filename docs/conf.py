@@ -16,7 +16,7 @@ project = "grpolab"
 copyright = "the grpolab authors, MIT licence"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "rooms"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "packages"]
 exclude_patterns = ["_ext", "results/README.md", "samples/README.md"]
 suppress_warnings = [
     "myst.header",  # the generated handbook starts its sections at level three

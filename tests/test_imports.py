@@ -89,7 +89,7 @@ def loaded_by(path: Path) -> ast.Module:
 
 
 def upward_imports(src: Path) -> list[str]:
-    """Imports inside grpolab that are relative, or from a room above their own."""
+    """Imports inside grpolab that are relative, or from a package above their own."""
     problems = []
     for path in sorted((src / "grpolab").rglob("*.py")):
         own = path.relative_to(src / "grpolab").parts[0].removesuffix(".py")
@@ -279,13 +279,13 @@ def test_every_module_has_a_docstring() -> None:
     assert undocumented(SRC) == []
 
 
-@pytest.mark.parametrize("room", ["theory", "validate", "validate.monitor", "validate.tasks"])
-def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
-    watched = HEAVY if room == "theory" else ("torch", "transformers")
-    assert loaded(f"import grpolab.{room}", watched) == []
+@pytest.mark.parametrize("package", ["theory", "validate", "validate.monitor", "validate.tasks"])
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    watched = HEAVY if package == "theory" else ("torch", "transformers")
+    assert loaded(f"import grpolab.{package}", watched) == []
 
 
-def test_importing_grpolab_loads_no_room() -> None:
+def test_importing_grpolab_loads_no_package() -> None:
     assert loaded("import grpolab", ("numpy", "grpolab.theory", "typer")) == []
 
 

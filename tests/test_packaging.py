@@ -21,7 +21,7 @@ DOORS = ("figures", "simulate", "theory", "validate")
 
 
 def door_problems(root: Path) -> list[str]:
-    """Doors that are missing, absolute, or lead elsewhere than to their room."""
+    """Links that are missing, absolute, or lead elsewhere than to their package."""
     problems = []
     for door in DOORS:
         link = root / door
@@ -88,7 +88,7 @@ def build_wheel(scratch: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_every_door_leads_to_its_room() -> None:
+def test_every_link_leads_to_its_package() -> None:
     assert door_problems(ROOT) == []
 
 

@@ -69,7 +69,7 @@ def undocumented(src: Path, reference: Path) -> list[str]:
     pages = "".join(page.read_text(encoding="utf-8") for page in reference.glob("*.md"))
     packages = [p.parent.relative_to(src) for p in sorted(src.rglob("__init__.py"))]
     names = [".".join(p.parts) for p in packages if len(p.parts) > 1 and "cli" not in p.parts]
-    return [name for name in names if f"{{room}} {name}\n" not in pages]
+    return [name for name in names if f"{{package}} {name}\n" not in pages]
 
 
 def test_every_package_is_in_the_reference() -> None:
@@ -80,7 +80,7 @@ def test_reference_guard_can_fail(tmp_path: Path) -> None:
     for name in ("a", "a/cli", "a/seen", "a/seen_too"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
-    (tmp_path / "page.md").write_text("```{room} a.seen\n```\n")
+    (tmp_path / "page.md").write_text("```{package} a.seen\n```\n")
     assert undocumented(tmp_path, tmp_path) == ["a.seen_too"]
 
 

@@ -1,4 +1,4 @@
-"""Writes theory_extremes.json: formulas of the theory room at extreme arguments, in mpmath.
+"""Writes theory_extremes.json: formulas of theory at extreme arguments, in mpmath.
 
 Each value comes from the definition (a sum over K, a ratio of gamma functions, an integral), with
 60 digits and more, and never from the formula that the package uses. Run from the root:

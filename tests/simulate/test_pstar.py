@@ -73,7 +73,7 @@ def test_interval_covers_as_often_as_it_says() -> None:
     for seed in range(150):
         found = derive_critical_p(8, num_groups=300, seed=seed, level=0.8)
         covered += found.low < target < found.high
-    # 80 % of 150 is 120, standard deviation 4.9; exact tests of counts may only cover more
+    # 80% of 150 is 120, standard deviation 4.9; exact tests of counts may only cover more
     assert 105 <= covered <= 145
 
 

@@ -1,4 +1,4 @@
-"""Exact oracles for the theory room: enumeration of all outcomes in fractions."""
+"""Exact oracles for theory: enumeration of all outcomes in fractions."""
 
 from __future__ import annotations
 

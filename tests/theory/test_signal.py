@@ -77,7 +77,7 @@ def test_variance_under_dependence(model, rho):
 
 
 def test_weight_table():
-    # w_2 = 1 for every p; sqrt(g-1) at both ends; and at p = .083 the limit is 50 % too large
+    # w_2 = 1 for every p; sqrt(g-1) at both ends; and at p = .083 the limit is 50% too large
     p = np.array([0.0, 1e-300, 1e-9, 0.3, 0.5, 1.0])
     np.testing.assert_allclose(update_weight(p, 2), 1.0, rtol=1e-15)
     for size in (3, 8, 1024, 10**6):

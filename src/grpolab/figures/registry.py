@@ -30,7 +30,7 @@ CLAIMS: tuple[Claim, ...] = (
         title="Below p*, most groups carry no signal",
         sentence="Below a mean success rate p*, at least half of the groups have identical rewards;"
         " correlation raises p* and slows its fall with g, and simulation that does not use the"
-        " formula finds the same values (99 % intervals).",
+        " formula finds the same values (99% intervals).",
         source="p*(g) at ICC 0: the root of p^g + (1-p)^g = 1/2; with correlation (beta-binomial)"
         " and as a band for any law of p with that ICC: derived here.",
         data=thresholds.data,
@@ -86,7 +86,7 @@ CLAIMS: tuple[Claim, ...] = (
         sentence="A push from other prompts on a shared logit makes an unstable point below which p"
         " falls; it goes like 1/√(g-1) with std scaling and hardly moves without, while p* falls"
         " like 1/g.",
-        source="p(1-p) w_g(p) = load: derived here; points: simulated runs with 95 % intervals.",
+        source="p(1-p) w_g(p) = load: derived here; points: simulated runs with 95% intervals.",
         data=trap.data,
         draw=trap.draw,
     ),

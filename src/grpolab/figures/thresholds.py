@@ -13,7 +13,7 @@ _BANDED = 0.2  # the ICC whose model-free band is drawn
 
 
 def data() -> dict[str, Any]:
-    """Rows of theory and simulation (99 % intervals), and a band that holds for any law of p."""
+    """Rows of theory and simulation (99% intervals), and a band that holds for any law of p."""
     from grpolab.simulate import derive_critical_p
     from grpolab.theory import critical_p, critical_p_band
 

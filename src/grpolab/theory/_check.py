@@ -1,4 +1,4 @@
-"""Argument checks shared by the room: an array back, or a ValueError that says what is allowed."""
+"""Argument checks of the formulas: an array back, or a ValueError that says what is allowed."""
 
 from __future__ import annotations
 

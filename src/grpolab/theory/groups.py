@@ -1,4 +1,4 @@
-"""GroupCounts, the one table: what every room returns, reads or predicts.
+"""GroupCounts, the one table: what simulations and readers return and estimators take.
 
 Given the prompt, binary rewards enter every group-relative advantage only through
 (num_correct, group_size), so one row per *group* is a sufficient record. Rows are groups and not

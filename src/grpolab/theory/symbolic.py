@@ -1,4 +1,4 @@
-"""The formulas of this room derived in sympy, step by step.
+"""The formulas of this package derived in sympy, step by step.
 
 Not imported by ``grpolab.theory``: ``from grpolab.theory.symbolic import derive``. What a
 derivation says is proved by sympy when it runs, or it raises ArithmeticError; where sympy proves

@@ -158,7 +158,7 @@ def test_moving_a_slider_redraws_and_changes_the_address(page: Path) -> None:
         MODELS["beta-binomial"](mean=0.5, rho=0.7).prob_zero_std(4).item(), abs=1e-9
     )
     assert found["said"].startswith(
-        "Of 32 groups of 4, expect 23 without any signal, 50 % of them all wrong;"
+        "Of 32 groups of 4, expect 23 without any signal, 50% of them all wrong;"
     )
     assert found["paths"] == 6
     assert found["chart"] > 300

@@ -92,7 +92,7 @@ def test_signal_is_the_expected_std_of_a_group():
 
 @pytest.mark.slow
 def test_interval_covers_and_pairs_are_not_decided_by_chance():
-    """Twins over 60 draws: coverage near 95 %, decided pairs near 5 %."""
+    """Twins over 60 draws: coverage near 95%, decided pairs near 5%."""
     p, covered, decided = chances(5000, 0.4), 0, 0
     truth = float(expected_std(p, 4).mean())
     for seed in range(60):
@@ -132,7 +132,7 @@ def harder(prompts, seed, num_samples=16):
 
 @pytest.mark.slow
 def test_the_numbers_that_settle_a_pair_do_settle_it():
-    """Planned for 80 %: at the true difference both recommendations settle most repeats."""
+    """Planned for 80%: at the true difference both recommendations settle most repeats."""
     p = np.clip(np.random.default_rng(0).beta(1.2, 1.2, 100_000), 0.02, 0.98)
     gap = float((expected_std(p, 8) - expected_std(0.7 * p, 8)).mean())
     tries = [harder(30, seed) for seed in range(40)]

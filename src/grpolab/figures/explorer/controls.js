@@ -85,7 +85,7 @@
     } };
   }
 
-  const percent = (v) => (v > 0 && v < 0.001 ? "< 0.1 %" : `${(100 * v).toFixed(1)} %`);
+  const percent = (v) => (v > 0 && v < 0.001 ? "<0.1%" : `${(100 * v).toFixed(1)}%`);
   const short = (v) => (v >= 1000 ? Math.round(v).toLocaleString("en") : String(+v.toPrecision(3)));
 
   const place = (p) => (p > 0.9 ? p.toFixed(4) : p.toPrecision(3)); // a point on the p axis

@@ -179,9 +179,9 @@ def icc_interval(
 ) -> IccInterval:
     """Estimate and interval of the ICC.
 
-    The bootstrap is too short for few prompts with p near 0 (it covers 45 % with 16 prompts of
-    Beta(0.1, 2), where the profile covers 92 %), and the profile is wrong for a p that is not beta
-    (it covers 0 % with 164 prompts of 64 samples and two values of p, where the bootstrap covers 95
+    The bootstrap is too short for few prompts with p near 0 (it covers 45% with 16 prompts of
+    Beta(0.1, 2), where the profile covers 92%), and the profile is wrong for a p that is not beta
+    (it covers 0% with 164 prompts of 64 samples and two values of p, where the bootstrap covers 95
     %); so "union" is the default.
 
     Parameters

@@ -39,7 +39,7 @@ class ForecastInterval(NamedTuple):
 class WindowCoverage(NamedTuple):
     """How often the measured value lay inside its interval in the steps first..last-1.
 
-    ``low`` and ``high`` are a 95 % interval of ``coverage`` over runs, ``frac_below`` and
+    ``low`` and ``high`` are a 95% interval of ``coverage`` over runs, ``frac_below`` and
     ``frac_above`` the shares of misses on either side, ``bias`` and ``mean_abs_error`` those of the
     forecast mean (forecast minus measured).
     """

@@ -93,7 +93,7 @@ class Extrapolation(NamedTuple):
 
     ``tail_exponent`` is the beta's a in 1 - pass@k ~ k^(-a); ``frac_zero`` the share of prompts
     with p = 0 under the zero-inflated beta, and ``zero_gain`` what it adds to the log-likelihood
-    (below 1.35 the one-sided test at 5 % cannot tell it from 0).
+    (below 1.35 the one-sided test at 5% cannot tell it from 0).
     """
 
     k: int

@@ -100,7 +100,7 @@ def _rescue(family: str, rows: Places) -> str:
 
     return (
         f"**Rescue attempts, {family}:** {len(better)} of {len(tried)} end higher in pass@1 than"
-        f" the plain run of the same depth (95 % interval above 0): {named(better)}. Lower:"
+        f" the plain run of the same depth (95% interval above 0): {named(better)}. Lower:"
         f" {named(worse)}. The best of them in pass@10 ({tenth.summary}) ends at"
         f" {tenth.final['pass_at_10']:.3f}; depth {shallow.depth} without any at"
         f" {shallow.final['pass_at_10']:.3f}."
@@ -143,7 +143,7 @@ def _moving(forces: Sequence[ForceRow]) -> str:
     more = "; ".join(f"with {name.partition(', ')[2]} {told(name)}" for name in others)
     text = (
         f"**What moves p where there is no signal (depth {deepest}).** Training on the other"
-        f" prompts alone moves p by {told(first)} (95 %): interference both helps and harms. The"
+        f" prompts alone moves p by {told(first)} (95%): interference both helps and harms. The"
         f" same {more}."
     )
     if "silent" not in rows:

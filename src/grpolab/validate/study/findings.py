@@ -149,7 +149,7 @@ def _covered(found: Sequence[Calibration]) -> str:
         return f"{percent(cell.coverage)} in steps {cell.first} to {cell.last - 1}"
 
     return (
-        "**Calibration.** 95 % intervals made before RL cover the zero-std share of a step:"
+        "**Calibration.** 95% intervals made before RL cover the zero-std share of a step:"
         f" thinning {told('thinning', 0)} and {told('thinning', -1)}, beta-binomial"
         f" {told('beta-binomial', 0)} and {told('beta-binomial', -1)}; the formula at the"
         f" mean p {told('mean-p', 0)}."
@@ -170,7 +170,7 @@ def _starts(task: str, found: Starts) -> list[Finding]:
             f"**{verdict} on {task}: {one} end better after RL than {two}** (data-level claim of"
             f" arXiv 2510.01624). Difference in pass@1 before RL {lead(claim.pass_at_1_before)},"
             f" pass@1 after RL {lead(after)}, pass@10 before RL {lead(claim.pass_at_10_before)},"
-            f" pass@10 after RL {lead(claim.pass_at_10_after)} (95 % over prompts and seeds)."
+            f" pass@10 after RL {lead(claim.pass_at_10_after)} (95% over prompts and seeds)."
         )
         out.append(Finding(f"claim {task} {claim.better} {claim.worse}", text))
     cost = {r.predictor: r.regret["final_pass_at_1"] for r in found.regret}
@@ -196,7 +196,7 @@ def _verdict(picked: int, found: Best, called: str) -> str:
         return f"That depth also ends best in {called}: no inversion."
     said = (
         f"In {called} depth {found.best} ends best; its lead over depth {picked} is"
-        f" {lead(before)} before RL and {lead(after)} after it (95 % over prompts): "
+        f" {lead(before)} before RL and {lead(after)} after it (95% over prompts): "
     )
     if after.low <= 0:
         return said + "no inversion that these prompts can tell from chance."
@@ -260,7 +260,7 @@ def _thresholds(results: Results, config: StudyConfig) -> str:
     text = (
         f"**p*({g}) = {plain.predicted:.4f}** is derived; simulation that does not use the"
         f" formula finds {plain.low:.4f} to {plain.high:.4f}. At ICC {max(mine):g} it is"
-        f" {spread.predicted:.3f} ({inside} of {len(cells)} simulated 99 % intervals hold the"
+        f" {spread.predicted:.3f} ({inside} of {len(cells)} simulated 99% intervals hold the"
         f" derived value). The lowest mean of a checkpoint here is {lowest:.2f}, and up to"
         f" {percent(most)} of the groups are without a signal"
     )

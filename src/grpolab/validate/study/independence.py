@@ -28,7 +28,7 @@ class IndependenceRow(NamedTuple):
     """T1, T2 and T3 of one checkpoint.
 
     T1: ``rho`` given the prompt with its standard error, and the permutation ``p_value`` (NaN where
-    no prompt has two groups, or none is mixed). T2: ``icc`` with a 95 % interval. T3: share of
+    no prompt has two groups, or none is mixed). T2: ``icc`` with a 95% interval. T3: share of
     zero-std groups as counted, at the mean rate alone, under a beta-binomial, and the model-free
     band at the same mean and ICC; p* without spread, under a beta with this ICC, and its model-free
     band (NaN where half of the groups have zero std at every mean).

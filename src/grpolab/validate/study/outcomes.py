@@ -20,7 +20,7 @@ FIRST = 10
 def arm_table(record: Record) -> tuple[ArmRow, ...]:
     """One row per family, arm and depth: means over seeds, and differences from the plain run.
 
-    Differences in final pass@1 and pass@10 are paired by held-out prompt and seed, with 95 %
+    Differences in final pass@1 and pass@10 are paired by held-out prompt and seed, with 95%
     intervals over prompts.
     """
     config = record.config

@@ -117,7 +117,7 @@ def _flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def calibration(record: Record, rows: Sequence[Row]) -> tuple[Calibration, ...]:
-    """Does a 95 % interval made before RL cover the zero-std share of each early RL step?"""
+    """Does a 95% interval made before RL cover the zero-std share of each early RL step?"""
     config = record.config
     before = [
         record.before[Start(row.task, REGIMES[row.regime].data, row.seed, row.depth)]

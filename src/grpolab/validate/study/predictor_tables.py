@@ -103,7 +103,7 @@ def family_regrets(found: Shootout, family: str) -> list[Table]:
 
 
 def coverage(found: Sequence[Calibration]) -> Table:
-    """Coverage of 95 % intervals made before RL, by step."""
+    """Coverage of 95% intervals made before RL, by step."""
     return Table(
         ["quantity", "forecast", "steps", "coverage", "measured below", "above", "mean miss"],
         [
@@ -112,7 +112,7 @@ def coverage(found: Sequence[Calibration]) -> Table:
             for c in found
             for w in c.windows
         ],
-        "95 % intervals made once, before RL, from rollouts on training prompts, for the groups of"
+        "95% intervals made once, before RL, from rollouts on training prompts, for the groups of"
         " one step. Later steps are missed because the policy moves.",
     )  # fmt: skip
 

@@ -294,7 +294,7 @@ LIMITS = (
     " broad mix on which deep SFT can only memorise, and ample demonstrations, on which it need"
     " not. The first was known from an earlier experiment to show an inversion; that it appears"
     " says that it can happen, not that it must.",
-    "A noisy base corpus (40 % wrong targets) was kept because without noise pass@1 does not rise"
+    "A noisy base corpus (40% wrong targets) was kept because without noise pass@1 does not rise"
     " with SFT depth, so that there is no dilemma to study.",
     "Intervals are over prompts. With one seed they say nothing about other seeds.",
     "The model is tiny and the answers are short. What is exact (the formulas, the forecasts from"

@@ -10,6 +10,7 @@ import numpy as np
 from grpolab.figures.ladder import Rung
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import interval, number
+from grpolab.validate.estimate.bootstrap import half_width
 from grpolab.validate.study.record import Thresholds
 from grpolab.validate.study.results import (
     ArmRow,
@@ -212,7 +213,7 @@ def arms(rows: Sequence[ArmRow], question: str) -> Table:
              r.train_pass_at_1]
             for r in shown
         ],
-        "Means over seeds. Against plain: paired difference at the end, 95 % over held-out prompts"
+        "Means over seeds. Against plain: paired difference at the end, 95% over held-out prompts"
         " and seeds. T: temperature inside sampling, loss and evaluation. Classes: final pass@1.",
     )  # fmt: skip
 
@@ -228,21 +229,21 @@ def forces(rows: Sequence[ForceRow]) -> Table:
              *(r.moved.get(kind) for kind in kinds)]
             for r in rows
         ],
-        "Change of p over the short run, on fresh samples, with 95 % intervals over prompts."
+        "Change of p over the short run, on fresh samples, with 95% intervals over prompts."
         " Interference: trained on the other prompts only; silent: trained on the prompts without"
         " signal only.",
     )  # fmt: skip
 
 
 def change(value: Change | None, *, digits: int = 4) -> str:
-    """A change of p with the half-width of its 95 % interval.
+    """A change of p with the half-width of its 95% interval.
 
     >>> change(Change(0.1, 0.2, 0.1, 0.01, 200.0), digits=2)
     '+0.10 ± 0.02'
     """
     if value is None:
         return number(None)
-    return f"{value.change:+.{digits}f} ± {1.96 * value.stderr:.{digits}f}"
+    return f"{value.change:+.{digits}f} ± {half_width(value.stderr):.{digits}f}"
 
 
 def tuning(found: Tuning) -> Table:

@@ -22,7 +22,7 @@ ByMetric = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Mean paired difference over prompts, with its 95 % interval."""
+    """Mean paired difference over prompts, with its 95% interval."""
 
     difference: float
     low: float
@@ -162,7 +162,7 @@ class Shootout:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Coverage of the 95 % intervals of one forecast of one quantity, by window of steps."""
+    """Coverage of the 95% intervals of one forecast of one quantity, by window of steps."""
 
     quantity: str
     method: str

@@ -30,7 +30,7 @@ RUN = "run.json"
 WORKERS = ".workers"  # held, shared, by every worker for as long as it lives
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # read by the workers when they load torch
-    # glibc keeps freed blocks: getting them anew from the kernel took 5 % of a GRPO run
+    # glibc keeps freed blocks: getting them anew from the kernel took 5% of a GRPO run
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }

@@ -8,6 +8,7 @@ import numpy as np
 
 from grpolab.figures.ladder import Rung
 from grpolab.theory import pass_at_k
+from grpolab.validate.estimate.bootstrap import half_width, mean_stderr
 from grpolab.validate.study import shootout
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
@@ -139,7 +140,7 @@ def inversion(record: Record, rungs: Sequence[Rung], *, family: Family) -> Inver
     """The checkpoint that pre-RL pass@1 picks against the one that ends best, paired by prompt.
 
     For each of pass@1 and pass@10 at the end of RL: the best depth, and its lead over the pick
-    before and after RL, with 95 % intervals over prompts.
+    before and after RL, with 95% intervals over prompts.
     """
     picked = max(rungs, key=lambda rung: rung.mean["pass_at_1"]).depth
 
@@ -163,7 +164,7 @@ def _lead(
     k: int,
     after: bool,
 ) -> Lead:
-    """Mean over prompts and seeds of a difference in pass@k, 95 % interval over prompts."""
+    """Mean over prompts and seeds of a difference in pass@k, 95% interval over prompts."""
     differences: list[float] = []
     for seed in record.config.seeds:
         keys = [
@@ -188,9 +189,9 @@ def scores(samples: Samples, k: int) -> dict[int, float]:
 
 
 def interval(differences: Sequence[float]) -> Lead:
-    """Mean of paired differences over prompts, with its normal 95 % interval."""
+    """Mean of paired differences over prompts, with its normal 95% interval."""
     array = np.array(differences)
-    half = 1.96 * float(array.std(ddof=1)) / len(array) ** 0.5
+    half = half_width(mean_stderr(array))
     mean = float(array.mean())
     return Lead(mean, mean - half, mean + half, len(array))
 

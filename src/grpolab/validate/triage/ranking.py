@@ -30,7 +30,7 @@ from grpolab.validate.rollouts.table import Entropies, Rollouts, entropies
 
 TAU_H = 0.18
 """Token entropy in nats under which arXiv 2606.18487 flags a checkpoint; one model family."""
-_SMALLEST = 0.005  # differences of signal below this (1 % of its maximum 1/2) are not worth chasing
+_SMALLEST = 0.005  # differences of signal below this (1% of its maximum 1/2) are not worth chasing
 _SUSPICIOUS, _MANY = 0.02, 20_000  # permutations below this p-value
 _CHANCE = 0.8  # with which the recommended number of prompts or samples would settle a pair
 

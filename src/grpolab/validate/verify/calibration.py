@@ -125,7 +125,7 @@ def _pooled_interval(counts: GroupCounts) -> tuple[float, float]:
 
 @CALIBRATION.register(
     "coverage",
-    claim="95 % intervals of ICC, zero-std share and pass@k cover in at least 90 %",
+    claim="95% intervals of ICC, zero-std share and pass@k cover in at least 90%",
     wrong="rollouts of a prompt taken for independent observations of the mean",
 )
 def _coverage(size: Size) -> Evidence:
@@ -197,7 +197,7 @@ def _p_values(
 
 @CALIBRATION.register(
     "test-size",
-    claim="tests of level 5 % reject a true hypothesis at most 7 % of the time",
+    claim="tests of level 5% reject a true hypothesis at most 7% of the time",
     wrong="a pooled test of overdispersion as a test of independence given the prompt",
 )
 def _size(size: Size) -> Evidence:
@@ -217,7 +217,7 @@ def _size(size: Size) -> Evidence:
 
 @CALIBRATION.register(
     "test-power",
-    claim="164 prompts with two groups of 8 show a correlation of 0.1 in 90 %, of 0.05 in 50 %",
+    claim="164 prompts with two groups of 8 show a correlation of 0.1 in 90%, of 0.05 in 50%",
     wrong="the same power claimed where there is no dependence",
 )
 def _power(size: Size) -> Evidence:
@@ -283,7 +283,7 @@ def _clipping_bias(evidence: Evidence, size: Size, trials: int) -> None:
 
 @CALIBRATION.register(
     "filter",
-    claim="the share that filtering kept is covered in at least 80 % (1000 beta prompts)",
+    claim="the share that filtering kept is covered in at least 80% (1000 beta prompts)",
     wrong="an ordinary beta-binomial fitted to the mixed groups",
 )
 def _filter(size: Size) -> Evidence:
@@ -358,7 +358,7 @@ def _beta_binomial(size: Size) -> Evidence:
 
 @CALIBRATION.register(
     "extrapolation",
-    claim="pass@256 from 16 samples is covered in at least 80 %, unsolvable prompts included",
+    claim="pass@256 from 16 samples is covered in at least 80%, unsolvable prompts included",
     wrong="the beta-binomial alone where a fifth of the prompts is unsolvable",
 )
 def _extrapolation(size: Size) -> Evidence:

@@ -23,7 +23,7 @@ _RESPONSES = 40  # responses per prompt of the duplicate test
 
 
 class Rate(NamedTuple):
-    """Share of tables that a test rejected, with its exact 95 % interval."""
+    """Share of tables that a test rejected, with its exact 95% interval."""
 
     rate: float
     low: float

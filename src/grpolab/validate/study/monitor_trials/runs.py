@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grpolab.streams import stream_seed
+from grpolab.validate.estimate.bootstrap import half_width, mean_stderr
 from grpolab.validate.monitor.state import StepMetrics, StepView, tally
 from grpolab.validate.study.base import BaseConfig, train_base
 from grpolab.validate.study.config import LADDER
@@ -30,7 +31,6 @@ _SIFT = 64  # rollouts per prompt by which prompts are called never or always so
 _SIFTED = 600
 _ASKED = 200  # held-out prompts
 _SAMPLES = 32
-_Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,15 @@ def run_trial(root: Path, scenario: Scenario, *, seed: int, steps: int) -> Trial
         seed=stream_seed(seed, "training"), progress=tick,
     )  # fmt: skip
     change = draw(asked, _SAMPLES, stream_seed(seed, "after")) - before
-    error = float(change.std(ddof=1)) / len(change) ** 0.5
     gain = float(change.mean())
-    return TrialRun(scenario, seed, views_of(run), float(before.mean()), gain, gain - _Z * error)
+    return TrialRun(
+        scenario,
+        seed,
+        views_of(run),
+        float(before.mean()),
+        gain,
+        gain - half_width(mean_stderr(change)),
+    )
 
 
 def views_of(run: GRPORun) -> list[StepView]:

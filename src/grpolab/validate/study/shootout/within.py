@@ -30,7 +30,7 @@ class RankRow(NamedTuple):
 
     ``spearman`` and ``kendall`` (tau-b) are means over seeds (and families), with the sign of the
     data. ``p_value`` is two-sided; ``adjusted_p`` corrects it for all predictors of the call and
-    ``min_p_value`` is the least that this design can give. ``low`` and ``high``: 95 % interval of
+    ``min_p_value`` is the least that this design can give. ``low`` and ``high``: 95% interval of
     ``spearman`` over depths (over ladders, where there are several), which for 5 depths says
     little. A predictor without any order counts as 0.
     """
@@ -183,7 +183,7 @@ def _interval(
     rng: np.random.Generator,
     num_resamples: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """95 % bootstrap interval of Spearman's rho per predictor: depths are resampled whole.
+    """95% bootstrap interval of Spearman's rho per predictor: depths are resampled whole.
 
     Where there are several ladders they are resampled too, and they set the number of clusters.
     """

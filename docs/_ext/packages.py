@@ -1,4 +1,4 @@
-"""The directive ``room``: every public module of a package, so that none can be forgotten.
+"""The directive ``package``: every public module of a package, so that none can be forgotten.
 
 Docstrings are plain text with names in backticks; what reStructuredText would take for markup
 (p*, |z|, K_) is escaped.
@@ -19,20 +19,20 @@ _LITERAL = re.compile(r"(``.+?``|`[^`]+`)")
 _MARKUP = re.compile(r"([*|\\])|(?<=\w)(_)(?=\W|$)")
 
 
-class Room(SphinxDirective):
-    """``{room} grpolab.theory``: its modules, not those of the packages below it."""
+class Package(SphinxDirective):
+    """``{package} grpolab.theory``: its modules, not those of the packages below it."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """One section per module."""
-        room = self.arguments[0]
+        package = self.arguments[0]
         lines: list[str] = []
-        for name in modules(room):
+        for name in modules(package):
             lines += [f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}", "```", ""]
         holder = nodes.section()
         holder.document = self.state.document
-        self.state.nested_parse(StringList(lines, room), 0, holder, match_titles=True)
+        self.state.nested_parse(StringList(lines, package), 0, holder, match_titles=True)
         return holder.children
 
 
@@ -60,7 +60,7 @@ def _skip(_app: Any, _what: str, _name: str, obj: Any, skip: bool, _options: Any
 
 def setup(app: Any) -> dict[str, bool]:
     """Register the directive and the filter of docstrings."""
-    app.add_directive("room", Room)
+    app.add_directive("package", Package)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _tidy, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}
