@@ -254,3 +254,12 @@ def test_brackets_of_a_formula_are_no_markup(capsys):
     shown = capsys.readouterr().out
     assert "E[sigma] = p" in shown
     assert "E[title]" in shown
+
+
+def test_control_characters_of_a_path_do_not_reach_the_terminal(tmp_path, capsys):
+    from grpolab import cli
+
+    with pytest.raises(SystemExit) as caught:
+        cli._fail("a\x1b[31m\nb: no such file")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "grpolab: error: a\\x1b[31m\\nb: no such file\n"

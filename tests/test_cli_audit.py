@@ -106,3 +106,14 @@ def test_no_torch_is_imported():
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--threshold", "nan"], "threshold must be a number"),
+     (["--recorded-group-size", "-1"], "group_size must be >= 1")],
+)  # fmt: skip
+def test_numbers_that_mean_nothing_are_refused(words, message):
+    result = run(DATA / "lm_eval.samples.jsonl", *words)
+    assert isinstance(result.exception, UserError)
+    assert message in str(result.exception)

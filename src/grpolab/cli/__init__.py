@@ -125,5 +125,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"grpolab: error: {message}\n")
+    # a control character of a path must not reach the terminal, nor break the line
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    sys.stderr.write(f"grpolab: error: {line}\n")
     sys.exit(2)

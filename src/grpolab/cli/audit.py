@@ -51,7 +51,8 @@ class ReadingOptions(Group):
     def read_options(self) -> ReadOptions:
         """As the readers take them."""
         fields = asdict(self)
-        return ReadOptions(group_size=fields.pop("recorded_group_size"), **fields)
+        with input_errors():
+            return ReadOptions(group_size=fields.pop("recorded_group_size"), **fields)
 
 
 @expanded

@@ -80,9 +80,9 @@ def monitor(
 
     with input_errors():
         config = MonitorConfig(**asdict(test))
-    options = ReadOptions(
-        score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
-    )
+        options = ReadOptions(
+            score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
+        )
     source = _source(run_dir, reading.groups_per_step, once=once, interval=interval)
     follower = Follower(source, config, options)
     found = _follow(

@@ -114,6 +114,9 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
     import numpy as np
     from matplotlib.figure import Figure
 
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file, such as {path / 'pstar.svg'}")
+    path = path if path.suffix else path.with_suffix(".png")
     from grpolab.figures.style import BLUE, styled
 
     mean = np.linspace(0.0, 1.0, 401)
@@ -137,3 +140,4 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
             figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
         except (OSError, ValueError) as err:
             raise UserError(f"cannot draw to {path}: {err}") from err
+    typer.echo(f"wrote {path}", err=True)

@@ -6,6 +6,7 @@ callers act on them: `NoVerdicts` and `ChoiceNeeded`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class ReadOptions:
     group_size: int | None = None
     filter: str | None = None
     filtered: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and math.isnan(self.threshold):
+            raise ValueError("threshold must be a number, got nan")
+        if self.group_size is not None and self.group_size < 1:
+            raise ValueError(f"group_size must be >= 1, got {self.group_size}")
 
 
 class Reading(NamedTuple):
