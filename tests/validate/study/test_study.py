@@ -173,7 +173,7 @@ def test_a_folder_is_not_shared(finished, tmp_path):
     with pytest.raises(UserError, match="holds another run"):
         run(other, out=out)
     (tmp_path / "thesis.tex").write_text("do not touch")
-    with pytest.raises(UserError, match="holds files of something else"):
+    with pytest.raises(UserError, match="not empty and not a study"):
         run(MICRO, out=tmp_path)
     with pytest.raises(UserError, match="is a file"):
         run(MICRO, out=tmp_path / "thesis.tex")
@@ -209,7 +209,7 @@ def test_a_broken_checkpoint_stops_the_run_with_its_path(finished, tmp_path):
     shutil.copytree(finished[0], copy)
     for folder in ("rl", "pre"):
         shutil.rmtree(copy / "countdown" / folder)
-    broken = copy / "countdown/ladder/narrow/plain/seed0/depth1/model.safetensors"
+    broken = copy / "countdown/ladder/narrow/plain/seed0/depth-1/model.safetensors"
     broken.write_bytes(b"not weights")
     with pytest.raises(UserError, match="cannot load this checkpoint"):
         run(MICRO, out=copy, workers=1)

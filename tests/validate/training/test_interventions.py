@@ -258,6 +258,24 @@ def test_dynamic_sampling_draws_until_enough_groups_have_spread(setup):
     assert [len(r.num_correct) for r in run.records] == [6, 6]
 
 
+def test_a_step_without_any_spread_is_a_step(setup):
+    """Dynamic sampling that finds no mixed group: nothing to learn from, the loop goes on."""
+    task, model, tokenizer = setup
+
+    class Rejects(Parity):
+        def verify(self, prompt, completion):
+            return False
+
+    for mode in ("off", "filter", "matched"):
+        config = dataclasses.replace(CONFIG, steps=2, dynamic_sampling=mode, max_draws=2)
+        run = train_grpo(
+            copy.deepcopy(model), tokenizer, task=Rejects(), prompts=task.prompts("rl")[:40],
+            config=config, seed=0,
+        )  # fmt: skip
+        assert [log.frac_zero_std for log in run.steps] == [1.0, 1.0]
+        assert [log.grad_norm for log in run.steps] == [0.0, 0.0]
+
+
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(setup):
     task, model, tokenizer = setup
     config = dataclasses.replace(CONFIG, weight_decay=0.1, decay_to="start")

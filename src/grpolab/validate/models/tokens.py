@@ -35,7 +35,11 @@ def pad_left(
     """Ids and mask [B, P]: the last token of every row in the last column."""
     import torch
 
-    length = max(map(len, rows))
+    length = max(map(len, rows), default=0)
     ids = [[pad] * (length - len(row)) + list(row) for row in rows]
     mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+    shape = len(rows), length  # said, for there may be no row at all
+    return (
+        torch.tensor(ids, dtype=torch.long, device=device).reshape(shape),
+        torch.tensor(mask, dtype=torch.long, device=device).reshape(shape),
+    )
