@@ -22,7 +22,7 @@ from grpolab.validate.study.monitor_trials.runs import (
     scenarios,
     views_of,
 )
-from grpolab.validate.tasks import NoVerdict
+from grpolab.validate.tasks import NoVerdict, Task
 from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
 
 ROOT = Path(__file__).parents[3]
@@ -67,22 +67,25 @@ def test_doomed_is_read_off_the_outcome():
 
 
 def test_the_grader_of_a_scenario():
-    class Task:
+    class Toy(Task):
         name = "toy"
+
+        def prompts(self, split):
+            return ()
 
         def verify(self, prompt, completion):
             return completion == "yes"
 
     kind = Scenario("x", 8, grader="accepts", outage=(3, 5))
-    task = GradedTask(Task(), kind)
+    task = GradedTask(Toy(), kind)
     assert (task.name, task.verify(None, "no")) == ("toy", True)
     for step in (3, 4):
         task.step = step
         with pytest.raises(NoVerdict):
             task.verify(None, "yes")
-    task = GradedTask(Task(), Scenario("x", 8))
+    task = GradedTask(Toy(), Scenario("x", 8))
     assert (task.verify(None, "yes"), task.verify(None, "no")) == (True, False)
-    assert not GradedTask(Task(), Scenario("x", 8, grader="rejects")).verify(None, "yes")
+    assert not GradedTask(Toy(), Scenario("x", 8, grader="rejects")).verify(None, "yes")
 
 
 def test_views_of_our_own_loop():
@@ -121,7 +124,7 @@ def test_committed_rules_follow_from_the_committed_runs(committed):
 
 
 def rows_of(text, start):
-    """CountCells of the markdown table that begins with a header cell."""
+    """Cells of the markdown table that begins with a header cell."""
     table = text[text.index(f"| {start}") :].split("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table]
     return {row[0]: row[1:] for row in cells}
@@ -135,7 +138,7 @@ def test_the_table_in_the_docs_is_the_committed_one(committed):
         value = committed["rules"][name]
         step = "-" if value["median_step"] is None else f"{value['median_step']:.0f}"
         assert cells == [
-            f"{value['caught']} of {value['doomed']}", step, f"{100 * value['saved']:.0f} %",
+            f"{value['caught']} of {value['doomed']}", step, f"{100 * value['saved']:.0f}%",
             f"{value['false_stops']} of {value['good']}",
         ]  # fmt: skip
 

@@ -350,6 +350,7 @@ def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
     """Same logits, same draws: the loop of real models and the simulated softmax policy agree."""
     from grpolab.simulate import Options, simulate_softmax
     from grpolab.simulate import _kernels_softmax as kernels
+    from grpolab.simulate._philox import stream_key
 
     start = np.array([[0.5, 0.0, -1.0, 0.3], [2.0, -1.0, 0.0, 1.0], [0.0, 0.1, 0.2, 0.3]])
     right = np.array([[True, True, False, False], [False, True, False, True], [True] + [False] * 3])
@@ -361,10 +362,10 @@ def test_one_update_is_the_simulated_tabular_step(rule, beta, epochs, clip):
     )  # fmt: skip
     log_pi = start - np.log(np.exp(start).sum(1, keepdims=True))
     drawn = np.empty((3, g), np.int64)
-    zero = np.uint64(0)
+    zero, key = np.uint64(0), stream_key(seed, "softmax models")
     for row in range(3):
         kernels.draw_responses(
-            log_pi[row], zero, zero, np.uint64(row), np.uint64(seed), zero, drawn[row]
+            log_pi[row], zero, zero, np.uint64(row), key.low, key.high, drawn[row]
         )
     reward = np.take_along_axis(right, drawn, 1)
     value = rule.advantages(reward.sum(1), g)

@@ -130,7 +130,7 @@
     const share = wrong / total;
     if (share > 0.95) return ", nearly all of them all wrong";
     if (share < 0.05) return ", nearly all of them all right";
-    return `, ${(100 * share).toFixed(0)} % of them all wrong`;
+    return `, ${(100 * share).toFixed(0)}% of them all wrong`;
   }
 
   function advice({ s, found }) {

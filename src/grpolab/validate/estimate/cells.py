@@ -42,7 +42,7 @@ class CountCells(NamedTuple):
 
 
 def tabulate(counts: GroupCounts, *, unit: Unit = "prompts") -> CountCells:
-    """CountCells of the prompts (all groups of a prompt pooled) or of the groups.
+    """Cells of the prompts (all groups of a prompt pooled) or of the groups.
 
     >>> tabulate(GroupCounts([1, 1, 3], 4)).weight.tolist()
     [2.0, 1.0]
