@@ -77,7 +77,7 @@ function makeCharts(laws) {
     f.parts.push(line(f.box.left, f.y(0.5), f.box.right, f.y(0.5), "#5b6675", 'stroke-width="1"'));
     if (s.rho > 0) f.parts.push(curve(f, points, alone, COLOUR.other, dashed));
     f.parts.push(curve(f, points, total, COLOUR.line));
-    f.parts.push(mark(f, s.p, found.zeroStd.total, `${(100 * found.zeroStd.total).toFixed(1)} %`));
+    f.parts.push(mark(f, s.p, found.zeroStd.total, `${(100 * found.zeroStd.total).toFixed(1)}%`));
     svg.innerHTML = f.parts.join("");
   }
 

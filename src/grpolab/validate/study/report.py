@@ -222,7 +222,7 @@ def _thresholds(found: Thresholds) -> str:
         partial(threshold_figure.draw, rows=identical), size=(6.4, 3.8),
         alt="p* against group size",
         caption="Lines: derived. Points: found by simulating"
-        f" {found.num_groups:,} groups at each mean tried, with {100 * found.level:.0f} %"
+        f" {found.num_groups:,} groups at each mean tried, with {100 * found.level:.0f}%"
         " intervals, without use of the formula.",
     )  # fmt: skip
     table = result_tables.thresholds(found).html()

@@ -182,7 +182,7 @@ def thresholds(found: Thresholds, sizes: Sequence[int] = ()) -> Table:
     """Derived and simulated p*; ``sizes`` keeps some group sizes only."""
     return Table(
         ["g", "rho", "event", *_precise("derived", "simulated"),
-         f"{100 * found.level:.0f} % interval"],
+         f"{100 * found.level:.0f}% interval"],
         [
             [r.group_size, f"{r.rho:g}", r.event, r.predicted, r.estimate,
              interval(r.low, r.high, digits=4)]
