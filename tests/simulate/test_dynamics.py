@@ -15,11 +15,12 @@ from grpolab.simulate.options import KLForm
 @pytest.mark.parametrize("rule", [theory.GRPO, theory.DR_GRPO])
 @pytest.mark.parametrize(("p0", "stop"), [(0.083, 0.5), (0.4, 0.41), (0.5, 0.4)])
 def test_escape_time_is_exact(rule: Any, p0: float, stop: float, scale: float) -> None:
+    chains = int(10_000 * scale)
     found = simulate_escape(
-        p0, stop=stop, rule=rule, group_size=8, learning_rate=0.3,
-        num_chains=int(10_000 * scale), seed=1,
-    )  # fmt: skip
-    assert abs(found.mean - found.exact) <= 4 * found.stderr + 1e-9
+        p0, stop=stop, rule=rule, group_size=8, learning_rate=0.3, num_chains=chains, seed=1
+    )
+    # a few chains may all leave in one step, and then show no spread
+    assert abs(found.mean - found.exact) <= 4 * max(found.stderr, 1 / chains)
 
 
 def test_escape_in_pieces_is_one_run(monkeypatch: pytest.MonkeyPatch) -> None:

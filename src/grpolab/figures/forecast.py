@@ -10,7 +10,7 @@ from grpolab.figures.style import BLUE, GREEN, GREY, ORANGE, RED
 
 STYLES: Mapping[str, tuple[str, str, str]] = {
     "mean-p": ("formula at mean p", RED, "x"),
-    "beta-binomial": ("beta-binomial with ICC", ORANGE, "s"),
+    "beta-binomial": ("beta-binomial fit", ORANGE, "s"),
     "thinning": ("thinning of earlier rollouts", BLUE, "o"),
 }
 
