@@ -14,6 +14,7 @@ import pytest
 from grpolab.cli import COMMANDS, load_command
 
 SRC = Path(__file__).parents[1] / "src"
+DATA = Path(__file__).parent / "validate/readers/data"
 LEVELS = {
     "errors": 0, "progress": 0, "streams": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4,
     "validate": 5, "cli": 6, "__main__": 7,
@@ -33,19 +34,10 @@ HEAVY = ("numba", "torch", "matplotlib", "transformers")
 NEEDS_MODEL = {"rollout", "sft", "study", "train", "triage"}
 """Commands that may load torch; of these only ``--help`` is run here."""
 MODEL_FREE: dict[str, list[str]] = {
-    "audit": [
-        "audit",
-        str(Path(__file__).parent / "validate/readers/data/human_eval.jsonl_results.jsonl"),
-    ],
+    "audit": ["audit", str(DATA / "human_eval.jsonl_results.jsonl")],
     "explore": ["explore", "--out", str(Path(tempfile.gettempdir()) / "grpolab-explorer.html")],
     "figures": ["figures", "weight", "--out", str(Path(tempfile.gettempdir()) / "grpolab-figures")],
-    "monitor": [
-        "monitor",
-        str(Path(__file__).parent / "validate/readers/data/trl"),
-        "--once",
-        "--score",
-        "correct",
-    ],
+    "monitor": ["monitor", str(DATA / "trl"), "--once", "--score", "correct"],
     "pstar": ["pstar", "-g", "8"],
     "simulate dynamics": ["simulate", "dynamics", "--chains", "100", "--steps", "20"],
     "simulate independence": [

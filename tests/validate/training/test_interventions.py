@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +15,16 @@ from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt, Task
 from grpolab.validate.training.config import GRPOConfig
-from grpolab.validate.training.grpo import Groups, GRPOLoop, draw_groups, train_grpo, update
+from grpolab.validate.training.grpo import Groups, GRPOLoop, train_grpo
 from grpolab.validate.training.loss import (
     completion_logprobs,
     grpo_loss,
     logprobs_and_entropy,
     token_weights,
 )
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rollout_batches import Drawn, moved
 
 torch = pytest.importorskip("torch")
 
@@ -50,29 +55,11 @@ def setup():
     return task, model, tokenizer
 
 
-class Drawn:
-    """Groups of some prompts, as a batch with advantages."""
-
-    def __init__(self, groups, engine, config):
-        self.groups, self.batch = groups, groups.batch(engine)
-        self.advantage = groups.advantages(config.rule)
-
-
 def drawn(setup, config=CONFIG, seed=0):
     task, model, tokenizer = setup
     prompts = task.prompts("rl")[: config.prompts_per_step]
     engine = HFEngine.of(model, tokenizer)
-    groups = draw_groups(engine, task=task, prompts=prompts, config=config, seed=seed)
-    return Drawn(groups, engine, config)
-
-
-def moved(model, optimiser, drawn, config, task, *, advantage=None, **rest):
-    """`update` on rollouts, possibly with other advantages."""
-    value = drawn.advantage if advantage is None else advantage
-    return update(
-        model, optimiser, batch=drawn.batch, advantage=value, config=config,
-        max_new_tokens=task.max_new_tokens, **rest,
-    )  # fmt: skip
+    return Drawn.of(engine, task, prompts, config, seed)
 
 
 def flat_grad(model):
@@ -220,7 +207,7 @@ def test_filtering_scales_the_update_and_matched_filtering_does_not(setup):
     )
     draw = drawn(setup, config)
     some = draw.groups.keep(draw.groups.has_spread)
-    kept = Drawn(some, HFEngine.of(model, setup[2]), config)
+    kept = Drawn(HFEngine.of(model, setup[2]), some, config)
     share = len(some.prompts) / len(draw.groups.prompts)
     assert 0.2 < share < 0.8
 

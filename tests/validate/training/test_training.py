@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from grpolab.theory import DR_GRPO, GRPO, RLOO, SIGN, expected_std
 from grpolab.theory.advantage import TRL
 from grpolab.validate.models import TinyConfig, build_model
 from grpolab.validate.rollouts.hf import HFEngine
-from grpolab.validate.study.base import BaseConfig, cross_entropy, train_base
+from grpolab.validate.study.base import cross_entropy
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt, Task
 from grpolab.validate.training.config import GRPOConfig
@@ -22,6 +24,9 @@ from grpolab.validate.training.loss import (
     grpo_loss,
     token_weights,
 )
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rollout_batches import Drawn, moved
 
 torch = pytest.importorskip("torch")
 
@@ -66,30 +71,11 @@ def setup():
     return task, model, tokenizer, pairs
 
 
-class Drawn:
-    """Rollouts of some prompts as a batch, with their advantages."""
-
-    def __init__(self, engine, task, prompts, config, seed):
-        self.groups = draw_groups(engine, task=task, prompts=prompts, config=config, seed=seed)
-        self.batch = self.groups.batch(engine)
-        self.num_correct = self.groups.num_correct
-        self.advantage = self.groups.advantages(config.rule)
-
-
 def fresh(setup, config=CONFIG, seed=0):
     task, model, _, _ = setup
     model = copy.deepcopy(model)
     prompts = task.prompts("rl")[: config.prompts_per_step]
-    return task, model, Drawn(HFEngine.of(model, setup[2]), task, prompts, config, seed)
-
-
-def moved(model, optimiser, drawn, config, task, *, advantage=None, **rest):
-    """`update` on rollouts, possibly with other advantages."""
-    value = drawn.advantage if advantage is None else advantage
-    return update(
-        model, optimiser, batch=drawn.batch, advantage=value, config=config,
-        max_new_tokens=task.max_new_tokens, **rest,
-    )  # fmt: skip
+    return task, model, Drawn.of(HFEngine.of(model, setup[2]), task, prompts, config, seed)
 
 
 def gradients(model):
@@ -248,7 +234,7 @@ def test_mean_update_of_a_one_word_policy_is_the_formula(rule):
     config = dataclasses.replace(CONFIG, rule=rule, group_size=g, prompts_per_step=16)
     engine, samples = HFEngine.of(model, tokenizer), []
     for i in range(120):
-        draw = Drawn(engine, task, task.prompts("rl"), config, seed=i)
+        draw = Drawn.of(engine, task, task.prompts("rl"), config, seed=i)
         adv = draw.advantage.reshape(-1, g)
         correct = np.repeat(draw.num_correct[:, None], g, 1)
         reward = rewards_of(draw, tokenizer).reshape(-1, g)
@@ -309,21 +295,6 @@ def test_grpo_raises_the_reward_of_a_policy_that_can_learn():
 def test_bad_configs_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         dataclasses.replace(CONFIG, **change)
-
-
-def test_base_training_lowers_the_loss_and_follows_its_seed(setup):
-    task, _, tokenizer, _ = setup
-    weights = []
-    shown = task.corpus(64, rng=np.random.default_rng(1))
-    for seed in (0, 0, 1):
-        model, _ = build_model(task.vocabulary, TinyConfig(hidden=32, layers=1), seed=0)
-        before = float(cross_entropy(model, tokenizer, shown).detach())
-        config = BaseConfig(steps=20, batch_size=64)
-        train_base(model, tokenizer, task=task, config=config, seed=seed)
-        assert float(cross_entropy(model, tokenizer, shown).detach()) < before
-        weights.append(model.lm_head.weight.detach())
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
 
 
 def tabular_model(logits):
