@@ -17,13 +17,8 @@ from grpolab.errors import UserError
 from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.sandbox import Limits, Outcome, Result, Sandbox, choose_level
 from grpolab.validate.tasks import CodeTask, NoVerdict, Prompt, load_rows, load_task
-from grpolab.validate.tasks.code_formats import (
-    FORMATS,
-    closed_context,
-    detect_format,
-    extract_program,
-    read_problem,
-)
+from grpolab.validate.tasks.code_formats import FORMATS, detect_format, read_problem
+from grpolab.validate.tasks.extract import closed_context, extract_program
 
 HUMAN_EVAL = {
     "task_id": "X/0",

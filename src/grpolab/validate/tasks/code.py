@@ -8,7 +8,8 @@ from typing import Self
 from grpolab.errors import UserError
 from grpolab.validate.sandbox import Job, Outcome, Result, Sandbox
 from grpolab.validate.tasks.base import NoVerdict, Prompt
-from grpolab.validate.tasks.code_formats import CodeProblem, extract_program, read_problem
+from grpolab.validate.tasks.code_formats import CodeProblem, read_problem
+from grpolab.validate.tasks.extract import extract_program
 from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.sandboxed import Sandboxed
 

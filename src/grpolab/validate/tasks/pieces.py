@@ -1,0 +1,168 @@
+"""Pieces of Python source: the longest prefix that parses, what it defines, and what it reads.
+
+Source is only parsed here, never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+_SHORTENINGS = 64
+"""Times that a text is shortened before it counts as no code."""
+_LINES_AT_END = 16
+"""Lines that are taken one by one from a statement that does not end."""
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_INNER = (*_SCOPES, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+
+
+class Piece(NamedTuple):
+    """Source that parses, and its statements."""
+
+    source: str = ""
+    body: Sequence[ast.stmt] = ()
+
+    def defined(self) -> set[str]:
+        """Names that it defines itself; an import or a signature without a body does not count."""
+        return bound([node for node in self.body if not _is_stub(node)], imports=False)
+
+    def methods(self) -> list[tuple[str, str]]:
+        """Its methods, as pairs of a class and a name."""
+        return [
+            (outer.name, node.name)
+            for outer in self.body
+            if isinstance(outer, ast.ClassDef)
+            for node in outer.body
+            if isinstance(node, _SCOPES) and not _is_stub(node)
+        ]
+
+    def known(self) -> set[str]:
+        """Names that are bound anywhere in it, at any depth, and builtins."""
+        return {*_BUILTINS, *bound(_walk(self.body))}
+
+    def missing(self) -> set[str]:
+        """Names that it reads and binds nowhere; none where it imports all names of a module."""
+        if any(
+            isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in self.body
+        ):
+            return set()
+        return read(self.body) - self.known()
+
+    def without(self, nodes: Collection[ast.stmt]) -> str:
+        """The source with ``pass`` in place of some of its statements."""
+        lines = [line.encode() for line in self.source.split("\n")]
+        for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset), reverse=True):
+            starts = [node.lineno, *(at.lineno for at in getattr(node, "decorator_list", ()))]
+            first, last = min(starts) - 1, (node.end_lineno or node.lineno) - 1
+            before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+            lines[first : last + 1] = [before + b"pass" + after]
+        return b"\n".join(lines).decode()
+
+
+def longest_prefix(text: str) -> Piece:
+    r"""The longest prefix of whole lines that parses; an empty piece where there is none.
+
+    A prefix ends before the line of an error. Where the error is that the text ends, lines go one
+    by one, and after sixteen of them the last statement as a whole.
+
+    >>> longest_prefix("def f():\n    return 1\n\ndef g(").source
+    'def f():\n    return 1\n'
+    """
+    text = text.partition("\0")[0]
+    lines = text.split("\n")
+    end, at_end = len(lines), 0
+    for _ in range(_SHORTENINGS):
+        source = text if end == len(lines) else "".join(f"{line}\n" for line in lines[:end])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of escapes and the like in the source
+                return Piece(source, ast.parse(source).body)
+        except SyntaxError as err:
+            line = err.lineno or end
+        except (ValueError, RecursionError, MemoryError):
+            line = end
+        while end and not lines[end - 1].strip():
+            end -= 1
+        if line < end:
+            end = line - 1
+        elif at_end < _LINES_AT_END:
+            end, at_end = end - 1, at_end + 1
+        else:
+            end -= 1
+            while end > 0 and not lines[end][:1].strip():
+                end -= 1
+        while end > 0 and not lines[end - 1].strip():
+            end -= 1
+        if end <= 0:
+            break
+    return Piece()
+
+
+def bound(nodes: Iterable[ast.AST], *, imports: bool = True) -> set[str]:
+    r"""Names that nodes bind in the scope where they are.
+
+    >>> sorted(bound(ast.parse("import os.path as p\nfor i in x:\n    def f(a): b = 1").body))
+    ['f', 'i', 'p']
+    """
+    names: set[str] = set()
+    for node in _walk(nodes, stop=_INNER):
+        if isinstance(node, _SCOPES):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.Import | ast.ImportFrom) and imports:
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            names.add(node.name)
+    return names
+
+
+def read(nodes: Iterable[ast.AST], *, attributes: bool = False) -> set[str]:
+    """Names that nodes read, at any depth, and if asked for the names of attributes."""
+    names: set[str] = set()
+    for node in _walk(nodes):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute) and attributes:
+            names.add(node.attr)
+    return names
+
+
+def free(nodes: Iterable[ast.AST]) -> set[str]:
+    r"""Names that nodes read and that none of them binds, as functions read what is around them.
+
+    >>> sorted(free(ast.parse("def f(a):\n    global n\n    b = a + c\n    n = b").body))
+    ['c', 'n']
+    """
+    names: set[str] = set()
+    for node in nodes:
+        shared = {
+            name for inner in _walk([node]) if isinstance(inner, ast.Global) for name in inner.names
+        }
+        names |= (read([node]) - bound(_walk([node]))) | shared
+    return names
+
+
+def _walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
+    """All nodes but those inside a node that stops the walk; without recursion."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, stop):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """A function that holds nothing but a docstring, ``pass`` or ``...``."""
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and all(
+        isinstance(part, ast.Pass)
+        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        for part in node.body
+    )
