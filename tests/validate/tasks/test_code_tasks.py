@@ -251,7 +251,7 @@ def test_a_slow_program_is_a_failure_with_a_reason() -> None:
         ("```\nx = 1\n```", "x = 1\n"),
         ("```python\nx = 1\n```\nor\n```py\nx = 2\n```\n```bash\nls\n```", "x = 2\n"),
         ("~~~ ```python x = 1```", "~~~ ```python x = 1```"),
-        ("```python\nunclosed = 1", "```python\nunclosed = 1"),
+        ("```python\nunclosed = 1", "unclosed = 1\n"),
     ],
 )
 def test_program_of_a_completion(completion: str, program: str) -> None:

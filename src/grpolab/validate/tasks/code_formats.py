@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -17,16 +18,19 @@ from grpolab.validate.tasks.rows import Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeProblem:
-    """What the model reads, what judges it, and, if known, a program that is right.
+    """What the model reads, what judges it, and, if known, programs that are right.
 
-    ``prompt_code`` is code that a completion continues, and ``entry_point`` what it must define.
+    ``prompt_code`` is code that a completion continues; ``entry_point`` and ``names`` are what it
+    must define, and without any it is a whole program. A problem is sound if one of its
+    ``references`` passes.
     """
 
     prompt: str
     tests: Tests
     prompt_code: str = ""
     entry_point: str = ""
-    reference: str = ""
+    names: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 def _human_eval(row: Row) -> CodeProblem:
@@ -36,7 +40,7 @@ def _human_eval(row: Row) -> CodeProblem:
         prompt=prompt,
         prompt_code=prompt,
         entry_point=entry,
-        reference=prompt + solution if solution else "",
+        references=(prompt + solution,) if solution else (),
         tests=CodeTests(tests=row["test"], entry_point=entry, context=closed_context(prompt)),
     )
 
@@ -46,23 +50,30 @@ def _mbpp(row: Row) -> CodeProblem:
     asserts = list(row["test_list"])
     context = "\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""])
     text = row.get("text") or row["prompt"]
+    tests = CodeTests(tests="\n".join(asserts), context=context)
     return CodeProblem(
         prompt=f"{text}\nYour code should satisfy this test:\n{asserts[0]}\n",
-        tests=CodeTests(tests="\n".join(asserts), context=context),
-        reference=row.get("code") or "",
+        tests=tests,
+        names=tuple(tests.names()),
+        references=_references(row.get("code")),
     )
 
 
 def _kod_code(row: Row) -> CodeProblem:
+    tests = CodeTests(tests=row["test"])
     return CodeProblem(
         prompt=row["question"],
-        tests=CodeTests(tests=row["test"]),
-        reference=row.get("solution") or "",
+        tests=tests,
+        names=tuple(tests.names()),
+        references=_references(row.get("solution")),
     )
 
 
 def _input_output(row: Row) -> CodeProblem:
-    """APPS and TACO: ``input_output`` holds inputs, outputs and, for functions, ``fn_name``."""
+    """APPS and TACO: ``input_output`` holds inputs, outputs and, for functions, ``fn_name``.
+
+    ``solutions`` holds many programs, some of them in Python 2: one that passes is enough.
+    """
     body = row["input_output"]
     body = json.loads(body) if isinstance(body, str) else body
     inputs, outputs = body["inputs"], body["outputs"]
@@ -71,21 +82,33 @@ def _input_output(row: Row) -> CodeProblem:
     prompt = row.get("question") or row["prompt"]
     starter = row.get("starter_code") or ""
     entry = body.get("fn_name") or ""
+    references = _references(row.get("solutions"))
     if not entry:
         pairs = [(_joined(i), _joined(o)) for i, o in zip(inputs, outputs, strict=True)]
-        return CodeProblem(prompt=prompt, tests=TextTests(cases=pairs))
+        return CodeProblem(prompt=prompt, tests=TextTests(cases=pairs), references=references)
     if all(isinstance(o, list) and len(o) == 1 for o in outputs):
         outputs = [o[0] for o in outputs]  # the published form wraps each value in a list
     cases = list(zip(inputs, outputs, strict=True))
     return CodeProblem(
         prompt=f"{prompt}\n{starter}".rstrip() + "\n",
+        prompt_code=f"{starter.rstrip()}\n" if starter.strip() else "",
         entry_point=entry,
+        references=references,
         tests=CaseTests(cases=cases, entry_point=entry),
     )
 
 
 def _joined(text: str | list[str]) -> str:
     return text if isinstance(text, str) else "\n".join(text)
+
+
+def _references(value: Any) -> tuple[str, ...]:
+    """Programs in a column that holds one, or a list of them, which may be written as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    programs = [value] if isinstance(value, str) else list(value or [])
+    return tuple(str(program) for program in programs if program)
 
 
 def _test_cases(row: Row) -> CodeProblem:
@@ -107,6 +130,7 @@ def _test_cases(row: Row) -> CodeProblem:
     ]
     return CodeProblem(
         prompt=f"{prompt}\n{starter}",
+        prompt_code=starter,
         entry_point=entry,
         tests=CaseTests(cases=cases, entry_point=entry),
     )
@@ -134,13 +158,13 @@ def _pairs(row: Row) -> CodeProblem:
         return CodeProblem(
             prompt=row["prompt"],
             tests=TextTests(cases=pairs, tolerance=row.get("tolerance")),
-            reference=row.get("reference") or "",
+            references=_references(row.get("reference")),
         )
     entry = row["entry_point"]
     return CodeProblem(
         prompt=row["prompt"],
         entry_point=entry,
-        reference=row.get("reference") or "",
+        references=_references(row.get("reference")),
         tests=CaseTests(
             cases=[(test["args"], test["expected"]) for test in tests],
             entry_point=entry,

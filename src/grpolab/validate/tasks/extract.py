@@ -28,11 +28,12 @@ import doctest
 import re
 import textwrap
 from collections.abc import Collection, Sequence, Set
+from functools import lru_cache
 
 from grpolab.validate.tasks.pieces import Piece, bound, free, longest_prefix, read
 from grpolab.validate.tasks.reply import Block, blocks, final_reply
 
-LONGEST = 200_000
+LONGEST = 100_000
 """Characters of the longest candidate that is looked into; a longer one is no candidate."""
 _CANDIDATES = 64
 """Blocks that are looked into, from the beginning of a reply and from its end."""
@@ -65,10 +66,9 @@ def extract_program(
     wanted = {entry_point, *names} - {""}
     reply = re.sub("[\ud800-\udfff]", "\ufffd", final_reply(completion))
     cut = _blocks(reply)
-    if prompt_code and _begins_inside(prompt_code, reply):
-        for block in cut[:1]:
-            if body := _continued(prompt_code, [block.text], wanted):
-                return body
+    is_body = prompt_code and _begins_inside(prompt_code, cut)
+    if is_body and (body := _continued(prompt_code, _mended(prompt_code, cut[0].text), wanted)):
+        return body
     found = [_candidate(block) for block in cut]
     ranks = [
         _rank(piece, wanted) if wanted else _rank_of_program(block, piece)
@@ -76,7 +76,7 @@ def extract_program(
     ]
     if any(map(any, ranks)):
         best = len(ranks) - 1 - ranks[::-1].index(max(ranks))
-        return _answer(found, best, wanted, context_code(prompt_code, wanted))
+        return _answer(found, best, wanted, context_code(prompt_code, frozenset(wanted)))
     fenced = [block.text for block in reversed(cut) if block.is_fenced]
     if prompt_code:
         for text in (*fenced, reply):
@@ -100,15 +100,16 @@ def closed_context(prompt_code: str) -> str:
     return ""
 
 
-def context_code(prompt_code: str, wanted: Collection[str]) -> str:
+@lru_cache(maxsize=256)
+def context_code(prompt_code: str, wanted: frozenset[str]) -> Piece:
     r"""A prompt's imports and helpers, without the function that it asks for.
 
-    >>> context_code("import math\ndef f(x):\n", ["f"])
+    >>> context_code("import math\ndef f(x):\n", frozenset(["f"])).source
     'import math\npass\n'
     """
     context = longest_prefix(closed_context(prompt_code))
     asked = [node for node in context.body if _function([node], wanted) is not None]
-    return context.without(asked)
+    return longest_prefix(context.without(asked))
 
 
 # --- candidates
@@ -183,10 +184,11 @@ def _rank_of_program(block: Block, piece: Piece) -> tuple[int, int]:
 # --- the body of the prompt's function
 
 
-def _begins_inside(prompt_code: str, reply: str) -> bool:
+def _begins_inside(prompt_code: str, cut: Sequence[Block]) -> bool:
     """Whether a reply goes on where the prompt stops: in its last line, or indented."""
-    first = next((line for line in reply.split("\n") if line.strip()), "")
-    return not prompt_code.endswith("\n") or first[:1] in (" ", "\t")
+    if not cut or cut[0].is_fenced:
+        return False
+    return not prompt_code.endswith("\n") or cut[0].text.lstrip("\n")[:1] in (" ", "\t")
 
 
 def _indent(prompt_code: str) -> str:
@@ -200,7 +202,6 @@ def _mended(prompt_code: str, text: str) -> list[str]:
     """A body whose first line, or all of whose lines, get the indentation that the prompt asks."""
     indent = _indent(prompt_code)
     start = "" if prompt_code.endswith("\n") else "\n"
-    text = text.lstrip("\n")
     dedented = textwrap.dedent(text.expandtabs(4))
     return [
         text,
@@ -211,20 +212,23 @@ def _mended(prompt_code: str, text: str) -> list[str]:
 
 def _continued(prompt_code: str, bodies: Sequence[str], wanted: Collection[str]) -> str:
     """The prompt and that one of the bodies that goes on longest with its function; else empty."""
-    length = len(prompt_code.rstrip().split("\n"))
-    longest, program = 0, ""
+    given = prompt_code.rstrip().count("\n") + 1
+    is_mid_line = prompt_code.rpartition("\n")[2].strip() != ""
+    longest, program = given - is_mid_line, ""
     for body in bodies:
         piece = longest_prefix(prompt_code + body) if len(body) <= LONGEST else Piece()
-        given = [node for node in piece.body if node.lineno <= length]
-        function = _function(given, wanted)
-        if function is None or (end := function.end_lineno or 0) <= max(longest, length - 1):
+        before = [node for node in piece.body if node.lineno <= given]
+        function = _function(before, wanted)
+        if function is None or (end := function.end_lineno or 0) <= longest:
             continue
-        is_answer = Piece("", [function]).defined() and not (
-            Piece("", function.body).defined() & set(wanted)
-        )
-        if is_answer:
+        is_body = not any(_rank(Piece("", function.body), wanted))
+        if is_body and Piece("", [function]).defined():
             longest = end
-            program = piece.without(_after_body(piece.body[len(given) :], given))
+            program = piece.without(_after_body(piece.body[len(before) :], before))
+            rest = (prompt_code + body).split("\n")[end:]
+            after = next((line for line in rest if line.strip()), "")
+            if body is bodies[0] and after[:1] not in (" ", "\t"):
+                break  # nothing of the body as it is written is lost
     return program
 
 
@@ -254,9 +258,9 @@ def _after_body(rest: Sequence[ast.stmt], given: Sequence[ast.stmt]) -> list[ast
 # --- the answer
 
 
-def _answer(found: Sequence[Piece], best: int, wanted: Set[str], context: str) -> str:
+def _answer(found: Sequence[Piece], best: int, wanted: Set[str], context: Piece) -> str:
     """The chosen candidate after what it needs of the others and of the prompt."""
-    around = longest_prefix(context).known()
+    around = context.known()
     parts = [found[best]]
     missing = (parts[0].missing() | (wanted - parts[0].known())) - around
     for i in (*reversed(range(best)), *range(best + 1, len(found))):
@@ -268,25 +272,32 @@ def _answer(found: Sequence[Piece], best: int, wanted: Set[str], context: str) -
     leave = _trials(piece, wanted, around)
     futures = [n for n in piece.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     first = "".join(f"{ast.unparse(node)}\n" for node in futures)
-    if not leave and (not futures or (not context and len(parts) == 1)):
+    if not leave and (not futures or (not context.body and len(parts) == 1)):
         source, first = piece.source, ""
     else:
         source = piece.without([*leave, *futures])
-    between = "\n" if context else ""
-    return first + context + between + source + _as_functions(piece, wanted)
+    before = f"{context.source}\n" if context.body else ""
+    return first + before + source + _as_functions(piece, wanted)
 
 
 def _trials(piece: Piece, wanted: Set[str], around: Set[str]) -> list[ast.stmt]:
-    """Statements at module level that only try the program out."""
+    """Statements at module level that only try functions out, or words of prose that parse."""
+    unknown = piece.missing() - around
+    words: list[ast.stmt] = [
+        node
+        for node in piece.body
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Name)
+        and read([node]) & unknown
+    ]
     if not wanted:
-        return []
+        return words
     tried = {*wanted, *_TRIES}
     scopes = [node for node in piece.body if isinstance(node, ast.ClassDef | _Function)]
     while more := {n.name for n in scopes if n.name not in tried and read([n]) & tried}:
         tried |= more
     definitions = [n for n in piece.body if n in scopes or bound([n]) & wanted]
     used = free(definitions)
-    unknown = piece.missing() - around
     found: list[ast.stmt] = []
     for node in piece.body:
         if node in definitions or isinstance(node, _Imports):

@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-_SHORTENINGS = 64
-"""Times that a text is shortened before it counts as no code."""
-_LINES_AT_END = 16
-"""Lines that are taken one by one from a statement that does not end."""
+_PARSED = 1_000_000
+"""Characters that are parsed, over all shortenings of a text, before it counts as no code."""
+_SHORTENINGS = 100
+"""Times that a text is shortened at most."""
+_SMALL_STEPS = 16
+"""Times that a text is shortened by a line or two."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _INNER = (*_SCOPES, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
@@ -42,7 +44,7 @@ class Piece(NamedTuple):
 
     def known(self) -> set[str]:
         """Names that are bound anywhere in it, at any depth, and builtins."""
-        return {*_BUILTINS, *bound(_walk(self.body))}
+        return {*_BUILTINS, *bound(self.body, deep=True)}
 
     def missing(self) -> set[str]:
         """Names that it reads and binds nowhere; none where it imports all names of a module."""
@@ -66,50 +68,44 @@ class Piece(NamedTuple):
 def longest_prefix(text: str) -> Piece:
     r"""The longest prefix of whole lines that parses; an empty piece where there is none.
 
-    A prefix ends before the line of an error. Where the error is that the text ends, lines go one
-    by one, and after sixteen of them the last statement as a whole.
+    A prefix ends before the line of an error. Where that takes a line or two at a time, as in a
+    statement that does not end, the whole last statement goes after sixteen times.
 
     >>> longest_prefix("def f():\n    return 1\n\ndef g(").source
     'def f():\n    return 1\n'
     """
     text = text.partition("\0")[0]
     lines = text.split("\n")
-    end, at_end = len(lines), 0
-    for _ in range(_SHORTENINGS):
+    end, small_steps, parsed = len(lines), 0, 0
+    while end > 0 and parsed < _PARSED:
         source = text if end == len(lines) else "".join(f"{line}\n" for line in lines[:end])
+        parsed += len(source) + _PARSED // _SHORTENINGS
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of escapes and the like in the source
                 return Piece(source, ast.parse(source).body)
         except SyntaxError as err:
-            line = err.lineno or end
+            before = min(end, err.lineno or end) - 1
         except (ValueError, RecursionError, MemoryError):
-            line = end
-        while end and not lines[end - 1].strip():
-            end -= 1
-        if line < end:
-            end = line - 1
-        elif at_end < _LINES_AT_END:
-            end, at_end = end - 1, at_end + 1
-        else:
-            end -= 1
-            while end > 0 and not lines[end][:1].strip():
-                end -= 1
-        while end > 0 and not lines[end - 1].strip():
-            end -= 1
-        if end <= 0:
-            break
+            before = end - 1
+        small_steps += end - before <= 2
+        if small_steps > _SMALL_STEPS:
+            while before > 0 and not lines[before][:1].strip():
+                before -= 1
+        while before > 0 and not lines[before - 1].strip():
+            before -= 1
+        end = before
     return Piece()
 
 
-def bound(nodes: Iterable[ast.AST], *, imports: bool = True) -> set[str]:
-    r"""Names that nodes bind in the scope where they are.
+def bound(nodes: Iterable[ast.AST], *, imports: bool = True, deep: bool = False) -> set[str]:
+    r"""Names that nodes bind in the scope where they are, or with ``deep`` in any inside of it.
 
     >>> sorted(bound(ast.parse("import os.path as p\nfor i in x:\n    def f(a): b = 1").body))
     ['f', 'i', 'p']
     """
     names: set[str] = set()
-    for node in _walk(nodes, stop=_INNER):
+    for node in _walk(nodes, stop=() if deep else _INNER):
         if isinstance(node, _SCOPES):
             names.add(node.name)
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -145,7 +141,7 @@ def free(nodes: Iterable[ast.AST]) -> set[str]:
         shared = {
             name for inner in _walk([node]) if isinstance(inner, ast.Global) for name in inner.names
         }
-        names |= (read([node]) - bound(_walk([node]))) | shared
+        names |= (read([node]) - bound([node], deep=True)) | shared
     return names
 
 

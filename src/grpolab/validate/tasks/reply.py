@@ -8,17 +8,17 @@ code fences, in the order of the text. Both take time in proportion to the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 _NAMES = "(?:think|thinking|thought|reasoning)"
 _REASONING = re.compile(
-    rf"^[ \t]*(?P<opens><{_NAMES}>)|(?<![\"'])</{_NAMES}>(?![\"'])|<\|channel\|>final<\|message\|>",
+    rf"^[ \t]*(?P<opens><{_NAMES}>)|</{_NAMES}>|<\|channel\|>final<\|message\|>",
     re.MULTILINE,
 )
 _TOKEN = re.compile(
-    r"(?<![\"'])(?:<\|[\w▁]+\|>|<｜[\w▁]+｜>|</?s>|<(?:bos|eos|pad|(?:start|end)_of_turn)>"
-    r"|\[/?INST\])(?![\"'])"
+    r"<\|[\w▁]+\|>|<｜[\w▁]+｜>|</?s>|<(?:bos|eos|pad|(?:start|end)_of_turn)>|\[/?INST\]"
 )
 _ROLE = re.compile(r"\A\s*(?:assistant|model)\s*(?:\n|\Z)")
 _FENCE = re.compile(
@@ -26,6 +26,8 @@ _FENCE = re.compile(
 )
 _MARGIN = re.compile(r"[ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)?")
 _QUOTES = re.compile("\"\"\"|'''")
+_NEAR = 300
+"""Characters of its line around a tag in which quotes are looked for."""
 _LONGEST_STRING = 100
 """Lines after a fence in which the string that it may lie in must end."""
 
@@ -33,7 +35,7 @@ _LONGEST_STRING = 100
 def final_reply(completion: str) -> str:
     r"""The first turn's text without reasoning and chat tokens, with ``\n`` as its line ends.
 
-    Reasoning that is never closed has no reply after it. A tag or token between quotes is text.
+    Reasoning that is never closed has no reply after it. Tags and tokens in quotes are text.
 
     >>> final_reply("<think>2 or 3?</think>\r\n3<|im_end|>\n<|im_start|>user\nWhy?")
     '\n3'
@@ -41,16 +43,22 @@ def final_reply(completion: str) -> str:
     ('', '3')
     """
     text = completion.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    first, *others = _TOKEN.split(_without_reasoning(text))
-    turns = [first, *(_ROLE.sub("", other) for other in others)]
-    return next((turn for turn in turns if turn.strip()), "")
+    text = _without_reasoning(text)
+    start = 0
+    for token in chain(_outside_quotes(_TOKEN, text), [None]):
+        turn = text[start : token.start() if token else None]
+        turn = _ROLE.sub("", turn) if start else turn
+        if turn.strip():
+            return turn
+        start = token.end() if token else start
+    return ""
 
 
 def _without_reasoning(text: str) -> str:
     """The text outside of reasoning; a tag that only closes ends what the prompt has opened."""
     kept: list[str] = []
     start, is_inside = 0, False
-    for tag in _REASONING.finditer(text):
+    for tag in _outside_quotes(_REASONING, text):
         if is_inside and tag["opens"]:
             continue
         if tag["opens"]:
@@ -61,6 +69,15 @@ def _without_reasoning(text: str) -> str:
     if not is_inside:
         kept.append(text[start:])
     return "".join(kept)
+
+
+def _outside_quotes(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Matches, but for those with an open quote before and its end after them in their line."""
+    for found in pattern.finditer(text):
+        before = text[max(0, found.start() - _NEAR) : found.start()].rpartition("\n")[2]
+        after = text[found.end() : found.end() + _NEAR].partition("\n")[0]
+        if not any(before.count(quote) % 2 and quote in after for quote in "\"'"):
+            yield found
 
 
 class Block(NamedTuple):
@@ -98,7 +115,7 @@ def blocks(reply: str, *, depth: int = 2) -> list[Block]:
     quote = ""
     while i < len(lines):
         opening = _FENCE.match(lines[i])
-        if opening is None or not _opens(opening) or _in_string(lines, i, quote):
+        if opening is None or not _opens(opening) or _in_string(opening, lines, i, quote):
             quote = _open_quote(lines[i], quote)
             i += 1
             continue
@@ -134,7 +151,7 @@ def _closing(lines: Sequence[str], start: int, fence: str) -> tuple[int, list[st
             code = found["before"]
             if not code.strip(" \t>"):
                 code = ""
-            if not ("#" in code or "`" in code or _in_string(lines, i, quote)):
+            if not ("#" in code or "`" in code or _in_string(found, lines, i, quote)):
                 return i, [code] if code else []
         quote = _open_quote(lines[i], quote)
     return len(lines), []
@@ -147,8 +164,9 @@ def _open_quote(line: str, quote: str) -> str:
     return quote
 
 
-def _in_string(lines: Sequence[str], i: int, quote: str) -> bool:
-    """Whether line i lies in a triple-quoted string that ends soon."""
+def _in_string(fence: re.Match[str], lines: Sequence[str], i: int, quote: str) -> bool:
+    """Whether the fence on line i lies in a triple-quoted string that ends soon."""
+    quote = _open_quote(fence["before"], quote)
     return quote != "" and any(quote in line for line in lines[i + 1 : i + 1 + _LONGEST_STRING])
 
 
