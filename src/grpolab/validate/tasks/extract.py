@@ -244,15 +244,18 @@ def _function(nodes: Sequence[ast.stmt], wanted: Collection[str]) -> _Function |
 def _after_body(rest: Sequence[ast.stmt], given: Sequence[ast.stmt]) -> list[ast.stmt]:
     """Statements after the body, but for those that define a name that it reads."""
     there = bound(given)
-    needed = free(given) - there
-    left = list(rest)
-    while kept := [
-        node for node in left if (names := bound([node])) & needed and not names & there
-    ]:
-        there |= bound(kept)
-        needed = (needed | free(kept)) - there
-        left = [node for node in left if node not in kept]
-    return left
+    binding: dict[str, list[ast.stmt]] = {}
+    for node in rest:
+        names = bound([node])
+        for name in names if not names & there else ():
+            binding.setdefault(name, []).append(node)
+    kept: set[ast.stmt] = set()
+    needed = list(free(given))
+    while needed:
+        new = set(binding.pop(needed.pop(), ())) - kept
+        kept |= new
+        needed += free(new)
+    return [node for node in rest if node not in kept]
 
 
 # --- the answer
@@ -292,11 +295,18 @@ def _trials(piece: Piece, wanted: Set[str], around: Set[str]) -> list[ast.stmt]:
     ]
     if not wanted:
         return words
-    tried = {*wanted, *_TRIES}
     scopes = [node for node in piece.body if isinstance(node, ast.ClassDef | _Function)]
-    while more := {n.name for n in scopes if n.name not in tried and read([n]) & tried}:
-        tried |= more
-    definitions = [n for n in piece.body if n in scopes or bound([n]) & wanted]
+    readers: dict[str, list[str]] = {}
+    for scope in scopes:
+        for name in read([scope]):
+            readers.setdefault(name, []).append(scope.name)
+    tried: set[str] = set()
+    reached = [*wanted, *_TRIES]
+    while reached:
+        name = reached.pop()
+        reached += readers.pop(name, ())
+        tried.add(name)
+    definitions = {*scopes, *(node for node in piece.body if bound([node]) & wanted)}
     used = free(definitions)
     found: list[ast.stmt] = []
     for node in piece.body:

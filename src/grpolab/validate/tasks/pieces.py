@@ -61,7 +61,8 @@ class Piece(NamedTuple):
             starts = [node.lineno, *(at.lineno for at in getattr(node, "decorator_list", ()))]
             first, last = min(starts) - 1, (node.end_lineno or node.lineno) - 1
             before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
-            lines[first : last + 1] = [before + b"pass" + after]
+            lines[first] = before + b"pass" + after
+            del lines[first + 1 : last + 1]
         return b"\n".join(lines).decode()
 
 

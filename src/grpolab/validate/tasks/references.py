@@ -35,6 +35,8 @@ class PassedBefore:
     def add(self, jobs: Iterable[Job], sandbox: Sandbox) -> None:
         """Keep jobs that passed; lines of processes that write at once stay whole."""
         new = {_key(job, sandbox) for job in jobs} - self._known
+        if not new:
+            return
         self._known |= new
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
