@@ -30,7 +30,7 @@ import textwrap
 from collections.abc import Collection, Sequence, Set
 from functools import lru_cache
 
-from grpolab.validate.tasks.pieces import Piece, bound, free, longest_prefix, read
+from grpolab.validate.tasks.pieces import Piece, bound, does_nothing, free, longest_prefix, read
 from grpolab.validate.tasks.reply import Block, blocks, final_reply
 
 LONGEST = 100_000
@@ -221,8 +221,9 @@ def _continued(prompt_code: str, bodies: Sequence[str], wanted: Collection[str])
         function = _function(before, wanted)
         if function is None or (end := function.end_lineno or 0) <= longest:
             continue
-        is_body = not any(_rank(Piece("", function.body), wanted))
-        if is_body and Piece("", [function]).defined():
+        new = [node for node in function.body if node.lineno > given - is_mid_line]
+        is_body = not any(_rank(Piece("", new), wanted))
+        if is_body and not all(map(does_nothing, new)):
             longest = end
             program = piece.without(_after_body(piece.body[len(before) :], before))
             rest = (prompt_code + body).split("\n")[end:]
@@ -287,11 +288,7 @@ def _trials(piece: Piece, wanted: Set[str], around: Set[str]) -> list[ast.stmt]:
     """Statements at module level that only try functions out, or words of prose that parse."""
     unknown = piece.missing() - around
     words: list[ast.stmt] = [
-        node
-        for node in piece.body
-        if isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Name)
-        and read([node]) & unknown
+        node for node in piece.body if does_nothing(node) and read([node]) & unknown
     ]
     if not wanted:
         return words

@@ -156,10 +156,15 @@ def _walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> 
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _is_stub(node: ast.stmt) -> bool:
-    """A function that holds nothing but a docstring, ``pass`` or ``...``."""
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and all(
-        isinstance(part, ast.Pass)
-        or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
-        for part in node.body
+def does_nothing(node: ast.stmt) -> bool:
+    """A docstring, ``pass``, ``...``, or a word that parses."""
+    words = (ast.Constant, ast.Name)
+    return isinstance(node, ast.Pass) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, words)
     )
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """A function whose body does nothing."""
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    return isinstance(node, functions) and all(map(does_nothing, node.body))
