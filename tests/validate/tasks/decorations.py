@@ -106,6 +106,11 @@ _FENCES: dict[str, Decoration] = {
     "output after it": _fenced("```python\n", "\n```\nOutput:\n```\n5\n```\n"),
     "shell before it": _fenced("```bash\npip install x\n```\n```python\n"),
     "shell after it": _fenced("```python\n", "\n```\n```sh\npython a.py\n```\n"),
+    "language on its own line": _fenced("```\npython\n"),
+    "file name first": _fenced("```python\nsolution.py\n\n"),
+    "magic first": _fenced("```python\n!pip install numpy\n%matplotlib inline\n"),
+    "prose in the fence": _fenced("```\nHere's the code:\n\n"),
+    "tab before the fence": _fenced("1.\tSo:\n\n\t```python\n", "\n\t```\n", "\t"),
     "byte order mark": lambda code, name: "\ufeff" + _BLOCK(code, name),
 }  # fmt: skip
 

@@ -4,8 +4,8 @@ Python's own parser decides what is a program, patterns do not. The rules, in or
 
 1. The reply is the first turn without reasoning and chat tokens, cut at its fences
    (`grpolab.validate.tasks.reply`). Every block is a candidate, and so is the text between blocks.
-2. Of a candidate the longest prefix that parses counts. In text without fences prose is passed
-   over.
+2. Of a candidate the longest prefix that parses counts. In text without fences, and in a block
+   that begins with something else, lines of prose are passed over.
 3. Where the prompt is code that a completion goes on with, and the reply begins inside the body
    of its function, that body is the answer. It ends at the first line that is not indented, as if
    the model had been stopped there; of what follows, only what the body needs is kept.
@@ -29,6 +29,7 @@ import re
 import textwrap
 from collections.abc import Collection, Sequence, Set
 from functools import lru_cache
+from itertools import dropwhile
 
 from grpolab.validate.tasks.pieces import Piece, bound, does_nothing, free, longest_prefix, read
 from grpolab.validate.tasks.reply import Block, blocks, final_reply
@@ -134,10 +135,8 @@ def _candidate(block: Block) -> Piece:
         return Piece()
     if text.lstrip().startswith(">>> "):
         return longest_prefix(_session(text))
-    if not block.is_fenced:
-        return _runs(text)
-    piece = longest_prefix(text)
-    return piece if piece.body else longest_prefix(textwrap.dedent(text))
+    piece = longest_prefix(text) if block.is_fenced else Piece()
+    return piece if piece.body else _runs(text)
 
 
 def _session(text: str) -> str:
@@ -199,7 +198,7 @@ def _indent(prompt_code: str) -> str:
 
 
 def _mended(prompt_code: str, text: str) -> list[str]:
-    """A body whose first line, or all of whose lines, get the indentation that the prompt asks."""
+    """A body as it is; its first line or all lines indented; and only what is indented."""
     indent = _indent(prompt_code)
     start = "" if prompt_code.endswith("\n") else "\n"
     dedented = textwrap.dedent(text.expandtabs(4))
@@ -207,6 +206,7 @@ def _mended(prompt_code: str, text: str) -> list[str]:
         text,
         f"{start}{indent}{text.lstrip()}",
         start + textwrap.indent(dedented, indent),
+        start + "\n".join(dropwhile(lambda line: line[:1] not in (" ", "\t"), text.split("\n"))),
     ]
 
 
@@ -225,7 +225,8 @@ def _continued(prompt_code: str, bodies: Sequence[str], wanted: Collection[str])
         is_body = not any(_rank(Piece("", new), wanted))
         if is_body and not all(map(does_nothing, new)):
             longest = end
-            program = piece.without(_after_body(piece.body[len(before) :], before))
+            words = [n for n in new if does_nothing(n) and read([n]) - piece.known()]
+            program = piece.without([*words, *_after_body(piece.body[len(before) :], before)])
             rest = (prompt_code + body).split("\n")[end:]
             after = next((line for line in rest if line.strip()), "")
             if body is bodies[0] and after[:1] not in (" ", "\t"):

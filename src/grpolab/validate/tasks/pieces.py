@@ -157,8 +157,8 @@ def _walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> 
 
 
 def does_nothing(node: ast.stmt) -> bool:
-    """A docstring, ``pass``, ``...``, or a word that parses."""
-    words = (ast.Constant, ast.Name)
+    """A docstring, ``pass``, ``...``, or a word or file name that parses."""
+    words = (ast.Constant, ast.Name, ast.Attribute)
     return isinstance(node, ast.Pass) or (
         isinstance(node, ast.Expr) and isinstance(node.value, words)
     )
