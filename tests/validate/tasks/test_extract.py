@@ -104,6 +104,21 @@ RIGHT = {
     "method": "```python\nclass Solution:\n    def solve(self, n):\n        return n * n + 1\n```",
     "bound method": "```python\nclass A:\n    def solve(self, n):\n        return n * n + 1\n```\n"
     "Then:\n```python\nsolve = A().solve\n```",
+    "method that reads input": "```python\nclass Solution:\n    def solve(self, n):\n"
+    "        main = input = n\n        return main * input + 1\n\nprint(Solution().solve(2))\n```",
+    "method that calls out": "```python\ndef square(n):\n    return n * n\n\nclass Solution:\n"
+    "    def solve(self, n):\n        exit = None or input\n        return square(n) + 1\n```",
+    "tests of pytest": f"```python\nimport pytest\n{GOOD}\n@pytest.mark.parametrize('n', [1])\n"
+    "def test_it(n):\n    assert solve(n) == 3\n```",
+    "raises SystemExit": f"{GOOD}\nraise SystemExit(0)\n",
+    "arguments of a command": f"```python\nimport sys\n{GOOD}\nprint(solve(int(sys.argv[1])))\n```",
+    "one line": "```python solve = lambda n: n * n + 1```",
+    "hard blanks": "```python\ndef solve(n):\n\xa0\xa0\xa0 return n * n + 1\n```",
+    "quotes for a fence": f"'''python\n{GOOD}'''",
+    "marker after a blank": f" [PYTHON]\n{GOOD}[/PYTHON]\n[TESTS]\nassert solve(1) == 3\n[/TESTS]",
+    "tabs, then a trial": "\tx = n * n\n\treturn x + 1\n\n\nprint(solve(2))",
+    "evaluated": "```python\nimport math\ndef solve(n):\n"
+    "    return eval('math.prod([n, n])') + 1\n```",
     "cached": f"```python\n{GOOD}\nimport functools\nsolve = functools.cache(solve)\n```",
     "alias": "```python\ndef square(n):\n    return n * n + 1\n\nsolve = square\n```",
     "two branches": "```python\nimport sys\nif sys.version_info < (3,):\n    solve = None\nelse:\n"

@@ -29,7 +29,7 @@ import re
 import textwrap
 from collections.abc import Collection, Sequence, Set
 from functools import lru_cache
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 
 from grpolab.validate.tasks.pieces import Piece, bound, does_nothing, free, longest_prefix, read
 from grpolab.validate.tasks.reply import Block, blocks, final_reply
@@ -43,7 +43,7 @@ _STARTS = 64
 _START = re.compile(
     r"@\w|(?:async|class|def|for|from|if|import|print|try|while|with)\b|[\w.,\[\] ]+=[^=]"
 )
-_TRIES = frozenset({"__name__", "exit", "input", "main", "quit", "stdin", "testmod"})
+_TRIES = frozenset({"SystemExit", "__name__", "exit", "input", "main", "quit", "stdin", "testmod"})
 """Names in statements that run a program or its tests, where a function is asked for."""
 _READS = frozenset({"input", "open", "stdin"})
 _WRITES = frozenset({"print", "stdout", "write"})
@@ -65,7 +65,7 @@ def extract_program(
     'def f():\n    return 1\n\npass\n'
     """
     wanted = {entry_point, *names} - {""}
-    reply = re.sub("[\ud800-\udfff]", "\ufffd", final_reply(completion))
+    reply = _typed(final_reply(completion))
     cut = _blocks(reply)
     is_body = prompt_code and _begins_inside(prompt_code, cut)
     if is_body and (body := _continued(prompt_code, _mended(prompt_code, cut[0].text), wanted)):
@@ -114,6 +114,14 @@ def context_code(prompt_code: str, wanted: frozenset[str]) -> Piece:
 
 
 # --- candidates
+
+
+def _typed(reply: str) -> str:
+    """A reply without what no keyboard types: half characters, and hard blanks as indentation."""
+    reply = re.sub("[\ud800-\udfff]", "\ufffd", reply)
+    if "\xa0" not in reply:
+        return reply
+    return re.sub(r"^[ \t\xa0]+", lambda white: white[0].replace("\xa0", " "), reply, flags=re.M)
 
 
 def _blocks(reply: str) -> list[Block]:
@@ -201,12 +209,16 @@ def _mended(prompt_code: str, text: str) -> list[str]:
     """A body as it is; its first line or all lines indented; and only what is indented."""
     indent = _indent(prompt_code)
     start = "" if prompt_code.endswith("\n") else "\n"
-    dedented = textwrap.dedent(text.expandtabs(4))
+    lines = text.split("\n")
+    inside = list(takewhile(lambda line: not line[:1].strip(), lines))
+    if not "".join(inside).strip():
+        inside = lines
+    after = "\n".join(["", *lines[len(inside) :]])
     return [
         text,
         f"{start}{indent}{text.lstrip()}",
-        start + textwrap.indent(dedented, indent),
-        start + "\n".join(dropwhile(lambda line: line[:1] not in (" ", "\t"), text.split("\n"))),
+        start + textwrap.indent(textwrap.dedent("\n".join(inside).expandtabs(4)), indent) + after,
+        start + "\n".join(dropwhile(lambda line: line[:1].strip() or not line, lines)),
     ]
 
 
@@ -315,7 +327,19 @@ def _trials(piece: Piece, wanted: Set[str], around: Set[str]) -> list[ast.stmt]:
         if is_trial or read([node]) & unknown or isinstance(node, ast.Return):
             found.append(node)
             tried |= names
-    return found
+    owners = {owner for owner, name in piece.methods() if name in wanted}
+    return found + _only_tests(piece, definitions, tried - wanted - owners - used, found)
+
+
+def _only_tests(
+    piece: Piece, definitions: Set[ast.stmt], names: Set[str], left_out: Sequence[ast.stmt]
+) -> list[ast.stmt]:
+    """Definitions that try functions out and that nothing reads, and what is imported for them."""
+    tests = [node for node in definitions if bound([node]) <= names]
+    kept = read([node for node in piece.body if node not in {*tests, *left_out}])
+    needed = read([*tests, *left_out]) - kept
+    imports = [node for node in piece.body if isinstance(node, _Imports)]
+    return tests + [node for node in imports if bound([node]) and bound([node]) <= needed]
 
 
 def _as_functions(piece: Piece, wanted: Set[str]) -> str:

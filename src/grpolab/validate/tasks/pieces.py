@@ -157,10 +157,10 @@ def _walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> 
 
 
 def does_nothing(node: ast.stmt) -> bool:
-    """A docstring, ``pass``, ``...``, or a word or file name that parses."""
-    words = (ast.Constant, ast.Name, ast.Attribute)
+    """``pass``, or an expression that calls nothing: a docstring, ``...``, a word that parses."""
+    acts = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
     return isinstance(node, ast.Pass) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, words)
+        isinstance(node, ast.Expr) and not any(isinstance(part, acts) for part in _walk([node]))
     )
 
 

@@ -24,6 +24,9 @@ _ROLE = re.compile(r"\A\s*(?:assistant|model)\s*(?:\n|\Z)")
 _FENCE = re.compile(
     r"^(?P<before>.*?)(?P<fence>(?<!`)`{3,}(?!`)|(?<!~)~{3,}(?!~))(?P<info>[^`~\n]*)$"
 )
+_ONE_LINE = re.compile(
+    r"^([ \t>]*)(`{3,})(py(?:thon)?3?)[ \t]+([^`\n]+)\2[ \t]*$", re.MULTILINE | re.IGNORECASE
+)
 _MARGIN = re.compile(r"[ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)?")
 _QUOTES = re.compile("\"\"\"|'''")
 _NEAR = 300
@@ -109,7 +112,7 @@ def blocks(reply: str, *, depth: int = 2) -> list[Block]:
     >>> [block.text for block in blocks("So:\n~~~py\nx = 1\n~~~\nDone.")]
     ['So:', 'x = 1\n', 'Done.']
     """
-    lines = reply.split("\n")
+    lines = _ONE_LINE.sub(r"\1\2\3\n\4\n\2", reply).split("\n")
     found: list[Block] = []
     start = i = 0
     quote = ""
