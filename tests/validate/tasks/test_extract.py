@@ -80,7 +80,6 @@ def test_human_eval_survives_decorations(sandbox: Sandbox) -> None:
     with gzip.open(path, "rt") as lines:
         rows = [json.loads(line) for line in lines]
     for row in rows[::8]:
-        row = {**row, "prompt": row["prompt"]}
         ways = [(way, row["canonical_solution"]) for way in BODIES.values()]
         ways += [(way, row["prompt"] + row["canonical_solution"]) for way in WHOLES.values()]
         problem = read_problem(row, number=0)

@@ -167,6 +167,16 @@ def test_commands_refuse_before_they_load_a_model(
     assert "own reference" not in str(limited.exception)
 
 
+def test_held_out_problems_are_judged_too(tmp_path: Path) -> None:
+    source = tmp_path / "code.jsonl"
+    source.write_text("\n".join(map(json.dumps, [ADD, BROKEN])))
+    app = typer.Typer()
+    app.command()(train)
+    args = ["no-such-model", "--task", str(source), "--out", str(tmp_path / "run"), "--limit", "1"]
+    result = CliRunner().invoke(app, [*args, "--max-new-tokens", "8", "--eval-every", "1"])
+    assert "1 of 1 problems fail their own reference" in str(result.exception)
+
+
 def test_broken_problems_can_be_left_out(tmp_path: Path) -> None:
     source = tmp_path / "code.jsonl"
     source.write_text("\n".join(map(json.dumps, [ADD, BROKEN, ADD])))

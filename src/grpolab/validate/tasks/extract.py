@@ -222,7 +222,7 @@ def _mended(prompt_code: str, text: str) -> list[str]:
     ]
 
 
-def _continued(prompt_code: str, bodies: Sequence[str], wanted: Collection[str]) -> str:
+def _continued(prompt_code: str, bodies: Sequence[str], wanted: Set[str]) -> str:
     """The prompt and that one of the bodies that goes on longest with its function; else empty."""
     given = prompt_code.rstrip().count("\n") + 1
     is_mid_line = prompt_code.rpartition("\n")[2].strip() != ""
@@ -237,7 +237,7 @@ def _continued(prompt_code: str, bodies: Sequence[str], wanted: Collection[str])
         is_body = not any(_rank(Piece("", new), wanted))
         if is_body and not all(map(does_nothing, new)):
             longest = end
-            words = [n for n in new if does_nothing(n) and read([n]) - piece.known()]
+            words = [n for n in new if does_nothing(n) and read([n]) - (piece.known() - wanted)]
             program = piece.without([*words, *_after_body(piece.body[len(before) :], before)])
             rest = (prompt_code + body).split("\n")[end:]
             after = next((line for line in rest if line.strip()), "")
