@@ -76,12 +76,19 @@ class TaskOptions(Group):
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Run code unprotected where no sandbox works.")
     ] = False
+    leave_out_broken: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-broken", help="Leave out code problems whose own reference fails."
+        ),
+    ] = False
 
     def open(self) -> contextlib.AbstractContextManager[tuple[Task, list[Prompt]]]:
         """The task and its prompts, see `take_prompts`."""
         return take_prompts(
             self.task, seed=self.task_seed, split=self.split, limit=self.limit,
             verifier=self.verifier, columns=self.columns, unsafe=self.unsafe,
+            leave_out_broken=self.leave_out_broken,
         )  # fmt: skip
 
 
@@ -169,8 +176,12 @@ def take_prompts(
     verifier: str = "",
     columns: str = "",
     unsafe: bool = False,
+    leave_out_broken: bool = False,
 ) -> Iterator[tuple[Task, list[Prompt]]]:
-    """The task and the prompts to sample; a sandbox that the task opens is closed at the end."""
+    """The task and the prompts to sample; a sandbox that the task opens is closed at the end.
+
+    Problems of code have passed their own reference, see `checked`.
+    """
     task, split = _find_task(
         name, seed=seed, split=split, verifier=verifier, columns=columns, unsafe=unsafe
     )
@@ -178,9 +189,24 @@ def take_prompts(
         prompts = list(task.prompts(split))
         if not prompts:
             raise UserError(f"task {name}: split {split!r} has no prompts")
-        yield task, prompts[:limit] if limit else prompts
+        taken = prompts[:limit] if limit else prompts
+        yield task, checked(task, taken, leave_out=leave_out_broken)
     finally:
         task.close()
+
+
+def checked(task: Task, prompts: list[Prompt], *, leave_out: bool) -> list[Prompt]:
+    """The prompts whose own reference passes, see `sound_prompts`, with progress on stderr."""
+    from grpolab.progress import ProgressBar
+    from grpolab.validate.tasks import sound_prompts
+
+    note = f"{task.name}: judging the reference solutions"
+    with ProgressBar(1.0, note=note, patience=2.0) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.part("references", done / total, finished=done == total)
+
+        return sound_prompts(task, prompts, leave_out=leave_out, progress=progress)
 
 
 def _find_task(

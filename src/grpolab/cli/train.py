@@ -52,8 +52,13 @@ def train(
         if not (sampling.max_new_tokens or the_task.max_new_tokens):
             raise UserError(f"task {task.task} sets no length: give --max-new-tokens")
         held_out = (
-            _held_out(the_task, prompts, limit=keeping.eval_prompts) if keeping.eval_every else []
-        )
+            opt.checked(
+                the_task, _held_out(the_task, prompts, limit=keeping.eval_prompts),
+                leave_out=task.leave_out_broken,
+            )
+            if keeping.eval_every
+            else []
+        )  # fmt: skip
         job = TrainJob(
             model, trainer, the_task, prompts, config,
             sampling.seed, reference=loss.reference, lora_rank=training.lora_rank,

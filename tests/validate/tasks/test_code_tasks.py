@@ -17,13 +17,8 @@ from grpolab.errors import UserError
 from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.sandbox import Limits, Outcome, Result, Sandbox, choose_level
 from grpolab.validate.tasks import CodeTask, NoVerdict, Prompt, load_rows, load_task
-from grpolab.validate.tasks.code_formats import (
-    FORMATS,
-    closed_context,
-    detect_format,
-    extract_program,
-    read_problem,
-)
+from grpolab.validate.tasks.code_formats import FORMATS, detect_format, read_problem
+from grpolab.validate.tasks.extract import closed_context, extract_program
 
 HUMAN_EVAL = {
     "task_id": "X/0",
@@ -256,7 +251,7 @@ def test_a_slow_program_is_a_failure_with_a_reason() -> None:
         ("```\nx = 1\n```", "x = 1\n"),
         ("```python\nx = 1\n```\nor\n```py\nx = 2\n```\n```bash\nls\n```", "x = 2\n"),
         ("~~~ ```python x = 1```", "~~~ ```python x = 1```"),
-        ("```python\nunclosed = 1", "```python\nunclosed = 1"),
+        ("```python\nunclosed = 1", "unclosed = 1\n"),
     ],
 )
 def test_program_of_a_completion(completion: str, program: str) -> None:

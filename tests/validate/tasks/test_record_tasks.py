@@ -15,7 +15,8 @@ import pytest
 from grpolab.errors import UserError
 from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.tasks import NoVerdict, RecordTask, Task, TrlReward, load_task, make_verifier
-from grpolab.validate.tasks.verifiers import as_verdict, last_number
+from grpolab.validate.tasks.numbers import last_number
+from grpolab.validate.tasks.verifiers import as_verdict
 
 ROWS = [{"prompt": "1 + 1", "answer": "2", "kind": "a"}, {"prompt": "2 + 3", "answer": "5"}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grpolab.validate.tasks.base import NoVerdict, Prompt, Task, TaskReport, Verdict
 from grpolab.validate.tasks.code import CodeTask
 from grpolab.validate.tasks.code_formats import FORMATS, CodeProblem
-from grpolab.validate.tasks.load import load_task
+from grpolab.validate.tasks.load import load_task, sound_prompts
 from grpolab.validate.tasks.records import RecordTask
 from grpolab.validate.tasks.rows import load_rows
 from grpolab.validate.tasks.verifiers import VERIFIERS, TrlReward, make_verifier
@@ -25,4 +25,5 @@ __all__ = [
     "load_rows",
     "load_task",
     "make_verifier",
+    "sound_prompts",
 ]

@@ -8,9 +8,14 @@ from typing import Self
 from grpolab.errors import UserError
 from grpolab.validate.sandbox import Job, Outcome, Result, Sandbox
 from grpolab.validate.tasks.base import NoVerdict, Prompt
-from grpolab.validate.tasks.code_formats import CodeProblem, extract_program, read_problem
+from grpolab.validate.tasks.code_formats import CodeProblem, read_problem
+from grpolab.validate.tasks.extract import extract_program
+from grpolab.validate.tasks.references import PassedBefore
 from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.sandboxed import Sandboxed
+
+MAX_REFERENCES = 5
+"""References of a problem that are tried, where its data set has many."""
 
 
 class CodeTask(Sandboxed):
@@ -67,7 +72,10 @@ class CodeTask(Sandboxed):
         for prompt, text in zip(prompts, completions, strict=True):
             problem = self._problems[prompt.id]
             program = extract_program(
-                text, prompt_code=problem.prompt_code, entry_point=problem.entry_point
+                text,
+                prompt_code=problem.prompt_code,
+                entry_point=problem.entry_point,
+                names=problem.names,
             )
             jobs.append(Job(program, problem.tests))
         results = self._open().run_many(jobs, progress=self._progress)
@@ -88,17 +96,50 @@ class CodeTask(Sandboxed):
             raise NoVerdict(result.detail)
         return verdict
 
-    def check_references(self) -> Mapping[int, Result]:
-        """Results of the reference programs that do not pass, by prompt id.
+    def check_references(
+        self,
+        prompts: Sequence[Prompt] | None = None,
+        *,
+        passed: PassedBefore | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Mapping[int, Result]:
+        """Results of the references of problems none of whose references passes, by prompt id.
 
         A problem whose own reference fails has broken tests, or tests that need what a sandbox
-        does not have: leave it out, else it counts as one that no model can solve.
+        does not have: leave it out, else it counts as one that no model can solve. Of the first
+        `MAX_REFERENCES` references of a problem one that passes is enough; a problem without any
+        is not judged. Those in ``passed`` are not judged again, and what passes is added to it.
         """
-        known = [i for i, problem in enumerate(self._problems) if problem.reference]
-        jobs = [Job(self._problems[i].reference, self._problems[i].tests) for i in known]
-        results = self._open().run_many(jobs, progress=self._progress)
-        pairs = zip(known, results, strict=True)
-        return {i: result for i, result in pairs if result.outcome is not Outcome.PASS}
+        left = [prompt.id for prompt in (self._prompts if prompts is None else prompts)]
+        failing: dict[int, Result] = {}
+        for turn in range(MAX_REFERENCES):
+            left = [i for i in left if len(self._problems[i].references) > turn]
+            if not left:
+                break
+            found = self._run_references(left, turn, passed, progress or self._progress)
+            failing.update(found)
+            left = [i for i in left if found[i].outcome is not Outcome.PASS]
+        return {i: r for i, r in sorted(failing.items()) if r.outcome is not Outcome.PASS}
+
+    def _run_references(
+        self,
+        ids: Sequence[int],
+        turn: int,
+        passed: PassedBefore | None,
+        progress: Callable[[int, int], None],
+    ) -> dict[int, Result]:
+        """Results of one reference of each problem; those that passed before are not run."""
+        sandbox = self._open()
+        jobs = {i: Job(self._problems[i].references[turn], self._problems[i].tests) for i in ids}
+        known = {i for i, job in jobs.items() if passed is not None and passed.holds(job, sandbox)}
+        new = {i: job for i, job in jobs.items() if i not in known}
+        ran = sandbox.run_many(list(new.values()), progress=progress)
+        results = dict(zip(new, ran, strict=True))
+        if passed is not None:
+            good = [job for i, job in new.items() if results[i].outcome is Outcome.PASS]
+            passed.add(good, sandbox)
+        before = Result(Outcome.PASS, str(sandbox.level), "passed in an earlier run")
+        return {i: results.get(i, before) for i in ids}
 
     def without(self, ids: Sequence[int]) -> CodeTask:
         """The same task without some problems, which are numbered anew."""

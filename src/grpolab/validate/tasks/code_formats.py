@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,61 +12,25 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.sandbox import CaseTests, CodeTests, Tests, TextTests
+from grpolab.validate.tasks.extract import closed_context
 from grpolab.validate.tasks.rows import Row
-
-_FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
-_PYTHON = ("", "python", "python3", "py")
-
-
-def extract_program(completion: str, *, prompt_code: str = "", entry_point: str = "") -> str:
-    r"""Source of the program that a completion stands for.
-
-    The last fenced block of Python counts, else the whole completion. ``prompt_code`` is the
-    beginning that a completion may continue: it is put in front, and where the completion brings
-    the entry point itself, that definition comes later and holds.
-
-    >>> extract_program("Sure:\n```python\nx = 1\n```\nDone.")
-    'x = 1\n'
-    >>> extract_program("    return 1", prompt_code="def f():\n", entry_point="f")
-    'def f():\n    return 1'
-    """
-    blocks = [code for language, code in _FENCE.findall(completion) if language.lower() in _PYTHON]
-    code = blocks[-1] if blocks else completion
-    if not prompt_code:
-        return code
-    defined = rf"^(async\s+def|def|class)\s+{re.escape(entry_point)}\b"
-    if entry_point and re.search(defined, code, re.MULTILINE):
-        return f"{closed_context(prompt_code)}\n{code}"
-    return prompt_code + code
-
-
-def closed_context(prompt_code: str) -> str:
-    r"""The prompt's own helpers and imports, as code that runs; empty where there is no such code.
-
-    >>> closed_context("import math\ndef f(x):\n")
-    'import math\ndef f(x):\n\n    pass\n'
-    """
-    for candidate in (prompt_code, f"{prompt_code}\n    pass\n"):
-        try:
-            ast.parse(candidate)
-        except (SyntaxError, ValueError):
-            continue
-        return candidate
-    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeProblem:
-    """What the model reads, what judges it, and, if known, a program that is right.
+    """What the model reads, what judges it, and, if known, programs that are right.
 
-    ``prompt_code`` is code that a completion continues, and ``entry_point`` what it must define.
+    ``prompt_code`` is code that a completion continues; ``entry_point`` and ``names`` are what it
+    must define, and without any it is a whole program. A problem is sound if one of its
+    ``references`` passes.
     """
 
     prompt: str
     tests: Tests
     prompt_code: str = ""
     entry_point: str = ""
-    reference: str = ""
+    names: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 def _human_eval(row: Row) -> CodeProblem:
@@ -76,7 +40,7 @@ def _human_eval(row: Row) -> CodeProblem:
         prompt=prompt,
         prompt_code=prompt,
         entry_point=entry,
-        reference=prompt + solution if solution else "",
+        references=(prompt + solution,) if solution else (),
         tests=CodeTests(tests=row["test"], entry_point=entry, context=closed_context(prompt)),
     )
 
@@ -86,23 +50,30 @@ def _mbpp(row: Row) -> CodeProblem:
     asserts = list(row["test_list"])
     context = "\n".join([*(row.get("test_imports") or []), row.get("test_setup_code") or ""])
     text = row.get("text") or row["prompt"]
+    tests = CodeTests(tests="\n".join(asserts), context=context)
     return CodeProblem(
         prompt=f"{text}\nYour code should satisfy this test:\n{asserts[0]}\n",
-        tests=CodeTests(tests="\n".join(asserts), context=context),
-        reference=row.get("code") or "",
+        tests=tests,
+        names=tuple(tests.names()),
+        references=_references(row.get("code")),
     )
 
 
 def _kod_code(row: Row) -> CodeProblem:
+    tests = CodeTests(tests=row["test"])
     return CodeProblem(
         prompt=row["question"],
-        tests=CodeTests(tests=row["test"]),
-        reference=row.get("solution") or "",
+        tests=tests,
+        names=tuple(tests.names()),
+        references=_references(row.get("solution")),
     )
 
 
 def _input_output(row: Row) -> CodeProblem:
-    """APPS and TACO: ``input_output`` holds inputs, outputs and, for functions, ``fn_name``."""
+    """APPS and TACO: ``input_output`` holds inputs, outputs and, for functions, ``fn_name``.
+
+    ``solutions`` holds many programs, some of them in Python 2: one that passes is enough.
+    """
     body = row["input_output"]
     body = json.loads(body) if isinstance(body, str) else body
     inputs, outputs = body["inputs"], body["outputs"]
@@ -111,21 +82,33 @@ def _input_output(row: Row) -> CodeProblem:
     prompt = row.get("question") or row["prompt"]
     starter = row.get("starter_code") or ""
     entry = body.get("fn_name") or ""
+    references = _references(row.get("solutions"))
     if not entry:
         pairs = [(_joined(i), _joined(o)) for i, o in zip(inputs, outputs, strict=True)]
-        return CodeProblem(prompt=prompt, tests=TextTests(cases=pairs))
+        return CodeProblem(prompt=prompt, tests=TextTests(cases=pairs), references=references)
     if all(isinstance(o, list) and len(o) == 1 for o in outputs):
         outputs = [o[0] for o in outputs]  # the published form wraps each value in a list
     cases = list(zip(inputs, outputs, strict=True))
     return CodeProblem(
         prompt=f"{prompt}\n{starter}".rstrip() + "\n",
+        prompt_code=f"{starter.rstrip()}\n" if starter.strip() else "",
         entry_point=entry,
+        references=references,
         tests=CaseTests(cases=cases, entry_point=entry),
     )
 
 
 def _joined(text: str | list[str]) -> str:
     return text if isinstance(text, str) else "\n".join(text)
+
+
+def _references(value: Any) -> tuple[str, ...]:
+    """Programs in a column that holds one, or a list of them, which may be written as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    programs = [value] if isinstance(value, str) else list(value or [])
+    return tuple(str(program) for program in programs if program)
 
 
 def _test_cases(row: Row) -> CodeProblem:
@@ -147,6 +130,7 @@ def _test_cases(row: Row) -> CodeProblem:
     ]
     return CodeProblem(
         prompt=f"{prompt}\n{starter}",
+        prompt_code=starter,
         entry_point=entry,
         tests=CaseTests(cases=cases, entry_point=entry),
     )
@@ -174,13 +158,13 @@ def _pairs(row: Row) -> CodeProblem:
         return CodeProblem(
             prompt=row["prompt"],
             tests=TextTests(cases=pairs, tolerance=row.get("tolerance")),
-            reference=row.get("reference") or "",
+            references=_references(row.get("reference")),
         )
     entry = row["entry_point"]
     return CodeProblem(
         prompt=row["prompt"],
         entry_point=entry,
-        reference=row.get("reference") or "",
+        references=_references(row.get("reference")),
         tests=CaseTests(
             cases=[(test["args"], test["expected"]) for test in tests],
             entry_point=entry,

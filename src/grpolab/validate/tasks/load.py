@@ -1,17 +1,23 @@
-"""A task from a data set: code where its rows hold tests, records where they hold answers."""
+"""A task from a data set, and the prompts of it whose tests can be passed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.validate.sandbox import Sandbox
+from grpolab.validate.sandbox import Outcome, Sandbox
+from grpolab.validate.tasks.base import Prompt, Task
 from grpolab.validate.tasks.code import CodeTask
 from grpolab.validate.tasks.code_formats import detect_format
 from grpolab.validate.tasks.records import RecordTask
+from grpolab.validate.tasks.references import PassedBefore
 from grpolab.validate.tasks.rows import load_rows
 from grpolab.validate.tasks.verifiers import TrlReward, Verifier, load_function, make_verifier
+
+_SHOWN = 20
+"""Failing references that a message gives the reason of."""
 
 
 def load_task(
@@ -50,3 +56,39 @@ def load_task(
         if missing is not None:
             raise UserError(f"{source}: row {missing} has no {answer!r}")
     return RecordTask(rows, verifier=verifier, name=name, prompt=prompt)
+
+
+def sound_prompts(
+    task: Task,
+    prompts: Sequence[Prompt],
+    *,
+    leave_out: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Prompt]:
+    """The prompts whose own reference passes or that have none; all of a task without programs.
+
+    References that fail are a UserError with their list, or with ``leave_out`` their prompts are
+    left out. A sandbox that fails says nothing of the references, and is a UserError either way.
+    What passed in an earlier run is not judged again, see `PassedBefore`.
+    """
+    if not isinstance(task, CodeTask):
+        return list(prompts)
+    failing = task.check_references(prompts, passed=PassedBefore(), progress=progress)
+    unknown = [r for r in failing.values() if r.outcome is Outcome.SANDBOX_ERROR]
+    if unknown:
+        raise UserError(
+            f"task {task.name}: the sandbox failed on {len(unknown)} of {len(prompts)} reference"
+            f" solutions: {unknown[0].detail}"
+        )
+    if failing and not leave_out:
+        reasons = [f"{i} ({r.outcome}: {r.detail[:80]})" for i, r in failing.items()]
+        listed = [*reasons[:_SHOWN], *map(str, list(failing)[_SHOWN:])]
+        raise UserError(
+            f"task {task.name}: {len(failing)} of {len(prompts)} problems fail their own reference"
+            f" solution, so no completion could pass them: rows {', '.join(listed)}; mend them, or"
+            " go on without them by --leave-out-broken"
+        )
+    left = [prompt for prompt in prompts if prompt.id not in failing]
+    if not left:
+        raise UserError(f"task {task.name}: no problem passes its own reference solution")
+    return left

@@ -14,11 +14,11 @@ from typing import Any
 
 from grpolab.errors import UserError, require
 from grpolab.validate.tasks.base import NoVerdict
+from grpolab.validate.tasks.numbers import stated_number
+from grpolab.validate.tasks.reply import final_reply
 
 Verifier = Callable[[str, Mapping[str, Any]], object]
 """(completion, row) -> True or False, 1 or 0; None or NaN where there is no verdict."""
-
-_NUMBER = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def as_verdict(value: object) -> bool | None:
@@ -36,16 +36,6 @@ def as_verdict(value: object) -> bool | None:
     raise TypeError(f"a binary reward is 0 or 1, or None for no verdict; got {value!r}")
 
 
-def last_number(text: str) -> float | None:
-    """The last number that ASCII digits spell, thousands separators allowed.
-
-    >>> last_number("so 3 + 4 = 1,007.5."), last_number("none")
-    (1007.5, None)
-    """
-    found = _NUMBER.findall(text)
-    return float(found[-1].replace(",", "")) if found else None
-
-
 def exact(completion: str, row: Mapping[str, Any], *, answer: str = "answer") -> bool:
     """Equal up to runs of white space.
 
@@ -58,15 +48,17 @@ def exact(completion: str, row: Mapping[str, Any], *, answer: str = "answer") ->
 def numeric(
     completion: str, row: Mapping[str, Any], *, answer: str = "answer", tolerance: float = 1e-6
 ) -> bool:
-    """The last number of the completion is the last number of the answer.
+    """The number that the completion states is the one that the answer states.
+
+    What that is, of several numbers, is said in `grpolab.validate.tasks.numbers`.
 
     >>> numeric("that makes $1,200.", {"answer": "30 * 40 #### 1200"})
     True
     """
-    expected = last_number(str(row[answer]))
+    expected = stated_number(str(row[answer]))
     if expected is None:
         raise NoVerdict(f"the answer {row[answer]!r} holds no number")
-    got = last_number(completion)
+    got = stated_number(completion)
     if got is None or not math.isfinite(got):
         return False
     return math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)
@@ -102,8 +94,9 @@ def make_verifier(
 ) -> Callable[[str, Mapping[str, Any]], bool]:
     r"""The verifier of that name, on column ``answer``.
 
-    ``extract`` is a pattern with one group: the last match in the completion is what is judged,
-    and a completion without a match is wrong.
+    What is judged is the reply without reasoning and chat tokens (see `final_reply`). ``extract``
+    is a pattern with one group: its last match in the whole completion is judged instead, and a
+    completion without a match is wrong.
 
     >>> check = make_verifier("exact", extract=r"\\boxed\{(.*?)\}")
     >>> check(r"so \boxed{7}", {"answer": "7"}), check("7", {"answer": "7"})
@@ -121,7 +114,9 @@ def make_verifier(
         raise UserError(f"extract={extract!r} must have one group, has {pattern.groups}")
 
     def verifier(completion: str, row: Mapping[str, Any]) -> bool:
-        if pattern is not None:
+        if pattern is None:
+            completion = final_reply(completion)
+        else:
             found = pattern.findall(completion)
             if not found:
                 return False
