@@ -251,7 +251,7 @@ class _Tree:
 
         size = len(self._seen)
         row = torch.arange(len(parent), device=parent.device)
-        if len(parent) > _SPARSE * size and len(parent.unique()) == len(parent):
+        if len(parent) > _SPARSE * size and bool((parent.diff() > 0).all()):
             # nothing parts and few are gone: moving the whole cache would cost more than they do
             row, kept = parent, token
             token = torch.full((size,), self._pad, device=kept.device)
