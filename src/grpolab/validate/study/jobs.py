@@ -122,8 +122,8 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[StudyJob]:
                 needs += [pre_key(task, data, seed, d) for d in {depth, arm.other} - {0}]
             yield StudyJob(
                 rl_key(family, seed, depth, arm.name), "rl", tuple(sorted(set(needs))),
-                effort * (0.035 * config.grpo.steps + 5e-5 * rows), task, seed, data, arm.sft, regime,
-                depth, arm,
+                effort * (0.035 * config.grpo.steps + 5e-5 * rows), task, seed, data, arm.sft,
+                regime, depth, arm,
             )  # fmt: skip
     if config.force_steps:
         for depth in config.depths:
