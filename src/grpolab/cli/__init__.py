@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "Say how many groups will carry a signal, from n verdicts per problem.",
     "rollout": "Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.",
     "triage": "Compare checkpoints on the same prompts at the same law, before any RL.",
+    "model": "Turn a GGUF file into a checkpoint that every other command takes.",
     "sft": "Fine-tune once and save the model at every depth, with the held-out loss of each.",
     "train": "Train by GRPO and keep every group of every step; run it again to go on.",
     "monitor": "Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.",

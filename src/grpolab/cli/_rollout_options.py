@@ -56,7 +56,10 @@ class TaskOptions(Group):
 
     task: Annotated[
         str,
-        typer.Option(help=f"{', '.join(TASKS)}, a jsonl or parquet file, or the id of a data set."),
+        typer.Option(
+            help=f"{', '.join(TASKS)}, a jsonl or parquet file, the id of a data set, or"
+            " reasoning-gym:NAME?setting=value."
+        ),
     ]
     split: Annotated[str, typer.Option(help="Split of the task to take prompts from.")] = "eval"
     limit: Annotated[
@@ -215,7 +218,10 @@ def _find_task(
     """A task by name, or the records in a file or data set; with the split to ask it for."""
     from grpolab.validate.study.tasks import make_task
     from grpolab.validate.tasks import load_task
+    from grpolab.validate.tasks.reasoning_gym import PREFIX, ReasoningGymTask
 
+    if name.startswith(PREFIX):
+        return ReasoningGymTask(name, seed=seed), split
     if name in TASKS or not (Path(name).exists() or "/" in name or "." in name):
         return make_task(name, seed=seed), split
     prompt, _, answer = (columns or "prompt,answer").partition(",")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,16 @@ def study(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes; 0: one per core. Numbers do not depend on it.")
     ] = 0,
+    model: Annotated[
+        str, typer.Option(help="Checkpoint folder or hub id instead of a model from scratch.")
+    ] = "",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Stop after the last job that fits; the same command goes on later.",
+        ),
+    ] = None,
     device: Annotated[
         str | None, OneOf(("cpu", "cuda", "auto")), typer.Option(help="Instead of the preset's.")
     ] = None,
@@ -46,9 +57,15 @@ def study(
     from grpolab.validate.study.main import run_study
 
     place = torch_device(device) if device else ""
-    summary = run_study(preset, task=task, out=out, workers=workers, device=place)
+    summary = run_study(
+        preset, task=task, out=out, workers=workers, device=place, model=model,
+        minutes=math.inf if minutes is None else minutes,
+    )  # fmt: skip
     if as_json:
         print_json(summary)
+        return
+    if "left" in summary:
+        typer.echo(f"{summary['left']} of {summary['jobs']} jobs left: run the same command again")
         return
     for finding in summary["findings"]:
         typer.echo(f"* {plain(finding)}")

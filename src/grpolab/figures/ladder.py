@@ -61,13 +61,19 @@ def draw_claim(axes: Sequence[Any], found: Mapping[str, Sequence[Rung]]) -> None
     axes[-1].legend(ncols=2, bbox_to_anchor=(-0.1, -0.3), **LEGEND)
 
 
+def _places(rungs: Sequence[Rung]) -> list[float]:
+    """Depths on a logarithmic axis; depth 0, the start without SFT, one factor of 4 to the left."""
+    least = min((rung.depth for rung in rungs if rung.depth), default=4)
+    return [rung.depth or least / 4 for rung in rungs]
+
+
 def draw(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
     """Draw pass@1 and pass@10 before RL and at its end, against SFT depth in steps.
 
     Metrics ``pass_at_1``, ``pass_at_10``, ``final_pass_at_1`` and ``final_pass_at_10``; bars are
     standard deviations over seeds, where there are several.
     """
-    x = [rung.depth for rung in rungs]
+    x = _places(rungs)
     for name, label, colour, dash, mark in (
         ("pass_at_10", "pass@10 before RL", BLUE, "--", "o"),
         ("final_pass_at_10", "pass@10 after RL", BLUE, "-", "o"),
@@ -82,7 +88,7 @@ def draw(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
             markerfacecolor="white" if dash == "--" else colour,
         )  # fmt: skip
     ax.set_xscale("log", base=2)
-    ax.set_xticks(x, [str(v) for v in x])
+    ax.set_xticks(x, [str(rung.depth) for rung in rungs])
     ax.minorticks_off()
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("SFT depth (steps)")
@@ -113,14 +119,14 @@ def draw_gain(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
 
 def draw_entropy(ax: Any, rungs: Sequence[Rung], *, title: str = "") -> None:
     """Draw the intraclass correlation and the token entropy against SFT depth."""
-    x = [rung.depth for rung in rungs]
+    x = _places(rungs)
     ax.plot(x, [r.mean["icc"] for r in rungs], "o-", color=GREEN, label="ICC", markersize=4)
     ax.plot(
         x, [r.mean["token_entropy"] for r in rungs], "s--", color=GREY, markersize=4,
         label="token entropy (nats)",
     )  # fmt: skip
     ax.set_xscale("log", base=2)
-    ax.set_xticks(x, [str(v) for v in x])
+    ax.set_xticks(x, [str(rung.depth) for rung in rungs])
     ax.minorticks_off()
     ax.set_ylim(bottom=0)
     ax.set_xlabel("SFT depth (steps)")

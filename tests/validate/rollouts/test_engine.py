@@ -11,7 +11,7 @@ from grpolab.errors import UserError
 from grpolab.validate.estimate.sampler import duplicate_test, position_test
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.rollouts import SamplingLaw, hf, prompt_seeds
-from grpolab.validate.rollouts.engine import NO_TOKEN, end_tokens, hashed_seed, texts
+from grpolab.validate.rollouts.engine import NO_TOKEN, end_tokens, texts
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.make import EngineOptions, make_engine
 from grpolab.validate.rollouts.plan import model_hash, state_hash
@@ -50,10 +50,9 @@ def test_seed_ranges_of_prompts_never_overlap(seed, places, num_samples):
     assert np.all(seeds >= 0)
 
 
-def test_seeds_of_runs_and_batches_differ():
+def test_request_seeds_of_runs_differ():
     ranges = [range(s, s + 64) for s in (int(prompt_seeds(i, 0, num_samples=64)) for i in range(9))]
     assert not any(set(a) & set(b) for a, b in itertools.combinations(ranges, 2))
-    assert len({hashed_seed(s, first) for s in range(5) for first in range(5)}) == 25
     with pytest.raises(ValueError, match="num_samples must be >= 1"):
         prompt_seeds(0, [0], num_samples=0)
 
@@ -235,7 +234,7 @@ def test_shared_noise_is_found_and_spaced_seeds_cure_it(tiny):
             engine.draw([one], num_samples=n, law=law, seed=0, first=place).tokens[:, 0]
             for one, place in zip(ids, places, strict=True)
         ]
-        right = np.stack(drawn) % 2 == 0  # any verifier of what was drawn
+        right = np.stack(drawn) < 40  # a verifier under which equal noise gives equal verdicts
         return position_test(right.astype(float)).p_value
 
     assert p_value([0] * len(ids)) < 1e-6

@@ -151,6 +151,58 @@ def test_rollout_is_reproducible_and_judged(setup):
     assert counts.provenance.sampling["max_new_tokens"] == task.max_new_tokens
 
 
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_draws_do_not_depend_on_what_runs_beside_them(setup, temperature):
+    """Prefixes that samples share run once; each sample is what it would be alone."""
+    task, model, tokenizer = setup
+    ids = encode(tokenizer, task.prompts("eval")[:6])
+    law = SamplingLaw(max_new_tokens=7, temperature=temperature)
+    draws = [
+        HFEngine.of(model, tokenizer, batch_rows=rows).draw(ids, num_samples=20, law=law, seed=3)
+        for rows in (20, 60, 120)
+    ]
+    for one in draws[1:]:
+        assert np.array_equal(one.tokens, draws[0].tokens)
+        np.testing.assert_allclose(one.logprob, draws[0].logprob, atol=2e-5)
+        np.testing.assert_allclose(one.entropy, draws[0].entropy, atol=2e-5)
+        assert np.array_equal(one.truncated, draws[0].truncated)
+    fewer = HFEngine.of(model, tokenizer).draw(ids[:2], num_samples=5, law=law, seed=3)
+    rows = np.concatenate([np.arange(5), 20 + np.arange(5)])
+    width = fewer.tokens.shape[1]
+    assert np.array_equal(fewer.tokens, draws[0].tokens[rows, :width])
+
+
+def test_a_prefix_runs_once(setup):
+    """The model sees as many rows as there are distinct beginnings, not as many as samples."""
+    task, model, tokenizer = setup
+    ids = encode(tokenizer, task.prompts("eval")[:3])
+    rows = []
+    hook = model.register_forward_hook(
+        lambda module, args, kwargs, out: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    try:
+        law = SamplingLaw(max_new_tokens=4, temperature=0.3)
+        draws = HFEngine.of(model, tokenizer, batch_rows=1500).draw(
+            ids, num_samples=500, law=law, seed=0
+        )
+    finally:
+        hook.remove()
+    assert rows[0] == 3
+    prompt = np.repeat(np.arange(3), 500)[:, None]
+    for length, size in enumerate(rows[1:], start=1):
+        begun = np.hstack([prompt, draws.tokens[:, :length]])
+        begun = begun[draws.tokens[:, length] != NO_TOKEN]
+        distinct = len(np.unique(begun, axis=0))
+        assert distinct <= size <= distinct / 0.75
+
+
+def test_inversion_never_picks_a_token_without_mass():
+    logp = torch.log(torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]]))
+    node = torch.tensor([0, 1, 0, 0, 1, 0])
+    chance = torch.tensor([0.0, 0.0, 0.2499, 0.2501, 1 - 2**-53, 1 - 2**-53], dtype=torch.float64)
+    assert hf._invert(logp, node, chance).tolist() == [1, 0, 1, 3, 0, 3]
+
+
 def test_verdicts_go_to_their_own_prompts():
     task = make_task("countdown", seed=0)
     prompts = task.prompts("eval")[:4]

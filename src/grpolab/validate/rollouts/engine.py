@@ -115,11 +115,6 @@ def prompt_seeds(seed: int, places: npt.ArrayLike, *, num_samples: int) -> IntAr
     return base + num_samples * np.asarray(places, dtype=np.int64)
 
 
-def hashed_seed(seed: int, first: int) -> int:
-    """One seed of 63 bits for the batch that starts at prompt ``first``."""
-    return stream_seed(seed, "draws", first)
-
-
 def end_tokens(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
     """Ids that end a completion: the tokenizer's, and those that the model card adds (chat models).
 

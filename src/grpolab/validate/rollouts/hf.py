@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grpolab.errors import UserError, require
+from grpolab.streams import generator
+from grpolab.theory.groups import FloatArray
 from grpolab.validate.models.load import load_tokenizer, torch_device
 from grpolab.validate.models.tokens import pad_left
 from grpolab.validate.rollouts.engine import (
@@ -23,7 +25,6 @@ from grpolab.validate.rollouts.engine import (
     Draws,
     EngineInfo,
     end_tokens,
-    hashed_seed,
     join_draws,
 )
 from grpolab.validate.rollouts.plan import describe_tokenizer, model_hash, state_hash
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
+_SPARSE = 0.75
+"""Share of the cache's rows that must be in use, else the others are dropped."""
 
 
 class HFEngine:
@@ -40,8 +43,9 @@ class HFEngine:
 
     ``device`` is a torch device, or "auto": the GPU if there is one, and the layers spread by
     accelerate if there are several.
-    ``batch_rows`` completions run together; draws depend on it, because a batch shares one stream
-    of random numbers, so it is part of the manifest.
+    ``batch_rows`` completions run together; it changes memory and speed. Every sample has random
+    numbers of its own, so draws do not depend on it but for the last digits of float arithmetic,
+    for which it is part of the manifest.
     """
 
     def __init__(
@@ -137,16 +141,19 @@ class HFEngine:
         model, tokenizer = self._loaded
         ends = end_tokens(tokenizer, getattr(model, "generation_config", None))
         pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        generator = torch.Generator(device=model.device)
-        generator.manual_seed(hashed_seed(seed, first))
         per_batch = max(1, self._batch_rows // num_samples)
         parts = []
         for start in range(0, len(prompts), per_batch):
             try:
+                chosen = prompts[start : start + per_batch]
+                shape = num_samples, law.max_new_tokens
+                uniform = [
+                    generator(seed, "draws", first + start + i).random(shape)
+                    for i in range(len(chosen))
+                ]
                 drawn = sample_ids(
-                    model, prompts[start : start + per_batch], num_samples=num_samples, law=law,
-                    generator=generator, pad=pad, ends=ends,
-                )  # fmt: skip
+                    model, chosen, law=law, uniform=np.stack(uniform), pad=pad, ends=ends
+                )
             except torch.OutOfMemoryError as err:
                 if self._borrowed:  # whoever trains this model knows better what to lower
                     raise
@@ -197,13 +204,12 @@ def sample_ids(
     model: Any,
     prompts: Sequence[Sequence[int]],
     *,
-    num_samples: int,
     law: SamplingLaw,
-    generator: torch.Generator,
+    uniform: FloatArray,
     pad: int,
     ends: Sequence[int],
 ) -> Draws:
-    """Draw ``num_samples`` completions per prompt; a prompt runs once, its cache is repeated.
+    """Draw completions by inversion: ``uniform`` [P, n, max_new_tokens] picks n per prompt.
 
     A completion ends with any token of ``ends``. ValueError where prompt and budget exceed the
     model's context.
@@ -224,55 +230,101 @@ def sample_ids(
             input_ids=ids, attention_mask=mask, position_ids=position,
             use_cache=True, logits_to_keep=1,
         )  # fmt: skip
-        cache = out.past_key_values
-        cache.batch_repeat_interleave(num_samples)
-        logits = out.logits[:, -1].repeat_interleave(num_samples, dim=0)
-        seen = mask.repeat_interleave(num_samples, dim=0)
-        place = position[:, -1:].repeat_interleave(num_samples, dim=0)
-        drawn = _decode(model, logits, cache, seen, place, law, generator, pad, tuple(ends))
-    tokens, real, logprob, entropy = (part.cpu().numpy() for part in drawn)
-    return Draws(
-        tokens=np.where(real, tokens, NO_TOKEN),
-        logprob=logprob.astype(np.float64),
-        entropy=entropy.astype(np.float64),
-        truncated=~(np.isin(tokens, list(ends)) & real).any(axis=1),
-    )
+        tree = _Tree(model, out.past_key_values, mask, position[:, -1:], pad)
+        return _decode(tree, out.logits[:, -1], law, uniform, tuple(ends))
+
+
+class _Tree:
+    """The distinct beginnings of the completions, one row of the KV cache each.
+
+    Completions of a prompt that have drawn the same tokens so far have the same next law, so one
+    forward pass serves all of them: prompts run once, and rows part when their tokens do.
+    """
+
+    def __init__(self, model: Any, cache: Any, seen: Any, place: Any, pad: int) -> None:
+        self._model, self._cache, self._pad = model, cache, pad
+        self._seen, self._place = seen, place
+
+    def grow(self, parent: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [N, V] behind one token after each parent, and the row of each; parents sorted."""
+        import torch
+
+        size = len(self._seen)
+        row = torch.arange(len(parent), device=parent.device)
+        if len(parent) > _SPARSE * size and bool((parent.diff() > 0).all()):
+            # nothing parts and few are gone: moving the whole cache would cost more than they do
+            row, kept = parent, token
+            token = torch.full((size,), self._pad, device=kept.device)
+            token[row] = kept
+        else:
+            self._cache.batch_select_indices(parent)
+            self._seen, self._place = self._seen[parent], self._place[parent]
+        self._seen = torch.cat([self._seen, self._seen.new_ones(len(self._seen), 1)], dim=1)
+        self._place = self._place + 1
+        out = self._model(
+            input_ids=token[:, None], attention_mask=self._seen, position_ids=self._place,
+            past_key_values=self._cache, use_cache=True,
+        )  # fmt: skip
+        return out.logits[:, -1], row
 
 
 def _decode(
-    model: Any,
-    logits: torch.Tensor,
-    cache: Any,
-    seen: torch.Tensor,
-    place: torch.Tensor,
-    law: SamplingLaw,
-    generator: torch.Generator,
-    pad: int,
-    ends: tuple[int, ...],
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    tree: _Tree, logits: torch.Tensor, law: SamplingLaw, uniform: FloatArray, ends: tuple[int, ...]
+) -> Draws:
     """Token by token until every row has ended or the budget is spent."""
     import torch
 
-    last = torch.tensor(ends, device=logits.device)
-    alive = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
-    columns: list[tuple[torch.Tensor, ...]] = []
-    for step in range(law.max_new_tokens):
+    device, (size, each, budget) = logits.device, uniform.shape
+    tokens = np.full((size * each, budget), NO_TOKEN, dtype=np.int64)
+    logprob, entropy = np.zeros(tokens.shape), np.zeros(tokens.shape)
+    chance = torch.as_tensor(uniform.reshape(-1, budget), device=device)
+    last = torch.tensor(ends, device=device)
+    alive = torch.arange(size * each, device=device)  # rows that have not ended
+    node = alive // each  # the row of ``logits`` that each of them stands at
+    for step in range(budget):
         logp = apply_law(logits, law)
-        token = torch.multinomial(logp.exp(), 1, generator=generator)
-        drawn = token[:, 0].masked_fill(~alive, pad)
-        picked = logp.gather(1, token)[:, 0]
-        columns.append((drawn, alive, picked * alive, _entropy(logp) * alive))
-        alive = alive & ~torch.isin(token[:, 0], last)
-        if step + 1 == law.max_new_tokens or not bool(alive.any()):
+        token = _invert(logp, node, chance[alive, step])
+        rows = alive.cpu().numpy()
+        tokens[rows, step] = token.cpu().numpy()
+        logprob[rows, step] = logp[node, token].cpu().numpy()
+        entropy[rows, step] = _entropy(logp)[node].cpu().numpy()
+        goes_on = ~torch.isin(token, last)
+        alive = alive[goes_on]
+        if step + 1 == budget or not len(alive):
             break
-        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
-        place = place + 1
-        logits = model(
-            input_ids=token, attention_mask=seen, position_ids=place,
-            past_key_values=cache, use_cache=True,
-        ).logits[:, -1]  # fmt: skip
-    tokens, mask, logprob, entropy = (torch.stack(c, dim=1) for c in zip(*columns, strict=True))
-    return tokens, mask, logprob, entropy
+        key = node[goes_on] * logp.shape[1] + token[goes_on]
+        beginnings, place = key.unique(return_inverse=True)
+        logits, row = tree.grow(beginnings // logp.shape[1], beginnings % logp.shape[1])
+        node = row[place]
+    used = step + 1
+    return Draws(
+        tokens=tokens[:, :used],
+        logprob=logprob[:, :used],
+        entropy=entropy[:, :used],
+        truncated=np.isin(np.arange(len(tokens)), alive.cpu().numpy()),
+    )
+
+
+def _invert(logp: torch.Tensor, node: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+    """The token at which the distribution function of law ``node[r]`` passes ``chance[r]``.
+
+    ``logp`` [N, V], the others [R]. The sums are in float64: a rounded float32 sum over a large
+    vocabulary would lose its rare tokens.
+    """
+    import torch
+
+    mass = logp.double().exp().cumsum(dim=1)
+    order = node.argsort(stable=True)
+    count = torch.bincount(node, minlength=len(logp))
+    column = torch.arange(len(node), device=node.device) - (count.cumsum(0) - count)[node[order]]
+    asked = torch.zeros(len(logp), int(count.max()), dtype=torch.float64, device=node.device)
+    asked[node[order], column] = chance[order]
+    whole = mass[:, -1:]
+    below = torch.nextafter(whole, torch.zeros_like(whole))  # a product may round up to the whole
+    found = torch.searchsorted(mass, torch.minimum(asked * whole, below), right=True)
+    token = torch.empty_like(node)
+    token[order] = found[node[order], column]
+    return token
 
 
 def score(

@@ -51,7 +51,7 @@ def collect(config: StudyConfig, *, root: Path) -> Record:
                 found = read_json(root / ladder_key(*key[:2], key.seed, sft=key.sft) / RESULT)
                 nll[key] = {int(d): losses for d, losses in found["held_out_nll"].items()}
             for data in config.data_of(name):
-                for depth in config.sft.depths:
+                for depth in config.depths:
                     folder = root / pre_key(name, data, seed, depth)
                     before[Start(name, data, seed, depth)] = Before(
                         eval=_samples(folder / "eval.parquet", labels, group_size=size),
@@ -64,7 +64,7 @@ def collect(config: StudyConfig, *, root: Path) -> Record:
                         where = RunKey(name, family.regime, seed, depth, arm.name)
                         folder = root / rl_key(family, seed, depth, arm.name)
                         runs[where] = _run(folder, labels)
-                for depth in config.sft.depths if config.force_steps else ():
+                for depth in config.depths if config.force_steps else ():
                     told = read_json(root / force_key(family, seed, depth) / RESULT)
                     where = RunKey(name, family.regime, seed, depth, "force")
                     forces[where] = from_plain(Forces, told)

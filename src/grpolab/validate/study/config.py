@@ -23,6 +23,15 @@ from grpolab.validate.study.families import Family, family
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.sft import SFTConfig
 
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A checkpoint to start from: a folder or a hub id, and a hash of what it holds."""
+
+    path: str
+    hash: str = ""
+
+
 LADDER = SFTConfig(depths=(8, 32, 128, 512, 2048), unit="steps", batch_size=64, lr=5e-4)
 
 
@@ -35,6 +44,10 @@ class StudyConfig:
     ``train_samples`` rollouts on RL training prompts predict the early groups of RL.
     ``force_steps`` > 0 asks which force moves the prompts that give no signal, by that many GRPO
     steps. ``simulated_groups`` 0 leaves the thresholds out.
+
+    ``pretrained`` takes the place of the base model that is otherwise trained from scratch by
+    ``base``. With ``depth_zero`` GRPO also starts from the base model, without SFT.
+    ``batch_rows`` completions are sampled together.
     """
 
     preset: str
@@ -54,6 +67,9 @@ class StudyConfig:
     simulated_groups: int = 200_000
     device: str = "cpu"
     dtype: str = "float32"
+    pretrained: Pretrained | None = None
+    depth_zero: bool = False
+    batch_rows: int = 2048
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, lists for tuples."""
@@ -77,19 +93,24 @@ class StudyConfig:
         """Whether the study chooses a learning rate."""
         return any(arm.question == "tune" for arm in self.arms)
 
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Depths from which GRPO starts; 0 is the base model."""
+        return (0, *self.sft.depths) if self.depth_zero else self.sft.depths
+
     def data_of(self, task: str) -> tuple[str, ...]:
         """The kinds of demonstrations that a task's families need, each once."""
         return tuple(dict.fromkeys(f.data for f in self.parsed if f.task == task))
 
     def depths_of(self, arm: Arm) -> tuple[int, ...]:
         """The depths at which an arm is played."""
-        return tuple(d for d in self.sft.depths if arm.at(d))
+        return tuple(d for d in self.depths if arm.at(d))
 
     def sft_of(self, variant: str) -> SFTConfig:
         """SFT settings of a variant; only the depths that some arm starts from are kept."""
         if variant == "plain":
             return self.sft
-        used = {d for arm in self.arms if arm.sft == variant for d in self.depths_of(arm)}
+        used = {d for arm in self.arms if arm.sft == variant for d in self.depths_of(arm)} - {0}
         return replace(self.sft, depths=tuple(sorted(used)), **SFT_VARIANTS[variant])
 
     def grpo_of(self, arm: Arm) -> GRPOConfig:
@@ -165,6 +186,25 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             arms=rates((3e-5, 1e-4, 3e-4, 1e-3)),
             grpo=GRPOConfig(steps=300, eval_every=50),
             simulated_groups=0,
+        ),
+        "real": replace(
+            _DEFAULT,
+            preset="real",
+            seeds=(0, 1),
+            families=("sums/no-shift", "sums/shift"),
+            sft=SFTConfig(depths=(6, 24, 96), unit="steps", batch_size=16, lr=3e-5),
+            grpo=GRPOConfig(
+                steps=60, prompts_per_step=16, max_new_tokens=5, lr=3e-6, warmup=5,
+                eval_every=30,
+            ),
+            eval_prompts=128,
+            num_samples=64,
+            quick_samples=16,
+            train_prompts=192,
+            train_samples=16,
+            simulated_groups=0,
+            depth_zero=True,
+            batch_rows=256,
         ),
         "gpu": replace(
             _DEFAULT,

@@ -34,7 +34,7 @@ def derive(record: Record) -> Results:
     )
     if config.is_tuning:
         results = replace(results, tuning=tuning(config, measured))
-    elif len(config.sft.depths) == 1:
+    elif len(config.depths) == 1:
         results = replace(results, starts={t: starts(record, measured, t) for t in config.tasks})
     else:
         results = replace(

@@ -98,7 +98,7 @@ def _play(
             if prompts:
                 table = ask(
                     model, tokenizer, task=task, prompts=prompts, num_samples=SAMPLES,
-                    temperature=grpo.temperature, seed=seed,
+                    law=grpo.law(task), seed=seed,
                 )  # fmt: skip
                 found[name] = table.counts().by_prompt().rate
         return found

@@ -20,9 +20,6 @@ from grpolab.validate.study.tasks import StudyTask, make_task
 from grpolab.validate.tasks import Prompt, Task
 from grpolab.validate.training.sft_data import Example, example
 
-ROWS = 2048
-"""Completions that run together; draws depend on it."""
-
 
 @contextmanager
 def open_task(name: str, *, seed: int) -> Iterator[StudyTask]:
@@ -81,8 +78,8 @@ def held_out_pairs(
 
 
 def examples(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[Example]:
-    """Pairs of prompt and answer as tokens, the loss on the answer only."""
-    return [example({"prompt": prompt, "completion": a}, tokenizer) for prompt, a in pairs]
+    """Pairs of prompt and answer, a space between them, as tokens; the loss on the answer only."""
+    return [example({"prompt": prompt, "completion": f" {a}"}, tokenizer) for prompt, a in pairs]
 
 
 def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
@@ -93,11 +90,6 @@ def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def law(task: Task, *, temperature: float) -> SamplingLaw:
-    """The study's sampling law at a temperature; 0 is greedy."""
-    return SamplingLaw(max_new_tokens=task.max_new_tokens, temperature=temperature)
-
-
 def ask(
     model: Any,
     tokenizer: Any,
@@ -105,16 +97,16 @@ def ask(
     task: Task,
     prompts: Sequence[Prompt],
     num_samples: int,
-    temperature: float,
+    law: SamplingLaw,
     seed: int,
+    batch_rows: int = 2048,
     group_size: int = 0,
 ) -> Rollouts:
     """Rollouts of a model in memory, in groups of ``group_size`` (0: one group per prompt)."""
     from grpolab.validate.rollouts.hf import HFEngine
 
     plan = RolloutPlan(
-        law(task, temperature=temperature), num_samples=num_samples,
-        group_size=group_size or num_samples, seed=seed,
+        law, num_samples=num_samples, group_size=group_size or num_samples, seed=seed
     )  # fmt: skip
-    engine = HFEngine.of(model, tokenizer, batch_rows=ROWS)
+    engine = HFEngine.of(model, tokenizer, batch_rows=batch_rows)
     return collect(engine, plan, task=task, prompts=prompts)

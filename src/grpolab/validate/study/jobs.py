@@ -50,7 +50,9 @@ def ladder_key(task: str, data: str, seed: int, *, sft: str = "plain") -> str:
 
 
 def checkpoint_key(task: str, data: str, seed: int, depth: int, *, sft: str = "plain") -> str:
-    """Folder of the model at a depth of an SFT ladder."""
+    """Folder of the model at a depth of an SFT ladder; depth 0 is the base model."""
+    if depth == 0:
+        return f"{base_key(task, seed)}/model"
     return f"{ladder_key(task, data, seed, sft=sft)}/depth-{depth}"
 
 
@@ -80,9 +82,14 @@ def plan(config: StudyConfig) -> list[StudyJob]:
     return jobs
 
 
+_PRETRAINED = 400.0
+"""What a step or a completion of a pretrained model costs, in units of the tiny model's."""
+
+
 def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[StudyJob]:
-    base = base_key(task, seed)
-    yield StudyJob(base, "base", (), 0.05 * config.base.steps, task, seed)
+    base, effort = base_key(task, seed), _PRETRAINED if config.pretrained else 1.0
+    weight = 10.0 if config.pretrained else 0.05 * config.base.steps
+    yield StudyJob(base, "base", (), weight, task, seed)
     variants = {arm.sft for arm in config.arms}
     rows = config.eval_prompts * config.num_samples + config.train_prompts * config.train_samples
     for data in config.data_of(task):
@@ -90,17 +97,20 @@ def _before_rl(config: StudyConfig, task: str, seed: int) -> Iterator[StudyJob]:
             if sft in variants or sft == "plain":
                 depths = config.sft_of(sft).depths
                 key = ladder_key(task, data, seed, sft=sft)
-                yield StudyJob(key, "ladder", (base,), 0.012 * max(depths), task, seed, data, sft)
-        for depth in config.sft.depths:
+                weight = 0.012 * effort * max(depths)
+                yield StudyJob(key, "ladder", (base,), weight, task, seed, data, sft)
+        for depth in config.depths:
             ladder = ladder_key(task, data, seed)
             key = pre_key(task, data, seed, depth)
-            yield StudyJob(key, "pre", (ladder,), 5e-5 * rows, task, seed, data, "plain", "", depth)
+            weight = 5e-5 * effort * rows
+            yield StudyJob(key, "pre", (ladder,), weight, task, seed, data, "plain", "", depth)
 
 
 def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[StudyJob]:
     evals = config.grpo.steps / config.grpo.eval_every + 1
     rows = config.eval_prompts * (config.num_samples + config.quick_samples * evals)
     task, regime, data = family.task, family.regime, family.data
+    effort = _PRETRAINED if config.pretrained else 1.0
     for arm in config.arms:
         for depth in config.depths_of(arm):
             needs = [ladder_key(task, data, seed, sft=arm.sft)]
@@ -112,11 +122,11 @@ def _runs(config: StudyConfig, family: Family, seed: int) -> Iterator[StudyJob]:
                 needs += [pre_key(task, data, seed, d) for d in {depth, arm.other} - {0}]
             yield StudyJob(
                 rl_key(family, seed, depth, arm.name), "rl", tuple(sorted(set(needs))),
-                0.035 * config.grpo.steps + 5e-5 * rows, task, seed, data, arm.sft, regime,
-                depth, arm,
+                effort * (0.035 * config.grpo.steps + 5e-5 * rows), task, seed, data, arm.sft,
+                regime, depth, arm,
             )  # fmt: skip
     if config.force_steps:
-        for depth in config.sft.depths:
+        for depth in config.depths:
             yield StudyJob(
                 force_key(family, seed, depth), "force", (pre_key(task, data, seed, depth),),
                 40.0, task, seed, data, "plain", regime, depth,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 from grpolab import __version__
 from grpolab.errors import UserError, require
 from grpolab.store import read_json, write_json
-from grpolab.validate.study.config import StudyConfig, preset
+from grpolab.validate.study.config import Pretrained, StudyConfig, preset
 from grpolab.validate.study.jobs import plan
 from grpolab.validate.study.runner import open_run, run_jobs
 from grpolab.validate.study.tasks import make_task
@@ -26,11 +27,20 @@ _VERSIONS = ("numpy", "scipy", "torch", "transformers")
 
 
 def run_study(
-    name: str, *, task: str | None, out: Path, workers: int = 0, device: str = ""
+    name: str,
+    *,
+    task: str | None,
+    out: Path,
+    workers: int = 0,
+    device: str = "",
+    model: str = "",
+    minutes: float = math.inf,
 ) -> dict[str, Any]:
     """Run a preset in a folder, or go on with it; returns its findings and where they are.
 
-    Raises UserError for an unknown preset or task, a folder that holds something else, a missing
+    ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
+    scratch. No job is started that would probably end after ``minutes``; see `run`. Raises
+    UserError for an unknown preset, task or model, a folder that holds something else, a missing
     torch, or a device that is not there.
     """
     config = preset(name, task=task)
@@ -38,16 +48,40 @@ def run_study(
         make_task(known, seed=config.seeds[0])
     require("torch", extra="train")
     require("transformers", extra="train")
-    return run(_on_device(config, device), out=out, workers=workers)
+    config = _on_model(_on_device(config, device), model)
+    return run(config, out=out, workers=workers, minutes=minutes)
 
 
-def run(config: StudyConfig, *, out: Path, workers: int = 0) -> dict[str, Any]:
-    """Run a study of any configuration in a folder, or go on with it."""
+def run(
+    config: StudyConfig, *, out: Path, workers: int = 0, minutes: float = math.inf
+) -> dict[str, Any]:
+    """Run a study of any configuration in a folder, or go on with it.
+
+    Where the minutes were too few the dictionary holds ``left``, the number of jobs to do.
+    """
     start = time.monotonic()
     with open_run(config, out):
         jobs = plan(config)
-        run_jobs(config, jobs, root=out, workers=workers or _workers(config))
+        left = run_jobs(
+            config, jobs, root=out, workers=workers or _workers(config), seconds=60 * minutes
+        )
+        if left:
+            return {"out": str(out), "left": left, "jobs": len(jobs)}
         return finish(config, out=out, start=start)
+
+
+def _on_model(config: StudyConfig, model: str) -> StudyConfig:
+    """The study on a pretrained model, known by a hash of its files."""
+    from grpolab.validate.rollouts.plan import model_hash
+
+    if not model:
+        if config.preset == "real":
+            raise UserError(
+                "preset real needs a pretrained model: make one by `grpolab model smollm2"
+                " models/smollm2` and give --model models/smollm2"
+            )
+        return config
+    return dataclasses.replace(config, pretrained=Pretrained(model, model_hash(model)))
 
 
 def _workers(config: StudyConfig) -> int:

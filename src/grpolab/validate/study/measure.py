@@ -91,7 +91,7 @@ def rows(record: Record) -> list[Row]:
         _row(record, family, seed, depth, arm.name)
         for seed in config.seeds
         for family in config.parsed
-        for depth in config.sft.depths
+        for depth in config.depths
         for arm in config.arms
         if arm.question in ("plain", "tune")
     ]

@@ -94,7 +94,7 @@ def force_table(record: Record) -> tuple[ForceRow, ...]:
     """
     table = []
     for family in record.config.parsed:
-        for depth in record.config.sft.depths:
+        for depth in record.config.depths:
             runs = [
                 run
                 for seed in record.config.seeds

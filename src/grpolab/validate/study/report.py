@@ -24,11 +24,18 @@ from grpolab.validate.study.rows import FORECASTS, MAIN_OUTCOMES, QUANTITIES, Ro
 from grpolab.validate.study.summary import mean_gap
 
 
+def _model(config: StudyConfig) -> str:
+    """The model in a few words."""
+    if config.pretrained is None:
+        return "a model trained from scratch"
+    return f"pretrained model {Path(config.pretrained.path).name}"
+
+
 def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
     """Write ``report.html`` from the results; nothing is recomputed."""
     lead = (
-        f"Preset {config.preset}: {' and '.join(config.tasks)}, SFT depths"
-        f" {', '.join(map(str, config.sft.depths))} steps,"
+        f"Preset {config.preset}: {_model(config)}, {' and '.join(config.tasks)}, SFT depths"
+        f" {', '.join(map(str, config.depths))} steps,"
         f" {len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}, groups of"
         f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
         f" {results.version}."
@@ -50,7 +57,8 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
 
 
 def _parts(config: StudyConfig, results: Results) -> list[str]:
-    parts = [page.section("What was done", *(page.paragraph(t) for t in TERMS))]
+    start = FROM_SCRATCH if config.pretrained is None else PRETRAINED
+    parts = [page.section("What was done", *(page.paragraph(t) for t in (start, LADDER, *TERMS)))]
     parts += [_family(config, n, f, results.rows) for n, f in results.families.items()]
     parts.append(_signal(results))
     if results.families:
@@ -123,7 +131,7 @@ def _family(config: StudyConfig, name: str, family: FamilySummary, rows: Sequenc
         " before, both from the full measurement.",
     )  # fmt: skip
     mine = [row for row in rows if row.family == name]
-    by_class = result_tables.by_class(mine, config.sft.depths).html()
+    by_class = result_tables.by_class(mine, config.depths).html()
     return page.section(
         f"Family {name}: {REGIMES[family.regime].summary}",
         page.paragraph(ladder_text(name, family)), picture, before.html(), after.html(),
@@ -148,7 +156,7 @@ def _signal(results: Results) -> str:
 
 
 def _early(config: StudyConfig, results: Results) -> str:
-    depths = config.sft.depths
+    depths = config.depths
     shown = (depths[0], depths[len(depths) // 2], depths[-1])
     first = config.parsed[0].name
     picked = {
@@ -236,7 +244,7 @@ def _choices(config: StudyConfig) -> str:
     table = Table(["setting", "value", "how it was chosen"], _choice_rows(config))
     return page.section(
         "What was chosen, when and why", table.html(),
-        "<ul>" + "".join(f"<li>{page.text(t)}</li>" for t in LIMITS) + "</ul>",
+        "<ul>" + "".join(f"<li>{page.text(t)}</li>" for t in _limits(config)) + "</ul>",
     )  # fmt: skip
 
 
@@ -244,6 +252,8 @@ def _choice_rows(config: StudyConfig) -> list[list[str]]:
     flat = config.as_dict()
     rows = []
     for path, why in CHOICES.items():
+        if config.pretrained and path.startswith("base."):
+            continue
         value: Any = flat
         for key in path.split("."):
             value = value[key]
@@ -252,12 +262,20 @@ def _choice_rows(config: StudyConfig) -> list[list[str]]:
     return rows
 
 
-TERMS = (
+FROM_SCRATCH = (
     "A small decoder-only transformer is trained from scratch on a broad and partly wrong corpus of"
     " a task whose answers a program can verify and where most prompts have several right answers."
-    " It is then fine-tuned (SFT) on a few demonstrations; checkpoints along that one trajectory"
+)
+PRETRAINED = (
+    "A pretrained language model answers a task whose answers a program can verify. Depth 0 is the"
+    " model as it is, without fine-tuning."
+)
+LADDER = (
+    "The model is fine-tuned (SFT) on a few demonstrations; checkpoints along that one trajectory"
     " are the depths of the ladder. From every depth the same GRPO run is started: same prompts,"
-    " same number of steps, same learning rate.",
+    " same number of steps, same learning rate."
+)
+TERMS = (
     "GRPO samples a group of g answers per prompt and learns from the differences of their rewards"
     " inside the group. If all g rewards are equal (a zero-std group, all wrong or all right) the"
     " prompt gives no signal in that step. The question is how many such groups there are, whether"
@@ -289,6 +307,12 @@ CHOICES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+
+def _limits(config: StudyConfig) -> tuple[str, ...]:
+    """What a reader must not conclude."""
+    return LIMITS if config.pretrained is None else LIMITS_OF_PRETRAINED
+
+
 LIMITS = (
     "The regimes were chosen beforehand to differ: a shift between SFT and RL prompts, none, a"
     " broad mix on which deep SFT can only memorise, and ample demonstrations, on which it need"
@@ -299,4 +323,9 @@ LIMITS = (
     "Intervals are over prompts. With one seed they say nothing about other seeds.",
     "The model is tiny and the answers are short. What is exact (the formulas, the forecasts from"
     " counts) carries over; which depth wins need not.",
+)
+LIMITS_OF_PRETRAINED = (
+    "Intervals are over prompts. A study of few seeds says little about other seeds.",
+    "The model is small, the answers are short and the RL runs are short. What is exact (the"
+    " formulas, the forecasts from counts) carries over; which depth wins need not.",
 )

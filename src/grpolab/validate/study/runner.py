@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import multiprocessing
 import os
 import shutil
@@ -57,11 +58,23 @@ def is_done(root: Path, job: StudyJob) -> bool:
     return (root / job.key / RESULT).is_file()
 
 
-def run_jobs(config: StudyConfig, jobs: Sequence[StudyJob], *, root: Path, workers: int) -> None:
-    """Run what is not done yet, longest waiting chain first, ``workers`` processes at a time."""
+def run_jobs(
+    config: StudyConfig,
+    jobs: Sequence[StudyJob],
+    *,
+    root: Path,
+    workers: int,
+    seconds: float = math.inf,
+) -> int:
+    """Run what is not done yet, longest waiting chain first, ``workers`` processes at a time.
+
+    A job is started only if it would probably end within ``seconds``, by its weight and by the
+    pace of the jobs that ended so far. Returns the number of jobs that were not started.
+    """
     todo = {job.key: job for job in jobs if not is_done(root, job)}
     if not todo:
-        return
+        return 0
+    start, pace = time.monotonic(), _Pace()
     order = sorted(todo.values(), key=lambda job: -_chain(job, jobs))
     total = sum(job.weight for job in todo.values())
     for name, value in _ENVIRONMENT.items():
@@ -79,8 +92,13 @@ def run_jobs(config: StudyConfig, jobs: Sequence[StudyJob], *, root: Path, worke
     ):  # fmt: skip
         try:
             while order or running:
-                for job in [j for j in order if set(j.needs) <= done][: workers - len(running)]:
+                left = seconds - (time.monotonic() - start)
+                fits = [j for j in order if set(j.needs) <= done and pace.of(j) <= left]
+                if not fits and not running:
+                    break
+                for job in fits[: workers - len(running)]:
                     order.remove(job)
+                    pace.begin(job)
                     running[pool.submit(_work, config, job, root)] = job
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 with contextlib.suppress(Empty):
@@ -91,6 +109,7 @@ def run_jobs(config: StudyConfig, jobs: Sequence[StudyJob], *, root: Path, worke
                     job = running.pop(future)
                     future.result()
                     done.add(job.key)
+                    pace.end(job)
                     bar.part(job.key, job.weight, finished=True)
         except BaseException:
             processes = list(pool._processes.values())  # shutdown forgets them
@@ -98,6 +117,26 @@ def run_jobs(config: StudyConfig, jobs: Sequence[StudyJob], *, root: Path, worke
             for process in processes:
                 process.terminate()
             raise
+    return len(order)
+
+
+class _Pace:
+    """Seconds that a job takes per unit of its weight, from the jobs that ended so far."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, float] = {}
+        self._seconds = self._weight = 0.0
+
+    def begin(self, job: StudyJob) -> None:
+        self._begun[job.key] = time.monotonic()
+
+    def end(self, job: StudyJob) -> None:
+        self._seconds += time.monotonic() - self._begun[job.key]
+        self._weight += job.weight
+
+    def of(self, job: StudyJob) -> float:
+        """Expected seconds of a job; its weight is CPU seconds where nothing ended yet."""
+        return job.weight * (self._seconds / self._weight if self._weight else 1.0)
 
 
 def _chain(job: StudyJob, jobs: Sequence[StudyJob]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def matched_temperature(
         middle = (low + high) / 2
         drawn = ask(
             model, tokenizer, task=task, prompts=prompts, num_samples=8,
-            temperature=float(np.exp(middle)), seed=stream_seed(job_seed(job), "temperature"),
+            law=replace(config.grpo.law(task), temperature=float(np.exp(middle))),
+            seed=stream_seed(job_seed(job), "temperature"),
         )  # fmt: skip
         low, high = (middle, high) if drawn.token_entropy < goal else (low, middle)
     return float(np.exp((low + high) / 2))

@@ -57,7 +57,7 @@ def family_summaries(record: Record, rows: Sequence[Row]) -> dict[str, FamilySum
 def by_depth(config: StudyConfig, rows: Sequence[Row], *, start: str = "") -> tuple[Rung, ...]:
     """Mean and standard deviation over seeds of every metric, one entry per depth."""
     out = []
-    for depth in config.sft.depths:
+    for depth in config.depths:
         mine = [row for row in rows if row.depth == depth]
         values = {n: [metric.read(row) for row in mine] for n, metric in METRICS.items()}
         known = {n: [v for v in column if v is not None] for n, column in values.items()}
@@ -121,7 +121,7 @@ CLAIMS = (("half", "unique"), ("half", "short"))
 
 def compare_starts(record: Record, one: Family, two: Family) -> Claim:
     """Paired differences one - two before and after RL, over prompts and seeds."""
-    depth = record.config.sft.depths[0]
+    depth = record.config.depths[0]
 
     def lead(k: int, *, after: bool) -> Lead:
         return _lead(record, (one, two), (depth, depth), k=k, after=after)

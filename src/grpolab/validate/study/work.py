@@ -68,14 +68,22 @@ def run_job(
 def _base(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     from grpolab.validate.models import build_model, save_model
 
+    if config.pretrained:
+        given = Path(config.pretrained.path)
+        model, tokenizer = load(config, given)
+        if given.is_dir():  # one copy is enough
+            (out / "model").symlink_to(given.resolve())
+        else:
+            save_model(model, tokenizer, out / "model")
+        write_json(out / RESULT, {"parameters": model.num_parameters()})
+        return
     task = make_task(job.task, seed=job.seed)
     seed = job_seed(job)
     model, tokenizer = build_model(task.vocabulary, config.model, seed=stream_seed(seed, "weights"))
     model = model.to(config.device)
     train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
     save_model(model, tokenizer, out / "model")
-    parameters = sum(p.numel() for p in model.parameters())
-    write_json(out / RESULT, {"parameters": parameters, "seed": seed})
+    write_json(out / RESULT, {"parameters": model.num_parameters(), "seed": seed})
 
 
 def _ladder(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
@@ -93,8 +101,9 @@ def _ladder(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress:
     shutil.rmtree(run.checkpoints)
     held_out = held_out_pairs(config, task, seed=job.seed)
     nll = {}
-    for depth in sft.depths:
-        reached, _ = load(config, out / f"depth-{depth}")
+    base = root / base_key(job.task, job.seed) / "model"
+    for depth in config.depths if job.sft == "plain" else sft.depths:
+        reached, _ = load(config, out / f"depth-{depth}" if depth else base)
         nll[str(depth)] = {
             label: held_out_nll(
                 reached, examples(pairs, tokenizer), pad=tokenizer.pad_token_id
@@ -117,8 +126,9 @@ def _pre(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pr
         for i, (name, prompts, n, temperature) in enumerate(parts):
             table = ask(
                 model, tokenizer, task=task, prompts=prompts, num_samples=n,
-                temperature=temperature, seed=stream_seed(seed, name),
-                group_size=min(config.grpo.group_size, n),
+                law=dataclasses.replace(config.grpo.law(task), temperature=temperature),
+                seed=stream_seed(seed, name),
+                group_size=min(config.grpo.group_size, n), batch_rows=config.batch_rows,
             )  # fmt: skip
             write_rollouts(out, name, table)
             progress((i + 1) / len(parts))
@@ -153,7 +163,8 @@ def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pro
         def sampled(purpose: str, asked: Sequence[Prompt], n: int, group_size: int) -> Rollouts:
             return ask(
                 model, tokenizer, task=task, prompts=asked, num_samples=n, group_size=group_size,
-                temperature=grpo.temperature, seed=stream_seed(seed, purpose),
+                law=grpo.law(task), seed=stream_seed(seed, purpose),
+                batch_rows=config.batch_rows,
             )  # fmt: skip
 
         def evaluate(step: int) -> dict[str, Any]:
@@ -174,7 +185,8 @@ def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pro
         write_rollouts(out, "eval", sampled("eval", held_out, config.num_samples, g))
         asked = rl_prompts(task, job.regime)[:AFTER_PROMPTS]
         write_rollouts(out, "train", sampled("train", asked, g, g))
-    save_model(model, tokenizer, out / "model")
+    if not config.pretrained:  # half a gigabyte each
+        save_model(model, tokenizer, out / "model")
     result = {
         "seed": seed, "temperature": grpo.temperature, "lr": grpo.lr, "num_prompts": len(prompts),
         "steps": [row._asdict() for row in run.steps],

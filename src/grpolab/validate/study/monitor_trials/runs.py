@@ -190,7 +190,7 @@ def _sampler(model: Any, tokenizer: Any, task: Task) -> Sampler:
     def rates(prompts: Sequence[Prompt], num_samples: int, seed: int) -> Any:
         table = ask(
             model, tokenizer, task=task, prompts=prompts, num_samples=num_samples,
-            temperature=1.0, seed=seed,
+            law=GRPOConfig().law(task), seed=seed,
         )  # fmt: skip
         totals = table.counts().by_prompt()
         by_id = dict(zip(totals.prompt_id.tolist(), totals.rate.tolist(), strict=True))

@@ -17,6 +17,7 @@ from grpolab.validate.study.tasks.problems import (
     Style,
 )
 from grpolab.validate.study.tasks.programs import ProgramTask, programs
+from grpolab.validate.study.tasks.sums import SumTask, sums
 
 __all__ = [
     "TASKS",
@@ -27,14 +28,16 @@ __all__ = [
     "SplitSizes",
     "StudyTask",
     "Style",
+    "SumTask",
     "coins",
     "countdown",
     "make_task",
     "programs",
+    "sums",
 ]
 
 TASKS: Mapping[str, Callable[..., StudyTask]] = MappingProxyType(
-    {"coins": coins, "countdown": countdown, "programs": programs}
+    {"coins": coins, "countdown": countdown, "programs": programs, "sums": sums}
 )
 """Task constructors by name; each takes ``seed`` and, optionally, ``noise`` and ``sizes``."""
 
