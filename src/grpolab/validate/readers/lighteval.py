@@ -11,7 +11,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, located, parquet_rows
 from grpolab.validate.readers.verdicts import invert_pass_at_k, settle
 
@@ -27,7 +27,7 @@ def recognises(sample: Sample) -> bool:
     )
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Counts from ``pass@k:k=..&n=..`` or ``avg@n:n=..`` and the number of texts."""
     (path,) = paths
     rows = parquet_rows(path)
@@ -48,12 +48,13 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
         size.append(samples)
     if open_counts:
         remarks.add(f"{path}: {open_counts} documents at {metric} = 1 were taken as all correct")
-    return GroupCounts(
+    counts = GroupCounts(
         np.array(correct),
         np.array(size),
         prompt_names=dict(enumerate(names)),
         provenance=Provenance(source=str(path), verdict=metric, filtered=bool(options.filtered)),
     )
+    return [Part(counts)]
 
 
 def _parameters(metric: str) -> dict[str, str]:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
@@ -17,7 +16,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "json" and sample.has("question_id", "graded_list")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """``graded_list`` per ``question_id``."""
     (path,) = paths
     rows = Verdicts(name="graded_list")

@@ -11,7 +11,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, located, records
 from grpolab.validate.readers.verdicts import hashable, invert_pass_at_k, settle
 
@@ -23,7 +23,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("doc_id", "resps", "filtered_resps")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Counts from pass@k (smallest k) or from a 0/1 metric of the scored samples."""
     (path,) = paths
     rows = list(records(path, remarks))
@@ -55,12 +55,13 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
             f"{path}: {open_counts} documents have {metric} = 1, which leaves the last few samples"
             " open; they were taken as correct"
         )
-    return GroupCounts(
+    counts = GroupCounts(
         np.array(correct),
         np.array(size),
         prompt_names=dict(enumerate(names)),
         provenance=Provenance(source=str(path), verdict=metric, filtered=bool(options.filtered)),
     )
+    return [Part(counts)]
 
 
 def _pick_filter(

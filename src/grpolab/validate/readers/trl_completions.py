@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, located, parquet_rows
 from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
@@ -38,7 +37,7 @@ class _File(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Groups of one binary reward column, duplicates and evaluation steps left out."""
     files = [f for f in map(_load, paths) if f.rows]
     files.sort(key=lambda f: (f.step, f.path.name))
