@@ -141,7 +141,9 @@ def _audit_all(
 
 def _name(path: Path) -> str:
     """How an input is called: its path, or what a pipe is."""
-    return "stdin" if str(path) == "-" else str(path.resolve())
+    if str(path) == "-":
+        return "stdin"
+    return str(path.resolve() if path.is_file() or path.is_dir() else path)
 
 
 def _joined(label: str, part: str) -> str:

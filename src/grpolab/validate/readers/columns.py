@@ -6,6 +6,7 @@ the rows of an Arrow column; a list is walked once.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
@@ -63,22 +64,29 @@ def encoded(column: Column) -> Codes:
 
 def _encoded_arrow(column: Any) -> tuple[IntArray, list[Any]]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if pa.types.is_nested(column.type):
         return factorise(map(hashable, column.to_pylist()))
+    code, packed = _packed(column)
+    values = packed.to_pylist()
+    return code, values if not code.size or code.max() < len(values) else [*values, None]
+
+
+def _packed(column: Any) -> tuple[IntArray, Any]:
+    """Codes of a flat column, the number of values for null, and the values."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if pa.types.is_dictionary(column.type):
         packed = column.unify_dictionaries().combine_chunks()
     else:
         packed = pc.dictionary_encode(column).combine_chunks()
     if isinstance(packed, pa.ChunkedArray):
         packed = packed.chunk(0) if packed.num_chunks else packed.type.wrap_array([])
-    values = packed.dictionary.to_pylist()
     indices = packed.indices
     if indices.null_count:
-        indices = pc.fill_null(indices.cast(pa.int64()), len(values))
-        values = [*values, None]
-    return indices.to_numpy(zero_copy_only=False).astype(np.int64), values
+        indices = pc.fill_null(indices.cast(pa.int64()), len(packed.dictionary))
+    return indices.to_numpy(zero_copy_only=False).astype(np.int64), packed.dictionary
 
 
 def _is_none(value: Any) -> bool:
@@ -90,6 +98,64 @@ def _plain(value: Any) -> Hashable:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
         return int(value)
     return hashable(value)
+
+
+class Texts(NamedTuple):
+    """Codes [R] of texts, -1 for none, their lengths [R], and how every text begins."""
+
+    code: IntArray
+    length: IntArray
+    starts: list[str]
+
+    def at(self, rows: Any) -> Texts:
+        """Some rows."""
+        return Texts(self.code[rows], self.length[rows], self.starts)
+
+
+_START = 200  # characters of a text that are kept
+
+
+def texts_of(column: Column) -> Texts:
+    """The texts of a column by codes; chats are compared as they are written.
+
+    >>> texts_of(["a b", None, "a b"])
+    Texts(code=array([ 0, -1,  0]), length=array([3, 0, 3]), starts=['a b'])
+    """
+    if isinstance(column, list):
+        code, values = factorise(map(_as_text, column))
+        sizes = [len(v) if isinstance(v, str) else 0 for v in values]
+        starts = [v[:_START] if isinstance(v, str) else "" for v in values]
+        none = next((i for i, v in enumerate(values) if v is None), None)
+    else:
+        code, sizes, starts, none = _texts_arrow(column)
+    length = np.array([*sizes, 0], dtype=np.int64)[code]
+    if none is not None:
+        code = np.where(code == none, -1, code - (code > none))
+        del starts[none]
+    return Texts(code, length, starts)
+
+
+def _as_text(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else json.dumps(value, default=str)
+
+
+def _texts_arrow(column: Any) -> tuple[IntArray, list[int], list[str], int | None]:
+    """Codes of distinct texts without making Python strings of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        code, values = factorise(map(_as_text, column.to_pylist()))
+        none = next((i for i, v in enumerate(values) if v is None), None)
+        texts = [str(v) for v in values]
+        return code, list(map(len, texts)), [t[:_START] for t in texts], none
+    code, packed = _packed(column)
+    sizes = pc.utf8_length(packed).to_pylist()
+    starts = pc.utf8_slice_codeunits(packed, 0, _START).to_pylist()
+    lost = len(sizes) if code.size and int(code.max()) == len(sizes) else None
+    extra: list[Any] = [] if lost is None else [0]
+    return code, [*sizes, *extra], [*starts, *([""] * len(extra))], lost
 
 
 def joined(parts: list[Codes]) -> Codes:

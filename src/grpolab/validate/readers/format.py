@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.readers.source import Remarks, Sample, located
@@ -67,22 +69,30 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Samples:
-    """One row per sample, in the order of the file; what counts alone cannot tell.
+    """One row per sample, shape [R], in the order of the file; what counts alone cannot tell.
 
-    ``problem`` [R] are the ``prompt_id`` of the counts, ``score`` [R] the scores as written and
-    ``verdict`` [R] what became of them (1, 0, or NaN where there is none). ``group`` and ``step``
-    [R] say to which group of the counts a row belongs, 0 where the file has neither. ``text`` [R]
-    are codes of the completions: equal codes are equal texts, -1 is no text; None where the file
-    has none. ``threshold`` is the one that made scores binary, None where they were.
+    ``prompt``, ``group`` and ``step`` are those of the counts, ``reward`` is 0, 1 or NaN (no
+    verdict), and ``score`` what the file has instead, before ``threshold`` made it binary (None
+    where it was). ``text`` holds equal numbers for equal completions, -1 for none, ``length`` their
+    characters, and ``starts`` the first 200 characters of the completion of every number. Columns
+    that a file does not have are None.
     """
 
-    problem: IntArray
+    prompt: IntArray
+    reward: FloatArray
     score: FloatArray
-    verdict: FloatArray
-    group: IntArray
-    step: IntArray
+    group: IntArray | None = None
+    step: IntArray | None = None
     text: IntArray | None = None
+    length: IntArray | None = None
+    starts: Sequence[str] = ()
     threshold: float | None = None
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether a threshold decided what is correct, of scores with more than two values."""
+        found = self.score[~np.isnan(self.score)]
+        return self.threshold is not None and len(np.unique(found)) > 2
 
 
 class Part(NamedTuple):

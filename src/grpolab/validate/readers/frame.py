@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import open_bytes, raw_lines
+from grpolab.store import open_arrow, raw_lines
 from grpolab.validate.readers.columns import Column
 from grpolab.validate.readers.source import Remarks, csv_header, csv_rows, records
 
@@ -130,7 +130,7 @@ class LinesFrame:
         parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
         options = pj.ReadOptions(block_size=_BLOCK)
         try:
-            with open_bytes(self.path) as stream:
+            with open_arrow(self.path) as stream:
                 table = pj.read_json(stream, read_options=options, parse_options=parse)
             table.validate(full=True)
             return {name: _inside(table, name) for name in names}
@@ -220,7 +220,7 @@ class CsvFrame:
             strings_can_be_null=False,
         )  # fmt: skip
         try:
-            with open_bytes(self.path) as stream:
+            with open_arrow(self.path) as stream:
                 table = pc.read_csv(
                     stream,
                     read_options=pc.ReadOptions(block_size=_BLOCK),

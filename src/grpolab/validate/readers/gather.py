@@ -20,10 +20,12 @@ from grpolab.validate.readers.choose import Roles
 from grpolab.validate.readers.columns import (
     Codes,
     Column,
+    Texts,
     encoded,
     is_filled,
     joined,
     scores,
+    texts_of,
     whole_numbers,
 )
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
@@ -49,7 +51,7 @@ class Piece:
     place: Callable[[int], str]
     group: Codes | None = None
     step: IntArray | None = None
-    text: Codes | None = None
+    text: Texts | None = None
     numbers: dict[str, Codes] = field(default_factory=dict)
     others: dict[str, Codes] = field(default_factory=dict)
     label: str = ""
@@ -202,14 +204,14 @@ def _step(columns: dict[str, Column], roles: Roles, frame: Frame, at: Any) -> In
 
 def _text(
     columns: dict[str, Column], roles: Roles, inner: dict[str, Column], at: Any, rows: int
-) -> Codes | None:
+) -> Texts | None:
     if roles.text is None:
         return None
     if roles.text in inner:
-        return encoded(inner[roles.text])
+        return texts_of(inner[roles.text])
     if not isinstance(at, slice) or _outer(roles.text) != roles.text:
         return None  # one text for several samples
-    return encoded(columns[roles.text])
+    return texts_of(columns[roles.text])
 
 
 def _problem(frame: Frame, roles: Roles, columns: dict[str, Column], remarks: Remarks) -> Codes:

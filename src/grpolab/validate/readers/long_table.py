@@ -157,7 +157,7 @@ def _part(
         remarks=remarks,
         group=None if piece.group is None else piece.group.code,
         step=piece.step,
-        text=None if piece.text is None else piece.text.code,
+        text=piece.text,
         filtered=filtered,
         name=piece.label,
         label=label,

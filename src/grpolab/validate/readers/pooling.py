@@ -8,16 +8,16 @@ known it is used, everywhere else the user is asked.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import PurePath
 
 import numpy as np
-from scipy.special import gammaln
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.readers.columns import Codes, joined
+from grpolab.validate.readers.columns import Codes, Texts, joined
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
 from grpolab.validate.readers.source import Remarks
@@ -117,7 +117,8 @@ class _Split:
             return None
         rates = split.sum(axis=0) / split.sum()
         used = kind > 0
-        each = gammaln(kind.sum() + 1) - gammaln(kind + 1).sum() + kind[used] @ np.log(rates[used])
+        ways = math.lgamma(kind.sum() + 1) - sum(math.lgamma(k + 1) for k in kind.tolist())
+        each = ways + kind[used] @ np.log(rates[used])
         return kind if often.max() * each < _CHANCE else None
 
 
@@ -253,17 +254,18 @@ def _second_half(piece: Piece) -> tuple[IntArray, IntArray] | None:
         return None
     if not np.array_equal(score[:half], score[half:], equal_nan=True):
         return None
-    columns = [piece.text, *piece.others.values()]
-    if any(c is not None and not np.array_equal(c.code[:half], c.code[half:]) for c in columns):
+    codes = [c.code for c in piece.others.values()]
+    codes += [] if piece.text is None else [piece.text.code]
+    if any(not np.array_equal(c[:half], c[half:]) for c in codes):
         return None
     if _log_chance(code[:half], score[:half]) > _TWICE and not _tells(piece.text, half):
         return None
     return np.arange(half, rows), np.arange(half)
 
 
-def _tells(text: Codes | None, half: int) -> bool:
+def _tells(text: Texts | None, half: int) -> bool:
     """Whether completions differ so much that the same ones again in this order are no chance."""
-    return text is not None and len(text.values) > half / 2 > 1
+    return text is not None and len(text.starts) > half / 2 > 1
 
 
 def _log_chance(problem: IntArray, score: FloatArray) -> float:
@@ -292,7 +294,8 @@ def _chosen(piece: Piece, rows: IntArray | Sequence[bool] | object) -> Piece:
     return Piece(
         problem=Codes(piece.problem.code[place], piece.problem.values), score=piece.score[place],
         place=lambda row: piece.place(int(place[row])), group=at(piece.group),
-        step=None if piece.step is None else piece.step[place], text=at(piece.text),
+        step=None if piece.step is None else piece.step[place],
+        text=None if piece.text is None else piece.text.at(place),
         numbers=all_at(piece.numbers), others=all_at(piece.others), label=piece.label,
     )  # fmt: skip
 
@@ -332,9 +335,26 @@ def pooled(pieces: Sequence[Piece], files: Sequence[str], options: ReadOptions) 
         problem=problem, score=np.concatenate([p.score for p in pieces]), place=place,
         group=stacked([p.group for p in pieces]),
         step=np.concatenate(known) if len(known) == len(pieces) else None,
-        text=stacked([p.text for p in pieces]), numbers=numbers, others=others,
+        text=_texts([p.text for p in pieces]), numbers=numbers, others=others,
         label=pieces[0].label,
     )  # fmt: skip
+
+
+def _texts(columns: Sequence[Texts | None]) -> Texts | None:
+    """Texts of several tables; beginnings and lengths tell those of two tables apart."""
+    kept = [c for c in columns if c is not None]
+    if len(kept) < len(columns):
+        return None
+    known: dict[tuple[str, int], int] = {}
+    codes = []
+    for c in kept:
+        size = np.zeros(len(c.starts), dtype=np.int64)
+        size[c.code[c.code >= 0]] = c.length[c.code >= 0]
+        pairs = zip(c.starts, size.tolist(), strict=True)
+        to = [known.setdefault(pair, len(known)) for pair in pairs]
+        codes.append(np.array([*to, -1], dtype=np.int64)[c.code])
+    length = np.concatenate([c.length for c in kept])
+    return Texts(np.concatenate(codes), length, [start for start, _ in known])
 
 
 def _numbers(piece: Piece) -> dict[str, Codes]:

@@ -17,7 +17,7 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
 from grpolab.theory.pass_at_k import pass_at_k
-from grpolab.validate.readers.columns import encoded, factorise, hashable, verdict
+from grpolab.validate.readers.columns import Texts, factorise, hashable, texts_of, verdict
 from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Part, ReadOptions, Samples
 from grpolab.validate.readers.source import Remarks
 
@@ -125,7 +125,7 @@ def to_part(
     remarks: Remarks,
     group: IntArray | None = None,
     step: IntArray | None = None,
-    text: IntArray | None = None,
+    text: Texts | None = None,
     filtered: bool = False,
     name: str = "",
     label: str = "",
@@ -158,10 +158,10 @@ def to_part(
         prompt_names={i: str(names[i]) for i in used},
         provenance=Provenance(source=source, verdict=name, filtered=filtered, num_missing=missing),
     )
-    zero = np.broadcast_to(np.int64(0), problem.shape)
     samples = Samples(
-        problem=problem, score=score, verdict=right, text=text, threshold=threshold,
-        group=zero if group is None else group, step=zero if step is None else step,
+        prompt=problem, reward=right, score=score, group=group, step=step, threshold=threshold,
+        text=None if text is None else text.code, length=None if text is None else text.length,
+        starts=() if text is None else text.starts,
     )  # fmt: skip
     return Part(counts, samples, label, tuple(notes))
 
@@ -219,7 +219,7 @@ def count_verdicts(
         remarks=remarks,
         group=None if rows.group is None else factorise(rows.group)[0],
         step=None if rows.step is None else np.array(rows.step, dtype=np.int64),
-        text=None if not any(rows.text) else encoded(list(rows.text)).code,
+        text=None if not any(rows.text) else texts_of(list(rows.text)),
         filtered=filtered if options.filtered is None else options.filtered,
         name=rows.name,
         threshold=options.threshold,
