@@ -131,7 +131,7 @@ def _audit_all(
                     audit_counts(
                         reading.counts, rng=seed, label=_joined(label, reading.label),
                         format=reading.format, group_sizes=group_size or GROUP_SIZES,
-                        notes=reading.notes,
+                        notes=reading.notes, samples=reading.samples,
                     )
                     for reading in readings
                 ]  # fmt: skip

@@ -51,7 +51,7 @@ def encoded(column: Column) -> Codes:
     """
     if isinstance(column, list):
         code, values = factorise((type(v) is bool, hashable(v)) for v in column)
-        values = [value for _, value in values]  # type: ignore[misc]
+        values = [key[1] for key in values if isinstance(key, tuple)]
     else:
         code, values = _encoded_arrow(column)
     there = np.array([not _is_none(v) for v in values], dtype=bool)

@@ -341,20 +341,14 @@ def pooled(pieces: Sequence[Piece], files: Sequence[str], options: ReadOptions) 
 
 
 def _texts(columns: Sequence[Texts | None]) -> Texts | None:
-    """Texts of several tables; beginnings and lengths tell those of two tables apart."""
+    """Texts of several tables; those of one are told apart, those of two are never compared."""
     kept = [c for c in columns if c is not None]
     if len(kept) < len(columns):
         return None
-    known: dict[tuple[str, int], int] = {}
-    codes = []
-    for c in kept:
-        size = np.zeros(len(c.starts), dtype=np.int64)
-        size[c.code[c.code >= 0]] = c.length[c.code >= 0]
-        pairs = zip(c.starts, size.tolist(), strict=True)
-        to = [known.setdefault(pair, len(known)) for pair in pairs]
-        codes.append(np.array([*to, -1], dtype=np.int64)[c.code])
+    first = np.cumsum([0, *(len(c.starts) for c in kept)])
+    codes = [np.where(c.code < 0, -1, c.code + k) for c, k in zip(kept, first, strict=False)]
     length = np.concatenate([c.length for c in kept])
-    return Texts(np.concatenate(codes), length, [start for start, _ in known])
+    return Texts(np.concatenate(codes), length, [start for c in kept for start in c.starts])
 
 
 def _numbers(piece: Piece) -> dict[str, Codes]:

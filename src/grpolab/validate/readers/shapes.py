@@ -6,6 +6,7 @@ any of these under one key of a larger document.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -155,8 +156,7 @@ def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame
     """The first sheet that is a table of verdicts."""
     if importlib.util.find_spec("openpyxl") is None:
         raise UserError(f"{sample.path}: a spreadsheet; pip install openpyxl, or save it as csv")
-    import openpyxl
-
+    openpyxl = importlib.import_module("openpyxl")  # an option, without types
     try:
         book = openpyxl.load_workbook(sample.path, read_only=True, data_only=True)
         sheets = {s.title: [list(row) for row in s.iter_rows(values_only=True)] for s in book}

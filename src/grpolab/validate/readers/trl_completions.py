@@ -50,7 +50,11 @@ class _File(NamedTuple):
 
     def tail(self, first: int) -> _File:
         """The rows from one on."""
-        return _File(self.path, self.step, *(column[first:] for column in self[2:]))
+        return self._replace(
+            prompt=self.prompt[first:], completion=self.completion[first:],
+            problem=self.problem[first:], advantage=self.advantage[first:],
+            reward=self.reward[first:], scale=self.scale[first:],
+        )  # fmt: skip
 
     @property
     def signature(self) -> FloatArray:
@@ -70,11 +74,11 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
     size = options.group_size or _infer_group_size(fresh)
     if options.group_size is None:
         remarks.add(f"group size {size} was inferred from runs of equal prompts")
-    for part in fresh:
-        _check_blocks(part, size)
+    for block in fresh:
+        _check_blocks(block, size)
     source = str(paths[0] if len(paths) == 1 else paths[0].parent)
     score = np.concatenate([part.reward for part in fresh])
-    part = to_part(
+    counted = to_part(
         np.concatenate([part.problem for part in fresh]),
         score,
         binarise(score, threshold=options.threshold, remarks=remarks, where=source),
@@ -88,7 +92,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         name=reward,
         threshold=options.threshold,
     )
-    return [part]
+    return [counted]
 
 
 def _step(frame: ParquetFrame) -> int:
