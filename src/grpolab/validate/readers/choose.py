@@ -58,7 +58,8 @@ class Roles:
 
     Several for ``score`` hold one sample each. ``outer[].inner`` is a value of the objects in a
     list. ``others`` may split the samples of a problem and are looked at for that alone;
-    ``rivals`` could be the problem as well, where the chosen column turns out to be none.
+    ``rivals`` could be the problem as well, where the chosen column turns out to be none. The score
+    is the sum of a list where it is ``per_token``.
     """
 
     problem: tuple[str, ...]
@@ -71,18 +72,25 @@ class Roles:
     text: str | None = None
     others: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    per_token: bool = False
 
     @property
     def label(self) -> str:
         """What was taken for the verdict, in words."""
         score = self.score[0] if len(self.score) == 1 else f"{self.score[0]} to {self.score[-1]}"
-        return f"{score} by {'/'.join(self.problem or self.group)}"
+        return f"{score} by {'/'.join(self.problem or self.group) or 'row'}"
 
 
 def is_table(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a table has a verdict and something that it is the verdict on."""
     score = known_score(names, head)
-    return bool(score) and bool(_ids(names) or find(GROUP, names))
+    return bool(score) and bool(_ids(names) or find(GROUP, names) or _has_lists(score, head))
+
+
+def _has_lists(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every row has a list of verdicts: then a row can be a problem."""
+    values = [row.get(score[0]) for row in head]
+    return bool(values) and all(isinstance(v, list) for v in values)
 
 
 def roles_of(frame: Frame, options: ReadOptions) -> Roles:
@@ -98,6 +106,7 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     within = [f"{outer}[].{n}" for n in _fields(outer, head)] if outer else []
     inner = {n.rpartition(".")[2]: n for n in within}
     errors = [*find_all(ERROR, free), *(inner[n] for n in find_all(ERROR, inner))]
+    errors += [n for n in free if "." in n and is_one_of(n.rpartition(".")[2], ERROR[:8])]
     status = [*find_all(STATUS, free), *(inner[n] for n in find_all(STATUS, inner))]
     text = inner.get(find(COMPLETION, inner) or "") or find(COMPLETION, free)
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
@@ -145,7 +154,7 @@ def _problem(frame: Frame, options: ReadOptions, score: tuple[str, ...]) -> tupl
     found = [n for n in _ids(frame.names) if n not in score]
     if found:
         return (found[0],)
-    if find(GROUP, frame.names) or options.group is not None:
+    if find(GROUP, frame.names) or options.group is not None or _has_lists(score, frame.head):
         return ()
     raise _needed(frame, "problem", [n for n in frame.names if n not in score])
 

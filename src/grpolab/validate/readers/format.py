@@ -23,6 +23,8 @@ Option = Literal[
     "group_by", "num_correct", "num_samples", "errors", "repeats",
 ]  # fmt: skip
 """Names of the fields of `ReadOptions`."""
+TABLE_OPTIONS: tuple[Option, ...] = ("score", "group_by", "errors", "repeats")
+"""Options of every format that is read as a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,41 +71,57 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
     rows = len(next(iter(columns.values())))
     if not rows:
         raise UserError(f"{frame.where}: holds no samples")
-    parent, inner = _unrolled(columns, roles, frame)
-    place = frame.place if parent is None else _place_of(frame, parent)
-    problem = _problem(frame, roles, columns, remarks)
-    score = _scores(columns, roles, inner, place)
-    at = slice(None) if parent is None else parent
-    groups = [encoded(columns[n]) for n in roles.group]
-    group = _at(joined(groups), at) if groups else None
-    if parent is not None and group is None and len(problem.values) < rows:
-        group = Codes(parent, list(range(rows)))  # a row is a group where problems come again
+    table = _Table(frame, columns, *_unrolled(columns, roles, frame))
+    problem, score = _problem(table, roles, remarks), _scores(table, roles)
+    group = joined([table.codes(n) for n in roles.group]) if roles.group else None
+    if group is None and table.parent is not None and len(problem.values) < rows:
+        group = Codes(table.parent, list(range(rows)))  # a row is a group where problems come again
     piece = Piece(
-        problem=_at(problem, at), score=score, place=place, group=group,
-        step=_step(columns, roles, frame, at), text=_text(columns, roles, inner, at, rows),
-        numbers={n: _at(encoded(columns[n]), at) for n in roles.sample},
-        others={n: _at(encoded(columns[n]), at) for n in roles.others},
-        label=roles.label,
+        problem=problem, score=score, place=table.place, group=group, step=_step(table, roles),
+        text=_text(table, roles), numbers={n: table.codes(n) for n in roles.sample},
+        others={n: table.codes(n) for n in roles.others}, label=roles.label,
     )  # fmt: skip
     if not len(piece.score):
         raise UserError(f"{frame.where}: holds no samples")
-    failed = _failed(columns, roles, inner, at, len(score))
+    failed = _failed(table, roles)
     if failed.any():
-        piece.score = _without_errors(piece.score, failed, columns, roles, inner, frame, options,
-                                      remarks)  # fmt: skip
+        piece.score = _without_errors(score, failed, table, roles, options, remarks)
     return piece
+
+
+class _Table:
+    """Columns of a table by sample: a row has one, or as many as its lists are long."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        columns: dict[str, Column],
+        parent: IntArray | None,
+        inner: dict[str, Column],
+    ) -> None:
+        self.frame, self.columns, self.parent, self.inner = frame, columns, parent, inner
+
+    def codes(self, name: str) -> Codes:
+        """Codes of a column, [R]."""
+        if name in self.inner:
+            return encoded(self.inner[name])
+        found = encoded(self.columns[name])
+        return found if self.parent is None else Codes(found.code[self.parent], found.values)
+
+    def filled(self, name: str) -> npt.NDArray[np.bool_]:
+        """Where a column says something, [R]."""
+        if name in self.inner:
+            return is_filled(self.inner[name])
+        found = is_filled(self.columns[name])
+        return found if self.parent is None else found[self.parent]
+
+    def place(self, row: int) -> str:
+        """Where a sample stands."""
+        return self.frame.place(row if self.parent is None else int(self.parent[row]))
 
 
 def _outer(name: str) -> str:
     return name.partition("[].")[0]
-
-
-def _at(codes: Codes, rows: Any) -> Codes:
-    return Codes(codes.code[rows], codes.values)
-
-
-def _place_of(frame: Frame, parent: IntArray) -> Callable[[int], str]:
-    return lambda row: frame.place(int(parent[row]))
 
 
 def _unrolled(
@@ -128,17 +143,26 @@ def _unrolled(
                 " token or per test? pass --score NAME of a column with one verdict per row"
             )
     parent, flat = _flat(column, frame, name)
+    if roles.per_token:
+        return None, {name: _sums(parent, scores(flat, frame.place), len(column))}
     inner = {name: _field(flat, name)}
+    outer = _outer(name)
     for other in (*roles.errors, *roles.status, roles.text):
-        if other is None:
-            continue
-        if "[]." in other:
+        if other is not None and other.startswith(f"{outer}[]."):
             inner[other] = _field(flat, other)
-        elif other == roles.text and _is_nested(columns[other]):
-            above, values = _flat(columns[other], frame, other)
+    for other, values in columns.items():
+        if other != outer and _is_nested(values):
+            above, items = _flat(values, frame, other)
             if np.array_equal(above, parent):
-                inner[other] = values
+                inner[other] = items
     return parent, inner
+
+
+def _sums(parent: IntArray, values: FloatArray, rows: int) -> Column:
+    """The sum of the values of every row; none where a row has no values."""
+    total = np.bincount(parent, weights=values, minlength=rows)
+    some = np.bincount(parent, minlength=rows) > 0
+    return [float(v) if there else None for v, there in zip(total, some, strict=True)]
 
 
 def _is_nested(column: Column) -> bool:
@@ -181,61 +205,60 @@ def _field(flat: Column, name: str) -> Column:
     return pc.struct_field(flat, [key])
 
 
-def _scores(
-    columns: dict[str, Column], roles: Roles, inner: dict[str, Column], place: Callable[[int], str]
-) -> FloatArray:
-    if len(roles.score) > 1:
-        count = len(roles.score)
-        table = [
-            scores(columns[n], lambda row, i=i: place(row * count + i))  # type: ignore[misc]
-            for i, n in enumerate(roles.score)
-        ]
-        return np.stack(table, axis=1).reshape(-1)
-    name = roles.score[0]
-    return scores(inner.get(name, columns[_outer(name)]) if inner else columns[name], place)
+def _scores(table: _Table, roles: Roles) -> FloatArray:
+    if len(roles.score) == 1:
+        name = roles.score[0]
+        column = table.inner[name] if name in table.inner else table.columns[name]
+        return scores(column, table.place)
+    count = len(roles.score)
+    found = [
+        scores(table.columns[n], lambda row, i=i: table.place(row * count + i))  # type: ignore[misc]
+        for i, n in enumerate(roles.score)
+    ]
+    return np.stack(found, axis=1).reshape(-1)
 
 
-def _step(columns: dict[str, Column], roles: Roles, frame: Frame, at: Any) -> IntArray | None:
+def _step(table: _Table, roles: Roles) -> IntArray | None:
     if roles.step is None:
         return None
-    found: IntArray = whole_numbers(columns[roles.step], name="step", place=frame.place)[at]
-    return found
+    if roles.step in table.inner:
+        return whole_numbers(table.inner[roles.step], name="step", place=table.place)
+    found = whole_numbers(table.columns[roles.step], name="step", place=table.frame.place)
+    return found if table.parent is None else found[table.parent]
 
 
-def _text(
-    columns: dict[str, Column], roles: Roles, inner: dict[str, Column], at: Any, rows: int
-) -> Texts | None:
+def _text(table: _Table, roles: Roles) -> Texts | None:
     if roles.text is None:
         return None
-    if roles.text in inner:
-        return texts_of(inner[roles.text])
-    if not isinstance(at, slice) or _outer(roles.text) != roles.text:
+    if roles.text in table.inner:
+        return texts_of(table.inner[roles.text])
+    if table.parent is not None or _outer(roles.text) != roles.text:
         return None  # one text for several samples
-    return texts_of(columns[roles.text])
+    return texts_of(table.columns[roles.text])
 
 
-def _problem(frame: Frame, roles: Roles, columns: dict[str, Column], remarks: Remarks) -> Codes:
-    """The problem of every row, by another known name where the first turns out to be none."""
+def _problem(table: _Table, roles: Roles, remarks: Remarks) -> Codes:
+    """The problem of every sample, by another known name where the first turns out to be none."""
+    frame = table.frame
     if not roles.problem:
-        return _group_as_problem(frame, roles, columns, remarks)
-    found = joined([encoded(columns[n]) for n in roles.problem])
+        return _group_as_problem(table, roles, remarks)
+    found = joined([table.codes(n) for n in roles.problem])
     total, distinct = len(found.code), len(found.values)
     name = roles.problem[0]
-    if roles.rivals and total > 1 and (distinct < 2 or distinct == total):
+    if roles.rivals and table.parent is None and total > 1 and (distinct < 2 or distinct == total):
         better = _better(frame, roles, found)
         if better is not None:
             other, found = better
             why = "the same" if distinct == 1 else "another" if distinct else "empty"
-            remarks.add_of(
-                frame.where, f"problems are told by {other}; {name} is {why} in all rows"
-            )
+            note = f"problems are told by {other}; {name} is {why} in all rows"
+            remarks.add_of(frame.where, note)
             name = other
     lost = np.flatnonzero(found.code < 0)
     if len(lost):
         rest = [n for n in roles.rivals if n != name]
         raise ChoiceNeeded(
-            frame.place(int(lost[0])),
-            f"no {name} in this row and in {len(lost)} of {total} rows",
+            table.place(int(lost[0])),
+            f"no {name} in this row and in {len(lost)} of {total}",
             option="problem",
             value="NAME of a column that is filled, or complete the rows",
             choices=rest,
@@ -243,13 +266,18 @@ def _problem(frame: Frame, roles: Roles, columns: dict[str, Column], remarks: Re
     return found
 
 
-def _group_as_problem(
-    frame: Frame, roles: Roles, columns: dict[str, Column], remarks: Remarks
-) -> Codes:
-    keys = [encoded(columns[n]) for n in roles.group]
+def _group_as_problem(table: _Table, roles: Roles, remarks: Remarks) -> Codes:
+    """Groups, or rows of several samples, as problems of their own."""
+    remarks.add_of(
+        table.frame.where, "no column for the problem: every group is a problem of its own"
+    )
+    if not roles.group:
+        rows = len(next(iter(table.columns.values())))
+        parent = np.arange(rows) if table.parent is None else table.parent
+        return Codes(parent, list(range(rows)))
+    keys = [table.codes(n) for n in roles.group]
     if roles.step is not None:
-        keys.insert(0, encoded(columns[roles.step]))
-    remarks.add_of(frame.where, "no column for the problem: every group is a problem of its own")
+        keys.insert(0, table.codes(roles.step))
     return joined(keys)
 
 
@@ -274,42 +302,35 @@ def _better(frame: Frame, roles: Roles, first: Codes) -> tuple[str, Codes] | Non
     return None
 
 
-def _failed(
-    columns: dict[str, Column], roles: Roles, inner: dict[str, Column], at: Any, rows: int
-) -> npt.NDArray[np.bool_]:
+def _failed(table: _Table, roles: Roles) -> npt.NDArray[np.bool_]:
     """Samples whose error or status says that there is no verdict."""
-    failed = np.zeros(rows, dtype=bool)
-    for name in roles.errors:
-        failed |= is_filled(inner[name]) if name in inner else is_filled(columns[name])[at]
+    failed = [table.filled(name) for name in roles.errors]
     for name in roles.status:
-        code, values = encoded(inner.get(name, columns.get(name)))
+        code, values = table.codes(name)
         bad = [str(v).strip().lower().replace(" ", "_") in FAILED for v in values]
-        flags = np.array([*bad, False], dtype=bool)[code]
-        failed |= flags if name in inner else flags[at]
-    return failed
+        failed.append(np.array([*bad, False], dtype=bool)[code])
+    return np.any(failed, axis=0) if failed else np.zeros(1, dtype=bool)
 
 
 def _without_errors(
     score: FloatArray,
     failed: npt.NDArray[np.bool_],
-    columns: dict[str, Column],
+    table: _Table,
     roles: Roles,
-    inner: dict[str, Column],
-    frame: Frame,
     options: ReadOptions,
     remarks: Remarks,
 ) -> FloatArray:
     """Scores without those of samples with an error, unless the errors are those of programs."""
     if options.errors == "wrong":
-        remarks.add_of(frame.where, "samples with an error were taken as their score says")
+        remarks.add_of(table.frame.where, "samples with an error were taken as their score says")
         return score
     names = [*roles.errors, *roles.status]
     scored = failed & ~np.isnan(score)
     if options.errors is None and scored.any():
-        _ask_about_errors(score, failed, columns, roles, inner, frame)
+        _ask_about_errors(score, failed, table, roles)
     if scored.any():
         remarks.add_of(
-            frame.where,
+            table.frame.where,
             f"{int(failed.sum())} samples have an error ({', '.join(names)}) and so no verdict;"
             " --errors wrong takes them as their score says",
         )
@@ -319,10 +340,8 @@ def _without_errors(
 def _ask_about_errors(
     score: FloatArray,
     failed: npt.NDArray[np.bool_],
-    columns: dict[str, Column],
+    table: _Table,
     roles: Roles,
-    inner: dict[str, Column],
-    frame: Frame,
 ) -> None:
     """ChoiceNeeded where the errors look like those of wrong answers."""
     lowest = np.nanmin(score)
@@ -330,10 +349,7 @@ def _ask_about_errors(
     if not np.any(wrong & failed) or np.nanmax(score) == lowest:
         return
     words = [
-        str(v)
-        for n in roles.errors
-        for v in encoded(inner.get(n, columns.get(n))).values[:100]
-        if isinstance(v, str)
+        str(v) for n in roles.errors for v in table.codes(n).values[:100] if isinstance(v, str)
     ]
     of_programs = sum(_is_of_program(w) for w in words) > len(words) / 2
     every = not np.any(wrong & ~failed) and not np.any(failed & ~wrong) and failed.sum() > 1
@@ -341,7 +357,7 @@ def _ask_about_errors(
         names = ", ".join([*roles.errors, *roles.status])
         shown = f" such as {words[0]!r:.40}" if words else ""
         raise ChoiceNeeded(
-            frame.where,
+            table.frame.where,
             f"{int(failed.sum())} samples have an error ({names}){shown}: wrong answers, or"
             " outages without a verdict?",
             option="errors",

@@ -48,6 +48,8 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
                 raise UserError(f"{where}: appears twice")
             seen.add((problem, epoch))
             scores = sample.get("scores") or {}
+            if sample.get("error") is not None:
+                scores = {}
             failed += not scores
             value = None
             if scores:

@@ -122,17 +122,34 @@ def read_frames(
     _require_same(frames, known)
     known = [_with_wanted(r, frame, options) for r, frame in zip(known, frames, strict=True)]
     pieces = [gather(f, r, options, remarks) for f, r in zip(frames, known, strict=True)]
-    names = _short([f.where for f in frames])
-    piece = pooling.pooled(pieces, names, options)
-    problem = ",".join(known[0].problem or known[0].group)
-    if len(frames) > 1 and piece.step is None:
-        _over_files(piece, known[0], options, remarks, where, problem)
+    return from_pieces(
+        pieces, known[0], options, remarks, where=where, files=[f.where for f in frames],
+        threshold=threshold, filtered=filtered,
+    )  # fmt: skip
+
+
+def from_pieces(
+    pieces: Sequence[Piece],
+    roles: Roles,
+    options: ReadOptions,
+    remarks: Remarks,
+    *,
+    where: str,
+    files: Sequence[str],
+    threshold: float | None = None,
+    filtered: bool = False,
+) -> list[Part]:
+    """What the samples of several tables are, together or by ``--group-by``."""
+    piece = pooling.pooled(pieces, _short(files), options)
+    problem = ",".join(roles.problem or roles.group) or "row"
+    if len(pieces) > 1:
+        _over_files(piece, roles, options, remarks, where, problem)
     piece = pooling.settled(piece, problem, options, remarks, where)
     parts = [("", piece)]
     if options.group_by not in (None, pooling.NONE):
         parts = pooling.divided(piece, str(options.group_by), where)
     limit = threshold if options.threshold is None else options.threshold
-    _refuse_counts(piece, known[0].score, limit, where)
+    _refuse_counts(piece, roles.score, limit, where)
     filtered = filtered if options.filtered is None else options.filtered
     return [_part(p, label, where, limit, options, remarks, filtered=filtered)
             for label, p in parts]  # fmt: skip
@@ -204,6 +221,10 @@ def _require_same(frames: Sequence[Frame], roles: Sequence[Roles]) -> None:
 def _over_files(
     piece: Piece, roles: Roles, options: ReadOptions, remarks: Remarks, where: str, problem: str
 ) -> None:
+    if piece.step is not None:  # the files of a run
+        if options.group_by != pooling.FILE:
+            del piece.others[pooling.FILE]
+        return
     if not roles.problem:
         piece.problem = joined([piece.others[pooling.FILE], piece.problem])
         return

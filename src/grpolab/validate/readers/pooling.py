@@ -181,7 +181,7 @@ def _without_repeats(
         remarks.add_of(where, f"{len(again)} rows repeat samples that are there and were left out")
         keep = np.ones(len(piece.score), dtype=bool)
         keep[again] = False
-        return _chosen(piece, keep)
+        return chosen(piece, keep)
     row, before = int(again[0]), int(first[0])
     what = f"{problem} {piece.problem.values[int(piece.problem.code[row])]!r:.40}"
     what += "".join(
@@ -281,7 +281,7 @@ def _log_chance(problem: IntArray, score: FloatArray) -> float:
     return chance
 
 
-def _chosen(piece: Piece, rows: IntArray | Sequence[bool] | object) -> Piece:
+def chosen(piece: Piece, rows: IntArray | Sequence[bool] | object) -> Piece:
     """Some rows of the samples."""
     place = np.arange(len(piece.score))[rows]  # type: ignore[index]
 
@@ -402,7 +402,7 @@ def divided(piece: Piece, column: str, where: str) -> list[tuple[str, Piece]]:
     if len(rest):
         found.append(("none", rest))
     return [
-        (label if column == FILE else f"{column}={label}", _chosen(piece, rows))
+        (label if column == FILE else f"{column}={label}", chosen(piece, rows))
         for label, rows in found
         if len(rows)
     ]

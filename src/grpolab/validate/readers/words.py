@@ -79,7 +79,7 @@ STATUS = ("status", "state", "stop_reason", "finish_reason", "exit_status", "ter
 FAILED = frozenset((
     "error", "errored", "exception", "crashed", "crash", "aborted", "abort", "cancelled",
     "canceled", "infrastructure_error", "infra_error", "system_error", "internal_error",
-    "environment_error", "env_error", "unexpected_error", "agent_error", "api_error",
+    "environment_error", "env_error", "unexpected_error", "api_error",
 ))  # fmt: skip
 """Values of a status that say that there is no verdict."""
 COMPLETION = (
