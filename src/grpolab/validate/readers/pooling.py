@@ -25,7 +25,7 @@ from grpolab.validate.readers.words import GRADER, NEUTRAL, PART_OF_PROBLEM, POL
 
 _MOST = 0.5  # share of the problems that a column must split
 _ALIKE = 0.8  # share of them that an unknown column must split into the same blocks
-_CHANCE = np.log(1e-4)  # of blocks as equal as these, were the values of the column random
+_CHANCE = np.log(1e-3)  # of blocks as equal as these, were the values of the column random
 _LOOK = 2_000_000  # rows that are looked at, of whole problems
 _TWICE = np.log(1e-6)  # chance of the second half of a file to repeat the verdicts of the first
 _SHOWN = 4
@@ -40,12 +40,14 @@ def settled(
 
     ``problem`` is how the column of the problem is called. Nothing is asked with ``group_by``.
     """
+    piece = _without_repeats(_second_half(piece), piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
     if options.group_by is None:
         for name, column in piece.others.items():
             _refuse_split(name, column, piece, problem, where)
         _refuse_seeds(piece, problem, where)
-    return _without_repeats(piece, problem, options, remarks, where)
+    twice = _same_number(piece, options)
+    return _without_repeats(twice, piece, problem, options, remarks, where)
 
 
 def _with_parts(
@@ -168,12 +170,14 @@ def _question(
 
 
 def _without_repeats(
-    piece: Piece, problem: str, options: ReadOptions, remarks: Remarks, where: str
+    twice: tuple[IntArray, IntArray] | None,
+    piece: Piece,
+    problem: str,
+    options: ReadOptions,
+    remarks: Remarks,
+    where: str,
 ) -> Piece:
-    """Rows that are written twice: an error, or left out where the user says so."""
-    twice = _same_number(piece, options)
-    if twice is None and not piece.numbers:
-        twice = _second_half(piece)
+    """Rows that are written twice, and where before: asked about, or left out on demand."""
     if twice is None or options.repeats == "keep":
         return piece
     again, first = twice
@@ -254,7 +258,7 @@ def _second_half(piece: Piece) -> tuple[IntArray, IntArray] | None:
         return None
     if not np.array_equal(score[:half], score[half:], equal_nan=True):
         return None
-    codes = [c.code for c in piece.others.values()]
+    codes = [c.code for c in (*piece.others.values(), *piece.numbers.values())]
     codes += [] if piece.text is None else [piece.text.code]
     if any(not np.array_equal(c[:half], c[half:]) for c in codes):
         return None

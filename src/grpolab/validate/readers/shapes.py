@@ -93,7 +93,7 @@ def tables_in(value: Any, depth: int = 0) -> Iterator[Rows]:
 def _of_list(value: list[Any]) -> Iterator[Rows]:
     if value and all(isinstance(item, dict) for item in value):
         yield value
-    elif value and all(_verdict_list(item) for item in value):
+    elif all(_verdict_list(item) for item in value) and any(value):
         yield [{"problem_id": i, "verdicts": item} for i, item in enumerate(value)]
 
 
@@ -120,7 +120,7 @@ def _by_id(value: dict[str, Any]) -> Iterator[Rows]:
     if all(isinstance(v, dict) for v in inner):
         if all(find(_VERDICTS, v) is not None for v in inner):
             yield [_named(key, v) for key, v in value.items()]
-    elif all(_verdict_list(v) for v in inner):
+    elif all(_verdict_list(v) for v in inner) and any(inner):
         yield [{"problem_id": key, "verdicts": v} for key, v in value.items()]
     elif all(isinstance(v, list) and all(isinstance(r, dict) for r in v) for v in inner):
         yield [_named(key, row) for key, rows in value.items() for row in rows]
@@ -134,12 +134,15 @@ def _named(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _verdict_list(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        v is None
-        or isinstance(v, bool | int | float)
-        or (isinstance(v, str) and number_of(v) is not None)
-        for v in value
-    )
+    """A list of verdicts, or of scores up to 1: other numbers are settings as often as scores."""
+    return isinstance(value, list) and all(map(_is_verdict, value))
+
+
+def _is_verdict(value: Any) -> bool:
+    if isinstance(value, str):
+        number = number_of(value)
+        return number is not None and (number != number or abs(number) <= 1)
+    return value is None or (isinstance(value, bool | int | float) and not abs(value) > 1)
 
 
 def _shared(value: Mapping[str, Any]) -> dict[str, Any]:
