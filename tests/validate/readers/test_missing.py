@@ -1,4 +1,4 @@
-"""An outage is no wrong answer: errors, exceptions and statuses of the harness, in every packing."""
+"""An outage is no wrong answer: errors, exceptions and statuses of the harness."""
 
 import json
 

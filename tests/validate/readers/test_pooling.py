@@ -1,4 +1,4 @@
-"""Samples of several policies or problems in one file: used where the meaning is known, or asked."""
+"""Samples of several policies or problems in one file: their meaning is known, or asked."""
 
 import itertools
 import json
@@ -48,7 +48,8 @@ def rows_of(problems=10, samples=4, *, split="model", values=("a", "b"), seed=0,
     [
         ("model", ("a", "b")), ("checkpoint", ("100", "200", "300")), ("temperature", (0.2, 1.0)),
         ("epoch", (1, 2)), ("split", ("train", "test")), ("filter", ("strict", "flexible")),
-        ("variant", ("x", "y")), ("ckpt", (1, 2)), ("Model Name", ("a", "b")), ("prompting", (0, 1)),
+        ("variant", ("x", "y")), ("ckpt", (1, 2)), ("Model Name", ("a", "b")),
+        ("prompting", (0, 1)),
     ],
 )  # fmt: skip
 def test_columns_that_split_the_samples_are_asked_about(tmp_path, packing, split, values):
@@ -84,7 +85,7 @@ def test_ids_that_begin_anew_are_told_apart(tmp_path, name):
     reading = read(write(tmp_path / "t", rows_of(split=name, values=("algebra", "logic"))))
     assert sizes(reading) == [4] * 20
     assert any("begins anew" in note for note in reading.notes)
-    alone = [row for row in rows_of(split=name, values=("algebra", "logic"), samples=1)]
+    alone = rows_of(split=name, values=("algebra", "logic"), samples=1)
     with pytest.raises(ChoiceNeeded, match=f"--problem task_id,{name}"):
         read(write(tmp_path / "u", alone))
 
@@ -209,7 +210,7 @@ def test_folders_of_checkpoints_and_of_shards(tmp_path):
 def test_files_scored_by_other_columns_are_asked_about(tmp_path):
     write(tmp_path / "a", [{"prompt": f"a{i}", "reward": 1.0, "success": 0} for i in range(5)])
     write(tmp_path / "b", [{"prompt": f"b{i}", "reward": 1.0} for i in range(5)])
-    with pytest.raises(ChoiceNeeded, match="scored by reward, but .*a.jsonl by success") as caught:
+    with pytest.raises(ChoiceNeeded, match=r"scored by reward, but .*a.jsonl by success") as caught:
         read(tmp_path)
     assert (caught.value.option, caught.value.choices) == ("score", ("reward",))
     write(tmp_path / "b", [{"task_id": f"b{i}", "reward": 1.0, "success": 0} for i in range(5)])

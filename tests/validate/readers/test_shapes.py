@@ -1,4 +1,4 @@
-"""Tables as people write them: count tables, lists, wide tables, documents, words, in any packing."""
+"""Tables as people write them: count tables, lists, wide tables, documents and words."""
 
 import gzip
 import importlib.util
@@ -29,7 +29,7 @@ def is_right(reading, right=RIGHT, size=8):
 @pytest.mark.parametrize(
     ("correct", "total"),
     [
-        ("n_correct", "n_total"), ("n_correct", "n_rollouts"), ("num_samples_correct", "num_samples"),
+        ("n_correct", "n_total"), ("n_correct", "n_rollouts"), ("num_samples_correct", "n"),
         ("Num. Samples Correct", "Num. Samples"), ("num_passed", "num_trials"), ("c", "n"),
         ("passed", "total"), ("correct_count", "count"), ("nCorrect", "nTotal"),
         ("solved_count", "attempts"), ("successes", "trials"), ("correct", "num_generations"),
@@ -65,7 +65,7 @@ def test_shares_that_say_too_little_or_nothing(tmp_path):
     with pytest.raises(UserError, match="does not say how many of 1000"):
         read(path)
     path.write_text("id,accuracy,n\na,0.3333,8\nb,0.5,8\n")
-    with pytest.raises(UserError, match="0.3333 is no share of 8 samples"):
+    with pytest.raises(UserError, match=r"0.3333 is no share of 8 samples"):
         read(path)
 
 
@@ -183,15 +183,16 @@ def test_every_layout_gives_the_same_counts(tmp_path, name):
 )  # fmt: skip
 def test_words_for_right_and_wrong(tmp_path, yes, no):
     path = tmp_path / "t.csv"
-    path.write_text("id\tverdict\n" + "".join(f"{i // 8}\t{yes if VERDICTS[i // 8][i % 8] else no}\n"
-                                              for i in range(80)))  # fmt: skip
+    flat = [v for row in VERDICTS for v in row]
+    lines = [f"{i // 8}\t{yes if v else no}\n" for i, v in enumerate(flat)]
+    path.write_text("id\tverdict\n" + "".join(lines))
     assert is_right(read(path))
 
 
 def test_a_word_that_is_no_verdict_is_named(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id,correct\na,yes\na,perhaps\n")
-    with pytest.raises(UserError, match=":3: score must be a number or a word .*'perhaps'"):
+    with pytest.raises(UserError, match=r":3: score must be a number or a word .*'perhaps'"):
         read(path)
 
 

@@ -1,4 +1,4 @@
-"""Tools and trainers whose files were built from their source: one record of each, and its traps."""
+"""Tools and trainers, by records built from their source: one of each, and its traps."""
 
 import json
 
@@ -83,7 +83,8 @@ def test_areal_versions_are_steps(tmp_path):
 @pytest.mark.parametrize("per_token", [True, False])
 def test_skyrl(tmp_path, per_token):
     rows = [
-        {"input_prompt": f"Q{g}", "output_response": "a", "score": [0.0, 0.0, r] if per_token else r,
+        {"input_prompt": f"Q{g}", "output_response": "a",
+         "score": [0.0, 0.0, r] if per_token else r,
          "stop_reason": "stop", "env_class": "gsm8k", "env_extras": {}, "data_source": "gsm8k"}
         for g, _, r in EACH
     ]  # fmt: skip

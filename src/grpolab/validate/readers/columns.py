@@ -50,10 +50,15 @@ def encoded(column: Column) -> Codes:
     Codes(code=array([ 0, -1,  1,  0]), values=['a', 'b'])
     """
     if isinstance(column, list):
-        code, values = factorise((type(v) is bool, hashable(v)) for v in column)
-        values = [key[1] for key in values if isinstance(key, tuple)]
+        code, keys = factorise((type(v) is bool, hashable(v)) for v in column)
+        values = [key[1] for key in keys if isinstance(key, tuple)]
     else:
         code, values = _encoded_arrow(column)
+        if not values or type(values[0]) is int:  # whole numbers, but for a null at the end
+            last = len(values) - 1
+            if values and values[last] is None:
+                return Codes(np.where(code == last, -1, code), values[:last])
+            return Codes(code, values)
     there = np.array([not _is_none(v) for v in values], dtype=bool)
     if not there.all():
         place = np.where(there, np.cumsum(there) - 1, -1)
@@ -68,7 +73,8 @@ def _encoded_arrow(column: Any) -> tuple[IntArray, list[Any]]:
     if pa.types.is_nested(column.type):
         return factorise(map(hashable, column.to_pylist()))
     code, packed = _packed(column)
-    values = packed.to_pylist()
+    whole = pa.types.is_integer(packed.type)
+    values = packed.to_numpy().tolist() if whole else packed.to_pylist()
     return code, values if not code.size or code.max() < len(values) else [*values, None]
 
 

@@ -57,8 +57,9 @@ SEED = ("seed", "run", "run_id", "run_idx", "epoch", "iter", "random_seed")
 POLICY = (
     "model", "model_name", "model_id", "model_path", "model_name_or_path", "checkpoint", "ckpt",
     "checkpoint_path", "policy", "policy_name", "adapter", "lora", "revision", "engine", "llm",
-    "agent", "agent_name", "provider", "provider_id", "generator", "temperature", "temp", "top_p", "top_k", "sampling_params",
-    "max_tokens", "max_new_tokens", "prompt_template", "system_prompt", "reasoning_effort",
+    "agent", "agent_name", "provider", "provider_id", "generator", "temperature", "temp", "top_p",
+    "top_k", "sampling_params", "max_tokens", "max_new_tokens", "prompt_template",
+    "system_prompt", "reasoning_effort",
 )  # fmt: skip
 """Columns that say what was sampled and how: two values of them are two policies."""
 GRADER = ("filter", "metric", "metric_name", "scorer", "grader", "judge", "verifier", "reward_fn")
