@@ -323,3 +323,27 @@ def test_samples_keep_scores_order_and_texts(tmp_path):
     assert samples.length.tolist() == [301] * 8
     assert samples.starts == ["x" * 200] * 2
     assert samples.is_graded
+
+
+def test_zeros_and_ones_beside_a_number_are_asked_about(tmp_path):
+    path = tmp_path / "t.csv"
+    lines = [f"{i % 200},{i % 3 == 0:d},8" for i in range(1600)]  # all problems once, then again
+    path.write_text("\n".join(["task_id,correct,n", *lines]) + "\n")
+    verdicts = read(path, ReadOptions(score="correct"))
+    assert set(verdicts.counts.by_prompt().num_samples.tolist()) == {8}
+    few = tmp_path / "few.csv"
+    few.write_text("task_id,correct,n\na,1,8\nb,0,8\n")
+    with pytest.raises(ChoiceNeeded, match="verdicts, or numbers of correct samples"):
+        read(few)
+    counts = read(few, ReadOptions(num_correct="correct", num_samples="n"))
+    assert totals(counts) == ([1, 0], [8, 8])
+
+
+def test_a_status_of_requests_is_no_verdict(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps({"id": i // 4, "status": "ok"}) + "\n" for i in range(8)))
+    with pytest.raises(UserError, match="a column with the verdict is missing"):
+        read(path)
+    rows = [{"id": i // 4, "status": ["passed", "failed"][i % 2]} for i in range(8)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert totals(read(path)) == ([2, 2], [4, 4])

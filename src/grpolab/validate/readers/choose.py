@@ -39,7 +39,7 @@ from grpolab.validate.readers.words import (
 )
 
 _LOOSE = frozenset((
-    "acc", "accuracy", "label", "outcome", "result", "results", "ok", "grade", "graded", "grades",
+    "acc", "accuracy", "outcome", "result", "results", "ok", "grade", "graded", "grades",
     "right", "outcomes", "raw_score", "status",
 ))  # fmt: skip
 """Names that hold a verdict in some tables and something else in others."""
@@ -188,7 +188,10 @@ def _needed(frame: Frame, option: Option, choices: Sequence[str]) -> ChoiceNeede
 def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The verdict by its known names, in the table, in lists of objects, or over columns."""
     for name in find_all(SCORE, names):
-        if squeezed(name) in _LOOSE_NAMES and not _verdicts(value_at(row, name) for row in head):
+        values = [value_at(row, name) for row in head]
+        if squeezed(name) in _LOOSE_NAMES and not _verdicts(values):
+            continue
+        if squeezed(name) in _WORDY and not _decides(values):
             continue
         if not _objects(value_at(row, name) for row in head):
             return (name,)
@@ -205,6 +208,17 @@ def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tupl
 
 
 _LOOSE_NAMES = frozenset(squeezed(name) for name in _LOOSE)
+
+
+_WORDY = frozenset(("status", "outcome", "result", "ok"))
+"""Of these those that are often "ok" or "success" of a request."""
+
+
+def _decides(values: Sequence[Any]) -> bool:
+    """Whether words say both right and wrong."""
+    words = {v for v in values if isinstance(v, str)}
+    numbers = {number_of(v) for v in words}
+    return not words or (1.0 in numbers and 0.0 in numbers)
 
 
 def _objects(values: Any) -> bool:

@@ -128,7 +128,7 @@ def texts_of(column: Column) -> Texts:
     Texts(code=array([ 0, -1,  0]), length=array([3, 0, 3]), starts=['a b'])
     """
     if isinstance(column, list):
-        code, values = factorise(map(_as_text, column))
+        code, values = factorise(map(as_text, column))
         sizes = [len(v) if isinstance(v, str) else 0 for v in values]
         starts = [v[:_START] if isinstance(v, str) else "" for v in values]
         none = next((i for i, v in enumerate(values) if v is None), None)
@@ -141,7 +141,8 @@ def texts_of(column: Column) -> Texts:
     return Texts(code, length, starts)
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
+    """A completion as text, a chat as it is written; None stays."""
     return value if isinstance(value, str | None) else json.dumps(value, default=str)
 
 
@@ -152,7 +153,7 @@ def _texts_arrow(column: Any) -> tuple[IntArray, list[int], list[str], int | Non
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        code, values = factorise(map(_as_text, column.to_pylist()))
+        code, values = factorise(map(as_text, column.to_pylist()))
         none = next((i for i, v in enumerate(values) if v is None), None)
         texts = [str(v) for v in values]
         return code, list(map(len, texts)), [t[:_START] for t in texts], none

@@ -167,6 +167,8 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
         raise UserError(f"{frame.where}: holds no samples")
     ids, labels = _problems(frame, columns, problem)
     at = whole_numbers(columns[step], name=step, place=frame.place) if step else np.zeros_like(size)
+    if options.num_correct is None:
+        _refuse_verdicts(frame, pair, correct, size)
     by = _by(frame, options, pair)
     if problem and step is None and len(labels) < len(ids) and not by:
         _repeated(frame, pair, problem, options, remarks)
@@ -183,6 +185,20 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
         )  # fmt: skip
         parts.append(Part(counts, None, label))
     return parts
+
+
+def _refuse_verdicts(frame: Frame, pair: Pair, correct: IntArray, size: IntArray) -> None:
+    """ChoiceNeeded where a column that may hold verdicts holds nothing but 0 and 1."""
+    loose = squeezed(pair.correct) in {squeezed(n) for n in LOOSE_CORRECT}
+    if loose and correct.max() <= 1 < size.max():
+        raise ChoiceNeeded(
+            frame.where,
+            f"{pair.correct} is 0 or 1 in every row beside a {pair.total} of {size.max()}:"
+            " verdicts, or numbers of correct samples?",
+            option="score",
+            value=f"{pair.correct}, or --num-correct {pair.correct} --num-samples {pair.total}",
+            choices=(pair.correct,),
+        )
 
 
 def _by(frame: Frame, options: ReadOptions, pair: Pair) -> list[tuple[str, IntArray]]:

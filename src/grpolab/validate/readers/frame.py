@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -288,7 +288,7 @@ class ParquetFrame:
         import pyarrow as pa
 
         own = set(self._file.schema_arrow.names)
-        wanted = list(dict.fromkeys(n if n in own else n.partition(".")[0] for n in names))
+        wanted = list(dict.fromkeys(split_name(n, own)[0] for n in names))
         try:
             table = self._file.read(columns=wanted)
             return {name: _inside(table, name) for name in names}
@@ -361,10 +361,22 @@ def _schema_names(schema: Any) -> tuple[str, ...]:
 
 def holds(row: Mapping[str, Any], name: str) -> bool:
     """Whether a row has a value of this name, null included."""
-    if name in row:
-        return True
-    outer, dot, inner = name.partition(".")
-    return bool(dot) and isinstance(row.get(outer), dict) and holds(row[outer], inner)
+    outer, inner = split_name(name, row)
+    if not inner:
+        return outer in row
+    return isinstance(row[outer], dict) and holds(row[outer], inner)
+
+
+def split_name(name: str, present: Collection[str]) -> tuple[str, str]:
+    """A dotted name as a name that is present, the longest, and the rest inside of it.
+
+    >>> split_name("a.b.c", {"a.b", "a"}), split_name("a.b", {"a.b"}), split_name("x.y", {"a"})
+    (('a.b', 'c'), ('a.b', ''), ('x.y', ''))
+    """
+    parts = name.split(".")
+    heads = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    outer = next((head for head in heads if head in present), name)
+    return outer, name[len(outer) + 1 :]
 
 
 def value_at(row: Mapping[str, Any], name: str) -> Any:
@@ -373,10 +385,10 @@ def value_at(row: Mapping[str, Any], name: str) -> Any:
     >>> value_at({"reward": {"acc": 1}}, "reward.acc"), value_at({}, "reward.acc")
     (1, None)
     """
-    if name in row:
-        return row[name]
-    outer, dot, inner = name.partition(".")
-    within = row.get(outer) if dot else None
+    outer, inner = split_name(name, row)
+    within = row.get(outer)
+    if not inner:
+        return within
     return value_at(within, inner) if isinstance(within, dict) else None
 
 
@@ -384,10 +396,8 @@ def _inside(table: Any, name: str) -> Any:
     """A column, or a field of a column of structures."""
     import pyarrow.compute as pc
 
-    if name in table.column_names:
-        return table[name]
-    outer, _, inner = name.partition(".")
-    return pc.struct_field(table[outer], inner.split("."))
+    outer, inner = split_name(name, table.column_names)
+    return pc.struct_field(table[outer], inner.split(".")) if inner else table[outer]
 
 
 def _schema(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
@@ -395,12 +405,13 @@ def _schema(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
     import pyarrow as pa
 
     fields: dict[str, Any] = {}
+    present = {key for row in rows for key in row}
     for name in names:
-        if any(name in row for row in rows) or "." not in name:
+        outer, inner = split_name(name, present)
+        if not inner:
             kind = _kind([row.get(name) for row in rows])
             fields[name] = kind
         else:
-            outer, _, inner = name.partition(".")
             kind = _kind([value_at(row, name) for row in rows])
             if kind is None or "." in inner:
                 return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from grpolab.errors import UserError
 from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
+from grpolab.validate.readers.verdicts import Verdicts, as_text, count_verdicts
 
 
 def recognises(sample: Sample) -> bool:
@@ -25,7 +25,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         if "task_id" not in row or not isinstance(passed, bool):
             raise UserError(f"{path}:{line}: expected task_id and passed (true or false)")
         late += row.get("result") == "timed out"
-        rows.add(row["task_id"], float(passed))
+        rows.add(row["task_id"], float(passed), text=as_text(row.get("completion")))
     if late:
         remarks.add(f"{path}: {late} completions timed out and count as wrong")
     return count_verdicts(rows, paths, options, remarks)

@@ -17,13 +17,13 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
 from grpolab.theory.pass_at_k import pass_at_k
-from grpolab.validate.readers.columns import Texts, factorise, hashable, texts_of, verdict
+from grpolab.validate.readers.columns import Texts, as_text, factorise, hashable, texts_of, verdict
 from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Part, ReadOptions, Samples
 from grpolab.validate.readers.source import Remarks
 
 __all__ = [
-    "Verdicts", "binarise", "count_verdicts", "factorise", "hashable", "invert_pass_at_k", "settle",
-    "to_part", "verdict", "whole",
+    "Verdicts", "as_text", "binarise", "count_verdicts", "factorise", "hashable",
+    "invert_pass_at_k", "settle", "to_part", "verdict", "whole",
 ]  # fmt: skip
 
 _SHOWN = 5

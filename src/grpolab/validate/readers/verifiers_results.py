@@ -9,7 +9,7 @@ from pathlib import Path
 from grpolab.errors import UserError
 from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
+from grpolab.validate.readers.verdicts import Verdicts, as_text, count_verdicts, verdict
 
 
 def recognises(sample: Sample) -> bool:
@@ -30,7 +30,8 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         if not isinstance(source, dict) or name not in source:
             raise UserError(f"{where}: no {name!r} in this row")
         broken = row.get("error") is not None
-        rows.add(row["example_id"], math.nan if broken else verdict(source[name], where=where))
+        score = math.nan if broken else verdict(source[name], where=where)
+        rows.add(row["example_id"], score, text=as_text(row.get("completion")))
     return count_verdicts(rows, paths, options, remarks)
 
 

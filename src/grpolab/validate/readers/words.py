@@ -35,7 +35,7 @@ SCORE = (
     "successful", "resolved", "is_resolved", "exact_match", "is_right", "right", "is_passed",
     "answer_correct", "correctness", "reward", "total_reward", "final_reward", "score",
     "acc", "accuracy", "verdict", "judgement", "judgment", "outcome", "result", "grade", "graded",
-    "label", "ok", "status", "raw_score", "rewards", "scores", "verdicts", "results", "graded_list",
+    "ok", "status", "raw_score", "rewards", "scores", "verdicts", "results", "graded_list",
     "grades", "outcomes",
 )  # fmt: skip
 """Names of the verdict of one completion."""
