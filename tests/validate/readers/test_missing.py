@@ -89,3 +89,18 @@ def test_errors_that_are_told_apart_by_nothing_are_asked_about(tmp_path):
     ]
     with pytest.raises(ChoiceNeeded, match="--errors"):
         read(table(tmp_path / "t.jsonl", "jsonl", rows))
+
+
+@pytest.mark.parametrize("late", [{"error": "sandbox down"}, {"exception": "ConnectionError"}])
+def test_a_key_that_only_failed_rows_have(tmp_path, late):
+    rows = [{"task_id": i // 4, "correct": i % 3 % 2} for i in range(800)]
+    rows[700] = {**rows[700], "correct": 0, **late}
+    path = table(tmp_path / "t.jsonl", "jsonl", rows)
+    assert read(path).counts.provenance.num_missing == 1
+
+
+def test_a_second_model_that_begins_late(tmp_path):
+    rows = [{"task_id": i // 4, "correct": i % 3 % 2} for i in range(400)]
+    rows += [{**row, "model": f"m{i % 2}"} for i, row in enumerate(rows)]
+    with pytest.raises(ChoiceNeeded, match="--group-by model"):
+        read(table(tmp_path / "t.jsonl", "jsonl", rows))

@@ -217,3 +217,19 @@ def test_files_scored_by_other_columns_are_asked_about(tmp_path):
     with pytest.raises(ChoiceNeeded, match="problems named by task_id") as caught:
         read(tmp_path)
     assert caught.value.option == "problem"
+
+
+def test_files_of_other_problems_are_joined_by_their_names(tmp_path):
+    for name in ("algebra", "logic"):
+        write(tmp_path / name, [{"id": i // 4, "correct": i % 2} for i in range(40)])
+    with pytest.raises(ChoiceNeeded, match="--problem id,file"):
+        read(tmp_path)
+    assert sizes(read(tmp_path, ReadOptions(problem="id,file"))) == [4] * 20
+
+
+def test_an_iteration_may_number_samples(tmp_path):
+    rows = [{"id": p, "iteration": i, "correct": (p + i) % 2} for i in range(5) for p in range(8)]
+    counts = read(write(tmp_path / "t", rows)).counts
+    assert (len(counts), set(counts.step.tolist())) == (8, {0})
+    counts = read(write(tmp_path / "u", [{**r, "iteration": r["iteration"] // 2} for r in rows]))
+    assert sorted(set(counts.counts.step.tolist())) == [0, 1, 2]

@@ -279,10 +279,12 @@ def _place_of(name: str) -> int:
 def _may_split(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column may say which policy, split or file a sample is of."""
     values = [v for row in head if (v := row.get(name)) is not None]
-    if not values or any(isinstance(v, list | dict) for v in values):
+    if any(isinstance(v, list | dict) for v in values):
         return False
     if any(is_one_of(name, known) for known in (POLICY, GRADER, PART_OF_PROBLEM)):
         return True
+    if not values:
+        return False
     if is_one_of(name, (*CORRECT, *SCORE)) or any(isinstance(v, float) for v in values):
         return False
     texts = [str(v) for v in values]

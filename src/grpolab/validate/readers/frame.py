@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from grpolab.errors import UserError, first_line
 from grpolab.store import open_arrow, raw_lines
 from grpolab.validate.readers.columns import Column
+from grpolab.validate.readers.later_keys import later_keys
 from grpolab.validate.readers.source import Remarks, csv_header, csv_rows, records
 
 _BLOCK = 2**24
@@ -72,8 +73,8 @@ class RowsFrame:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Keys of the first rows, dotted inside objects."""
-        return names_of(self.head)
+        """Keys of the rows, dotted inside objects."""
+        return names_of(self.rows)
 
     def columns(self, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Column]:
         """Lists of JSON values."""
@@ -91,8 +92,8 @@ class RowsFrame:
 class LinesFrame:
     """JSON lines."""
 
-    def __init__(self, path: Path, remarks: Remarks) -> None:
-        self.path, self.remarks = path, remarks
+    def __init__(self, path: Path, remarks: Remarks, *, thorough: bool = False) -> None:
+        self.path, self.remarks, self._thorough = path, remarks, thorough
         self._lines: list[int] | None = None
 
     @property
@@ -107,8 +108,10 @@ class LinesFrame:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Keys of the first rows, dotted inside objects."""
-        return names_of(self.head)
+        """Keys of the first rows, dotted inside objects; all of some kinds where thorough."""
+        first = names_of(self.head)
+        later = later_keys(self.path) if self._thorough else []
+        return (*first, *(name for name in later if name not in first))
 
     def columns(self, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Column]:
         """By Arrow, or row by row where the types change."""

@@ -41,6 +41,10 @@ _PROGRAM = re.compile(
 """What a judged program or a wrong answer leaves behind, rather than an outage."""
 
 
+_MAYBE_NUMBER = ("iteration",)
+"""Names of a step of training, or of the number of a sample."""
+
+
 @dataclass(slots=True)
 class Piece:
     """The samples of one table: codes [R] and scores [R], and where each of them stands."""
@@ -83,10 +87,24 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
     )  # fmt: skip
     if not len(piece.score):
         raise UserError(f"{frame.where}: holds no samples")
+    _number_samples(piece, roles)
     failed = _failed(table, roles)
     if failed.any():
         piece.score = _without_errors(score, failed, table, roles, options, remarks)
     return piece
+
+
+def _number_samples(piece: Piece, roles: Roles) -> None:
+    """Make a step that no problem has twice the number of the sample, unless it is called step."""
+    if piece.step is None or piece.group is not None or not roles.problem:
+        return
+    if not is_one_of(roles.step or "", _MAYBE_NUMBER):
+        return
+    values, code = np.unique(piece.step, return_inverse=True)
+    pairs = piece.problem.code * len(values) + code
+    if len(values) > 1 and len(np.unique(pairs)) == len(pairs) > len(piece.problem.values):
+        piece.numbers[str(roles.step)] = Codes(code, values.tolist())
+        piece.step = None
 
 
 class _Table:

@@ -19,7 +19,7 @@ from grpolab.validate.readers import pooling
 from grpolab.validate.readers.choose import Roles, is_table, known_score, roles_of
 from grpolab.validate.readers.columns import joined
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
-from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.frame import Frame, LinesFrame
 from grpolab.validate.readers.gather import Piece, gather
 from grpolab.validate.readers.shapes import frame_of
 from grpolab.validate.readers.source import Remarks, Sample
@@ -61,8 +61,9 @@ def open_table(sample: Sample, options: ReadOptions, remarks: Remarks) -> Frame 
     """The table of a file, told by the names that the user gave and the known ones."""
 
     def fits(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+        look = _Look(names, head)
         try:
-            roles_of(_Look(names, head), options)
+            roles_of(look, _without_file(options, [look])[0])
         except UserError:
             return False
         return True
@@ -101,7 +102,7 @@ def _open(path: Path, options: ReadOptions, remarks: Remarks) -> Frame:
         frame = frame_of(sample, remarks, fits=lambda names, head: True)
     if frame is None:
         raise UserError(f"{path}: not a table")
-    return frame
+    return LinesFrame(path, remarks, thorough=True) if isinstance(frame, LinesFrame) else frame
 
 
 def read_frames(
@@ -118,13 +119,14 @@ def read_frames(
 
     ``threshold`` and ``filtered`` are what the format says itself; the options override them.
     """
+    options, by_file = _without_file(options, frames)
     known = list(roles or [roles_of(frame, options) for frame in frames])
     _require_same(frames, known)
     known = [_with_wanted(r, frame, options) for r, frame in zip(known, frames, strict=True)]
     pieces = [gather(f, r, options, remarks) for f, r in zip(frames, known, strict=True)]
     return from_pieces(
         pieces, known[0], options, remarks, where=where, files=[f.where for f in frames],
-        threshold=threshold, filtered=filtered,
+        threshold=threshold, filtered=filtered, by_file=by_file,
     )  # fmt: skip
 
 
@@ -138,11 +140,14 @@ def from_pieces(
     files: Sequence[str],
     threshold: float | None = None,
     filtered: bool = False,
+    by_file: bool = False,
 ) -> list[Part]:
     """What the samples of several tables are, together or by ``--group-by``."""
     piece = pooling.pooled(pieces, _short(files), options)
     problem = ",".join(roles.problem or roles.group) or "row"
-    if len(pieces) > 1:
+    if len(pieces) > 1 and by_file:
+        piece.problem = joined([piece.others.pop(pooling.FILE), piece.problem])
+    elif len(pieces) > 1:
         _over_files(piece, roles, options, remarks, where, problem)
     piece = pooling.settled(piece, problem, options, remarks, where)
     parts = [("", piece)]
@@ -153,6 +158,15 @@ def from_pieces(
     filtered = filtered if options.filtered is None else options.filtered
     return [_part(p, label, where, limit, options, remarks, filtered=filtered)
             for label, p in parts]  # fmt: skip
+
+
+def _without_file(options: ReadOptions, frames: Sequence[Frame]) -> tuple[ReadOptions, bool]:
+    """The options without the file among the names of the problem, and whether it was there."""
+    parts = (options.problem or "").split(",")
+    if pooling.FILE not in parts or any(pooling.FILE in frame.names for frame in frames):
+        return options, False
+    rest = ",".join(part for part in parts if part != pooling.FILE)
+    return replace(options, problem=rest or None), True
 
 
 def _part(

@@ -159,14 +159,14 @@ def _question(
     if split is not None and split.share > 0:
         share = f"{100 * split.share:.0f}%"
         within = f", which split the samples of {share} of the problems"
-    joins = f", --problem {problem},{name} (other problems)" if name != FILE else ""
     return ChoiceNeeded(
         where,
         f"column {name} has {len(column.values)} values ({values}{more}){within}"
         if name != FILE
         else f"{len(column.values)} files ({values}{more}){within}",
         option="group_by",
-        value=f"{name} (one input per value){joins} or --group-by {NONE} (pool them)",
+        value=f"{name} (one input per value), --problem {problem},{name} (other problems) or"
+        f" --group-by {NONE} (pool them)",
         choices=(name, NONE),
     )
 
