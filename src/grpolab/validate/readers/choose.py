@@ -14,7 +14,8 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.readers.format import ChoiceNeeded, Option, ReadOptions
-from grpolab.validate.readers.frame import Frame, value_at
+from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.nested import value_at
 from grpolab.validate.readers.words import (
     COMPLETION,
     CORRECT,

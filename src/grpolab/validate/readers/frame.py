@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,15 @@ from grpolab.errors import UserError, first_line
 from grpolab.store import open_arrow, raw_lines
 from grpolab.validate.readers.columns import Column
 from grpolab.validate.readers.later_keys import later_keys
+from grpolab.validate.readers.nested import (
+    holds,
+    inside,
+    names_of,
+    schema_names,
+    schema_of,
+    split_name,
+    value_at,
+)
 from grpolab.validate.readers.source import Remarks, csv_header, csv_rows, records
 
 _BLOCK = 2**24
@@ -127,7 +136,7 @@ class LinesFrame:
         import pyarrow as pa
         import pyarrow.json as pj
 
-        schema = _schema(self.head, names)
+        schema = schema_of(self.head, names)
         if schema is None or not schema:
             return None
         parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
@@ -136,7 +145,7 @@ class LinesFrame:
             with open_arrow(self.path) as stream:
                 table = pj.read_json(stream, read_options=options, parse_options=parse)
             table.validate(full=True)
-            return {name: _inside(table, name) for name in names}
+            return {name: inside(table, name) for name in names}
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, KeyError):
             return None
 
@@ -284,7 +293,7 @@ class ParquetFrame:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Columns of the schema, dotted inside structures."""
-        return _schema_names(self._file.schema_arrow)
+        return schema_names(self._file.schema_arrow)
 
     def columns(self, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Column]:
         """The named columns, strings as dictionaries."""
@@ -294,7 +303,7 @@ class ParquetFrame:
         wanted = list(dict.fromkeys(split_name(n, own)[0] for n in names))
         try:
             table = self._file.read(columns=wanted)
-            return {name: _inside(table, name) for name in names}
+            return {name: inside(table, name) for name in names}
         except (OSError, ValueError, KeyError, pa.ArrowException) as err:
             raise UserError(f"{self.path}: not a parquet file ({first_line(err)})") from None
 
@@ -320,7 +329,7 @@ class ArrowFrame:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Columns of the schema, dotted inside structures."""
-        return _schema_names(self.table.schema)
+        return schema_names(self.table.schema)
 
     @cached_property
     def head(self) -> list[dict[str, Any]]:
@@ -329,116 +338,8 @@ class ArrowFrame:
 
     def columns(self, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Column]:
         """The columns as they are."""
-        return {name: _inside(self.table, name) for name in names}
+        return {name: inside(self.table, name) for name in names}
 
     def place(self, row: int) -> str:
         """The row of the table."""
         return f"{self.where}: row {row + 1}"
-
-
-def names_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Keys of the rows in order of appearance, with those inside of objects under dotted names.
-
-    >>> names_of([{"id": 1, "reward": {"acc": 1}}, {"id": 2, "note": ""}])
-    ('id', 'reward', 'reward.acc', 'note')
-    """
-    found: dict[str, None] = {}
-    for row in rows:
-        for name, value in row.items():
-            found[str(name)] = None
-            if isinstance(value, dict):
-                found.update(dict.fromkeys(f"{name}.{inner}" for inner in value))
-    return tuple(found)
-
-
-def _schema_names(schema: Any) -> tuple[str, ...]:
-    import pyarrow as pa
-
-    found = []
-    for field in schema:
-        found.append(field.name)
-        if pa.types.is_struct(field.type):
-            found += [f"{field.name}.{inner.name}" for inner in field.type]
-    return tuple(found)
-
-
-def holds(row: Mapping[str, Any], name: str) -> bool:
-    """Whether a row has a value of this name, null included."""
-    outer, inner = split_name(name, row)
-    if not inner:
-        return outer in row
-    return isinstance(row[outer], dict) and holds(row[outer], inner)
-
-
-def split_name(name: str, present: Collection[str]) -> tuple[str, str]:
-    """A dotted name as a name that is present, the longest, and the rest inside of it.
-
-    >>> split_name("a.b.c", {"a.b", "a"}), split_name("a.b", {"a.b"}), split_name("x.y", {"a"})
-    (('a.b', 'c'), ('a.b', ''), ('x.y', ''))
-    """
-    parts = name.split(".")
-    heads = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    outer = next((head for head in heads if head in present), name)
-    return outer, name[len(outer) + 1 :]
-
-
-def value_at(row: Mapping[str, Any], name: str) -> Any:
-    """The value of a name or of a dotted name, None where there is none.
-
-    >>> value_at({"reward": {"acc": 1}}, "reward.acc"), value_at({}, "reward.acc")
-    (1, None)
-    """
-    outer, inner = split_name(name, row)
-    within = row.get(outer)
-    if not inner:
-        return within
-    return value_at(within, inner) if isinstance(within, dict) else None
-
-
-def _inside(table: Any, name: str) -> Any:
-    """A column, or a field of a column of structures."""
-    import pyarrow.compute as pc
-
-    outer, inner = split_name(name, table.column_names)
-    return pc.struct_field(table[outer], inner.split(".")) if inner else table[outer]
-
-
-def _schema(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
-    """The Arrow schema of some columns by their first values; None where it cannot be told."""
-    import pyarrow as pa
-
-    fields: dict[str, Any] = {}
-    present = {key for row in rows for key in row}
-    for name in names:
-        outer, inner = split_name(name, present)
-        if not inner:
-            kind = _kind([row.get(name) for row in rows])
-            fields[name] = kind
-        else:
-            kind = _kind([value_at(row, name) for row in rows])
-            if kind is None or "." in inner:
-                return None
-            kept = list(fields.get(outer, ()))
-            fields[outer] = pa.struct([*kept, pa.field(inner, kind)])
-        if kind is None:
-            return None
-    return pa.schema(list(fields.items()))
-
-
-def _kind(values: Sequence[Any]) -> Any:
-    """The Arrow type of JSON values; text where all are null, None where types are mixed."""
-    import pyarrow as pa
-
-    kinds = {type(v) for v in values if v is not None}
-    if kinds <= {str}:
-        return pa.string()
-    if kinds == {bool}:
-        return pa.bool_()
-    if kinds == {int}:
-        return pa.int64()
-    if kinds <= {int, float}:
-        return pa.float64()
-    if kinds == {list}:
-        inner = _kind([v for value in values if value is not None for v in value])
-        return None if inner is None else pa.list_(inner)
-    return None

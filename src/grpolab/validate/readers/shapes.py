@@ -18,8 +18,8 @@ from grpolab.validate.readers.frame import (
     LinesFrame,
     ParquetFrame,
     RowsFrame,
-    names_of,
 )
+from grpolab.validate.readers.nested import names_of
 from grpolab.validate.readers.source import Remarks, Sample
 from grpolab.validate.readers.words import (
     CORRECT,

@@ -17,7 +17,7 @@ from grpolab.validate.readers.choose import Roles
 from grpolab.validate.readers.format import TABLE_OPTIONS, Format, Part, ReadOptions
 from grpolab.validate.readers.frame import LinesFrame
 from grpolab.validate.readers.gather import Piece, gather
-from grpolab.validate.readers.pooling import chosen
+from grpolab.validate.readers.repeats import chosen
 from grpolab.validate.readers.source import Remarks, Sample
 
 _KEYS = ("group_id", "rollout_id", "reward", "status", "is_validation")
