@@ -364,3 +364,49 @@ def test_inspect_samples_with_an_error_have_no_verdict(tmp_path):
     reading = read(tmp_path / "a.json")
     assert reading.counts.provenance.num_missing == 1
     assert reading.counts.group_size.sum() == 23
+
+
+def test_swe_bench_reports_of_two_models_are_asked_about(tmp_path):
+    for name in ("a.run1", "b.run1"):
+        report = {"resolved_ids": ["x"], "unresolved_ids": ["y"], "error_ids": []}
+        (tmp_path / f"{name}.json").write_text(json.dumps(report))
+    with pytest.raises(ChoiceNeeded, match="2 reports of 2 models"):
+        read(tmp_path)
+    found = read_all(tmp_path, ReadOptions(group_by="file"))
+    assert [r.label for r in found] == ["a.run1.json", "b.run1.json"]
+
+
+def human_eval_rows(**more):
+    return [
+        {"task_id": f"HumanEval/{g}", "completion": f"return {g, t}", "passed": bool(v),
+         "result": "passed" if v else "timed out", **more}
+        for g, t, v in EACH
+    ]  # fmt: skip
+
+
+def test_human_eval_of_two_models_or_written_twice(tmp_path):
+    path = lines(tmp_path / "t.jsonl", human_eval_rows())
+    reading = read(path)
+    assert (reading.format, groups(reading)) == ("human-eval", EXPECTED)
+    assert "completions timed out and count as wrong" in reading.notes[0]
+    assert len(reading.samples.starts) == 24
+    with pytest.raises(ChoiceNeeded, match="--repeats drop"):
+        read(lines(path, human_eval_rows() * 2))
+    assert groups(read(path, ReadOptions(repeats="drop"))) == EXPECTED
+    lines(path, human_eval_rows(model="a") + human_eval_rows(model="b"))
+    with pytest.raises(ChoiceNeeded, match="--group-by model"):
+        read(path)
+    assert len(read_all(path, ReadOptions(group_by="model"))) == 2
+
+
+def test_results_of_a_tool_that_were_written_twice(tmp_path):
+    rows = [
+        {"input": f"q{g}", "output": f"{g} {t}", "gts": "1", "score": r, "step": 1}
+        for g, t, r in EACH
+    ]
+    assert groups(read(lines(tmp_path / "1.jsonl", rows))) == EXPECTED
+    graded = [{"question_id": f"{i}", "graded_list": [bool(v) for v in row]}
+              for i, row in enumerate(VERDICTS)]  # fmt: skip
+    (tmp_path / "e.json").write_text(json.dumps(graded * 2))
+    with pytest.raises(UserError, match="appears twice"):
+        read(tmp_path / "e.json")

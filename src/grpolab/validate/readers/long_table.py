@@ -122,7 +122,7 @@ def read_frames(
     options, by_file = _without_file(options, frames)
     known = list(roles or [roles_of(frame, options) for frame in frames])
     _require_same(frames, known)
-    known = [_with_wanted(r, frame, options) for r, frame in zip(known, frames, strict=True)]
+    known = [with_wanted(r, frame, options) for r, frame in zip(known, frames, strict=True)]
     pieces = [gather(f, r, options, remarks) for f, r in zip(frames, known, strict=True)]
     return from_pieces(
         pieces, known[0], options, remarks, where=where, files=[f.where for f in frames],
@@ -196,7 +196,7 @@ def _part(
     )
 
 
-def _with_wanted(roles: Roles, frame: Frame, options: ReadOptions) -> Roles:
+def with_wanted(roles: Roles, frame: Frame, options: ReadOptions) -> Roles:
     """The column of ``--group-by`` is read, whatever it looks like."""
     column = options.group_by
     if column in (None, pooling.NONE, pooling.FILE, *roles.others, *roles.sample):

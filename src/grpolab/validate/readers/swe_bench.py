@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.validate.readers.format import Format, Part, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
@@ -28,12 +28,31 @@ def recognises(sample: Sample) -> bool:
 
 def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """One sample per instance and report; an error of the harness is no verdict."""
-    rows = Verdicts(name="resolved_ids")
-    for path in sorted(paths):
-        for instance, verdict in _report(path).items():
-            rows.add(instance, verdict)
+    models = sorted({path.stem.rpartition(".")[0] for path in paths})
+    if len(models) > 1 and options.group_by is None:
+        raise ChoiceNeeded(
+            str(paths[0].parent),
+            f"{len(paths)} reports of {len(models)} models ({', '.join(models[:3])}, ...)",
+            option="group_by",
+            value="file (one input per report) or --group-by none (pool them)",
+            choices=("file", "none"),
+        )
+    if options.group_by == "file":
+        return [
+            part._replace(label=path.name)
+            for path in sorted(paths)
+            for part in _count([path], options, remarks)
+        ]
     if len(paths) > 1:
         remarks.add(f"{len(paths)} reports were taken as runs of one model")
+    return _count(sorted(paths), options, remarks)
+
+
+def _count(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
+    rows = Verdicts(name="resolved_ids")
+    for path in paths:
+        for instance, verdict in _report(path).items():
+            rows.add(instance, verdict)
     return count_verdicts(rows, paths, options, remarks)
 
 
@@ -62,5 +81,6 @@ FORMAT = Format(
     tested_on="records built from its source",
     detect=recognises,
     read=read,
+    options=("group_by",),
     many_files=True,
 )

@@ -17,8 +17,18 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
 from grpolab.theory.pass_at_k import pass_at_k
-from grpolab.validate.readers.columns import Texts, as_text, factorise, hashable, texts_of, verdict
+from grpolab.validate.readers.columns import (
+    Codes,
+    Texts,
+    as_text,
+    factorise,
+    hashable,
+    texts_of,
+    verdict,
+)
 from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Part, ReadOptions, Samples
+from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.repeats import second_half, without_repeats
 from grpolab.validate.readers.source import Remarks
 
 __all__ = [
@@ -208,18 +218,25 @@ def count_verdicts(
         raise UserError(f"{source}: holds no samples")
     limit = threshold if options.threshold is None else options.threshold
     score = np.array(rows.score, dtype=np.float64)
-    right = binarise(score, threshold=limit, remarks=remarks, where=source)
-    problem, names = factorise(rows.problem)
-    part = to_part(
-        problem,
-        score,
-        right,
-        names=names,
-        source=source,
-        remarks=remarks,
-        group=None if rows.group is None else factorise(rows.group)[0],
+    piece = Piece(
+        problem=Codes(*factorise(rows.problem)),
+        score=score,
+        place=lambda row: f"{source}: sample {row + 1}",
+        group=None if rows.group is None else Codes(*factorise(rows.group)),
         step=None if rows.step is None else np.array(rows.step, dtype=np.int64),
         text=None if not any(rows.text) else texts_of(list(rows.text)),
+    )
+    piece = without_repeats(second_half(piece), piece, "problem", options, remarks, source)
+    part = to_part(
+        piece.problem.code,
+        piece.score,
+        binarise(piece.score, threshold=limit, remarks=remarks, where=source),
+        names=piece.problem.values,
+        source=source,
+        remarks=remarks,
+        group=None if piece.group is None else piece.group.code,
+        step=piece.step,
+        text=piece.text,
         filtered=filtered if options.filtered is None else options.filtered,
         name=rows.name,
         threshold=options.threshold,
