@@ -11,7 +11,7 @@ from grpolab.validate.readers.format import flag_of
 
 
 def formats() -> str:
-    """What `grpolab audit` reads: one row per format."""
+    """What `grpolab audit` reads: one row per format, with what it was tested on."""
     return Table(
         ("written by", "what to give", "`--format`", "options of its own", "tested on"),
         (

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from grpolab.validate.monitor import StepView as StepView
     from grpolab.validate.monitor import tally as tally
     from grpolab.validate.readers import read as read
+    from grpolab.validate.readers import read_all as read_all
     from grpolab.validate.rollouts import Rollouts as Rollouts
     from grpolab.validate.rollouts import SamplingLaw as SamplingLaw
     from grpolab.validate.triage.ranking import triage as triage
@@ -66,6 +67,7 @@ NAMES = {
     "predict_zero_std": "grpolab.validate.forecast.zero_std",
     "prob_zero_std": "grpolab.theory.zero_std",
     "read": "grpolab.validate.readers",
+    "read_all": "grpolab.validate.readers",
     "simulate_bernoulli": "grpolab.simulate.bernoulli",
     "tally": "grpolab.validate.monitor",
     "thin_zero_std": "grpolab.theory.pass_at_k",

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from grpolab.cli import app
+from grpolab.errors import UserError
 from grpolab.theory import GroupCounts
 from grpolab.validate.audit.advice import advise
 from grpolab.validate.audit.summary import audit
@@ -21,10 +22,11 @@ def table(path, rows):
     return path
 
 
-def test_files_with_the_same_prompts_are_pooled_with_a_word(tmp_path):
+def test_files_with_the_same_prompts_are_asked_about(tmp_path):
     table(tmp_path / "a.csv", [(1, 1), (1, 0), (2, 0)])
     table(tmp_path / "b.csv", [(1, 1), (2, 0)])
-    assert any("2 files hold the same problems" in note for note in read(tmp_path).notes)
+    with pytest.raises(UserError, match=r"2 files \(a.csv, b.csv\).*--group-by file"):
+        read(tmp_path)
     table(tmp_path / "b.csv", [(3, 1), (4, 0)])
     assert not read(tmp_path).notes
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
+from grpolab.validate.readers import long_table
+from grpolab.validate.readers.choose import roles_of
+from grpolab.validate.readers.format import TABLE_OPTIONS, Format, Part, ReadOptions
+from grpolab.validate.readers.frame import LinesFrame
+from grpolab.validate.readers.source import Remarks, Sample
 
 
 def recognises(sample: Sample) -> bool:
@@ -18,21 +18,16 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("example_id", "reward", "is_completed")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """``reward`` (or a named metric) per example; rows with an error have no verdict."""
     (path,) = paths
-    name = options.score or "reward"
-    rows = Verdicts(name=name)
-    for line, row in records(path, remarks):
-        where = f"{path}:{line}"
-        if "example_id" not in row:
-            raise UserError(f"{where}: no 'example_id' in this row")
-        source = row if options.score in (None, "reward") else row.get("metrics") or {}
-        if not isinstance(source, dict) or name not in source:
-            raise UserError(f"{where}: no {name!r} in this row")
-        broken = row.get("error") is not None
-        rows.add(row["example_id"], math.nan if broken else verdict(source[name], where=where))
-    return count_verdicts(rows, paths, options, remarks)
+    frame = LinesFrame(path, remarks, thorough=True)
+    score = options.score or "reward"
+    if score not in frame.names and f"metrics.{score}" in frame.names:
+        score = f"metrics.{score}"
+    chosen = replace(options, problem=options.problem or "example_id", score=score)
+    roles = roles_of(frame, chosen)
+    return long_table.read_frames([frame], options, remarks, where=str(path), roles=[roles])
 
 
 FORMAT = Format(
@@ -42,5 +37,5 @@ FORMAT = Format(
     tested_on="records built from its source",
     detect=recognises,
     read=read,
-    options=("score",),
+    options=("problem", *TABLE_OPTIONS),
 )

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
+from grpolab.validate.readers.verdicts import Verdicts, as_text, count_verdicts, verdict
 
 
 def recognises(sample: Sample) -> bool:
@@ -25,9 +24,9 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("input", "output", "score")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
-    rows: dict[tuple[Any, ...], tuple[str, float, str, int]] = {}
+    rows: dict[tuple[Any, ...], tuple[str, float, str, int, Any]] = {}
     repeated, name = 0, options.score or ""
     for path in sorted(paths, key=lambda p: (len(p.stem), p.stem)):
         for line, row in records(path, remarks):
@@ -44,12 +43,13 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
                 )
             repeated += key in rows
             name = options.score or ("acc" if "acc" in row else "score")
-            rows[key] = (problem, _score(row, name, where=where), group, step)
+            score = _score(row, name, where=where)
+            rows[key] = (problem, score, group, step, row.get("output"))
     if repeated:
         remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
     table = Verdicts(name=name)
-    for problem, score, group, step in rows.values():
-        table.add(problem, score, group=group, step=step)
+    for problem, score, group, step, output in rows.values():
+        table.add(problem, score, group=group, step=step, text=as_text(output))
     _note_collisions(table, options, remarks)
     return count_verdicts(table, paths, options, remarks)
 

@@ -1,0 +1,151 @@
+"""Rows that are written twice, and some rows of the samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grpolab.theory.groups import BoolArray, FloatArray, IntArray
+from grpolab.validate.readers.columns import Codes, Texts
+from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
+from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.source import Remarks
+from grpolab.validate.readers.words import SEED, is_one_of
+
+_TWICE = np.log(1e-6)  # chance of the second half of a file to repeat the verdicts of the first
+Twice = tuple[IntArray, IntArray]
+"""Rows that stood before, and where."""
+
+
+def without_repeats(
+    twice: Twice | None,
+    piece: Piece,
+    problem: str,
+    options: ReadOptions,
+    remarks: Remarks,
+    where: str,
+) -> Piece:
+    """Rows that are written twice, and where before: asked about, or left out on demand."""
+    if twice is None or options.repeats == "keep":
+        return piece
+    again, first = twice
+    if options.repeats == "drop":
+        remarks.add_of(where, f"{len(again)} rows repeat samples that are there and were left out")
+        keep = np.ones(len(piece.score), dtype=bool)
+        keep[again] = False
+        return chosen(piece, keep)
+    row, before = int(again[0]), int(first[0])
+    what = f"{problem} {piece.problem.values[int(piece.problem.code[row])]!r:.40}"
+    what += "".join(
+        f" {n} {c.values[int(c.code[row])]!r:.20}" for n, c in piece.numbers.items()
+        if c.code[row] >= 0
+    )  # fmt: skip
+    line = piece.place(before).rpartition(":")[2].strip()
+    raise ChoiceNeeded(
+        piece.place(row),
+        f"{what} was already in line {line}, as {len(again)} of {len(piece.score)} rows were",
+        option="repeats",
+        value="drop (count them once), or --repeats keep",
+        choices=("drop", "keep"),
+    )
+
+
+def same_number(piece: Piece, options: ReadOptions) -> Twice | None:
+    """Rows whose problem and numbers of the sample stood in an earlier row, and that row."""
+    numbers = [c for c in piece.numbers.values() if np.all(c.code >= 0)]
+    if not numbers:
+        return None
+    seeds = all(is_one_of(name, SEED) for name in piece.numbers)
+    if (
+        seeds
+        and len(numbers) == 1
+        and (options.group_by is not None or len(numbers[0].values) == 1)
+    ):
+        return None  # one seed for all, or pooled as the user said
+    keys = [(piece.problem.code, len(piece.problem.values))]
+    keys += [(c.code, len(c.values)) for c in numbers]
+    if piece.group is not None:
+        keys.append((piece.group.code + 1, len(piece.group.values) + 1))
+    if piece.step is not None:
+        steps, code = np.unique(piece.step, return_inverse=True)
+        keys.append((code, len(steps)))
+    if options.group_by not in (None, "none", "file"):
+        keys += [(c.code + 1, len(c.values) + 1)
+                 for n, c in piece.others.items() if n == options.group_by]  # fmt: skip
+    key = keys[0][0]
+    span = keys[0][1]
+    for code, count in keys[1:]:
+        if span * count > 2**62:
+            key = np.unique(key, return_inverse=True)[1]
+            span = int(key.max()) + 1
+        key = key * count + code
+        span *= count
+    if span <= 8 * len(key):
+        seen = np.zeros(span, dtype=bool)
+        seen[key] = True
+        if np.count_nonzero(seen) == len(key):
+            return None
+    _, first, back, often = np.unique(
+        key, return_index=True, return_inverse=True, return_counts=True
+    )
+    if often.max() == 1:
+        return None
+    origin = first[back]
+    again = np.flatnonzero(origin != np.arange(len(key)))
+    return again, origin[again]
+
+
+def second_half(piece: Piece) -> Twice | None:
+    """The second half of a file that repeats the first, row by row, beyond chance."""
+    rows = len(piece.score)
+    if rows % 2 or rows < 4 or piece.step is not None:
+        return None
+    half = rows // 2
+    code, score = piece.problem.code, piece.score
+    if not np.array_equal(code[:half], code[half:]):
+        return None
+    if not np.array_equal(score[:half], score[half:], equal_nan=True):
+        return None
+    codes = [c.code for c in (*piece.others.values(), *piece.numbers.values())]
+    codes += [] if piece.text is None else [piece.text.code]
+    if any(not np.array_equal(c[:half], c[half:]) for c in codes):
+        return None
+    if _log_chance(code[:half], score[:half]) > _TWICE and not _tells(piece.text, half):
+        return None
+    return np.arange(half, rows), np.arange(half)
+
+
+def _tells(text: Texts | None, half: int) -> bool:
+    """Whether completions differ so much that the same ones again in this order are no chance."""
+    return text is not None and len(text.starts) > half / 2 > 1
+
+
+def _log_chance(problem: IntArray, score: FloatArray) -> float:
+    """Log of the chance that verdicts drawn anew at the rates of the problems are the same."""
+    seen = ~np.isnan(score)
+    total = np.bincount(problem[seen])
+    total = np.maximum(total, 1)
+    chance = 0.0
+    for level in np.unique(score[seen])[:20]:
+        at = np.bincount(problem[seen & (score == level)], minlength=len(total)) / total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chance += float(np.nansum(np.where(at > 0, total * at * np.log(at), 0.0)))
+    return chance
+
+
+def chosen(piece: Piece, rows: IntArray | BoolArray) -> Piece:
+    """Some rows of the samples."""
+    place = np.arange(len(piece.score))[rows]
+
+    def at(codes: Codes | None) -> Codes | None:
+        return None if codes is None else Codes(codes.code[place], codes.values)
+
+    def all_at(columns: dict[str, Codes]) -> dict[str, Codes]:
+        return {n: Codes(c.code[place], c.values) for n, c in columns.items()}
+
+    return Piece(
+        problem=Codes(piece.problem.code[place], piece.problem.values), score=piece.score[place],
+        place=lambda row: piece.place(int(place[row])), group=at(piece.group),
+        step=None if piece.step is None else piece.step[place],
+        text=None if piece.text is None else piece.text.at(place),
+        numbers=all_at(piece.numbers), others=all_at(piece.others), label=piece.label,
+    )  # fmt: skip

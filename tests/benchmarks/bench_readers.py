@@ -1,0 +1,121 @@
+"""Reading verdicts against a pandas groupby of the same file: CPU time and memory; not a test.
+
+    python tests/benchmarks/bench_readers.py [ROWS]
+
+Every number is from a process of its own. ROWS (default 10 million) is the size of the parquet and
+csv files; JSON lines have a tenth. pandas must be installed.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SAMPLES = 100  # per problem
+
+
+def write(folder: Path, rows: int) -> dict[str, Path]:
+    """The files that are read: verdicts, one problem alone, and counts with many samples."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+    problems = rows // SAMPLES
+    rate = rng.beta(0.5, 1.5, problems)
+    table = pa.table({
+        "problem_id": np.repeat(np.arange(problems), SAMPLES),
+        "sample": np.tile(np.arange(SAMPLES), problems),
+        "correct": rng.random(rows) < np.repeat(rate, SAMPLES),
+    })  # fmt: skip
+    names = pa.array([f"task/{i}" for i in range(problems)])
+    texts = table.set_column(0, "problem_id", names.take(table["problem_id"]))
+    files = {
+        "parquet": folder / "verdicts.parquet", "parquet, text ids": folder / "texts.parquet",
+        "csv": folder / "verdicts.csv", "jsonl": folder / "verdicts.jsonl",
+        "one problem": folder / "one.parquet", "counts": folder / "counts.csv",
+    }  # fmt: skip
+    pq.write_table(table, files["parquet"])
+    pq.write_table(texts, files["parquet, text ids"])
+    pc.write_csv(table, files["csv"])
+    with files["jsonl"].open("w") as out:
+        for row in table.slice(0, rows // 10).to_pylist():
+            out.write(json.dumps(row) + "\n")
+    one = min(rows, 3_000_000)
+    alone = pa.table({"problem_id": np.zeros(one, np.int64), "sample": np.arange(one),
+                      "correct": rng.random(one) < 0.3})  # fmt: skip
+    pq.write_table(alone, files["one problem"])
+    drawn = [f"p{i},{rng.binomial(10**6, rng.beta(0.5, 1.5))},1000000\n" for i in range(40)]
+    files["counts"].write_text("problem_id,num_correct,num_samples\n" + "".join(drawn))
+    return files
+
+
+def ours(path: Path) -> int:
+    """`grpolab.read`, all checks included."""
+    import grpolab
+
+    return int(grpolab.read(path).counts.num_correct.sum())
+
+
+def audited(path: Path) -> int:
+    """`grpolab.audit` at g = 8 of what was read."""
+    import grpolab
+
+    reading = grpolab.read(path)
+    return grpolab.audit(reading.counts, rng=0, group_sizes=[8]).num_prompts
+
+
+def pandas(path: Path) -> int:
+    """Successes and samples of every problem."""
+    import pandas as pd
+
+    if path.suffix == ".parquet":
+        data = pd.read_parquet(path)
+    elif path.suffix == ".csv":
+        data = pd.read_csv(path)
+    else:
+        data = pd.read_json(path, lines=True)
+    column = "correct" if "correct" in data else "num_correct"
+    return int(data.groupby("problem_id")[column].agg(["sum", "count"])["sum"].sum())
+
+
+WAYS = {"ours": ours, "pandas": pandas, "audit": audited}
+
+
+def measure(way: str, path: Path) -> None:
+    """CPU seconds without imports, and the peak of memory, as JSON on stdout."""
+    import pyarrow.compute
+    import pyarrow.csv
+    import pyarrow.json
+    import pyarrow.parquet  # noqa: F401
+
+    start, wall = time.process_time(), time.perf_counter()
+    result = WAYS[way](path)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps([time.process_time() - start, time.perf_counter() - wall, memory, result]))
+
+
+def main() -> None:
+    if len(sys.argv) > 2:
+        measure(sys.argv[1], Path(sys.argv[2]))
+        return
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
+    with tempfile.TemporaryDirectory() as folder:
+        files = write(Path(folder), rows)
+        for name, path in files.items():
+            cells = []
+            for way in ("ours", "pandas", *(("audit",) if path.name in ("one.parquet",
+                        "counts.csv") else ())):  # fmt: skip
+                command = [sys.executable, __file__, way, str(path)]
+                run = subprocess.run(command, capture_output=True, text=True, check=True)
+                cpu, wall, memory, result = json.loads(run.stdout)
+                cells.append(f"{way} {cpu:.2f} s CPU, {wall:.2f} s, {memory:.2f} GB [{result}]")
+            print(f"{name:20}", "; ".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
