@@ -27,6 +27,10 @@ class TestOptions(Group):
     min_signal: Annotated[
         float, typer.Option(help="Share of informative groups below which a run has no signal.")
     ] = 0.01
+    min_groups: Annotated[
+        float,
+        typer.Option(min=0, help="Informative groups per step, as the limit instead of a share."),
+    ] = 0.0
     alpha: Annotated[
         float, typer.Option(help="False-stop rate over the whole run, however often one looks.")
     ] = 0.01
