@@ -53,10 +53,13 @@ def _seen(monitor: SignalMonitor) -> str:
     steps = len(monitor.state.recent)
     if not steps:
         return "no group with verdicts was seen yet"
-    span = "step" if steps == 1 else f"{steps} steps"
+    first, last = (int(monitor.state.recent[i][0] or 0) for i in (0, -1))
+    span = "the last step" if steps == 1 else f"the last {steps} steps"
+    if last - first + 1 > steps:  # a row of a log may stand for several
+        span = f"steps {first} to {last}"
     said = (
         f"{_short(informative)} of {_short(groups)} groups ({percent(informative / groups)}) had"
-        f" both outcomes in the last {span}"
+        f" both outcomes in {span}"
     )
     few = informative < 0.05 * groups and informative >= steps > 1
     return f"{said}, {_short(informative / steps)} a step" if few else said
