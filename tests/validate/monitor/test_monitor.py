@@ -22,6 +22,11 @@ DOWN = GroupTally(0, 0, 0, 16)
 
 
 def feed(monitor, groups, *, start=1, **metrics):
+    """The alarms that were raised or ended, but for the early warning of the same evidence."""
+    return [a for a in feed_all(monitor, groups, start=start, **metrics) if a.name != "low-signal"]
+
+
+def feed_all(monitor, groups, *, start=1, **metrics):
     alarms = []
     for step, part in enumerate(groups, start):
         alarms += monitor.observe(StepView(step, part, StepMetrics(**metrics)))
@@ -221,6 +226,20 @@ def test_paper_rule():
     late = SignalMonitor()
     feed(late, [SOME] * 20, start=200, entropy=0.1)
     assert math.isnan(late.paper_drop)
+
+
+def test_a_run_that_will_be_called_is_warned_of():
+    monitor = SignalMonitor()
+    alarms = feed_all(monitor, [NONE] * 40)
+    assert [a.name for a in alarms] == ["low-signal", "no-signal"]
+    early, late = alarms
+    assert early.step < 0.7 * late.step
+    warned = SignalMonitor()
+    (alarm,) = feed_all(warned, [NONE] * early.step)
+    assert "if it goes on, the verdict will be no signal" in explain(alarm, warned)
+    assert warned.verdict == "undecided"
+    assert feed_all(SignalMonitor(), [SOME] * 60) == []
+    assert feed_all(SignalMonitor(), [GroupTally(5000, 0, 5000)] * 4) == []  # too early to speak
 
 
 def test_words():

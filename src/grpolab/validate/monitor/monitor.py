@@ -18,14 +18,16 @@ from grpolab.validate.monitor.state import (
 
 Verdict = Literal["healthy", "weak", "undecided", "blind", "not-finite", "no-signal"]
 ALARMS = (
-    "no-signal", "blind", "reward-jump", "entropy-collapse", "entropy-explosion", "truncation",
-    "not-finite",
+    "no-signal", "low-signal", "blind", "reward-jump", "entropy-collapse", "entropy-explosion",
+    "truncation", "not-finite",
 )  # fmt: skip
 PAPER_STEPS, PAPER_DROP = (10, 150), 0.5
 """Second stage of arXiv 2606.18487: relative drop of entropy between two steps, and its limit."""
 _HEALTHY_LEVEL = 0.05
 _WEAK = 0.2
 """Share of informative groups below which a signal that is there is called weak."""
+_EARLY_STEPS, _EARLY = 5, 0.1
+"""Steps with groups, and share of the threshold, from which low evidence is worth a line."""
 _SLACK = 1.25
 _JUMP_ROWS, _JUMP_SHARE, _JUMP_CHANCE = 5, 0.2, 1e-6
 """A jump of the reward: steps before it, the least share of groups in each of them that held the
@@ -50,6 +52,7 @@ class SignalMonitor:
     >>> for step in range(1, 20):
     ...     for alarm in monitor.observe(StepView(step, GroupTally(16, 0, 16))):
     ...         print(alarm)
+    Alarm(name='low-signal', step=5, over=False)
     Alarm(name='no-signal', step=8, over=False)
     >>> monitor.verdict, monitor.reason
     ('no-signal', 'all wrong')
@@ -174,6 +177,9 @@ class SignalMonitor:
         )
         return {
             "no-signal": self._no_signal,
+            "low-signal": len(state.pooled) >= _EARLY_STEPS
+            and self._pooled_too_few
+            and self.evidence >= _EARLY / config.alpha,
             "blind": state.blind_steps >= config.blind_after,
             "reward-jump": state.jump_step >= 0,
             "entropy-collapse": full

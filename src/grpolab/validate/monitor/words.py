@@ -105,6 +105,12 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
     state = monitor.state
     if name in ("no-signal", "blind"):
         return describe(monitor)
+    if name == "low-signal":
+        return (
+            f"low signal: {_seen(monitor)}{_split(monitor)}; if it goes on, the verdict will be"
+            f" no signal (evidence {_short(monitor.evidence)}, threshold"
+            f" {_short(1 / monitor.config.alpha)})"
+        )
     if name == "truncation":
         share = sum(state.recent_truncated) / len(state.recent_truncated)
         return (
