@@ -59,7 +59,7 @@ class ReadingOptions(Group):
 
 @expanded
 def monitor(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, or one of its logs.")],
     test: TestOptions,
     reading: ReadingOptions,
     once: Annotated[bool, typer.Option("--once", help="Read what is there, then end.")] = False,

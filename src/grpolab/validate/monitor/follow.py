@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grpolab.errors import UserError
-from grpolab.validate.monitor import from_grpolab, from_prime_rl, from_trl, from_verl
+from grpolab.validate.monitor import from_grpolab, from_log, from_prime_rl, from_trl, from_verl
 from grpolab.validate.monitor.files import Notes, Source
 from grpolab.validate.monitor.monitor import Alarm, SignalMonitor
 from grpolab.validate.monitor.state import MonitorConfig, StepView
@@ -16,7 +16,10 @@ from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
 
 _SURELY_FILTERED = 200  # groups, all of them informative, before that looks odd
-TRAINERS = (from_grpolab.TRAINER, from_prime_rl.TRAINER, from_trl.TRAINER, from_verl.TRAINER)
+TRAINERS = (
+    from_grpolab.TRAINER, from_prime_rl.TRAINER, from_trl.TRAINER, from_verl.TRAINER,
+    from_log.TRAINER,
+)  # fmt: skip
 """All trainers, in the order in which a folder is searched for their files."""
 
 
@@ -68,7 +71,12 @@ class Follower:
 
 
 def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source | None:
-    """The source in a folder, None when the folder is still empty; UserError for anything else."""
+    """The source in a folder, or a single log; None when the folder is still empty.
+
+    UserError for anything else.
+    """
+    if folder.is_file():
+        return from_log.find(folder, groups_per_step)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     for trainer in TRAINERS:

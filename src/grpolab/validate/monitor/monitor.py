@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from scipy.special import bdtrc
 
+from grpolab.validate.monitor import divergence
 from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
@@ -19,7 +20,7 @@ from grpolab.validate.monitor.state import (
 Verdict = Literal["healthy", "weak", "undecided", "blind", "not-finite", "no-signal"]
 ALARMS = (
     "no-signal", "low-signal", "blind", "reward-jump", "entropy-collapse", "entropy-explosion",
-    "truncation", "not-finite",
+    "truncation", "not-finite", "held-out-fall",
 )  # fmt: skip
 PAPER_STEPS, PAPER_DROP = (10, 150), 0.5
 """Second stage of arXiv 2606.18487: relative drop of entropy between two steps, and its limit."""
@@ -142,10 +143,26 @@ class SignalMonitor:
         if metrics.frac_truncated is not None and math.isfinite(metrics.frac_truncated):
             state.recent_truncated.append(metrics.frac_truncated)
             del state.recent_truncated[:-width]
+        if metrics.reward is not None and math.isfinite(metrics.reward):
+            state.rewards.append(metrics.reward)
+        if metrics.held_out is not None and math.isfinite(metrics.held_out):
+            self._observe_held_out(step, metrics.held_out)
         logged = [v for v in (metrics.loss, metrics.grad_norm) if v is not None]
         if logged:
             bad = not all(map(math.isfinite, logged))
             state.not_finite_rows = state.not_finite_rows + 1 if bad else 0
+
+    def _observe_held_out(self, step: int, score: float) -> None:
+        """Take in an evaluation; has the score fallen while the training reward rose?"""
+        state = self.state
+        state.held_out.append([score, _mean(state.rewards)])
+        state.rewards = []
+        del state.held_out[: -divergence.KEPT]
+        state.held_out_looks += 1
+        if divergence.has_fallen(state.held_out, look=state.held_out_looks):
+            state.apart_since = step
+        elif state.apart_since >= 0 and divergence.has_recovered(state.held_out):
+            state.apart_since = -1
 
     def _keep_paper_entropy(self, step: int, entropy: float) -> None:
         kept, (first, second) = self.state.paper_entropy, PAPER_STEPS
@@ -191,6 +208,7 @@ class SignalMonitor:
             "truncation": len(state.recent_truncated) >= config.window
             and cut * _mean(state.recent_truncated) >= config.truncated,
             "not-finite": state.not_finite_rows >= config.not_finite,
+            "held-out-fall": state.apart_since >= 0,
         }
 
     @property

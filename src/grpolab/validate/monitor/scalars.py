@@ -29,8 +29,12 @@ Strength = Literal["counts", "share", "mean std", "batch"]
 Row = Mapping[str, Any]
 ASSUMED_GROUPS = 16
 """Groups that a step is taken to have where only a statement on the whole batch is logged."""
+HELD_OUT = "held out"
+_SCORE = re.compile(
+    r"eval[/_]reward|val-core/.+/mean@\d+|val/test_score/.+|eval/.*(reward|score)(/mean)?"
+)
 _TRAIN = re.compile(r"^(train|rollout)/+")
-_EVAL = re.compile(r"^(eval|val|test|valid|validation)[/_.-]|[/_](eval|val)[/_]")
+_EVAL = re.compile(r"^(eval|val|val-core|val-aux|test|valid|validation)[/_.-]|[/_](eval|val)[/_]")
 
 
 class _Split(NamedTuple):
@@ -68,6 +72,9 @@ _METRICS: Mapping[str, tuple[str, ...]] = {
     "frac_truncated": ("completions/clipped_ratio", "response_length/clip_ratio",
                        "truncated_ratio", "is_truncated/mean"),
     "loss": ("loss", "actor/pg_loss", "loss/mean", "policy/policy_loss", "policy_loss"),
+    "reward": ("reward", "critic/score/mean", "reward/avg_raw_reward", "reward/mean",
+               "env/all/reward/total"),
+    "held_out": (HELD_OUT,),
     "grad_norm": ("grad_norm", "actor/grad_norm", "optim/grad_norm", "policy/raw_grad_norm"),
 }  # fmt: skip
 
@@ -92,14 +99,22 @@ def number(value: Any) -> float | None:
 def training_row(row: Row) -> dict[str, float]:
     """The numbers of training in a row, without the prefix that TensorBoard and W&B logs have.
 
+    Of an evaluation only the score on held-out prompts is kept, as `HELD_OUT`.
+
     >>> training_row({"train/loss": 0.5, "eval/loss": 0.7, "step": 3, "note": "x"})
     {'loss': 0.5, 'step': 3.0}
+    >>> training_row({"eval_reward": 0.25})
+    {'held out': 0.25}
     """
     found = {}
     for key, value in row.items():
         known = number(value)
-        if known is not None and not _EVAL.search(key):
+        if known is None:
+            continue
+        if not _EVAL.search(key):
             found[_TRAIN.sub("", key)] = known
+        elif _SCORE.fullmatch(key) and HELD_OUT not in found:
+            found[HELD_OUT] = known
     return found
 
 
@@ -232,7 +247,7 @@ def note_constant_rewards(
 
 
 def metrics_of(row: Mapping[str, float]) -> StepMetrics:
-    """Entropy, share of cut-off completions, loss and gradient norm of a row."""
+    """Entropy, cut-off completions, loss, gradient norm, reward and held-out score of a row."""
     return StepMetrics(
         **{name: next((row[k] for k in keys if k in row), None) for name, keys in _METRICS.items()}
     )

@@ -97,6 +97,10 @@ class MonitorState:
     paper_entropy: list[float] = field(default_factory=list)
     recent_truncated: list[float] = field(default_factory=list)
     not_finite_rows: int = 0
+    held_out: list[list[float]] = field(default_factory=list)  # score, training reward before it
+    held_out_looks: int = 0
+    rewards: list[float] = field(default_factory=list)  # since the last evaluation
+    apart_since: int = -1  # step at which the held-out score had fallen
     jump_step: int = -1  # since which all rollouts have one verdict, overnight
     jump_right: bool = False  # and whether it is "right"
     jump_share: float = 0.0  # of groups that held the other verdict just before
@@ -137,6 +141,8 @@ class StepMetrics(NamedTuple):
     frac_truncated: float | None = None
     loss: float | None = None
     grad_norm: float | None = None
+    reward: float | None = None  # mean over the rollouts of training
+    held_out: float | None = None  # score on prompts that are not trained on
 
 
 class StepView(NamedTuple):

@@ -111,6 +111,11 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
             f" no signal (evidence {_short(monitor.evidence)}, threshold"
             f" {_short(1 / monitor.config.alpha)})"
         )
+    if name == "held-out-fall":
+        return (
+            "held-out score falls while the training reward rises: the policy may be learning what"
+            " the reward rewards and not the task; look at completions with a high reward"
+        )
     if name == "truncation":
         share = sum(state.recent_truncated) / len(state.recent_truncated)
         return (
