@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,10 @@ TRAINERS = (
 """All trainers, in the order in which a folder is searched for their files."""
 
 
+class NoRunYet(UserError):
+    """A folder in which no trainer has written anything yet; it may still come."""
+
+
 class Moment(NamedTuple):
     """The monitor after one step: what the figures draw."""
 
@@ -31,6 +36,7 @@ class Moment(NamedTuple):
     num_informative: float
     evidence: float
     entropy: float | None
+    reward: float | None
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source |
     if folder.is_file():
         return from_log.find(folder, groups_per_step)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise NoRunYet(f"{folder}: no such folder; --wait waits for it")
     for trainer in TRAINERS:
         found = trainer.find(folder, groups_per_step)
         if found is not None:
@@ -92,7 +98,7 @@ def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source |
                 " in them are informative, and nothing can be tested"
             )
     looked_for = "; ".join(f"{t.files} ({t.tool})" for t in TRAINERS).replace("`", "")
-    raise UserError(f"{folder}: no run of a known trainer; looked for {looked_for}")
+    raise NoRunYet(f"{folder}: no run of a known trainer; looked for {looked_for}")
 
 
 def _moment(view: StepView, monitor: SignalMonitor) -> Moment:
@@ -103,7 +109,16 @@ def _moment(view: StepView, monitor: SignalMonitor) -> Moment:
         0.0 if groups is None else groups.num_informative,
         monitor.evidence,
         view.metrics.entropy,
+        _reward(view),
     )
+
+
+def _reward(view: StepView) -> float | None:
+    """Mean reward of a step as logged, else the share of right rollouts where that is known."""
+    if view.metrics.reward is not None or view.groups is None:
+        return view.metrics.reward
+    share = view.groups.num_correct / max(view.groups.num_rollouts, 1)
+    return None if math.isnan(share) else share
 
 
 def _note_filtered(monitor: SignalMonitor, notes: Notes) -> None:
