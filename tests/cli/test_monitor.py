@@ -110,20 +110,20 @@ def test_a_run_that_does_not_exist_yet_is_waited_for(tmp_path):
 
 def test_the_page_reloads_until_the_watch_ends(tmp_path):
     make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
-    page, seen = tmp_path / "out.html", []
+    page, over, seen = tmp_path / "out.html", threading.Event(), []
 
     def look():
-        for _ in range(40):
-            time.sleep(0.05)
+        while not over.wait(0.05):
             if page.exists():
                 seen.append('http-equiv="refresh"' in page.read_text())
 
     reader = threading.Thread(target=look)
     reader.start()
-    call(tmp_path, "--interval", "0.1", "--idle", "0.5", "--html", page)
+    call(tmp_path, "--interval", "0.5", "--idle", "1", "--html", page)
+    over.set()
     reader.join()
     assert seen[0]
-    assert not seen[-1]
+    assert 'http-equiv="refresh"' not in page.read_text()
     assert "the watch has ended" in page.read_text()
     assert "is a folder" in str(call(tmp_path, "--once", "--html", tmp_path).exception)
 
