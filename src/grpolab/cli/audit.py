@@ -40,8 +40,30 @@ class ReadingOptions(Group):
         int | None,
         typer.Option(help="Rollouts per group, for files that do not say it (TRL, NeMo-RL)."),
     ] = None
-    problem: Annotated[str | None, typer.Option(help="Column of a table: problem id.")] = None
+    problem: Annotated[
+        str | None, typer.Option(help="Column of a table: problem id; COLUMN,COLUMN joins two.")
+    ] = None
     group: Annotated[str | None, typer.Option(help="Column of a table: group of rollouts.")] = None
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="One input per value of COLUMN, or per 'file'; 'none' pools all."),
+    ] = None
+    num_correct: Annotated[
+        str | None, typer.Option(help="Column of a table of counts: samples that are correct.")
+    ] = None
+    num_samples: Annotated[
+        str | None, typer.Option(help="Column of a table of counts: samples drawn; or a number.")
+    ] = None
+    errors: Annotated[
+        str | None,
+        OneOf(("missing", "wrong")),
+        typer.Option(help="What samples with an error are; asked where both make sense."),
+    ] = None
+    repeats: Annotated[
+        str | None,
+        OneOf(("keep", "drop")),
+        typer.Option(help="What to do with samples that are written twice."),
+    ] = None
     step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
     filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None
     filtered: Annotated[
@@ -69,8 +91,9 @@ def audit(
     """Say how many groups will carry a signal, from n verdicts per problem.
 
     Reads what evaluation tools and trainers write (the values of --format name
-    them), and csv, jsonl or parquet with one row per completion, or one per
-    problem with num_correct and num_samples. Needs no GPU and no torch.
+    them), and csv, xlsx, json, jsonl or parquet with one row per completion, or
+    one per problem with num_correct and num_samples; '-' is standard input.
+    Needs no GPU and no torch.
 
     Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """
@@ -96,22 +119,36 @@ def _audit_all(
     from grpolab.validate.audit.summary import GROUP_SIZES
     from grpolab.validate.audit.summary import audit as audit_counts
 
-    labels = shortest_tails([str(p.resolve()) for p in paths], what="input")
+    labels = shortest_tails([_name(p) for p in paths], what="input")
     found = []
     with ProgressBar(len(paths), note="audit", patience=2.0) as bar:
         for label, path in zip(labels, paths, strict=True):
             bar.part(label, 0.0)
-            reading = readers.read(path, options)
+            readings = readers.read_all(path if str(path) != "-" else "-", options)
             bar.part(label, 0.5)
             with input_errors():
-                found.append(
+                found += [
                     audit_counts(
-                        reading.counts, rng=seed, label=label, format=reading.format,
-                        group_sizes=group_size or GROUP_SIZES, notes=reading.notes,
+                        reading.counts, rng=seed, label=_joined(label, reading.label),
+                        format=reading.format, group_sizes=group_size or GROUP_SIZES,
+                        notes=reading.notes, samples=reading.samples,
                     )
-                )  # fmt: skip
+                    for reading in readings
+                ]  # fmt: skip
             bar.part(label, 1.0, finished=True)
     return found
+
+
+def _name(path: Path) -> str:
+    """How an input is called: its path, or what a pipe is."""
+    if str(path) == "-":
+        return "stdin"
+    return str(path.resolve() if path.is_file() or path.is_dir() else path)
+
+
+def _joined(label: str, part: str) -> str:
+    """The label of one of the inputs that a source holds."""
+    return f"{label} {part}" if part else label
 
 
 def _compare_all(found: list[Audit]) -> list[Difference]:

@@ -16,6 +16,39 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+EQUAL = 1e-6
+"""Rewards are equal when they differ by at most this share of the largest of them.
+
+Eight steps of float32 at 1: what a sum of constant rewards may differ by, and far below what any
+reward function means by a difference.
+"""
+
+
+def equal_rewards(rewards: npt.ArrayLike, *, scale: npt.ArrayLike | None = None) -> BoolArray:
+    """Whether the rewards of a group, along the last axis, are equal but for rounding.
+
+    ``max R - min R <= EQUAL * scale``, where the scale is the largest ``abs(R)`` of the group, or
+    what the caller knows rewards to be made of: a sum that cancels is as exact as its parts. A
+    missing reward (NaN) is left out; a group without two rewards has none that differ.
+
+    >>> import numpy as np
+    >>> dust = np.float32(0.1) + np.float32([0.6, 0.6, 0.6]) + np.float32([0, 6e-8, 0])
+    >>> equal_rewards([[0, 0, 1], [0.1, 0.1, 0.1], dust]).tolist()
+    [False, True, True]
+    >>> bool(equal_rewards([1e-9, 0.0], scale=1.0))
+    True
+    """
+    table = np.asarray(rewards, dtype=np.float64)
+    seen = ~np.isnan(table)
+    high = np.max(table, axis=-1, where=seen, initial=-np.inf)
+    low = np.min(table, axis=-1, where=seen, initial=np.inf)
+    size = np.maximum(np.abs(high), np.abs(low)) if scale is None else np.abs(scale)
+    few = seen.sum(axis=-1) < 2
+    with np.errstate(invalid="ignore"):
+        return np.asarray(few | (high - low <= EQUAL * size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def test_groups_and_steps_of_a_problem(tmp_path):
         ("a,9,8", "num_correct must be 0..num_samples, got 9 of 8"),
         ("a,-1,8", "got -1 of 8"),
         ("a,0.5,8", "num_correct must be a whole number"),
-        ("a,x,8", ":2: num_correct must be a whole number"),
+        ("a,x,8", ":2: num_correct must be a number"),
         ("a,0,0", "holds no samples"),
         ("", "holds no samples"),
     ],

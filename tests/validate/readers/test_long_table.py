@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from grpolab.errors import UserError
 from grpolab.validate.readers import ReadOptions, long_table, read
-from grpolab.validate.readers.source import Remarks, Sample
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
+from grpolab.validate.readers.frame import LinesFrame
+from grpolab.validate.readers.source import Remarks
 
 
 def totals(counts):
@@ -76,7 +76,7 @@ def test_what_was_written_is_what_is_counted(tmp_path_factory, ending, packing, 
 
 @given(rows=ROWS)
 @settings(max_examples=20, deadline=None, derandomize=True)
-def test_the_fast_road_and_the_plain_one_agree(tmp_path_factory, rows):
+def test_arrow_and_the_plain_reader_agree(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("t") / "table.jsonl"
     numbers = Counter()
     table = []
@@ -84,12 +84,14 @@ def test_the_fast_road_and_the_plain_one_agree(tmp_path_factory, rows):
         table.append({"task_id": problem, "sample": numbers[problem], "score": float(reward)})
         numbers[problem] += 1
     write(path, table)
-    fast = long_table._read_fast(Sample(path), ReadOptions(), Remarks())
-    rows = Verdicts()
-    long_table._read_rows(Sample(path), ReadOptions(), Remarks(), rows)
-    slow = count_verdicts(rows, [path], ReadOptions(), Remarks())
-    assert fast is not None
-    assert totals(fast) == totals(slow)
+    fast, slow = LinesFrame(path, Remarks()), LinesFrame(path, Remarks())
+    slow._by_arrow = lambda names: None
+    assert fast._by_arrow(["task_id", "score"]) is not None
+    found = [
+        long_table.read_frames([frame], ReadOptions(), Remarks(), where="t")[0].counts
+        for frame in (fast, slow)
+    ]
+    assert totals(found[0]) == totals(found[1])
 
 
 def test_groups_and_steps_are_kept(tmp_path):
@@ -121,7 +123,9 @@ def test_a_missing_verdict_is_no_observation(tmp_path):
 
 def test_named_columns(tmp_path):
     path = write(tmp_path / "t.csv", [{"q": "a", "ok": "true"}, {"q": "a", "ok": "False"}])
-    with pytest.raises(UserError, match=r"not recognised \(keys: ok, q\); name the columns"):
+    with pytest.raises(
+        UserError, match=r"not recognised \(keys: ok, q\); a column with the problem is missing"
+    ):
         read(path)
     assert totals(read(path, ReadOptions(problem="q", score="ok")).counts) == {"a": (1, 2)}
     with pytest.raises(UserError, match="no column 'x' for the problem; it has ok, q"):

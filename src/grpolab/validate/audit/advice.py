@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from grpolab.figures.words import count, p_value, percent, percent_interval, round_up
 from grpolab.validate.audit.compare import Difference
+from grpolab.validate.audit.graded import lead
 from grpolab.validate.audit.summary import Audit, GroupPlan
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
@@ -23,7 +24,9 @@ def advise(audit: Audit) -> list[str]:
             "Cannot tell how many groups would carry a signal: every prompt has one sample. Draw at"
             " least as many samples per prompt as the largest group you plan."
         ]
-    sentences = [_signal(plan) for plan in audit.plans.values()]
+    sides = {g: plan.prediction.zero_std for g, plan in audit.plans.items()}
+    sentences = lead(audit.equal_scores, sides)
+    sentences += [_signal(p) for g, p in audit.plans.items() if g not in audit.equal_scores]
     sentences += [_group_size(audit), *_prompts(audit), _dynamic_sampling(audit)]
     sentences += [*_more_data(audit), *_sampler(audit)]
     return sentences

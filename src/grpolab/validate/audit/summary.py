@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from grpolab import streams
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.audit.graded import equal_shares
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
@@ -25,6 +26,7 @@ from grpolab.validate.forecast.zero_std import (
     natural_method,
     predict_zero_std,
 )
+from grpolab.validate.readers.format import Samples
 
 GROUP_SIZES = (4, 8, 16)
 _RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
@@ -75,6 +77,8 @@ class Audit:
     """Everything that one table of counts says; fields are None where it cannot say.
 
     ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
+    ``equal_scores`` is the share of groups with equal scores by group size, where a threshold made
+    graded scores binary.
     """
 
     label: str
@@ -89,6 +93,7 @@ class Audit:
     independence: PairContrast
     truncated: TruncatedFit | None
     warnings: tuple[str, ...]
+    equal_scores: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -133,6 +138,7 @@ class Audit:
             "icc": None if self.icc is None else self.icc._asdict(),
             "beta_binomial": None if self.beta_binomial is None else self.beta_binomial._asdict(),
             "zero_std": {g: plan.as_dict() for g, plan in self.plans.items()},
+            "equal_scores": dict(self.equal_scores),
             "independence": self.independence._asdict(),
             "truncated": None if self.truncated is None else self.truncated._asdict(),
             "warnings": list(self.warnings),
@@ -149,6 +155,7 @@ def audit(
     level: float = 0.95,
     num_resamples: int = 1000,
     notes: Sequence[str] = (),
+    samples: Samples | None = None,
 ) -> Audit:
     """Estimate everything that the counts identify, and warn about the rest.
 
@@ -173,6 +180,8 @@ def audit(
         Resamples of the bootstrap.
     notes : sequence of str
         Warnings to put before those of the audit.
+    samples : Samples, optional
+        The rows behind the counts, from `read`: graded scores say more than a threshold leaves.
 
     Returns
     -------
@@ -221,6 +230,7 @@ def audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings),
+        equal_scores=equal_shares(samples, sizes),
     )  # fmt: skip
 
 

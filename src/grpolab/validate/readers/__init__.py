@@ -5,10 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.readers import (
+    areal,
+    atropos,
     count_table,
     evalplus,
     grpolab_table,
@@ -18,9 +26,18 @@ from grpolab.validate.readers import (
     livecodebench,
     lm_eval,
     long_table,
+    ms_swift,
     nemo_rl,
     open_instruct,
+    opencompass,
     prime_rl,
+    promptfoo,
+    rllm,
+    skyrl,
+    swe_bench,
+    tau_bench,
+    tinker,
+    torchtitan,
     trl_completions,
     verifiers_results,
     verl,
@@ -31,21 +48,39 @@ from grpolab.validate.readers.format import (
     NoVerdicts,
     Reading,
     ReadOptions,
+    Samples,
+    single,
 )
-from grpolab.validate.readers.source import Sample, located
+from grpolab.validate.readers.frame import ArrowFrame
+from grpolab.validate.readers.source import Remarks, Sample, located
 
-__all__ = ["FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "read"]
+__all__ = [
+    "FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "Samples", "read",
+    "read_all",
+]  # fmt: skip
 
 FORMATS: tuple[Format, ...] = (
     evalplus.FORMAT,
+    evalplus.BIGCODEBENCH,
     human_eval.FORMAT,
     inspect_log.FORMAT,
     lighteval.FORMAT,
     livecodebench.FORMAT,
     lm_eval.FORMAT,
+    opencompass.FORMAT,
+    promptfoo.FORMAT,
+    swe_bench.FORMAT,
+    tau_bench.FORMAT,
+    areal.FORMAT,
+    atropos.FORMAT,
+    ms_swift.FORMAT,
     nemo_rl.FORMAT,
     open_instruct.FORMAT,
     prime_rl.FORMAT,
+    rllm.FORMAT,
+    skyrl.FORMAT,
+    tinker.FORMAT,
+    torchtitan.FORMAT,
     trl_completions.FORMAT,
     verifiers_results.FORMAT,
     verl.FORMAT,
@@ -56,21 +91,25 @@ FORMATS: tuple[Format, ...] = (
 """All formats. Plain tables come last: their tests are the weakest."""
 _BY_NAME = {format.name: format for format in FORMATS}
 
-_ENDINGS = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".eval", ".gz", ".zst")
+_ENDINGS = (
+    ".parquet", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".eval", ".xlsx", ".gz", ".zst",
+)  # fmt: skip
 _MAX_FILES = 5000
+_KINDS = 4  # kinds of files that a refusal names
 _GROUPS = "groups.parquet"
 
 
-def read(path: Path | str, options: ReadOptions | None = None) -> Reading:
-    r"""Read a file or a folder of files that another tool wrote.
+def read(source: Any, options: ReadOptions | None = None) -> Reading:
+    r"""Read a file, a folder of files that another tool wrote, or a table in memory.
 
     In a folder, files that are no table of verdicts (configurations, metrics) are passed over, and
     all others must be of one format; in a folder of grpolab the table of groups stands for all.
 
     Parameters
     ----------
-    path : Path or str
-        File or folder.
+    source : Path, str or table
+        File or folder, ``-`` for standard input, or a table of pandas, polars, Arrow and all that
+        speak the Arrow PyCapsule protocol (``__arrow_c_stream__``).
     options : ReadOptions, optional
         Format, columns and metric where they cannot be recognised.
 
@@ -82,7 +121,7 @@ def read(path: Path | str, options: ReadOptions | None = None) -> Reading:
     Raises
     ------
     UserError
-        What is wrong, where, and what to do.
+        What is wrong, where, and what to do; also where the source is several inputs (`read_all`).
 
     Examples
     --------
@@ -93,19 +132,78 @@ def read(path: Path | str, options: ReadOptions | None = None) -> Reading:
     ...     read(file).counts.num_correct.tolist()
     [3, 0]
     """
+    return single(read_all(source, options), str(source) if _is_path(source) else "table")
+
+
+def read_all(source: Any, options: ReadOptions | None = None) -> list[Reading]:
+    """Read every input of a source: `read` for several tasks of a folder or policies of a file.
+
+    A folder of logs that are one input each gives one reading per file, ``group_by`` one per value
+    of a column; ``label`` tells them apart.
+    """
     options = options or ReadOptions()
-    path = Path(path)
+    if not _is_path(source):
+        return _read_table(source, options)
     if options.format not in ("auto", *_BY_NAME):
         raise UserError(f"unknown format {options.format!r}: use auto, {', '.join(_BY_NAME)}")
+    with _on_disk(source) as path:
+        return _read_path(path, options)
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | Path)
+
+
+def _read_table(data: Any, options: ReadOptions) -> list[Reading]:
+    remarks = Remarks()
+    frame = ArrowFrame(data)
+    counts = options.num_correct is not None or (
+        options.score is None and count_table.fits(frame.names, frame.head)
+    )
+    with located(frame.where):
+        if counts:
+            parts, name = count_table.read_frame(frame, options, remarks), count_table.FORMAT.name
+        else:
+            parts = long_table.read_frames([frame], options, remarks, where=frame.where)
+            name = long_table.FORMAT.name
+    notes = remarks.said()
+    return [Reading(p.counts, name, (*notes, *p.notes), 0, p.samples, p.label) for p in parts]
+
+
+@contextlib.contextmanager
+def _on_disk(source: Path | str) -> Iterator[Path]:
+    """A path that can be read more than once: standard input and pipes are copied first."""
+    path = Path(source)
+    piped = str(source) == "-" or (path.exists() and not path.is_file() and not path.is_dir())
+    if not piped:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "stdin"
+        with copy.open("wb") as out:
+            if str(source) == "-":
+                shutil.copyfileobj(sys.stdin.buffer, out)
+            else:
+                with path.open("rb") as handle:
+                    shutil.copyfileobj(handle, out)
+        yield copy
+
+
+def _read_path(path: Path, options: ReadOptions) -> list[Reading]:
     files = _files(path)
     own = path / _GROUPS
     if own in files and options.format in ("auto", grpolab_table.FORMAT.name):
         files = [own]  # a folder of ours holds the rollouts, too
     format, chosen = _recognise(path, files, options)
-    if len(chosen) > 1 and not format.many_files:
-        names = ", ".join(str(p.relative_to(path)) for p in chosen[:4])
-        raise UserError(f"{path}: {len(chosen)} {format.name} files ({names}, ...); give one")
-    return format.reading(chosen, options)
+    if format.many_files or len(chosen) == 1:
+        return format.readings(chosen, options)
+    found = []
+    for file in chosen:
+        label = str(file.relative_to(path))
+        found += [
+            r._replace(label=f"{label} {r.label}".strip()) for r in format.readings([file], options)
+        ]
+    return found
 
 
 def _files(path: Path) -> list[Path]:
@@ -130,13 +228,18 @@ def _recognise(path: Path, files: list[Path], options: ReadOptions) -> tuple[For
     if path.is_file() and options.format != "auto":
         return _BY_NAME[options.format], files
     by_format: dict[str, list[Path]] = {}
+    aside: dict[str, list[Path]] = {}  # tables in JSON documents: perhaps a summary, or settings
     for file in files:
         with located(str(file)):
-            format = _format_of(Sample(file), options)
-        if format is not None:
-            by_format.setdefault(format.name, []).append(file)
+            sample = Sample(file)
+            format = _format_of(sample, options)
+            if format is not None:
+                plain = format in (count_table.FORMAT, long_table.FORMAT)
+                kept = aside if plain and sample.kind == "json" else by_format
+                kept.setdefault(format.name, []).append(file)
+    by_format = by_format or aside
     if not by_format:
-        raise UserError(f"{path}: {_unknown(files, options)}")
+        raise UserError(f"{path}: {_unknown(path, files, options)}")
     if len(by_format) > 1:
         found = ", ".join(f"{len(v)} {k}" for k, v in by_format.items())
         why = f"files of several formats ({found})"
@@ -147,11 +250,18 @@ def _recognise(path: Path, files: list[Path], options: ReadOptions) -> tuple[For
 
 def _format_of(sample: Sample, options: ReadOptions) -> Format | None:
     formats = FORMATS if options.format == "auto" else (_BY_NAME[options.format],)
+    if options.format == "auto" and options.num_correct is not None:
+        return count_table.FORMAT if count_table.could_be(sample, options) else None
     found = next((format for format in formats if format.detect(sample)), None)
-    named = options.problem is not None and options.score is not None
-    if found is None and options.format == "auto" and named:
-        is_table = sample.has(options.problem or "", options.score or "")
-        return long_table.FORMAT if is_table else None
+    if options.format != "auto":
+        return found
+    if found is count_table.FORMAT and options.score is not None:
+        found = None
+    if found is None and (options.num_samples is not None and options.score is None):
+        return count_table.FORMAT if count_table.could_be(sample, options) else None
+    named = (options.problem, options.score, options.group)
+    if found is None and any(name is not None for name in named):
+        return long_table.FORMAT if long_table.could_be(sample, options) else None
     return found
 
 
@@ -162,14 +272,15 @@ _HINTS = (
 )  # fmt: skip
 
 
-def _unknown(files: list[Path], options: ReadOptions) -> str:
-    """Why nothing was recognised, from the first file."""
+def _unknown(path: Path, files: Sequence[Path], options: ReadOptions) -> str:
+    """Why nothing was recognised: what every kind of file holds, and the option that helps."""
     if options.format != "auto":
         return f"not a file of format {options.format}"
     sample = Sample(files[0])
-    for keys, hint in _HINTS:
-        if sample.has(*keys):
-            return hint
+    if len(files) == 1:
+        for keys, hint in _HINTS:
+            if sample.has(*keys):
+                return hint
     head = sample.head
     if isinstance(head, dict) and "config" in head and len(head) > 1:
         inner = [v for k, v in head.items() if k != "config"]
@@ -177,11 +288,42 @@ def _unknown(files: list[Path], options: ReadOptions) -> str:
             return "bigcode metrics hold aggregates only; re-run the generations with a grader"
     if sample.kind == "csv" and any(_is_number(key) for key in sample.keys):
         return "the first line holds data, not column names; add a line such as problem_id,correct"
-    present = ", ".join(sorted(sample.keys)[:12]) or "none"
-    return (
-        f"format not recognised (keys: {present});"
-        " name the columns with --problem NAME and --score NAME"
-    )
+    if sample.kind == "unknown" and len(files) == 1:
+        return "format not recognised: neither JSON, csv with a header, parquet nor a log"
+    return f"format not recognised ({_seen(path, files)}); {_missing(sample, options)}"
+
+
+def _seen(path: Path, files: Sequence[Path]) -> str:
+    """The keys of the files; those of every kind of file in a folder."""
+    kinds: dict[tuple[str, ...], list[Path]] = {}
+    for file in files:
+        kinds.setdefault(tuple(sorted(Sample(file).keys)[:12]), []).append(file)
+    if len(files) == 1:
+        return f"keys: {', '.join(next(iter(kinds))) or 'none'}"
+    shown = [
+        f"{paths[0].relative_to(path)}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}:"
+        f" {', '.join(keys) or 'no keys'}"
+        for keys, paths in list(kinds.items())[:_KINDS]
+    ]
+    return "; ".join(shown)
+
+
+def _missing(sample: Sample, options: ReadOptions) -> str:
+    """What a table would need, and the option that names it."""
+    names = tuple(sample.keys)
+    wanted = options.problem or options.score
+    if wanted is not None and wanted not in names:
+        return f"no column {wanted!r}; name one that is there"
+    problem = options.problem or long_table.known_problem(names)
+    score = options.score or long_table.known_verdict(sample)
+    if problem and not score:
+        return (
+            "a column with the verdict is missing: --score NAME, or for counts"
+            " --num-correct NAME --num-samples NAME"
+        )
+    if score and not problem:
+        return "a column with the problem is missing: --problem NAME"
+    return "name the columns with --problem NAME and --score NAME"
 
 
 def _is_number(text: str) -> bool:

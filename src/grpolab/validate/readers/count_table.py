@@ -2,86 +2,303 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.format import Format, ReadOptions
-from grpolab.validate.readers.long_table import GROUP, PROBLEM, STEP, find
-from grpolab.validate.readers.source import Remarks, Sample, table_rows
-from grpolab.validate.readers.verdicts import factorise, hashable, whole
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+from grpolab.validate.readers.choose import named, several
+from grpolab.validate.readers.columns import encoded, joined, scores, whole_numbers
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
+from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.shapes import frame_of
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.words import (
+    COMPLETION,
+    CORRECT,
+    GROUP,
+    LOOSE_CORRECT,
+    POLICY,
+    PROBLEM,
+    RATE,
+    STEP,
+    TEXT_OF_PROBLEM,
+    TOTAL,
+    WEAK,
+    find,
+    find_all,
+    squeezed,
+)
 
-_PAIRS = (
-    ("num_correct", "num_samples"), ("num_correct", "group_size"), ("num_correct", "num_total"),
-    ("num_correct", "n"), ("n_correct", "n_samples"), ("n_correct", "n"), ("correct", "total"),
-    ("passed", "total"), ("c", "n"),
-)  # fmt: skip
+_SLACK = 0.3  # samples by which a share times n may miss a whole number
+_EXACT = 1e-6  # of n: rounding of a share that was written in full
+
+
+class Pair(NamedTuple):
+    """The column with what was right, as a number or as a share, and the one with the samples."""
+
+    correct: str
+    total: str | int
+    is_rate: bool = False
 
 
 def recognises(sample: Sample) -> bool:
     """A column of successes and one of samples, by their usual names."""
-    return _pair(sample) is not None
+    frame = frame_of(sample, Remarks(), fits=fits)
+    return frame is not None and fits(frame.names, frame.head)
 
 
-def _pair(sample: Sample) -> tuple[str, str] | None:
-    pair = next((pair for pair in _PAIRS if sample.has(*pair)), None)
-    head = sample.head if pair and isinstance(sample.head, dict) else {}
-    return None if any(isinstance(head.get(name), list) for name in pair or ()) else pair
+def could_be(sample: Sample, options: ReadOptions) -> bool:
+    """Whether a file is a table that has the columns which the user named."""
+    frame = frame_of(sample, Remarks(), fits=lambda names, head: _has(names, options))
+    return frame is not None and _has(frame.names, options)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def _has(names: Sequence[str], options: ReadOptions) -> bool:
+    wanted = (options.num_correct, options.num_samples)
+    return all(n is None or n in names or n.isdigit() for n in wanted)
+
+
+def fits(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table has a column of successes and one of samples."""
+    return _pair(names, head) is not None
+
+
+def _pair(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> Pair | None:
+    """The columns by their names; a verdict of one completion beside a number is no count."""
+    totals = [t for t in find_all(TOTAL, names) if _numbers(t, head)]
+    sure = [t for t in totals if squeezed(t) not in ("k", "count")]
+    correct = next((c for c in find_all(CORRECT, names) if _numbers(c, head)), None)
+    if correct is not None and [t for t in totals if t != correct]:
+        return Pair(correct, next(t for t in totals if t != correct))
+    for name in find_all((*LOOSE_CORRECT, *RATE), names):
+        if not sure or not _numbers(name, head):
+            continue
+        pair = Pair(name, sure[0], is_rate=squeezed(name) in {squeezed(r) for r in RATE})
+        if pair.is_rate or not _one_per_row(pair, head):
+            return pair
+    return None
+
+
+def _numbers(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column holds numbers, no lists and no truth values."""
+    values = [row.get(name) for row in head if row.get(name) is not None]
+    return all(isinstance(v, int | float | str) and not isinstance(v, bool) for v in values)
+
+
+def _one_per_row(pair: Pair, head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows look like completions: right or wrong, whatever the number beside it."""
+    values = {str(row.get(pair.correct)).strip().lower() for row in head}
+    totals = {str(row.get(pair.total)) for row in head} if isinstance(pair.total, str) else set()
+    binary = values <= {"0", "1", "0.0", "1.0", "true", "false", "none", ""}
+    return binary and bool(values) and totals != {"1"} and len(head) > len(values)
+
+
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Counts as they stand; a row without a problem is a problem of its own."""
     (path,) = paths
-    sample = Sample(path)
-    pair = _pair(sample)
-    if pair is None:
-        raise UserError(f"{path}: no columns of successes and samples, such as num_correct and n")
-    problem = options.problem or find(PROBLEM, sample.keys)
-    step = options.step or find(STEP, sample.keys)
-    rows: list[tuple[Any, int, int, int]] = []
-    empty = 0
-    for line, row in table_rows(sample, remarks):
-        where = f"{path}:{line}"
-        missing = [n for n in (problem, step, *pair) if n is not None and n not in row]
-        if missing:
-            raise UserError(f"{where}: no {missing[0]!r} in this row")
-        correct, size = (whole(row[name], name=name, where=where) for name in pair)
-        if not 0 <= correct <= size:
-            raise UserError(f"{where}: {pair[0]} must be 0..{pair[1]}, got {correct} of {size}")
-        at = 0 if step is None else whole(row[step], name=step, where=where)
-        empty += size == 0
-        if size:
-            rows.append((line if problem is None else hashable(row[problem]), correct, size, at))
-    if empty:
-        remarks.add(f"{path}: {empty} rows have no samples and were left out")
-    if not rows:
-        raise UserError(f"{path}: holds no samples")
-    ids, names = factorise(row[0] for row in rows)
-    if len(names) < len(rows) and step is None and find(GROUP, sample.keys) is None:
-        remarks.add(f"{path}: rows of one {problem} were taken for groups of one policy")
-    correct, size, at = np.array([row[1:] for row in rows], dtype=np.int64).T
-    return GroupCounts(
-        correct,
-        size,
-        prompt_id=ids,
-        step=at,
-        prompt_names={} if problem is None else {i: str(n) for i, n in enumerate(names)},
-        provenance=Provenance(
-            source=str(path), verdict=" of ".join(pair), filtered=bool(options.filtered)
-        ),
+    frame = frame_of(Sample(path), remarks, fits=lambda n, h: _wanted(n, h, options) is not None)
+    if frame is None:
+        frame = frame_of(Sample(path), remarks, fits=lambda n, h: True)
+    if frame is None:
+        raise UserError(f"{path}: not a table")
+    return read_frame(frame, options, remarks)
+
+
+def _wanted(
+    names: Sequence[str], head: Sequence[Mapping[str, Any]], options: ReadOptions
+) -> Pair | None:
+    if options.num_correct is None:
+        return _pair(names, head)
+    return Pair(options.num_correct, "") if options.num_correct in names else None
+
+
+def _named_pair(frame: Frame, options: ReadOptions) -> Pair:
+    """The columns that the user named, completed by the known ones."""
+    pair = _pair(frame.names, frame.head)
+    correct = named(frame, options.num_correct, "number of correct samples")
+    total: str | int | None = options.num_samples
+    if total is not None and str(total).isdigit() and total not in frame.names:
+        total = int(total)
+    elif total is not None:
+        total = named(frame, str(total), "number of samples")
+    correct = correct or (pair.correct if pair else find((*CORRECT, *LOOSE_CORRECT, *RATE),
+                                                         frame.names))  # fmt: skip
+    total = total if total is not None else (pair.total if pair else find(TOTAL, frame.names))
+    columns = ", ".join(sorted(frame.names)) or "none"
+    if correct is None:
+        raise UserError(
+            f"{frame.where}: no columns of successes and samples, such as num_correct and n;"
+            f" columns: {columns}; pass --num-correct COLUMN --num-samples COLUMN"
+        )
+    if total is None:
+        raise ChoiceNeeded(
+            frame.where,
+            f"no number of samples beside {correct} (columns: {columns})",
+            option="num_samples",
+            value="COLUMN or a number",
+        )
+    return Pair(correct, total, squeezed(correct) in {squeezed(r) for r in RATE})
+
+
+def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Part]:
+    """The counts of one table."""
+    pair = _named_pair(frame, options)
+    names = frame.names
+    problem = (
+        several(frame, options.problem, "problem")
+        if options.problem
+        else tuple(find_all((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)[:1])
     )
+    step = named(frame, options.step, "step") or find(STEP, names)
+    wanted = [*problem, pair.correct, step, pair.total if isinstance(pair.total, str) else None]
+    columns = frame.columns(tuple(dict.fromkeys(n for n in wanted if n)), [n for n in wanted if n])
+    if not len(columns[pair.correct]):
+        raise UserError(f"{frame.where}: holds no samples")
+    size = _sizes(columns, pair, frame)
+    correct = _correct(scores(columns[pair.correct], frame.place, pair.correct), size, pair, frame)
+    keep = size > 0
+    if not keep.all():
+        remarks.add(f"{frame.where}: {int((~keep).sum())} rows have no samples and were left out")
+    if not keep.any():
+        raise UserError(f"{frame.where}: holds no samples")
+    ids, labels = _problems(frame, columns, problem)
+    at = whole_numbers(columns[step], name=step, place=frame.place) if step else np.zeros_like(size)
+    by = _by(frame, options, pair)
+    if problem and step is None and len(labels) < len(ids) and not by:
+        _repeated(frame, pair, problem, options, remarks)
+    known = {i: str(labels[i]) for i in np.unique(ids[keep]).tolist()} if problem else {}
+    parts = []
+    for label, rows in by or [("", np.arange(len(size)))]:
+        rows = rows[keep[rows]]
+        counts = GroupCounts(
+            correct[rows], size[rows], prompt_id=ids[rows], step=at[rows], prompt_names=known,
+            provenance=Provenance(
+                source=frame.where, verdict=f"{pair.correct} of {pair.total}",
+                filtered=bool(options.filtered),
+            ),
+        )  # fmt: skip
+        parts.append(Part(counts, None, label))
+    return parts
+
+
+def _by(frame: Frame, options: ReadOptions, pair: Pair) -> list[tuple[str, IntArray]]:
+    """Rows of every value of ``--group-by``; ChoiceNeeded where rows are of several policies."""
+    if options.group_by == "none":
+        return []
+    if options.group_by is not None:
+        name = named(frame, options.group_by, "inputs")
+        code, values = encoded(frame.columns([str(name)])[str(name)])
+        return [(f"{name}={v}", np.flatnonzero(code == i)) for i, v in enumerate(values)]
+    for name in find_all(POLICY, [n for n in frame.names if n not in pair]):
+        values = encoded(frame.columns([name])[name]).values
+        if len(values) > 1:
+            raise ChoiceNeeded(
+                frame.where,
+                f"column {name} has {len(values)} values ({', '.join(map(str, values[:4]))})",
+                option="group_by",
+                value=f"{name} (one input per value) or --group-by none (pool them)",
+                choices=(name, "none"),
+            )
+    return []
+
+
+def _sizes(columns: Mapping[str, Any], pair: Pair, frame: Frame) -> IntArray:
+    if isinstance(pair.total, int):
+        return np.full(len(columns[pair.correct]), pair.total, dtype=np.int64)
+    return _whole(scores(columns[pair.total], frame.place, pair.total), pair.total, frame)
+
+
+def _problems(
+    frame: Frame, columns: Mapping[str, Any], problem: Sequence[str]
+) -> tuple[IntArray, list[Any]]:
+    if not problem:
+        count = len(next(iter(columns.values())))
+        return np.arange(count, dtype=np.int64), []
+    found = joined([encoded(columns[n]) for n in problem])
+    lost = np.flatnonzero(found.code < 0)
+    if len(lost):
+        raise ChoiceNeeded(
+            frame.place(int(lost[0])),
+            f"no {problem[0]} in this row and in {len(lost)} of {len(found.code)} rows",
+            option="problem",
+            value="NAME of a column that is filled, or complete the rows",
+        )
+    return found.code, found.values
+
+
+def _whole(values: FloatArray, name: str, frame: Frame) -> IntArray:
+    bad = np.flatnonzero(~(values == np.round(values)))
+    if len(bad):
+        raise UserError(
+            f"{frame.place(int(bad[0]))}: {name} must be a whole number, got {values[bad[0]]:g}"
+        )
+    if np.any(np.abs(values) > 2**53):
+        raise UserError(f"{frame.where}: {name} must be below 2^53")
+    return values.astype(np.int64)
+
+
+def _correct(values: FloatArray, size: IntArray, pair: Pair, frame: Frame) -> IntArray:
+    """Numbers of correct samples, from numbers or from shares."""
+    if pair.is_rate and not (np.all(values == np.round(values)) and values.max() > 1):
+        share = values / 100 if values.max() > 1 else values
+        exact = share * size
+        near = np.round(exact)
+        miss = np.abs(exact - near)
+        digits = max((len(f"{v:.15g}".partition(".")[2]) for v in share[:1000].tolist()), default=0)
+        allowed = np.maximum(_EXACT * size, 0.6 * size * 10.0**-digits if digits < 12 else 0.0)
+        vague = np.flatnonzero((allowed > _SLACK) & (share > 0) & (share < 1))
+        if len(vague):
+            raise UserError(
+                f"{frame.place(int(vague[0]))}: {pair.correct} with {digits} digits does not say"
+                f" how many of {size[vague[0]]} samples were correct; give the numbers"
+            )
+        off = np.flatnonzero(~(miss <= allowed))
+        if len(off):
+            raise UserError(
+                f"{frame.place(int(off[0]))}: {pair.correct} {values[off[0]]:g} is no share of"
+                f" {size[off[0]]} samples"
+            )
+        found = near.astype(np.int64)
+    else:
+        found = _whole(values, pair.correct, frame)
+    bad = np.flatnonzero((found < 0) | (found > size))
+    if len(bad):
+        row = int(bad[0])
+        raise UserError(
+            f"{frame.place(row)}: {pair.correct} must be 0..{pair.total}, got {found[row]} of"
+            f" {size[row]}"
+        )
+    return found
+
+
+def _repeated(
+    frame: Frame, pair: Pair, problem: Sequence[str], options: ReadOptions, remarks: Remarks
+) -> None:
+    """Several rows of a problem: groups of one policy, or tests of a completion, or policies?"""
+    loose = squeezed(pair.correct) in {squeezed(n) for n in LOOSE_CORRECT}
+    if options.num_correct is None and loose and find(COMPLETION, frame.names):
+        raise ChoiceNeeded(
+            frame.where,
+            f"several rows of one {problem[0]} with {pair.correct} of {pair.total}: are these tests"
+            " that a completion passed? Then give one verdict per completion; for samples",
+            option="num_correct",
+            value=f"{pair.correct} --num-samples {pair.total}",
+        )
+    if find(GROUP, frame.names) is None:
+        remarks.add(f"{frame.where}: rows of one {problem[0]} were taken for groups of one policy")
 
 
 FORMAT = Format(
     name="counts",
     tool="a table of counts",
-    files="csv, tsv, jsonl or parquet, one row per problem: `num_correct`, `num_samples`",
+    files="csv, tsv, xlsx, json, jsonl or parquet, one row per problem: `num_correct`,"
+    " `num_samples`, or an accuracy and `n`",
     tested_on="tables of every kind",
     detect=recognises,
     read=read,
-    options=("problem", "step"),
+    options=("problem", "step", "num_correct", "num_samples", "group_by"),
 )

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from grpolab.store import read_counts
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample
 
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
@@ -21,14 +20,14 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("grpolab")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """The table as it was written; ``filtered`` may be overridden."""
     (path,) = paths
     counts = read_counts(path)
     info = counts.provenance
     filtered = info.filtered if options.filtered is None else options.filtered
     info = replace(info, source=info.source or str(path), filtered=filtered)
-    return replace(counts, provenance=info)
+    return [Part(replace(counts, provenance=info))]
 
 
 FORMAT = Format(

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
@@ -17,7 +16,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("task_id", "completion", "result", "passed")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """``passed`` per ``task_id``; completions that timed out count as wrong and are reported."""
     (path,) = paths
     rows, late = Verdicts(name="passed"), 0

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document, located
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, hashable, verdict
 
@@ -35,7 +34,7 @@ def recognises(sample: Sample) -> bool:
     return "header.json" in names or any(n.startswith("samples/") for n in names)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Scores per sample id, one epoch each: C and I, numbers or booleans; NaN is no verdict."""
     (path,) = paths
     rows = Verdicts()
@@ -49,6 +48,8 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
                 raise UserError(f"{where}: appears twice")
             seen.add((problem, epoch))
             scores = sample.get("scores") or {}
+            if sample.get("error") is not None:
+                scores = {}
             failed += not scores
             value = None
             if scores:

@@ -11,11 +11,12 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, located, parquet_rows
 from grpolab.validate.readers.verdicts import invert_pass_at_k, settle
 
 _PARAMETER = re.compile(r"([a-z_]+)=([^&]+)")
+_VOTE = re.compile(r"maj|cons")
 
 
 def recognises(sample: Sample) -> bool:
@@ -27,7 +28,7 @@ def recognises(sample: Sample) -> bool:
     )
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Counts from ``pass@k:k=..&n=..`` or ``avg@n:n=..`` and the number of texts."""
     (path,) = paths
     rows = parquet_rows(path)
@@ -48,12 +49,13 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
         size.append(samples)
     if open_counts:
         remarks.add(f"{path}: {open_counts} documents at {metric} = 1 were taken as all correct")
-    return GroupCounts(
+    counts = GroupCounts(
         np.array(correct),
         np.array(size),
         prompt_names=dict(enumerate(names)),
         provenance=Provenance(source=str(path), verdict=metric, filtered=bool(options.filtered)),
     )
+    return [Part(counts)]
 
 
 def _parameters(metric: str) -> dict[str, str]:
@@ -65,13 +67,15 @@ def _metric(values: dict[str, Any], options: ReadOptions, *, path: Path) -> str:
     if options.score is not None:
         if options.score not in names:
             raise UserError(f"{path}: no metric {options.score!r}; it has {', '.join(names)}")
-        return options.score
+        names = [options.score]
     for prefix in ("avg@n", "pass@k"):
         found = [n for n in names if n.startswith(prefix)]
         if found:
             return min(found, key=lambda n: int(_parameters(n).get("k", "1")))
-    if len(names) == 1:
+    if len(names) == 1 and not _VOTE.match(names[0]):
         return names[0]
+    if names and all(map(_VOTE.match, names)):
+        raise UserError(f"{path}: {names[0]} is a majority vote, not a verdict on a sample")
     why = f"several metrics ({', '.join(names)})"
     raise ChoiceNeeded(str(path), why, option="score", choices=names)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
@@ -17,7 +17,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "json" and sample.has("question_id", "graded_list")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """``graded_list`` per ``question_id``."""
     (path,) = paths
     rows = Verdicts(name="graded_list")
@@ -27,14 +27,14 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
         raise UserError(f"{path}: expected a list of questions")
     for number, item in enumerate(items, start=1):
         graded = item.get("graded_list") if isinstance(item, dict) else None
-        if not isinstance(graded, list) or not all(isinstance(g, bool) for g in graded):
+        if not isinstance(graded, list) or not all(g in (True, False, None) for g in graded):
             raise UserError(f"{path}: item {number}: graded_list must be a list of true and false")
         question = str(item.get("question_id"))
         if question in seen:
             raise UserError(f"{path}: item {number}: question_id {question} appears twice")
         seen.add(question)
         for passed in graded:
-            rows.add(question, float(passed))
+            rows.add(question, math.nan if passed is None else float(passed))
     return count_verdicts(rows, paths, options, remarks)
 
 

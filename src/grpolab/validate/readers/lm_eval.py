@@ -11,25 +11,26 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, located, records
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
+from grpolab.validate.readers.source import Remarks, Sample, document, located, records
 from grpolab.validate.readers.verdicts import hashable, invert_pass_at_k, settle
 
 _PASS = re.compile(r"pass(?:@|_at_)(\d+)$")
+_VOTE = re.compile(r"\bmaj|vot(e|ing)|consisten|cons@", re.IGNORECASE)
 
 
 def recognises(sample: Sample) -> bool:
-    """Rows with doc_id, resps and filtered_resps."""
-    return sample.kind == "jsonl" and sample.has("doc_id", "resps", "filtered_resps")
+    """Rows with doc_id, resps and filtered_resps, as lines or (before 0.4.3) as one array."""
+    return sample.kind in ("jsonl", "json") and sample.has("doc_id", "resps", "filtered_resps")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Counts from pass@k (smallest k) or from a 0/1 metric of the scored samples."""
     (path,) = paths
-    rows = list(records(path, remarks))
+    rows = _rows(path, remarks)
     if not rows:
         raise UserError(f"{path}: holds no samples")
-    rows = _pick_filter(rows, options, path=path)
+    rows = _pick_filter(rows, options, path=path, remarks=remarks)
     with located(f"{path}:{rows[0][0]}"):
         metric = _metric(rows[0][1], options, path=path)
     correct, size, names, open_counts, unscored = [], [], [], 0, 0
@@ -55,19 +56,40 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
             f"{path}: {open_counts} documents have {metric} = 1, which leaves the last few samples"
             " open; they were taken as correct"
         )
-    return GroupCounts(
+    counts = GroupCounts(
         np.array(correct),
         np.array(size),
         prompt_names=dict(enumerate(names)),
         provenance=Provenance(source=str(path), verdict=metric, filtered=bool(options.filtered)),
     )
+    return [Part(counts)]
+
+
+def _rows(path: Path, remarks: Remarks) -> list[tuple[int, dict[str, Any]]]:
+    """The records with their line, or their place in the array."""
+    if Sample(path).kind != "json":
+        return list(records(path, remarks))
+    items = document(path)
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise UserError(f"{path}: expected a list of documents")
+    return list(enumerate(items, start=1))
 
 
 def _pick_filter(
-    rows: list[tuple[int, dict[str, Any]]], options: ReadOptions, *, path: Path
+    rows: list[tuple[int, dict[str, Any]]], options: ReadOptions, *, path: Path, remarks: Remarks
 ) -> list[tuple[int, dict[str, Any]]]:
+    """The rows of one filter; that of a vote of all samples says nothing of a sample."""
     filters = sorted({str(row.get("filter")) for _, row in rows})
     wanted = options.filter
+    votes = [name for name in filters if _VOTE.search(name)]
+    if wanted in votes or (votes and len(votes) == len(filters)):
+        raise UserError(
+            f"{path}: filter {wanted or votes[0]} holds the verdict on the majority of the samples,"
+            " not on a sample; give the samples of another filter"
+        )
+    if votes and wanted is None and len(filters) == len(votes) + 1:
+        wanted = next(name for name in filters if name not in votes)
+        remarks.add(f"{path}: filter {wanted} was read; {', '.join(votes)} is a majority vote")
     if wanted is None and len(filters) > 1:
         why = f"holds the filters {', '.join(filters)}"
         raise ChoiceNeeded(str(path), why, option="filter", choices=filters)

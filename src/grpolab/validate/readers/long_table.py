@@ -1,190 +1,294 @@
-"""A plain table with one row per completion: JSON lines, JSON, csv or parquet.
+"""A plain table with one row per completion, or with the verdicts of a problem in one row.
 
-Columns are found by their usual names or named by the caller. A column that numbers the samples of
-a problem is used to find rows that were written twice.
+Columns are found by their usual names or named by the caller. Columns that number samples find rows
+that were written twice; columns that split the samples of a problem are asked about.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, read_columns, table_rows
-from grpolab.validate.readers.verdicts import (
-    Verdicts,
-    binarise,
-    count_verdicts,
-    hashable,
-    to_counts,
-    verdict,
-    whole,
+from grpolab.theory.groups import FloatArray
+from grpolab.validate.readers import pooling
+from grpolab.validate.readers.choose import Roles, is_table, known_score, roles_of
+from grpolab.validate.readers.columns import joined
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
+from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.gather import Piece, gather
+from grpolab.validate.readers.shapes import frame_of
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdicts import binarise, to_part
+from grpolab.validate.readers.words import (
+    CORRECT,
+    PROBLEM,
+    TEXT_OF_PROBLEM,
+    WEAK,
+    find,
+    is_one_of,
 )
-
-PROBLEM = (
-    "problem_id", "prompt_id", "task_id", "question_id", "example_id", "doc_id", "problem",
-    "prompt", "id",
-)  # fmt: skip
-SCORE = (
-    "correct", "passed", "is_correct", "pass", "solved", "success", "resolved", "exact_match",
-    "reward", "score", "acc", "verdict",
-)  # fmt: skip
-GROUP = ("group_id", "group")
-STEP = ("step", "global_step")
-SAMPLE = ("sample", "sample_id", "sample_idx", "completion_id", "replicate")
 
 
 def recognises(sample: Sample) -> bool:
     """Any table with a column for the problem and one for the verdict."""
-    return find(PROBLEM, sample.keys) is not None and find(SCORE, sample.keys) is not None
+    frame = frame_of(sample, Remarks(), fits=is_table)
+    return frame is not None and is_table(frame.names, frame.head)
 
 
-def find(candidates: Iterable[str], keys: Iterable[str]) -> str | None:
-    """The first of the candidates that is among the keys."""
-    present = set(keys)
-    return next((name for name in candidates if name in present), None)
+def could_be(sample: Sample, options: ReadOptions) -> bool:
+    """Whether the columns that the user named, with those that are known, make a table."""
+    return open_table(sample, options, Remarks()) is not None
 
 
-def _choose(
-    wanted: str | None, candidates: tuple[str, ...], sample: Sample, *, what: str
-) -> str | None:
-    if wanted is not None:
-        if wanted not in sample.keys:
-            raise UserError(
-                f"{sample.path}: no column {wanted!r} for the {what};"
-                f" it has {', '.join(sorted(sample.keys)) or 'none'}"
-            )
-        return wanted
-    return find(candidates, sample.keys)
+def known_problem(names: Sequence[str]) -> str | None:
+    """The column that names problems, by the known names."""
+    return find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)
 
 
-def _need(name: str | None, sample: Sample, *, what: Literal["problem", "score"]) -> str:
-    if name is None:
-        columns = sorted(sample.keys)
-        why = f"no column for the {what} (columns: {', '.join(columns) or 'none'})"
-        raise ChoiceNeeded(str(sample.path), why, option=what, choices=columns)
-    return name
+def known_verdict(sample: Sample) -> str | None:
+    """The column that holds the verdict, by the known names."""
+    frame = frame_of(sample, Remarks(), fits=lambda names, head: True)
+    found = known_score(frame.names, frame.head) if frame is not None else ()
+    return found[0] if found else None
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def open_table(sample: Sample, options: ReadOptions, remarks: Remarks) -> Frame | None:
+    """The table of a file, told by the names that the user gave and the known ones."""
+
+    def fits(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+        try:
+            roles_of(_Look(names, head), options)
+        except UserError:
+            return False
+        return True
+
+    frame = frame_of(sample, remarks, fits=fits)
+    return frame if frame is not None and fits(frame.names, frame.head) else None
+
+
+class _Look:
+    """Names and first rows, to choose roles from."""
+
+    where = "table"
+
+    def __init__(self, names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> None:
+        self.names = tuple(names)
+        self.head = [dict(row) for row in head]
+
+    def columns(self, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def place(self, row: int) -> str:
+        raise NotImplementedError
+
+
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Read one or several tables; rows of the same problem are pooled over files."""
-    if len(paths) == 1:
-        fast = _read_fast(Sample(paths[0]), options, remarks)
-        if fast is not None:
-            return fast
-    rows = Verdicts()
-    own: list[set[Hashable]] = []
-    for path in paths:
-        before = len(rows.problem)
-        _read_rows(Sample(path), options, remarks, rows)
-        own.append(set(rows.problem[before:]))
-    if rows.step is None and sum(map(len, own)) > len(set().union(*own)):
-        remarks.add(
-            f"{len(paths)} files hold the same problems and were pooled; if they are different"
-            " checkpoints, give them one by one"
-        )
-    return count_verdicts(rows, paths, options, remarks)
+    frames = [_open(path, options, remarks) for path in paths]
+    root = paths[0] if len(paths) == 1 else paths[0].parent
+    return read_frames(frames, options, remarks, where=str(root))
 
 
-def _columns(sample: Sample, options: ReadOptions) -> tuple[str, str, str | None, str | None]:
-    problem = _need(
-        _choose(options.problem, PROBLEM, sample, what="problem"), sample, what="problem"
-    )
-    score = _need(_choose(options.score, SCORE, sample, what="score"), sample, what="score")
-    group = _choose(options.group, GROUP, sample, what="group")
-    return problem, score, group, _choose(options.step, STEP, sample, what="step")
+def _open(path: Path, options: ReadOptions, remarks: Remarks) -> Frame:
+    sample = Sample(path)
+    frame = open_table(sample, options, remarks)
+    if frame is None:
+        frame = frame_of(sample, remarks, fits=lambda names, head: True)
+    if frame is None:
+        raise UserError(f"{path}: not a table")
+    return frame
 
 
-def _read_fast(sample: Sample, options: ReadOptions, remarks: Remarks) -> GroupCounts | None:
-    """JSON lines without groups and steps, the shape of large files; None for anything else."""
-    if sample.kind != "jsonl":
-        return None
-    problem, score, group, step = _columns(sample, options)
-    number = find(SAMPLE, sample.keys)
-    if group is not None or step is not None:
-        return None
-    others = () if number is None else (number,)
-    table = read_columns(
-        sample.path, first=sample.head, problem=problem, score=score, others=others
-    )
-    if table is None:
-        return None
-    if number is not None:
-        pair = table.problem * (int(table.others[number].max()) + 1) + table.others[number]
-        if len(np.unique(pair)) < len(pair):
-            return None  # the plain reader names the line
-    where = str(sample.path)
-    return to_counts(
-        table.problem,
-        binarise(table.score, threshold=options.threshold, remarks=remarks, where=where),
-        names=table.names,
-        source=sample.path,
+def read_frames(
+    frames: Sequence[Frame],
+    options: ReadOptions,
+    remarks: Remarks,
+    *,
+    where: str,
+    roles: Sequence[Roles] | None = None,
+    threshold: float | None = None,
+    filtered: bool = False,
+) -> list[Part]:
+    """One part, or one for each value of ``--group-by``; ``roles`` of the frames where known.
+
+    ``threshold`` and ``filtered`` are what the format says itself; the options override them.
+    """
+    known = list(roles or [roles_of(frame, options) for frame in frames])
+    _require_same(frames, known)
+    known = [_with_wanted(r, frame, options) for r, frame in zip(known, frames, strict=True)]
+    pieces = [gather(f, r, options, remarks) for f, r in zip(frames, known, strict=True)]
+    return from_pieces(
+        pieces, known[0], options, remarks, where=where, files=[f.where for f in frames],
+        threshold=threshold, filtered=filtered,
+    )  # fmt: skip
+
+
+def from_pieces(
+    pieces: Sequence[Piece],
+    roles: Roles,
+    options: ReadOptions,
+    remarks: Remarks,
+    *,
+    where: str,
+    files: Sequence[str],
+    threshold: float | None = None,
+    filtered: bool = False,
+) -> list[Part]:
+    """What the samples of several tables are, together or by ``--group-by``."""
+    piece = pooling.pooled(pieces, _short(files), options)
+    problem = ",".join(roles.problem or roles.group) or "row"
+    if len(pieces) > 1:
+        _over_files(piece, roles, options, remarks, where, problem)
+    piece = pooling.settled(piece, problem, options, remarks, where)
+    parts = [("", piece)]
+    if options.group_by not in (None, pooling.NONE):
+        parts = pooling.divided(piece, str(options.group_by), where)
+    limit = threshold if options.threshold is None else options.threshold
+    _refuse_counts(piece, roles.score, limit, where)
+    filtered = filtered if options.filtered is None else options.filtered
+    return [_part(p, label, where, limit, options, remarks, filtered=filtered)
+            for label, p in parts]  # fmt: skip
+
+
+def _part(
+    piece: Piece,
+    label: str,
+    where: str,
+    limit: float | None,
+    options: ReadOptions,
+    remarks: Remarks,
+    *,
+    filtered: bool,
+) -> Part:
+    return to_part(
+        piece.problem.code,
+        piece.score,
+        binarise(piece.score, threshold=limit, remarks=remarks, where=where),
+        names=piece.problem.values,
+        source=where,
         remarks=remarks,
-        filtered=bool(options.filtered),
-        name=f"{score} by {problem}",
+        group=None if piece.group is None else piece.group.code,
+        step=piece.step,
+        text=piece.text,
+        filtered=filtered,
+        name=piece.label,
+        label=label,
+        threshold=options.threshold,
     )
 
 
-def _read_rows(sample: Sample, options: ReadOptions, remarks: Remarks, rows: Verdicts) -> None:
-    problem, score, group, step = _columns(sample, options)
-    rows.name = f"{score} by {problem}"
-    number = find(SAMPLE, sample.keys)
-    seen: dict[tuple[Any, ...], int] = {}
-    for line, row in table_rows(sample, remarks):
-        where = f"{sample.path}:{line}"
-        for name in (problem, score, group, step):
-            if name is not None and name not in row:
-                raise UserError(f"{where}: no {name!r} in this row")
-        if number is not None and number in row:
-            key = tuple(hashable(row[n]) for n in (problem, group, step, number) if n is not None)
-            first = seen.setdefault(key, line)
-            if first != line:
-                raise UserError(
-                    f"{where}: {problem} {row[problem]!r:.40} {number} {row[number]!r:.20}"
-                    f" was already in line {first}"
-                )
-        rows.add(
-            row[problem],
-            _score(row[score], where=where),
-            group=None if group is None else row[group],
-            step=None if step is None else whole(row[step], name="step", where=where),
+def _with_wanted(roles: Roles, frame: Frame, options: ReadOptions) -> Roles:
+    """The column of ``--group-by`` is read, whatever it looks like."""
+    column = options.group_by
+    if column in (None, pooling.NONE, pooling.FILE, *roles.others, *roles.sample):
+        return roles
+    if column not in frame.names:
+        present = ", ".join(sorted(frame.names))
+        raise UserError(f"{frame.where}: no column {column!r} to group by; it has {present}")
+    return replace(roles, others=(*roles.others, str(column)))
+
+
+def _require_same(frames: Sequence[Frame], roles: Sequence[Roles]) -> None:
+    """ChoiceNeeded where files of a folder would be scored or named by different columns."""
+    first = roles[0]
+    for frame, other in zip(frames, roles, strict=True):
+        if other.score != first.score:
+            common = [n for n in frames[0].names if all(n in f.names for f in frames)]
+            shared = known_score(common, frames[0].head)
+            raise ChoiceNeeded(
+                frame.where,
+                f"scored by {', '.join(other.score)}, but {frames[0].where} by"
+                f" {', '.join(first.score)}",
+                option="score",
+                value=shared[0] if shared else "NAME of a column that all files have",
+                choices=shared,
+            )
+        if other.problem != first.problem:
+            raise ChoiceNeeded(
+                frame.where,
+                f"problems named by {', '.join(other.problem) or 'groups'}, but in"
+                f" {frames[0].where} by {', '.join(first.problem) or 'groups'}",
+                option="problem",
+                value="NAME of a column that all files have",
+            )
+
+
+def _over_files(
+    piece: Piece, roles: Roles, options: ReadOptions, remarks: Remarks, where: str, problem: str
+) -> None:
+    if piece.step is not None:  # the files of a run
+        if options.group_by != pooling.FILE:
+            del piece.others[pooling.FILE]
+        return
+    if not roles.problem:
+        piece.problem = joined([piece.others[pooling.FILE], piece.problem])
+        return
+    if options.group_by is None and not pooling.is_shards(piece):
+        pooling.refuse_files(piece, where, problem)
+    if pooling.is_shared(piece):
+        count = len(piece.others[pooling.FILE].values)
+        remarks.add(
+            f"{count} files hold the same problems and were pooled; --group-by file makes one input"
+            " of each"
+        )
+    if options.group_by != pooling.FILE:
+        del piece.others[pooling.FILE]
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names of files by what tells them apart."""
+    if len(names) < 2:
+        return list(names)
+    parts = [Path(name).parts for name in names]
+    same = next(
+        (i for i, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1), 0
+    )
+    return ["/".join(p[same:]) for p in parts]
+
+
+def _refuse_counts(piece: Piece, score: Sequence[str], limit: float | None, where: str) -> None:
+    """ChoiceNeeded for a column of counts or shares, of which a threshold would make nonsense."""
+    found = piece.score[~np.isnan(piece.score)]
+    if limit is not None or len(score) > 1 or not len(found) or _is_binary(found):
+        return
+    name = score[0]
+    once = len(piece.score) > 2 and len(piece.problem.values) > 0.9 * len(piece.score)
+    whole = bool(np.all(found == np.round(found))) and found.min() >= 0
+    counts = whole and found.max() > 1 and (once or is_one_of(name, CORRECT))
+    shares = once and found.min() >= 0 and not whole and found.max() <= 100
+    if counts or shares:
+        what = "counts" if counts else "shares or percentages"
+        raise ChoiceNeeded(
+            where,
+            f"{name} looks like {what} of correct samples, one row per problem",
+            option="num_correct",
+            value=f"{name} --num-samples COLUMN (or a number), or --threshold T if it is a grade"
+            if once and not is_one_of(name, CORRECT)
+            else f"{name} --num-samples COLUMN (or a number)",
+            choices=(name,),
         )
 
 
-_WORDS = {
-    "true": 1.0, "false": 0.0,
-    **dict.fromkeys(("", "nan", "none", "null", "na", "n/a"), math.nan),
-}  # fmt: skip
-
-
-def _score(value: Any, *, where: str) -> float:
-    """`verdict`, and the words that a csv file has for one."""
-    if not isinstance(value, str):
-        return verdict(value, where=where)
-    word = value.strip().lower()
-    if word in _WORDS:
-        return _WORDS[word]
-    try:
-        return verdict(float(word), where=where)
-    except ValueError:
-        raise UserError(
-            f"{where}: score must be a number or true/false, got {value!r:.60}"
-        ) from None
+def _is_binary(scores: FloatArray) -> bool:
+    return any(
+        bool(np.all((scores == low) | (scores == high)))
+        for low, high in ((0, 1), (-1, 1), (0, 100))
+    )
 
 
 FORMAT = Format(
     name="table",
     tool="any other table",
-    files="csv, tsv, jsonl or parquet, one row per completion",
+    files="csv, tsv, xlsx, json, jsonl or parquet: one row per completion, or a list of verdicts or"
+    " one column per sample",
     tested_on="tables of every kind",
     detect=recognises,
     read=read,
-    options=("problem", "score", "group", "step"),
+    options=("problem", "score", "group", "step", "group_by", "errors", "repeats"),
     many_files=True,
 )

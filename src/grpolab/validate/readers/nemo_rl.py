@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
@@ -21,7 +20,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("content", "rewards", "idx")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Blocks of ``--recorded-group-size`` rows; prompts are not recorded, so each is a problem."""
     train = [p for p in paths if not p.name.startswith("val_data")] or list(paths)
     if len(train) < len(paths):

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, located, records
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
@@ -21,7 +20,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("step", "prompt_idx", "sample_idx", "reward")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Groups by (step, prompt_idx); one positive reward value means right.
 
     The table is marked filtered when no group without spread is left in it.
@@ -40,13 +39,14 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> Group
     levels = np.unique([s for s in table.score if s == s])
     binary = len(levels) == 2 and levels[0] == 0.0 and levels[1] > 0
     middle = float(levels[1]) / 2 if binary else None
-    counts = count_verdicts(table, paths, options, remarks, threshold=middle)
+    (part,) = count_verdicts(table, paths, options, remarks, threshold=middle)
+    counts = part.counts
     mixed_only = not bool(np.any(counts.all_wrong | counts.all_right))
     filtered = mixed_only if options.filtered is None else options.filtered
     info = replace(counts.provenance, filtered=filtered)
     if filtered:
         remarks.add(f"{info.source}: written after the zero-std filter, mixed groups only")
-    return replace(counts, provenance=info)
+    return [part._replace(counts=replace(counts, provenance=info))]
 
 
 def _problem(row: dict[str, Any]) -> str:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, located, records
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
@@ -33,7 +32,7 @@ def _pick(paths: Sequence[Path], remarks: Remarks) -> tuple[list[Path], bool]:
     return (whole, False) if whole else (train, True)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Groups by ``group.id``; reward is the weighted sum of scores, or one named score."""
     files, pruned = _pick(paths, remarks)
     table = Verdicts(name=options.score or "weighted sum of rewards")

@@ -16,13 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from grpolab.errors import UserError, first_line
 from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines
-from grpolab.theory.groups import FloatArray, IntArray
 
 _DELIMITERS = (",", "\t", ";")
 
@@ -33,10 +30,30 @@ class Remarks:
 
     notes: list[str] = field(default_factory=list)
     cut_off: int = 0
+    _of: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, note: str) -> None:
         """Add a sentence for the user."""
         self.notes.append(note)
+
+    def add_of(self, where: object, note: str) -> None:
+        """Add a sentence about one of several files; the same of many files is one note."""
+        self._of.setdefault(note, []).append(str(where))
+
+    def said(self) -> tuple[str, ...]:
+        """All notes, those of several files with their number.
+
+        >>> remarks = Remarks()
+        >>> for name in ("a.jsonl", "b.jsonl", "c.jsonl"):
+        ...     remarks.add_of(name, "no advantages")
+        >>> remarks.said()
+        ('a.jsonl and 2 more: no advantages',)
+        """
+        many = (
+            f"{files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {note}"
+            for note, files in self._of.items()
+        )
+        return (*self.notes, *many)
 
     def leave_out(self, err: BrokenLine) -> None:
         """Count a line that is cut off; raise the error for any other."""
@@ -91,8 +108,12 @@ def document(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
 
 
-def _header(path: Path, line: str) -> tuple[list[str], str]:
+def csv_header(path: Path) -> tuple[list[str], str]:
     """Column names of a csv file, and what separates them."""
+    return _header(path, next(_text_lines(path), (0, ""))[1])
+
+
+def _header(path: Path, line: str) -> tuple[list[str], str]:
     delimiter = max(_DELIMITERS, key=line.count)
     with located(f"{path}:1"):
         columns = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
@@ -144,13 +165,14 @@ class Sample:
 
     @cached_property
     def kind(self) -> str:
-        """'parquet', 'zip', 'jsonl', 'json', 'csv' or 'unknown'."""
+        """'parquet', 'xlsx', 'zip', 'jsonl', 'json', 'csv' or 'unknown'."""
         with self.path.open("rb") as handle:
             head = handle.read(4)
         if head == b"PAR1":
             return "parquet"
         if head[:2] == b"PK" and zipfile.is_zipfile(self.path):
-            return "zip"
+            with zipfile.ZipFile(self.path) as archive:
+                return "xlsx" if "xl/workbook.xml" in archive.namelist() else "zip"
         text = self._first_line.lstrip("\ufeff \t")
         if text[:1] not in ("{", "["):
             return "csv" if any(mark in text for mark in _DELIMITERS) else "unknown"
@@ -207,7 +229,7 @@ class Sample:
             except (OSError, ValueError) as err:
                 raise UserError(f"{self.path}: not a parquet file ({first_line(err)})") from None
         if self.kind == "csv":
-            return frozenset(_header(self.path, next(_text_lines(self.path), (0, ""))[1])[0])
+            return frozenset(csv_header(self.path)[0])
         first = self.head
         if isinstance(first, list):
             first = first[0] if first else {}
@@ -216,73 +238,3 @@ class Sample:
     def has(self, *names: str) -> bool:
         """True when every name is among the keys."""
         return self.keys.issuperset(names)
-
-
-def table_rows(sample: Sample, remarks: Remarks) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a JSON-lines, csv, parquet or JSON file as objects, with line or row numbers."""
-    if sample.kind == "jsonl":
-        yield from records(sample.path, remarks)
-    elif sample.kind == "csv":
-        yield from csv_rows(sample.path)
-    elif sample.kind == "parquet":
-        yield from enumerate(parquet_rows(sample.path), start=1)
-    else:
-        value = document(sample.path)
-        items = value if isinstance(value, list) else [value]
-        for number, item in enumerate(items, start=1):
-            if not isinstance(item, dict):
-                raise UserError(f"{sample.path}: item {number} is not an object")
-            yield number, item
-
-
-_BLOCK = 2**24
-
-
-class Columns(NamedTuple):
-    """Problem codes [R] with their names, scores [R], and further columns as codes [R]."""
-
-    problem: IntArray
-    names: list[Any]
-    score: FloatArray
-    others: dict[str, IntArray]
-
-
-def read_columns(
-    path: Path, *, first: dict[str, Any], problem: str, score: str, others: tuple[str, ...] = ()
-) -> Columns | None:
-    """Columns of a JSON-lines file, or None where a plain reader has to look at every line.
-
-    ``first`` is the first record; its types are demanded of all others.
-    """
-    import pyarrow as pa
-    import pyarrow.json as pj
-
-    types = {bool: pa.bool_(), int: pa.float64(), float: pa.float64()}
-    keys = {str: pa.string(), int: pa.int64()}
-    score_type = types.get(type(first.get(score)))
-    key_types = {name: keys.get(type(first.get(name))) for name in (problem, *others)}
-    if score_type is None or None in key_types.values():
-        return None
-    schema = pa.schema([(score, score_type), *key_types.items()])
-    parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    try:
-        with open_bytes(path) as stream:
-            table = pj.read_json(
-                stream, read_options=pj.ReadOptions(block_size=_BLOCK), parse_options=parse
-            )
-        table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-        return None
-    if any(table[name].null_count for name in schema.names):
-        return None
-    codes, names = _encode(table[problem])
-    scores = table[score].cast(pa.float64()).to_numpy()
-    if not np.all(np.isfinite(scores)):
-        return None
-    return Columns(codes, names, scores, {name: _encode(table[name])[0] for name in others})
-
-
-def _encode(column: Any) -> tuple[IntArray, list[Any]]:
-    """Codes and values of a string or integer column."""
-    packed = column.combine_chunks().dictionary_encode()
-    return packed.indices.to_numpy().astype(np.int64), packed.dictionary.to_pylist()

@@ -17,14 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import ChoiceNeeded, Format, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, located, parquet_rows
+from grpolab.theory.groups import EQUAL, FloatArray, IntArray
+from grpolab.validate.readers.columns import Texts, factorise, scores
+from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
+from grpolab.validate.readers.frame import ParquetFrame
+from grpolab.validate.readers.source import Remarks, Sample
 from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
+from grpolab.validate.readers.verdicts import binarise, to_part
 
 _OWN = ("step", "prompt", "completion", "advantage")
 _BALANCE = 1e-3  # of the largest advantage of a block
+_START = 200  # characters of a completion that are kept
+_EPS = 1e-4  # what TRL adds to a standard deviation
 
 
 def recognises(sample: Sample) -> bool:
@@ -33,56 +37,139 @@ def recognises(sample: Sample) -> bool:
 
 
 class _File(NamedTuple):
+    """The rows of one file: codes of texts hold over all files."""
+
     path: Path
     step: int
-    rows: list[dict[str, Any]]
+    prompt: IntArray
+    completion: IntArray
+    problem: IntArray
+    advantage: FloatArray
+    reward: FloatArray
+    scale: FloatArray  # sum over reward functions of abs(reward)
+
+    def tail(self, first: int) -> _File:
+        """The rows from one on."""
+        return self._replace(
+            prompt=self.prompt[first:], completion=self.completion[first:],
+            problem=self.problem[first:], advantage=self.advantage[first:],
+            reward=self.reward[first:], scale=self.scale[first:],
+        )  # fmt: skip
+
+    @property
+    def signature(self) -> FloatArray:
+        """What makes a row the same row, [R, 4]."""
+        return np.stack([self.prompt, self.completion, self.reward, self.advantage], axis=1)
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Groups of one binary reward column, duplicates and evaluation steps left out."""
-    files = [f for f in map(_load, paths) if f.rows]
-    files.sort(key=lambda f: (f.step, f.path.name))
-    if not files:
+    frames = [f for f in map(ParquetFrame, paths) if f.head]
+    if not frames:
         raise UserError(f"{paths[0].parent}: holds no completions")
-    reward = _reward_column(files[0], options)
-    fresh = _drop_eval_steps(_drop_rewritten(files, reward, remarks), remarks)
+    frames.sort(key=lambda f: (_step(f), f.path.name))
+    reward, rewards = _reward_columns(frames[0], options)
+    files, names, texts = _load(frames, reward, rewards, options)
+    fresh = _drop_eval_steps(_drop_rewritten(files, remarks), remarks)
     size = options.group_size or _infer_group_size(fresh)
     if options.group_size is None:
         remarks.add(f"group size {size} was inferred from runs of equal prompts")
-    table = Verdicts(name=reward)
-    for part in fresh:
-        _add_blocks(part, table, size=size, reward=reward, options=options)
-    return count_verdicts(table, paths, options, remarks)
+    for block in fresh:
+        _check_blocks(block, size)
+    source = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    score = np.concatenate([part.reward for part in fresh])
+    counted = to_part(
+        np.concatenate([part.problem for part in fresh]),
+        score,
+        binarise(score, threshold=options.threshold, remarks=remarks, where=source),
+        names=names,
+        source=source,
+        remarks=remarks,
+        group=np.concatenate([np.arange(len(part.reward)) // size for part in fresh]),
+        step=np.concatenate([np.full(len(part.reward), part.step) for part in fresh]),
+        text=_texts(np.concatenate([part.completion for part in fresh]), texts),
+        filtered=bool(options.filtered),
+        name=reward,
+        threshold=options.threshold,
+    )
+    return [counted]
 
 
-def _load(path: Path) -> _File:
-    rows = parquet_rows(path)
-    with located(str(path)):
-        for row in rows:
-            row["prompt"] = _text(row["prompt"])
-        return _File(path, int(rows[0]["step"]) if rows else 0, rows)
+def _step(frame: ParquetFrame) -> int:
+    return int(frame.head[0]["step"])
 
 
-def _text(prompt: Any) -> str:
-    return prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True)
+def _load(
+    frames: Sequence[ParquetFrame], reward: str, rewards: Sequence[str], options: ReadOptions
+) -> tuple[list[_File], list[Any], list[Any]]:
+    """The files in order of their steps, the names of the problems, and the completions."""
+    wanted = list(dict.fromkeys([*_OWN, *rewards, *([options.problem] if options.problem else [])]))
+    tables = []
+    for frame in frames:
+        missing = [n for n in wanted if n not in frame.names]
+        if missing:
+            raise UserError(f"{frame.path}: no column {missing[0]!r}; it has"
+                            f" {', '.join(frame.names)}")  # fmt: skip
+        tables.append(frame.columns(wanted))
+    sizes = [len(t["step"]) for t in tables]
+    prompt, completion = (_codes([t[name] for t in tables], sizes) for name in _OWN[1:3])
+    problem = _codes([t[options.problem] for t in tables], sizes) if options.problem else prompt
+    found = []
+    for i, (frame, table) in enumerate(zip(frames, tables, strict=True)):
+        place = frame.place
+        score = {n: scores(table[n], place, n) for n in rewards}
+        scale = np.sum([np.abs(np.nan_to_num(s)) for s in score.values()], axis=0)
+        advantage = np.nan_to_num(scores(table["advantage"], place, "advantage"))
+        found.append(
+            _File(
+                frame.path,
+                _step(frame),
+                prompt[0][i],
+                completion[0][i],
+                problem[0][i],
+                advantage,
+                score[reward],
+                scale,
+            )
+        )  # fmt: skip
+    return found, problem[1], completion[1]
 
 
-def _reward_column(first: _File, options: ReadOptions) -> str:
-    """The one reward function, or the one that was asked for; a sum of several is never used."""
-    row = first.rows[0]
-    if options.score is not None:
-        if options.score not in row:
-            raise UserError(f"{first.path}: no column {options.score!r}; it has {', '.join(row)}")
-        return options.score
+def _texts(code: IntArray, values: Sequence[Any]) -> Texts:
+    texts = [str(v) for v in values]
+    return Texts(code, np.array(list(map(len, texts)))[code], [t[:_START] for t in texts])
+
+
+def _codes(columns: Sequence[Any], sizes: Sequence[int]) -> tuple[list[IntArray], list[Any]]:
+    """Codes of one column of all files, and the values."""
+    values = [value for column in columns for value in map(_text, column.to_pylist())]
+    code, names = factorise(values)
+    return np.split(code, np.cumsum(sizes)[:-1]), names
+
+
+def _text(prompt: Any) -> Any:
+    """A chat as text; a prompt that is a text as it is, told from a missing one."""
+    return json.dumps(prompt, sort_keys=True) if isinstance(prompt, list | dict) else prompt
+
+
+def _reward_columns(first: ParquetFrame, options: ReadOptions) -> tuple[str, list[str]]:
+    """The one reward function, or the one asked for, and all; a sum of several is never used."""
+    rows = first.head
     names = [
         name
-        for name in row
+        for name in rows[0]
         if name not in _OWN
-        and any(isinstance(r[name], float) for r in first.rows)
-        and all(r[name] is None or isinstance(r[name], float) for r in first.rows)
+        and any(isinstance(r[name], float) for r in rows)
+        and all(r[name] is None or isinstance(r[name], float) for r in rows)
     ]
+    if options.score is not None:
+        if options.score not in rows[0]:
+            raise UserError(
+                f"{first.path}: no column {options.score!r}; it has {', '.join(rows[0])}"
+            )
+        return options.score, list(dict.fromkeys([options.score, *names]))
     if len(names) == 1:
-        return names[0]
+        return names[0], names
     why = f"which reward column holds the verdict (found: {', '.join(names) or 'none'})"
     raise ChoiceNeeded(str(first.path), why, option="score", choices=names)
 
@@ -107,65 +194,61 @@ def _drop_eval_steps(files: list[_File], remarks: Remarks) -> list[_File]:
     return kept
 
 
-def _signature(row: dict[str, Any], reward: str) -> tuple[Any, ...]:
-    return row["prompt"], _text(row["completion"]), repr(row[reward]), repr(row["advantage"])
-
-
-def _drop_rewritten(files: list[_File], reward: str, remarks: Remarks) -> list[_File]:
+def _drop_rewritten(files: list[_File], remarks: Remarks) -> list[_File]:
     """Rows at the head of a file that repeat the tail of the file before were written twice."""
-    kept, dropped, before = [], 0, list[tuple[Any, ...]]()
+    kept, dropped, before = [], 0, np.empty((0, 4))
     for part in files:
-        now = [_signature(row, reward) for row in part.rows]
+        now = part.signature
         overlap = _overlap(before, now)
         dropped += overlap
-        kept.append(part._replace(rows=part.rows[overlap:]))
+        kept.append(part.tail(overlap))
         before = now
     if dropped:
         remarks.add(f"{dropped} rows repeat rows of the step before and were left out")
-    return [part for part in kept if part.rows]
+    return [part for part in kept if len(part.reward)]
 
 
-def _overlap(before: list[Any], now: list[Any]) -> int:
+def _overlap(before: FloatArray, now: FloatArray) -> int:
     """Length of the longest tail of ``before`` that is a head of ``now``."""
     longest = min(len(before), len(now))
-    return next((n for n in range(longest, 0, -1) if before[-n:] == now[:n]), 0)
-
-
-def _runs(rows: list[dict[str, Any]]) -> list[int]:
-    """Lengths of the runs of equal prompts."""
-    changes = [i for i in range(1, len(rows)) if rows[i]["prompt"] != rows[i - 1]["prompt"]]
-    return [int(n) for n in np.diff([0, *changes, len(rows)])]
+    return next(
+        (n for n in range(longest, 0, -1)
+         if np.array_equal(before[-n:], now[:n], equal_nan=True)), 0,
+    )  # fmt: skip
 
 
 def _infer_group_size(files: list[_File]) -> int:
-    size = math.gcd(*(n for part in files for n in _runs(part.rows)))
+    runs = (np.diff(np.flatnonzero(np.diff(f.prompt, prepend=-2, append=-2))) for f in files)
+    size = math.gcd(*(int(n) for run in runs for n in np.unique(run)))
     if size < 2:
         why = "the group size cannot be inferred from the prompts"
         raise ChoiceNeeded(str(files[0].path), why, option="group_size", value="G")
     return size
 
 
-def _add_blocks(
-    part: _File, table: Verdicts, *, size: int, reward: str, options: ReadOptions
-) -> None:
-    if len(part.rows) % size:
-        raise UserError(f"{part.path}: {len(part.rows)} rows are not whole groups of {size}")
-    for start in range(0, len(part.rows), size):
-        block = part.rows[start : start + size]
-        where = f"{part.path}: rows {start + 1} to {start + size}"
-        if len({row["prompt"] for row in block}) > 1:
-            why = f"different prompts in one group of {size}"
-            raise ChoiceNeeded(where, why, option="group_size", value="G")
-        advantages = [row["advantage"] or 0.0 for row in block]
-        top = max(abs(a) for a in advantages)
-        if abs(sum(advantages)) > _BALANCE * size * top and top > 0:
-            raise UserError(
-                f"{where}: advantages do not sum to zero, so this is not one group of {size}"
-            )
-        for row in block:
-            problem = row["prompt"] if options.problem is None else row.get(options.problem)
-            score = math.nan if row[reward] is None else float(row[reward])
-            table.add(problem, score, group=start, step=part.step)
+def _check_blocks(part: _File, size: int) -> None:
+    """UserError where blocks of this size are no groups: prompts differ, or advantages do not sum.
+
+    In a group whose rewards are equal the advantages are rounding divided by eps: at most
+    ``EQUAL * scale / eps`` each, of any sum; the scale is that of the rewards that were added.
+    """
+    if len(part.reward) % size:
+        raise UserError(f"{part.path}: {len(part.reward)} rows are not whole groups of {size}")
+    prompt, advantage, scale = (
+        column.reshape(-1, size) for column in (part.prompt, part.advantage, part.scale)
+    )
+    mixed = np.flatnonzero((prompt != prompt[:, :1]).any(axis=1))
+    top = np.abs(advantage).max(axis=1)
+    dust = top <= EQUAL * scale.max(axis=1) / _EPS
+    odd = np.flatnonzero((np.abs(advantage.sum(axis=1)) > _BALANCE * size * top) & ~dust)
+    block = min((int(b[0]) for b in (mixed, odd) if len(b)), default=None)
+    if block is None:
+        return
+    where = f"{part.path}: rows {block * size + 1} to {(block + 1) * size}"
+    if block in mixed:
+        why = f"different prompts in one group of {size}"
+        raise ChoiceNeeded(where, why, option="group_size", value="G")
+    raise UserError(f"{where}: advantages do not sum to zero, so this is not one group of {size}")
 
 
 FORMAT = Format(

@@ -7,26 +7,31 @@ counted, never taken for wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
 from grpolab.theory.pass_at_k import pass_at_k
-from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, ReadOptions
+from grpolab.validate.readers.columns import Texts, factorise, hashable, texts_of, verdict
+from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Part, ReadOptions, Samples
 from grpolab.validate.readers.source import Remarks
+
+__all__ = [
+    "Verdicts", "binarise", "count_verdicts", "factorise", "hashable", "invert_pass_at_k", "settle",
+    "to_part", "verdict", "whole",
+]  # fmt: skip
 
 _SHOWN = 5
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """Columns of equal length: problem, score (NaN = no verdict), and optional group and step.
+    """Columns of equal length: problem, score (NaN = no verdict), optional group, step and text.
 
     ``name`` says which column, metric or scorer the scores came from.
     """
@@ -35,12 +40,20 @@ class Verdicts:
     score: list[float] = field(default_factory=list)
     group: list[Hashable] | None = None
     step: list[int] | None = None
+    text: list[str | None] = field(default_factory=list)
     name: str = ""
 
     def add(
-        self, problem: Hashable, score: float, *, group: Hashable = None, step: int | None = None
+        self,
+        problem: Hashable,
+        score: float,
+        *,
+        group: Hashable = None,
+        step: int | None = None,
+        text: str | None = None,
     ) -> None:
         """Append one completion."""
+        self.text.append(text)
         self.problem.append(hashable(problem))
         self.score.append(score)
         if group is not None:
@@ -49,27 +62,6 @@ class Verdicts:
         if step is not None:
             self.step = [] if self.step is None else self.step
             self.step.append(step)
-
-
-def hashable(value: Any) -> Hashable:
-    """A stand-in for any JSON value; a number and its text stay apart."""
-    return repr(value) if isinstance(value, list | dict) else value
-
-
-def verdict(value: Any, *, where: str) -> float:
-    """A number from one JSON value: bool, number, or null for a missing verdict.
-
-    >>> verdict(True, where="f:1"), verdict(0, where="f:1")
-    (1.0, 0.0)
-    """
-    if value is None:
-        return math.nan
-    if isinstance(value, bool | int | float):
-        number = float(value)
-        if math.isinf(number):
-            raise UserError(f"{where}: score must be finite, got {value}")
-        return number
-    raise UserError(f"{where}: score must be a number, true, false or null, got {value!r:.60}")
 
 
 def whole(value: Any, *, name: str, where: str) -> int:
@@ -83,31 +75,29 @@ def whole(value: Any, *, name: str, where: str) -> int:
     raise UserError(f"{where}: {name} must be a whole number, got {value!r:.40}")
 
 
-def factorise(values: Iterable[Hashable]) -> tuple[IntArray, list[Hashable]]:
-    """Integer codes in order of first appearance, and the value of every code."""
-    codes: dict[Hashable, int] = {}
-    rows = [codes.setdefault(v, len(codes)) for v in values]
-    return np.array(rows, dtype=np.int64), list(codes)
-
-
 def binarise(
     scores: FloatArray, *, threshold: float | None, remarks: Remarks, where: str
 ) -> FloatArray:
     """Scores as 0, 1 or NaN: a threshold, or values that can mean nothing else.
 
-    {0, 1} is taken as it is and {-1, 1} as wrong and right; anything else needs the threshold.
+    {0, 1} is taken as it is, {-1, 1} and {0, 100} as wrong and right; anything else needs the
+    threshold.
 
     >>> binarise(np.array([-1.0, 1.0]), threshold=None, remarks=Remarks(), where="f").tolist()
     [0.0, 1.0]
     """
-    seen = np.unique(scores[~np.isnan(scores)])
     if threshold is not None:
         return np.where(np.isnan(scores), np.nan, (scores > threshold).astype(np.float64))
-    if np.all(np.isin(seen, (0.0, 1.0))):
+    low, high = _levels(scores)
+    if (low, high) == (0.0, 1.0):
         return scores
-    if np.all(np.isin(seen, (-1.0, 1.0))):
-        remarks.add(f"{where}: scores are -1 and +1; -1 was taken as wrong")
+    if (low, high) == (0.0, 100.0):
+        remarks.add_of(where, "scores are 0 and 100; 100 was taken as right")
+        return scores / 100.0
+    if (low, high) == (-1.0, 1.0):
+        remarks.add_of(where, "scores are -1 and +1; -1 was taken as wrong")
         return (scores + 1.0) / 2.0
+    seen = np.unique(scores[~np.isnan(scores)])
     odd = [f"{v:g}" for v in seen[~np.isin(seen, (0.0, 1.0))][:_SHOWN]]
     raise ChoiceNeeded(
         where,
@@ -117,52 +107,87 @@ def binarise(
     )
 
 
-def to_counts(
+def _levels(scores: FloatArray) -> tuple[float, float]:
+    """The pair of values that binary scores are made of, (nan, nan) where they are not binary."""
+    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)):
+        if np.all((scores == low) | (scores == high) | np.isnan(scores)):
+            return low, high
+    return math.nan, math.nan
+
+
+def to_part(
     problem: IntArray,
     score: FloatArray,
+    right: FloatArray,
     *,
-    names: list[Hashable],
-    source: Path,
+    names: Sequence[Hashable],
+    source: str,
     remarks: Remarks,
     group: IntArray | None = None,
-    step: npt.ArrayLike | None = None,
+    step: IntArray | None = None,
+    text: Texts | None = None,
     filtered: bool = False,
     name: str = "",
-) -> GroupCounts:
-    """Count successes per (problem, group, step); all columns [R], score 0, 1 or NaN."""
+    label: str = "",
+    threshold: float | None = None,
+) -> Part:
+    """Count successes per (problem, group, step); all columns [R], ``right`` is 0, 1 or NaN."""
     if len(problem) == 0:
         raise UserError(f"{source}: holds no samples")
-    steps = np.zeros(len(problem), np.int64) if step is None else np.asarray(step, np.int64)
-    inner = np.zeros(len(problem), np.int64) if group is None else group
-    if np.any(steps) or np.any(inner):
-        keys = np.stack([problem, inner, steps])
-        table, row = np.unique(keys, axis=1, return_inverse=True)
-    else:
-        first, row = np.unique(problem, return_inverse=True)
-        table = np.stack([first, np.zeros_like(first), np.zeros_like(first)])
-    seen = ~np.isnan(score)
+    row, table = _cells(problem, group, step)
     width = table.shape[1]
-    size = np.bincount(row, weights=seen, minlength=width).astype(np.int64)
-    correct = np.bincount(row, weights=np.where(seen, score, 0.0), minlength=width)
+    seen = ~np.isnan(right)
+    all_seen = bool(seen.all())
+    size = np.bincount(row if all_seen else row[seen], minlength=width)
+    correct = np.bincount(row[right == 1.0], minlength=width)
     keep = size > 0
-    missing = int((~seen).sum())
+    missing = 0 if all_seen else int((~seen).sum())
+    notes = []
     if missing:
         lost = int((~keep).sum())
         extra = f"; {lost} groups had none at all" if lost else ""
-        remarks.add(f"{source}: {missing} of {len(score)} samples have no verdict{extra}")
+        notes.append(f"{source}: {missing} of {len(right)} samples have no verdict{extra}")
     if not keep.any():
         raise NoVerdicts(f"{source}: no sample has a verdict")
-    used = np.unique(table[0][keep])
-    return GroupCounts(
+    used = np.unique(table[0][keep]).tolist()
+    counts = GroupCounts(
         correct[keep].astype(np.int64),
-        size[keep],
+        size[keep].astype(np.int64),
         prompt_id=table[0][keep],
         step=table[2][keep],
-        prompt_names={int(i): str(names[i]) for i in used},
-        provenance=Provenance(
-            source=str(source), verdict=name, filtered=filtered, num_missing=missing
-        ),
+        prompt_names={i: str(names[i]) for i in used},
+        provenance=Provenance(source=source, verdict=name, filtered=filtered, num_missing=missing),
     )
+    samples = Samples(
+        prompt=problem, reward=right, score=score, group=group, step=step, threshold=threshold,
+        text=None if text is None else text.code, length=None if text is None else text.length,
+        starts=() if text is None else text.starts,
+    )  # fmt: skip
+    return Part(counts, samples, label, tuple(notes))
+
+
+def _cells(
+    problem: IntArray, group: IntArray | None, step: IntArray | None
+) -> tuple[IntArray, IntArray]:
+    """The cell of every row, and problem, group and step of every cell, in this order of keys."""
+    if group is None and step is None:
+        count = int(problem.max()) + 1
+        if count <= 4 * len(problem):
+            used = np.flatnonzero(np.bincount(problem, minlength=count))
+            zero = np.zeros_like(used)
+            if len(used) == count:
+                return problem, np.stack([used, zero, zero])
+        first, row = np.unique(problem, return_inverse=True)
+        return row, np.stack([first, np.zeros_like(first), np.zeros_like(first)])
+    cell = problem
+    for key in (group, step):
+        if key is not None:
+            values, code = np.unique(key, return_inverse=True)
+            cell = np.unique(cell, return_inverse=True)[1] * len(values) + code
+    _, first, row = np.unique(cell, return_index=True, return_inverse=True)
+    zero = np.zeros(len(first), dtype=np.int64)
+    groups, steps = (zero if key is None else key[first] for key in (group, step))
+    return row, np.stack([problem[first], groups, steps])
 
 
 def count_verdicts(
@@ -173,28 +198,33 @@ def count_verdicts(
     *,
     threshold: float | None = None,
     filtered: bool = False,
-) -> GroupCounts:
-    """The table of what was read from ``paths``: how most readers end.
+) -> list[Part]:
+    """The one part that was read from ``paths``: how most readers end.
 
     ``threshold`` and ``filtered`` are what the format says itself; the options override them.
     """
-    source = paths[0] if len(paths) == 1 else paths[0].parent
+    source = str(paths[0] if len(paths) == 1 else paths[0].parent)
     if not rows.problem:
         raise UserError(f"{source}: holds no samples")
     limit = threshold if options.threshold is None else options.threshold
-    score = binarise(np.array(rows.score), threshold=limit, remarks=remarks, where=str(source))
+    score = np.array(rows.score, dtype=np.float64)
+    right = binarise(score, threshold=limit, remarks=remarks, where=source)
     problem, names = factorise(rows.problem)
-    return to_counts(
+    part = to_part(
         problem,
         score,
+        right,
         names=names,
         source=source,
         remarks=remarks,
         group=None if rows.group is None else factorise(rows.group)[0],
-        step=rows.step,
+        step=None if rows.step is None else np.array(rows.step, dtype=np.int64),
+        text=None if not any(rows.text) else texts_of(list(rows.text)),
         filtered=filtered if options.filtered is None else options.filtered,
         name=rows.name,
+        threshold=options.threshold,
     )
+    return [part]
 
 
 _SLACK = 0.05  # largest share of the samples that may stay open where pass@k = 1

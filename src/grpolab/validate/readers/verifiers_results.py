@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
@@ -18,7 +17,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("example_id", "reward", "is_completed")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """``reward`` (or a named metric) per example; rows with an error have no verdict."""
     (path,) = paths
     name = options.score or "reward"

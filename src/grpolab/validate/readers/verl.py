@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers.format import Format, ReadOptions
+from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, records
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
 
@@ -25,7 +24,7 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("input", "output", "score")
 
 
-def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> GroupCounts:
+def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
     rows: dict[tuple[Any, ...], tuple[str, float, str, int]] = {}
     repeated, name = 0, options.score or ""

@@ -1,0 +1,277 @@
+"""Which column of a table is what: the problem, the verdict, and what numbers or splits samples.
+
+A name that the user gave is taken as it is. Otherwise known names are tried, and what stands in the
+columns decides between them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grpolab.errors import UserError
+from grpolab.validate.readers.format import ChoiceNeeded, Option, ReadOptions
+from grpolab.validate.readers.frame import Frame, value_at
+from grpolab.validate.readers.words import (
+    COMPLETION,
+    CORRECT,
+    ERROR,
+    GRADER,
+    GROUP,
+    PART_OF_PROBLEM,
+    POLICY,
+    PROBLEM,
+    SAMPLE,
+    SCORE,
+    SEED,
+    STATUS,
+    STEP,
+    TEXT_OF_PROBLEM,
+    WEAK,
+    find,
+    find_all,
+    is_one_of,
+    number_of,
+    squeezed,
+)
+
+_LOOSE = frozenset((
+    "acc", "accuracy", "label", "outcome", "result", "results", "ok", "grade", "graded", "grades",
+    "right", "outcomes", "raw_score", "status",
+))  # fmt: skip
+"""Names that hold a verdict in some tables and something else in others."""
+_SAMPLE_WORDS = (
+    "sample", "run", "trial", "attempt", "try", "completion", "rollout", "response", "generation",
+    "gen", "seed", "epoch", "rep", "replicate", "correct", "pass", "passed", "score", "reward",
+    "verdict", "result", "r", "s", "c", "k", "",
+)  # fmt: skip
+_NUMBER = re.compile(r"\d+")
+_LONG = 80  # characters of a value that is a text, no label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Names of columns; several for ``problem`` and ``group`` name one together.
+
+    Several for ``score`` hold one sample each. ``outer[].inner`` is a value of the objects in a
+    list. ``others`` may split the samples of a problem and are looked at for that alone;
+    ``rivals`` could be the problem as well, where the chosen column turns out to be none. The score
+    is the sum of a list where it is ``per_token``.
+    """
+
+    problem: tuple[str, ...]
+    score: tuple[str, ...]
+    group: tuple[str, ...] = ()
+    step: str | None = None
+    sample: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    text: str | None = None
+    others: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
+    per_token: bool = False
+
+    @property
+    def label(self) -> str:
+        """What was taken for the verdict, in words."""
+        score = self.score[0] if len(self.score) == 1 else f"{self.score[0]} to {self.score[-1]}"
+        return f"{score} by {'/'.join(self.problem or self.group) or 'row'}"
+
+
+def is_table(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a table has a verdict and something that it is the verdict on."""
+    score = known_score(names, head)
+    return bool(score) and bool(_ids(names) or find(GROUP, names) or _has_lists(score, head))
+
+
+def _has_lists(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every row has a list of verdicts: then a row can be a problem."""
+    values = [row.get(score[0]) for row in head]
+    return bool(values) and all(isinstance(v, list) for v in values)
+
+
+def roles_of(frame: Frame, options: ReadOptions) -> Roles:
+    """The roles of the columns; ChoiceNeeded where a column is not found."""
+    names, head = frame.names, frame.head
+    score = _score(frame, options)
+    outer = score[0].partition("[].")[0] if "[]." in score[0] else None
+    problem = _problem(frame, options, score)
+    group = _group(frame, options, problem)
+    step = named(frame, options.step, "step") or find(STEP, names)
+    taken = {*problem, *score, *group, step, outer}
+    free = [n for n in names if n not in taken]
+    within = [f"{outer}[].{n}" for n in _fields(outer, head)] if outer else []
+    inner = {n.rpartition(".")[2]: n for n in within}
+    errors = [*find_all(ERROR, free), *(inner[n] for n in find_all(ERROR, inner))]
+    errors += [n for n in free if "." in n and is_one_of(n.rpartition(".")[2], ERROR[:8])]
+    status = [*find_all(STATUS, free), *(inner[n] for n in find_all(STATUS, inner))]
+    text = inner.get(find(COMPLETION, inner) or "") or find(COMPLETION, free)
+    sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
+    used = {*errors, *status, text, *sample}
+    others = tuple(n for n in free if n not in used and "." not in n and _may_split(n, head))
+    rivals = () if options.problem else tuple(n for n in _ids(free) if n not in used)
+    return Roles(
+        rivals=rivals, problem=problem, score=score, group=group, step=step, sample=tuple(sample),
+        errors=tuple(errors), status=tuple(status), text=text, others=others,
+    )  # fmt: skip
+
+
+def named(frame: Frame, wanted: str | None, what: str) -> str | None:
+    """The column that the user named; UserError where there is none of this name."""
+    if wanted is None or wanted in frame.names or _is_deep(frame, wanted):
+        return wanted
+    present = ", ".join(sorted(frame.names)) or "none"
+    raise UserError(f"{frame.where}: no column {wanted!r} for the {what}; it has {present}")
+
+
+def _is_deep(frame: Frame, name: str) -> bool:
+    if "[]." in name:
+        outer, _, inner = name.partition("[].")
+        return inner in _fields(outer, frame.head)
+    return "." in name and any(value_at(row, name) is not None for row in frame.head)
+
+
+def several(frame: Frame, wanted: str, what: str) -> tuple[str, ...]:
+    """One column, or several with commas between them."""
+    if wanted in frame.names:
+        return (wanted,)
+    return tuple(
+        n for part in wanted.split(",") if (n := named(frame, part.strip(), what)) is not None
+    )
+
+
+def _ids(names: Sequence[str]) -> list[str]:
+    """Columns that may name a problem, the surest first."""
+    return find_all((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)
+
+
+def _problem(frame: Frame, options: ReadOptions, score: tuple[str, ...]) -> tuple[str, ...]:
+    if options.problem is not None:
+        return several(frame, options.problem, "problem")
+    found = [n for n in _ids(frame.names) if n not in score]
+    if found:
+        return (found[0],)
+    if find(GROUP, frame.names) or options.group is not None or _has_lists(score, frame.head):
+        return ()
+    raise _needed(frame, "problem", [n for n in frame.names if n not in score])
+
+
+def _group(frame: Frame, options: ReadOptions, problem: tuple[str, ...]) -> tuple[str, ...]:
+    if options.group is not None:
+        return several(frame, options.group, "group")
+    found = find(GROUP, [n for n in frame.names if n not in problem])
+    return () if found is None else (found,)
+
+
+def _score(frame: Frame, options: ReadOptions) -> tuple[str, ...]:
+    if options.score is not None:
+        wide = fnmatch.filter(frame.names, options.score)
+        if options.score not in frame.names and wide and "*" in options.score:
+            return tuple(sorted(wide, key=_place_of))
+        return several(frame, options.score, "score")
+    found = known_score(frame.names, frame.head)
+    if not found:
+        taken = {options.problem, options.group, options.step}
+        raise _needed(frame, "score", [n for n in frame.names if n not in taken])
+    return found
+
+
+def _needed(frame: Frame, option: Option, choices: Sequence[str]) -> ChoiceNeeded:
+    columns = sorted(frame.names)
+    why = f"no column for the {option} (columns: {', '.join(columns) or 'none'})"
+    return ChoiceNeeded(frame.where, why, option=option, choices=sorted(choices))
+
+
+def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The verdict by its known names, in the table, in lists of objects, or over columns."""
+    for name in find_all(SCORE, names):
+        if squeezed(name) in _LOOSE_NAMES and not _verdicts(value_at(row, name) for row in head):
+            continue
+        if not _objects(value_at(row, name) for row in head):
+            return (name,)
+    for outer in names:
+        fields = _fields(outer, head)
+        found = find(SCORE, fields)
+        if found is not None:
+            return (f"{outer}[].{found}",)
+    inside = [n for n in names if "." in n]
+    inner = find(SCORE, [n.rpartition(".")[2] for n in inside])
+    if inner is not None:
+        return (next(n for n in inside if n.endswith(f".{inner}")),)
+    return _wide(names, head)
+
+
+_LOOSE_NAMES = frozenset(squeezed(name) for name in _LOOSE)
+
+
+def _objects(values: Any) -> bool:
+    return any(
+        isinstance(v, dict) or (isinstance(v, list) and any(isinstance(i, dict) for i in v))
+        for v in values
+    )
+
+
+def _verdicts(values: Any) -> bool:
+    """Whether all values are verdicts or numbers, or lists of them."""
+    flat = [i for v in values for i in (v if isinstance(v, list) else [v])]
+    return all(
+        v is None
+        or isinstance(v, bool | int | float)
+        or (isinstance(v, str) and number_of(v) is not None)
+        for v in flat
+    )
+
+
+def _fields(outer: str, head: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys of the objects in the lists of a column."""
+    items = [i for row in head if isinstance(row.get(outer), list) for i in row[outer]]
+    if not items or not all(isinstance(i, dict) for i in items):
+        return []
+    return list(dict.fromkeys(str(key) for item in items for key in item))
+
+
+def _wide(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Columns that differ by a running number alone and hold verdicts: one sample each."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        if len(_NUMBER.findall(name)) == 1:
+            families.setdefault(_NUMBER.sub("#", name), []).append(name)
+    for family, members in families.items():
+        words = re.split(r"[^a-z]+", family.lower())
+        numbers = sorted(_place_of(name) for name in members)
+        running = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        if len(members) < 2 or not running or numbers[0] > 1 or "@" in family:
+            continue
+        if all(word in _SAMPLE_WORDS for word in words) and _binary(members, head):
+            return tuple(sorted(members, key=_place_of))
+    return ()
+
+
+def _binary(members: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+    values = {v for row in head for n in members if (v := row.get(n)) is not None}
+    numbers = {number_of(str(v).lower()) for v in values if not isinstance(v, list | dict)}
+    kept = {n for n in numbers if n is None or n == n}
+    return bool(kept) and kept <= {0.0, 1.0}
+
+
+def _place_of(name: str) -> int:
+    found = _NUMBER.findall(name)
+    return int(found[-1][:18]) if found else 0
+
+
+def _may_split(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column may say which policy, split or file a sample is of."""
+    values = [v for row in head if (v := row.get(name)) is not None]
+    if not values or any(isinstance(v, list | dict) for v in values):
+        return False
+    if any(is_one_of(name, known) for known in (POLICY, GRADER, PART_OF_PROBLEM)):
+        return True
+    if is_one_of(name, (*CORRECT, *SCORE)) or any(isinstance(v, float) for v in values):
+        return False
+    texts = [str(v) for v in values]
+    if max(map(len, texts)) > _LONG or (len(values) >= 20 and len(set(texts)) == len(texts)):
+        return False
+    return not all(re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text) for text in texts)

@@ -1,0 +1,412 @@
+"""Samples that are not draws of one policy for one problem: found, and asked about.
+
+A column that splits the samples of most problems into equal blocks (a model, a temperature, a
+subject beside an id) means that the samples come from several policies or belong to several
+problems; rows that are written twice are no samples of their own. Where the meaning of a column is
+known it is used, everywhere else the user is asked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Sequence
+from pathlib import PurePath
+
+import numpy as np
+
+from grpolab.errors import UserError
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.readers.columns import Codes, Texts, joined
+from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
+from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.source import Remarks
+from grpolab.validate.readers.words import GRADER, NEUTRAL, PART_OF_PROBLEM, POLICY, SEED, is_one_of
+
+_MOST = 0.5  # share of the problems that a column must split
+_ALIKE = 0.8  # share of them that an unknown column must split into the same blocks
+_CHANCE = np.log(1e-3)  # of blocks as equal as these, were the values of the column random
+_LOOK = 2_000_000  # rows that are looked at, of whole problems
+_TWICE = np.log(1e-6)  # chance of the second half of a file to repeat the verdicts of the first
+_SHOWN = 4
+NONE, FILE = "none", "file"
+"""Values of ``--group-by`` that are no column: pool all, and one input per file."""
+
+
+def settled(
+    piece: Piece, problem: str, options: ReadOptions, remarks: Remarks, where: str
+) -> Piece:
+    """The samples with the problem that they are of; ChoiceNeeded where several are pooled.
+
+    ``problem`` is how the column of the problem is called. Nothing is asked with ``group_by``.
+    """
+    piece = _without_repeats(_second_half(piece), piece, problem, options, remarks, where)
+    piece = _with_parts(piece, problem, options, remarks, where)
+    if options.group_by is None:
+        for name, column in piece.others.items():
+            _refuse_split(name, column, piece, problem, where)
+        _refuse_seeds(piece, problem, where)
+    twice = _same_number(piece, options)
+    return _without_repeats(twice, piece, problem, options, remarks, where)
+
+
+def _with_parts(
+    piece: Piece, problem: str, options: ReadOptions, remarks: Remarks, where: str
+) -> Piece:
+    """Columns beside which ids begin anew become part of the name of the problem."""
+    for name, column in list(piece.others.items()):
+        if not is_one_of(name, PART_OF_PROBLEM) or options.problem is not None:
+            continue
+        if options.group_by in (name, NONE):
+            continue
+        split = _Split.of(piece, column)
+        if split is None or split.share < _MOST:
+            continue
+        if split.usual_block < 2:
+            raise _question(name, column, split, problem, where)
+        piece.problem = joined([piece.problem, column])
+        del piece.others[name]
+        remarks.add_of(
+            where, f"{problem} begins anew for every {name}: a problem is {problem} and {name}"
+        )
+    return piece
+
+
+class _Split:
+    """How one column splits the samples of the problems."""
+
+    def __init__(self, table: IntArray) -> None:
+        self.table = table  # [P, K]: samples of a problem with a value
+        self.values = np.count_nonzero(table, axis=1)
+        several = table.sum(axis=1) >= 2
+        self.share = float(np.mean(self.values[several] >= 2)) if several.any() else 0.0
+        self.usual_block = int(np.median(table[table > 0])) if np.any(table > 0) else 0
+
+    @classmethod
+    def of(cls, piece: Piece, column: Codes) -> _Split | None:
+        """The split of the problems at the head of the file; None for a column of one value."""
+        if len(column.values) < 2:
+            return None
+        cell, code = piece.problem.code, column.code
+        if piece.step is not None:
+            steps, step = np.unique(piece.step, return_inverse=True)
+            cell = cell * len(steps) + step
+        if piece.group is not None:
+            cell = cell * (len(piece.group.values) + 1) + piece.group.code
+        if len(cell) > _LOOK:
+            some = cell <= np.partition(cell[:_LOOK], _LOOK // 2)[_LOOK // 2]
+            cell, code = cell[some], code[some]
+        there = code >= 0
+        _, row = np.unique(cell[there], return_inverse=True)
+        values, place = np.unique(code[there], return_inverse=True)
+        if not len(row) or (row.max() + 1) * len(values) > 4 * _LOOK:
+            return None  # as good as a value per row
+        shape = (int(row.max()) + 1, len(values))
+        packed = np.bincount(row * shape[1] + place, minlength=shape[0] * shape[1])
+        return cls(packed.reshape(shape))
+
+    def blocks(self) -> IntArray | None:
+        """The blocks into which most problems are split alike; None where chance may do the same.
+
+        Chance: the values of the column, drawn anew for every sample.
+        """
+        split = self.table[(self.values >= 2)]
+        if not len(split) or self.share < _MOST:
+            return None
+        kinds, often = np.unique(split, axis=0, return_counts=True)
+        kind: IntArray = kinds[np.argmax(often)]
+        if often.max() < _ALIKE * len(split) or kind.max() < 2:
+            return None
+        rates = split.sum(axis=0) / split.sum()
+        used = kind > 0
+        ways = math.lgamma(kind.sum() + 1) - sum(math.lgamma(k + 1) for k in kind.tolist())
+        each = ways + kind[used] @ np.log(rates[used])
+        return kind if often.max() * each < _CHANCE else None
+
+
+def _refuse_split(name: str, column: Codes, piece: Piece, problem: str, where: str) -> None:
+    """ChoiceNeeded where a column says that the samples of a problem are not of one kind."""
+    if len(column.values) < 2 or is_one_of(name, NEUTRAL):
+        return
+    split = _Split.of(piece, column)
+    if is_one_of(name, POLICY):
+        raise _question(name, column, split, problem, where)
+    if split is None:
+        return
+    known = is_one_of(name, GRADER) or name.lower() in ("split", "epoch")
+    if (known and split.share > 0) or split.blocks() is not None:
+        raise _question(name, column, split, problem, where)
+
+
+def _refuse_seeds(piece: Piece, problem: str, where: str) -> None:
+    """A seed, run or epoch with several samples per problem may be a checkpoint or a second run."""
+    seeds = {n: c for n, c in piece.numbers.items() if is_one_of(n, SEED)}
+    rest = [c for n, c in piece.numbers.items() if n not in seeds]
+    for name, column in seeds.items():
+        if is_one_of(name, ("seed", "random_seed")) and rest:
+            continue  # numbered samples of several seeds
+        split = _Split.of(piece, column)
+        if split is not None and split.share >= _MOST and split.blocks() is not None:
+            raise _question(name, column, split, problem, where)
+
+
+def _question(
+    name: str, column: Codes, split: _Split | None, problem: str, where: str
+) -> ChoiceNeeded:
+    values = ", ".join(str(v)[:30] for v in column.values[:_SHOWN])
+    more = ", ..." if len(column.values) > _SHOWN else ""
+    within = ""
+    if split is not None and split.share > 0:
+        share = f"{100 * split.share:.0f}%"
+        within = f", which split the samples of {share} of the problems"
+    return ChoiceNeeded(
+        where,
+        f"column {name} has {len(column.values)} values ({values}{more}){within}",
+        option="group_by",
+        value=f"{name} (one input per value), --problem {problem},{name} (other problems) or"
+        f" --group-by {NONE} (pool them)",
+        choices=(name, NONE),
+    )
+
+
+def _without_repeats(
+    twice: tuple[IntArray, IntArray] | None,
+    piece: Piece,
+    problem: str,
+    options: ReadOptions,
+    remarks: Remarks,
+    where: str,
+) -> Piece:
+    """Rows that are written twice, and where before: asked about, or left out on demand."""
+    if twice is None or options.repeats == "keep":
+        return piece
+    again, first = twice
+    if options.repeats == "drop":
+        remarks.add_of(where, f"{len(again)} rows repeat samples that are there and were left out")
+        keep = np.ones(len(piece.score), dtype=bool)
+        keep[again] = False
+        return chosen(piece, keep)
+    row, before = int(again[0]), int(first[0])
+    what = f"{problem} {piece.problem.values[int(piece.problem.code[row])]!r:.40}"
+    what += "".join(
+        f" {n} {c.values[int(c.code[row])]!r:.20}" for n, c in piece.numbers.items()
+        if c.code[row] >= 0
+    )  # fmt: skip
+    line = piece.place(before).rpartition(":")[2].strip()
+    raise ChoiceNeeded(
+        piece.place(row),
+        f"{what} was already in line {line}, as {len(again)} of {len(piece.score)} rows were",
+        option="repeats",
+        value="drop (count them once), or --repeats keep",
+        choices=("drop", "keep"),
+    )
+
+
+def _same_number(piece: Piece, options: ReadOptions) -> tuple[IntArray, IntArray] | None:
+    """Rows whose problem and numbers of the sample stood in an earlier row, and that row."""
+    numbers = [c for c in piece.numbers.values() if np.all(c.code >= 0)]
+    if not numbers:
+        return None
+    seeds = all(is_one_of(name, SEED) for name in piece.numbers)
+    if (
+        seeds
+        and len(numbers) == 1
+        and (options.group_by is not None or len(numbers[0].values) == 1)
+    ):
+        return None  # one seed for all, or pooled as the user said
+    keys = [(piece.problem.code, len(piece.problem.values))]
+    keys += [(c.code, len(c.values)) for c in numbers]
+    if piece.group is not None:
+        keys.append((piece.group.code + 1, len(piece.group.values) + 1))
+    if piece.step is not None:
+        steps, code = np.unique(piece.step, return_inverse=True)
+        keys.append((code, len(steps)))
+    if options.group_by not in (None, NONE, FILE):
+        keys += [(c.code + 1, len(c.values) + 1)
+                 for n, c in piece.others.items() if n == options.group_by]  # fmt: skip
+    key = keys[0][0]
+    span = keys[0][1]
+    for code, count in keys[1:]:
+        if span * count > 2**62:
+            key = np.unique(key, return_inverse=True)[1]
+            span = int(key.max()) + 1
+        key = key * count + code
+        span *= count
+    if span <= 8 * len(key):
+        seen = np.zeros(span, dtype=bool)
+        seen[key] = True
+        if np.count_nonzero(seen) == len(key):
+            return None
+    _, first, back, often = np.unique(
+        key, return_index=True, return_inverse=True, return_counts=True
+    )
+    if often.max() == 1:
+        return None
+    origin = first[back]
+    again = np.flatnonzero(origin != np.arange(len(key)))
+    return again, origin[again]
+
+
+def _second_half(piece: Piece) -> tuple[IntArray, IntArray] | None:
+    """The second half of a file that repeats the first, row by row, beyond chance."""
+    rows = len(piece.score)
+    if rows % 2 or rows < 4 or piece.step is not None:
+        return None
+    half = rows // 2
+    code, score = piece.problem.code, piece.score
+    if not np.array_equal(code[:half], code[half:]):
+        return None
+    if not np.array_equal(score[:half], score[half:], equal_nan=True):
+        return None
+    codes = [c.code for c in (*piece.others.values(), *piece.numbers.values())]
+    codes += [] if piece.text is None else [piece.text.code]
+    if any(not np.array_equal(c[:half], c[half:]) for c in codes):
+        return None
+    if _log_chance(code[:half], score[:half]) > _TWICE and not _tells(piece.text, half):
+        return None
+    return np.arange(half, rows), np.arange(half)
+
+
+def _tells(text: Texts | None, half: int) -> bool:
+    """Whether completions differ so much that the same ones again in this order are no chance."""
+    return text is not None and len(text.starts) > half / 2 > 1
+
+
+def _log_chance(problem: IntArray, score: FloatArray) -> float:
+    """Log of the chance that verdicts drawn anew at the rates of the problems are the same."""
+    seen = ~np.isnan(score)
+    total = np.bincount(problem[seen])
+    total = np.maximum(total, 1)
+    chance = 0.0
+    for level in np.unique(score[seen])[:20]:
+        at = np.bincount(problem[seen & (score == level)], minlength=len(total)) / total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chance += float(np.nansum(np.where(at > 0, total * at * np.log(at), 0.0)))
+    return chance
+
+
+def chosen(piece: Piece, rows: IntArray | Sequence[bool] | object) -> Piece:
+    """Some rows of the samples."""
+    place = np.arange(len(piece.score))[rows]  # type: ignore[index]
+
+    def at(codes: Codes | None) -> Codes | None:
+        return None if codes is None else Codes(codes.code[place], codes.values)
+
+    def all_at(columns: dict[str, Codes]) -> dict[str, Codes]:
+        return {n: Codes(c.code[place], c.values) for n, c in columns.items()}
+
+    return Piece(
+        problem=Codes(piece.problem.code[place], piece.problem.values), score=piece.score[place],
+        place=lambda row: piece.place(int(place[row])), group=at(piece.group),
+        step=None if piece.step is None else piece.step[place],
+        text=None if piece.text is None else piece.text.at(place),
+        numbers=all_at(piece.numbers), others=all_at(piece.others), label=piece.label,
+    )  # fmt: skip
+
+
+def pooled(pieces: Sequence[Piece], files: Sequence[str], options: ReadOptions) -> Piece:
+    """The samples of several tables, one after the other; the file is one of the ``others``."""
+    if len(pieces) == 1:
+        return pieces[0]
+    ends = np.cumsum([len(p.score) for p in pieces])
+
+    def place(row: int) -> str:
+        which = int(np.searchsorted(ends, row, side="right"))
+        return pieces[which].place(row - int(ends[which]) + len(pieces[which].score))
+
+    def stacked(columns: Sequence[Codes | None]) -> Codes | None:
+        if any(c is None for c in columns):
+            return None
+        codes: dict[tuple[bool, Hashable], int] = {}
+        parts = []
+        for c in columns:
+            assert c is not None
+            to = [codes.setdefault((type(v) is bool, v), len(codes)) for v in c.values]
+            parts.append(np.array([*to, -1], dtype=np.int64)[c.code])
+        return Codes(np.concatenate(parts), [value for _, value in codes])
+
+    problem = stacked([p.problem for p in pieces])
+    assert problem is not None
+    names = [set.intersection(*(set(which(p)) for p in pieces)) for which in (_numbers, _others)]
+    numbers, others = (
+        {n: c for n in sorted(kept) if (c := stacked([which(p)[n] for p in pieces])) is not None}
+        for kept, which in zip(names, (_numbers, _others), strict=True)
+    )
+    number = np.repeat(np.arange(len(pieces)), [len(p.score) for p in pieces])
+    others[FILE] = Codes(number, list(files))
+    known = [p.step for p in pieces if p.step is not None]
+    return Piece(
+        problem=problem, score=np.concatenate([p.score for p in pieces]), place=place,
+        group=stacked([p.group for p in pieces]),
+        step=np.concatenate(known) if len(known) == len(pieces) else None,
+        text=_texts([p.text for p in pieces]), numbers=numbers, others=others,
+        label=pieces[0].label,
+    )  # fmt: skip
+
+
+def _texts(columns: Sequence[Texts | None]) -> Texts | None:
+    """Texts of several tables; those of one are told apart, those of two are never compared."""
+    kept = [c for c in columns if c is not None]
+    if len(kept) < len(columns):
+        return None
+    first = np.cumsum([0, *(len(c.starts) for c in kept)])
+    codes = [np.where(c.code < 0, -1, c.code + k) for c, k in zip(kept, first, strict=False)]
+    length = np.concatenate([c.length for c in kept])
+    return Texts(np.concatenate(codes), length, [start for c in kept for start in c.starts])
+
+
+def _numbers(piece: Piece) -> dict[str, Codes]:
+    return piece.numbers
+
+
+def _others(piece: Piece) -> dict[str, Codes]:
+    return piece.others
+
+
+def refuse_files(piece: Piece, where: str, problem: str) -> None:
+    """ChoiceNeeded where most problems are in several files: checkpoints, or samples of one?"""
+    files = piece.others.get(FILE)
+    if files is None:
+        return
+    split = _Split.of(piece, files)
+    if split is not None and np.mean(split.values >= 2) > _MOST:
+        raise _question(FILE, files, split, problem, where)
+
+
+def is_shared(piece: Piece) -> bool:
+    """Whether a problem is in several files."""
+    files = piece.others[FILE]
+    keys = np.unique(piece.problem.code * len(files.values) + files.code)
+    return len(keys) > len(np.unique(piece.problem.code))
+
+
+_SHARD = re.compile(
+    r"(?:^|[^a-z])(sample|seed|run|trial|attempt|rep|repeat|replicate|shard|part|rank|chunk|worker"
+    r"|gpu|node|proc|batch)[^a-z0-9]*\d+(?:[^a-z0-9]*of[^a-z0-9]*\d+)?$"
+)
+
+
+def is_shards(piece: Piece) -> bool:
+    """Whether the files are called like parts or repeats of one run: ``seed-1``, ``part_00003``."""
+    stems = {
+        PurePath(str(name)).name.partition(".")[0].lower() for name in piece.others[FILE].values
+    }
+    rests = {re.sub(r"\d+", "", stem) for stem in stems}
+    return len(rests) == 1 and all(_SHARD.search(stem) for stem in stems)
+
+
+def divided(piece: Piece, column: str, where: str) -> list[tuple[str, Piece]]:
+    """One piece per value of a column, by their labels."""
+    codes = piece.others.get(column) or piece.numbers.get(column)
+    if codes is None:
+        present = ", ".join([*piece.others, *piece.numbers]) or "none"
+        raise UserError(f"{where}: nothing can be grouped by {column!r}; columns: {present}, none")
+    found = [(str(v), np.flatnonzero(codes.code == i)) for i, v in enumerate(codes.values)]
+    rest = np.flatnonzero(codes.code < 0)
+    if len(rest):
+        found.append(("none", rest))
+    return [
+        (label if column == FILE else f"{column}={label}", chosen(piece, rows))
+        for label, rows in found
+        if len(rows)
+    ]

@@ -1,0 +1,177 @@
+"""The table inside a JSON document or a sheet, whatever its layout.
+
+Lists of records, records by id, lists of verdicts by id, columns by name (what pandas writes), and
+any of these under one key of a larger document.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from grpolab.errors import UserError, first_line
+from grpolab.validate.readers.frame import (
+    CsvFrame,
+    Frame,
+    LinesFrame,
+    ParquetFrame,
+    RowsFrame,
+    names_of,
+)
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.words import (
+    CORRECT,
+    LOOSE_CORRECT,
+    POLICY,
+    PROBLEM,
+    RATE,
+    SCORE,
+    STEP,
+    TOTAL,
+    WEAK,
+    find,
+    is_one_of,
+    number_of,
+)
+
+_VERDICTS = (*SCORE, *CORRECT, *LOOSE_CORRECT, *RATE)
+_KNOWN = (*_VERDICTS, *PROBLEM, *WEAK, *TOTAL)
+_DEPTH = 2  # keys below the top under which a table may lie
+Rows = list[dict[str, Any]]
+
+
+def frame_of(
+    sample: Sample, remarks: Remarks, *, fits: Callable[[Sequence[str], Rows], bool]
+) -> Frame | None:
+    """The table of a file, None where there is none.
+
+    ``fits`` tells from names and first rows whether a table is the wanted one; a document may hold
+    several.
+    """
+    if sample.kind == "parquet":
+        return ParquetFrame(sample.path)
+    if sample.kind == "csv":
+        return CsvFrame(sample.path)
+    if sample.kind == "xlsx":
+        return _sheet(sample, fits)
+    if sample.kind == "jsonl" and not sample.is_document:
+        return LinesFrame(sample.path, remarks)
+    if not sample.is_document:
+        return None
+    for rows in tables_in(sample.head):
+        head = rows[:20]
+        if fits(names_of(head), head):
+            return RowsFrame(rows, str(sample.path))
+    return None
+
+
+def tables_in(value: Any, depth: int = 0) -> Iterator[Rows]:
+    """Tables that a JSON value can be read as, the likeliest first.
+
+    >>> next(tables_in({"a": [True, False], "b": [False, False]}))[0]
+    {'problem_id': 'a', 'verdicts': [True, False]}
+    >>> next(tables_in({"correct": {"0": 1, "1": 0}, "task": {"0": "x", "1": "y"}}))[1]
+    {'correct': 0, 'task': 'y'}
+    """
+    if isinstance(value, list):
+        yield from _of_list(value)
+    if not isinstance(value, dict) or not value:
+        return
+    yield from _of_columns(value)
+    yield from _by_id(value)
+    yield [value]
+    if depth < _DEPTH:
+        shared = _shared(value)
+        for inner in value.values():
+            if isinstance(inner, list | dict) and inner:
+                for rows in tables_in(inner, depth + 1):
+                    yield [{**shared, **row} for row in rows] if shared else rows
+
+
+def _of_list(value: list[Any]) -> Iterator[Rows]:
+    if value and all(isinstance(item, dict) for item in value):
+        yield value
+    elif all(_verdict_list(item) for item in value) and any(value):
+        yield [{"problem_id": i, "verdicts": item} for i, item in enumerate(value)]
+
+
+def _of_columns(value: dict[str, Any]) -> Iterator[Rows]:
+    """Columns by name: pandas' ``to_json`` of every orientation, and lists of one length."""
+    columns, data = value.get("columns"), value.get("data")
+    if isinstance(columns, list) and isinstance(data, list):
+        if all(isinstance(row, list) and len(row) == len(columns) for row in data):
+            yield [dict(zip(map(str, columns), row, strict=True)) for row in data]
+        return
+    if find(_VERDICTS, value) is None:
+        return
+    first = next(iter(value.values()))
+    if all(isinstance(v, dict) and v.keys() == first.keys() for v in value.values()) and first:
+        if find(_KNOWN, first) is None:
+            yield [{name: column[i] for name, column in value.items()} for i in first]
+    elif all(isinstance(v, list) and len(v) == len(first) for v in value.values()) and first:
+        yield [{name: column[i] for name, column in value.items()} for i in range(len(first))]
+
+
+def _by_id(value: dict[str, Any]) -> Iterator[Rows]:
+    """A record, records, a list of verdicts or one verdict per id."""
+    inner = list(value.values())
+    if all(isinstance(v, dict) for v in inner):
+        if all(find(_VERDICTS, v) is not None for v in inner):
+            yield [_named(key, v) for key, v in value.items()]
+    elif all(_verdict_list(v) for v in inner) and any(inner):
+        yield [{"problem_id": key, "verdicts": v} for key, v in value.items()]
+    elif all(isinstance(v, list) and all(isinstance(r, dict) for r in v) for v in inner):
+        yield [_named(key, row) for key, rows in value.items() for row in rows]
+    elif len(inner) > 1 and all(isinstance(v, bool) for v in inner):
+        yield [{"problem_id": key, "correct": v} for key, v in value.items()]
+
+
+def _named(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the key that it stands under, unless it names its problem itself."""
+    return dict(row) if find(PROBLEM, row) is not None else {"problem_id": key, **row}
+
+
+def _verdict_list(value: Any) -> bool:
+    """A list of verdicts, or of scores up to 1: other numbers are settings as often as scores."""
+    return isinstance(value, list) and all(map(_is_verdict, value))
+
+
+def _is_verdict(value: Any) -> bool:
+    if isinstance(value, str):
+        number = number_of(value)
+        return number is not None and (number != number or abs(number) <= 1)
+    return value is None or (isinstance(value, bool | int | float) and not abs(value) > 1)
+
+
+def _shared(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers and names at the top of a document that hold for all its rows."""
+    return {
+        name: inner
+        for name, inner in value.items()
+        if isinstance(inner, bool | int | float | str)
+        and (is_one_of(name, TOTAL) or is_one_of(name, POLICY) or is_one_of(name, STEP))
+    }
+
+
+def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame | None:
+    """The first sheet that is a table of verdicts."""
+    if importlib.util.find_spec("openpyxl") is None:
+        raise UserError(f"{sample.path}: a spreadsheet; pip install openpyxl, or save it as csv")
+    openpyxl = importlib.import_module("openpyxl")  # an option, without types
+    try:
+        book = openpyxl.load_workbook(sample.path, read_only=True, data_only=True)
+        sheets = {s.title: [list(row) for row in s.iter_rows(values_only=True)] for s in book}
+    except Exception as err:  # whatever a broken archive does inside openpyxl
+        raise UserError(f"{sample.path}: not a spreadsheet ({first_line(err)})") from None
+    for title, (header, *body) in ((t, rows) for t, rows in sheets.items() if rows):
+        names = ["" if name is None else str(name) for name in header]
+        if len(set(names)) < len(names):
+            continue
+        rows = [
+            dict(zip(names, row, strict=True)) for row in body if any(v is not None for v in row)
+        ]
+        if fits(names, rows[:20]):
+            return RowsFrame(rows, f"{sample.path}:{title}", unit=": row ", first=2)
+    return None

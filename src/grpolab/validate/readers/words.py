@@ -1,0 +1,201 @@
+"""Names of columns and words for verdicts, as tools and people write them.
+
+Names are compared without case and without anything but letters and digits, so that ``problem_id``,
+``Problem ID`` and ``problemId`` are one name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+PROBLEM = (
+    "problem_id", "prompt_id", "task_id", "question_id", "example_id", "doc_id", "instance_id",
+    "item_id", "query_id", "qid", "pid", "problem_idx", "prompt_idx", "task_idx", "question_idx",
+    "example_idx", "doc_idx", "problem_index", "prompt_index", "question_index", "task_hash",
+    "prompt_hash", "problem_hash", "problem_name", "unique_id", "test_id", "case_id", "data_id",
+)  # fmt: skip
+"""Names that a problem has in tables, the surest first."""
+WEAK = ("problem", "prompt", "id", "idx", "index", "uid", "key", "name", "item", "example")
+"""Names that a problem may have, or a row."""
+TEXT_OF_PROBLEM = (
+    "question", "query", "input_prompt", "input", "instruction", "instructions", "task",
+    "user_prompt", "question_text", "prompt_text", "problem_text", "problem_statement",
+)  # fmt: skip
+"""Columns that hold the text of a problem; taken where no id is there."""
+PART_OF_PROBLEM = (
+    "subject", "dataset", "dataset_name", "data_source", "subset", "category", "benchmark",
+    "task_name", "task_type", "domain", "language", "lang", "topic", "env", "env_id", "env_class",
+    "source", "suite", "subtask", "config_name",
+)  # fmt: skip
+"""Columns beside which ids begin anew; they belong to the name of a problem."""
+SCORE = (
+    "correct", "passed", "is_correct", "pass", "solved", "is_solved", "success", "is_success",
+    "successful", "resolved", "is_resolved", "exact_match", "is_right", "right", "is_passed",
+    "answer_correct", "correctness", "reward", "total_reward", "final_reward", "score",
+    "acc", "accuracy", "verdict", "judgement", "judgment", "outcome", "result", "grade", "graded",
+    "label", "ok", "status", "raw_score", "rewards", "scores", "verdicts", "results", "graded_list",
+    "grades", "outcomes",
+)  # fmt: skip
+"""Names of the verdict of one completion."""
+GROUP = ("group_id", "group", "group_idx", "group_index")
+STEP = (
+    "step", "global_step", "training_step", "train_step", "iteration", "gen_step", "tail_version",
+    "policy_version", "weight_version",
+)  # fmt: skip
+SAMPLE = (
+    "sample", "sample_id", "sample_idx", "sample_index", "sample_number", "completion_id",
+    "completion_idx", "completion_index", "response_id", "response_idx", "rollout_id",
+    "rollout_idx", "rollout_index", "generation_id", "generation_idx", "gen_id", "gen_idx",
+    "replicate", "repeat", "repetition", "rep", "trial", "trial_id", "trial_idx", "attempt",
+    "attempt_id", "attempt_idx", "traj_idx", "trajectory_id", "try", "draw",
+)  # fmt: skip
+"""Columns that number the samples of a problem."""
+SEED = ("seed", "run", "run_id", "run_idx", "epoch", "iter", "random_seed")
+"""Columns that number samples where a value has one per problem, and policies or runs otherwise."""
+POLICY = (
+    "model", "model_name", "model_id", "model_path", "model_name_or_path", "checkpoint", "ckpt",
+    "checkpoint_path", "policy", "policy_name", "adapter", "lora", "revision", "engine", "llm",
+    "agent", "agent_name", "provider", "provider_id", "generator", "temperature", "temp", "top_p", "top_k", "sampling_params",
+    "max_tokens", "max_new_tokens", "prompt_template", "system_prompt", "reasoning_effort",
+)  # fmt: skip
+"""Columns that say what was sampled and how: two values of them are two policies."""
+GRADER = ("filter", "metric", "metric_name", "scorer", "grader", "judge", "verifier", "reward_fn")
+"""Columns that say who graded: one completion has a row for each."""
+NEUTRAL = (
+    "worker", "worker_id", "rank", "local_rank", "gpu", "device", "host", "hostname", "node",
+    "shard", "shard_id", "batch", "batch_id", "batch_idx", "chunk", "pid", "process", "timestamp",
+    "created", "date", "time",
+)  # fmt: skip
+"""Columns that say where or when a sample was drawn."""
+ERROR = (
+    "error", "errors", "error_message", "error_msg", "error_type", "exception", "exc", "exc_info",
+    "traceback", "is_error", "has_error", "errored", "timed_out", "aborted", "infra_error",
+    "harness_error", "system_error", "grader_error", "failed_to_run",
+)  # fmt: skip
+"""Columns that say that a sample has no verdict, whatever stands in its score."""
+STATUS = ("status", "state", "stop_reason", "finish_reason", "exit_status", "termination_reason")
+FAILED = frozenset((
+    "error", "errored", "exception", "crashed", "crash", "aborted", "abort", "cancelled",
+    "canceled", "infrastructure_error", "infra_error", "system_error", "internal_error",
+    "environment_error", "env_error", "unexpected_error", "api_error",
+))  # fmt: skip
+"""Values of a status that say that there is no verdict."""
+COMPLETION = (
+    "completion", "response", "output", "output_response", "generation", "solution", "text",
+    "generated_text", "model_output", "answer_text", "code", "generated_code", "raw_output",
+    "completion_text", "output_text",
+)  # fmt: skip
+"""Columns that hold what was drawn."""
+CORRECT = (
+    "num_correct", "n_correct", "correct_count", "count_correct", "num_samples_correct",
+    "n_samples_correct", "num_passed", "n_passed", "num_pass", "n_pass", "passed_count",
+    "pass_count", "num_solved", "n_solved", "solved_count", "num_success", "n_success",
+    "num_successes", "n_successes", "successes", "success_count", "correct_samples",
+    "correct_rollouts", "num_resolved", "n_resolved", "n_right", "num_right", "passes", "hits",
+    "wins", "c",
+)  # fmt: skip
+"""Columns with the number of correct samples of a problem."""
+TOTAL = (
+    "num_samples", "n_samples", "num_total", "n_total", "group_size", "num_rollouts", "n_rollouts",
+    "num_trials", "n_trials", "num_attempts", "n_attempts", "num_generations", "n_generations",
+    "num_completions", "n_completions", "num_responses", "n_responses", "num_draws", "n_draws",
+    "num_runs", "n_runs", "total_samples", "total_count", "sample_count", "num_tries", "n_tries",
+    "total", "rollouts", "trials", "attempts", "samples", "n", "k", "count",
+)  # fmt: skip
+"""Columns with the number of samples of a problem."""
+LOOSE_CORRECT = ("correct", "passed", "solved", "success", "resolved", "right", "pass")
+"""Numbers of correct samples beside a total, or the verdict of one completion."""
+RATE = (
+    "accuracy", "acc", "pass_rate", "success_rate", "solve_rate", "solved_rate", "correct_rate",
+    "mean_reward", "avg_reward", "mean_score", "avg_score", "avg_acc", "mean_acc", "mean_accuracy",
+    "avg_accuracy", "rate", "pass@1", "pass_at_1", "percent_correct", "pct_correct", "frac_correct",
+)  # fmt: skip
+"""Shares of correct samples of a problem."""
+
+_RIGHT = (
+    "true t yes y pass passed correct right c success successful succeeded"
+    " solved resolved ok okay accept accepted ac valid win won 1 ja richtig"
+    " wahr korrekt bestanden oui vrai juste sí si correcto verdadero cierto"
+    " sim correto verdadeiro certo sì vero corretto giusto waar juist tak"
+    " prawda poprawny да верно правильно истина 是 对 正确 通过 真 はい 正解 正しい 예 네 맞음"
+    " 정답 evet doğru हाँ सही ναι σωστό kyllä oikein igen helyes ano správně ✓"
+    " ✔ ✅ √"
+)
+_WRONG = (
+    "false f no n fail failed failure incorrect wrong i unsuccessful"
+    " unsolved unresolved not_solved not_resolved reject rejected wa invalid"
+    " loss lost 0 nein falsch unwahr inkorrekt nicht_bestanden non faux"
+    " incorrecto falso não nao incorreto errado errato sbagliato nee onwaar"
+    " onjuist fout nie fałsz niepoprawny нет неверно неправильно ложь 否 错 错误"
+    " 不正确 未通过 假 いいえ 不正解 아니오 아니요 틀림 오답 hayır yanlış नहीं गलत όχι λάθος ei"
+    " väärin nem helytelen ne špatně ✗ ✘ ❌ × wrong_answer timeout timed_out"
+    " tle time_limit_exceeded"
+)
+_NONE = (
+    "nan none null na n/a nil - -- ? unknown missing error errored exception crashed crash"
+    " skipped skip cancelled canceled pending aborted <na> #n/a undefined"
+)
+_WORDS: dict[str, float] = {
+    "": math.nan,
+    **dict.fromkeys(_NONE.split(), math.nan),
+    **dict.fromkeys(_WRONG.split(), 0.0),
+    **dict.fromkeys(_RIGHT.split(), 1.0),
+    "p": 0.5,
+    "partial": 0.5,
+}
+_PERCENT = re.compile(r"([+-]?\d+(?:[.,]\d+)?) ?%")
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def squeezed(name: str) -> str:
+    """A name without case, blanks and marks.
+
+    >>> squeezed("Num. Samples Correct"), squeezed("pass@1")
+    ('numsamplescorrect', 'pass@1')
+    """
+    return re.sub(r"[^\w@]|_", "", name.lower())
+
+
+def find(candidates: Iterable[str], names: Iterable[str]) -> str | None:
+    """The first of the candidates that is among the names of a table, as it is written there.
+
+    >>> find(("task_id", "id"), ("ID", "Task ID", "n"))
+    'Task ID'
+    """
+    return next(iter(find_all(candidates, names)), None)
+
+
+def find_all(candidates: Iterable[str], names: Iterable[str]) -> list[str]:
+    """All candidates among the names, in the order of the candidates."""
+    present: dict[str, str] = {}
+    for name in names:
+        present.setdefault(squeezed(name), name)
+    exact = {name: name for name in present.values()}
+    found = (exact.get(c) or present.get(squeezed(c)) for c in candidates)
+    return list(dict.fromkeys(name for name in found if name is not None))
+
+
+def is_one_of(name: str, candidates: Sequence[str]) -> bool:
+    """Whether a column has one of the names."""
+    return squeezed(name) in {squeezed(c) for c in candidates}
+
+
+def number_of(text: str) -> float | None:
+    """The number that a word stands for: NaN for no verdict, None where it is no score.
+
+    >>> number_of("Yes"), number_of("falsch"), number_of("85 %"), number_of("0,5"), number_of("x")
+    (1.0, 0.0, 0.85, 0.5, None)
+    """
+    word = text.strip().lower()
+    known = _WORDS.get(word, _WORDS.get(word.replace(" ", "_")))
+    if known is not None:
+        return known
+    percent = _PERCENT.fullmatch(word)
+    if percent:
+        return float(percent[1].replace(",", ".")) / 100
+    try:
+        return float(word.replace(",", ".") if _COMMA.fullmatch(word) else word)
+    except ValueError:
+        return None

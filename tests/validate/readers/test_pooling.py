@@ -1,0 +1,218 @@
+"""Samples of several policies or problems in one file: used where the meaning is known, or asked."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from grpolab.errors import UserError
+from grpolab.validate.readers import ChoiceNeeded, ReadOptions, read, read_all
+
+PACKINGS = ("jsonl", "csv", "parquet", "json")
+
+
+def write(path, rows, packing="jsonl"):
+    path = path.with_suffix(f".{packing}")
+    if packing == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif packing == "json":
+        path.write_text(json.dumps(rows))
+    else:
+        import pyarrow as pa
+        import pyarrow.csv as pc
+        import pyarrow.parquet as pq
+
+        table = pa.Table.from_pylist(rows)
+        (pq.write_table if packing == "parquet" else pc.write_csv)(table, path)
+    return path
+
+
+def sizes(reading):
+    return sorted(reading.counts.by_prompt().num_samples.tolist())
+
+
+def rows_of(problems=10, samples=4, *, split="model", values=("a", "b"), seed=0, extra=None):
+    rng = np.random.default_rng(seed)
+    return [
+        {split: value, "task_id": p, "correct": int(rng.random() < 0.5), **(extra or {})}
+        for value in values
+        for p in range(problems)
+        for _ in range(samples)
+    ]
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize(
+    ("split", "values"),
+    [
+        ("model", ("a", "b")), ("checkpoint", ("100", "200", "300")), ("temperature", (0.2, 1.0)),
+        ("epoch", (1, 2)), ("split", ("train", "test")), ("filter", ("strict", "flexible")),
+        ("variant", ("x", "y")), ("ckpt", (1, 2)), ("Model Name", ("a", "b")), ("prompting", (0, 1)),
+    ],
+)  # fmt: skip
+def test_columns_that_split_the_samples_are_asked_about(tmp_path, packing, split, values):
+    path = write(tmp_path / "t", rows_of(split=split, values=values), packing)
+    with pytest.raises(ChoiceNeeded) as caught:
+        read(path)
+    assert caught.value.option == "group_by"
+    assert caught.value.choices[0] == split
+    assert f"--group-by {split}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    found = read_all(path, ReadOptions(group_by=split))
+    assert [r.label for r in found] == [
+        f"{split}={v:g}" if split == "temperature" else f"{split}={v}" for v in values
+    ]
+    assert all(sizes(r) == [4] * 10 for r in found)
+    assert sizes(read(path, ReadOptions(group_by="none"))) == [4 * len(values)] * 10
+    joined = read(path, ReadOptions(problem=f"task_id,{split}", group_by="none"))
+    assert sizes(joined) == [4] * 10 * len(values)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_policies_are_asked_about_whatever_their_blocks(tmp_path, samples):
+    rows = rows_of(samples=samples) + rows_of(samples=2, values=("c",))
+    with pytest.raises(ChoiceNeeded, match="column model has 3 values"):
+        read(write(tmp_path / "t", rows))
+    rows = [{**row, "task_id": f"{row['model']}{row['task_id']}"} for row in rows]
+    with pytest.raises(ChoiceNeeded, match="column model has 3 values"):
+        read(write(tmp_path / "u", rows))
+
+
+@pytest.mark.parametrize("name", ["subject", "dataset", "data_source", "category", "lang"])
+def test_ids_that_begin_anew_are_told_apart(tmp_path, name):
+    reading = read(write(tmp_path / "t", rows_of(split=name, values=("algebra", "logic"))))
+    assert sizes(reading) == [4] * 20
+    assert any("begins anew" in note for note in reading.notes)
+    alone = [row for row in rows_of(split=name, values=("algebra", "logic"), samples=1)]
+    with pytest.raises(ChoiceNeeded, match=f"--problem task_id,{name}"):
+        read(write(tmp_path / "u", alone))
+
+
+def test_columns_of_chance_are_no_split(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"task_id": p, "correct": int(rng.random() < 0.5), "truncated": bool(rng.random() < 0.3),
+         "tokens": int(rng.integers(100)), "worker": i % 2, "level": p % 3, "note": "x",
+         "label_of_grader": str(rng.integers(3))}
+        for p in range(30)
+        for i in range(8)
+    ]  # fmt: skip
+    reading = read(write(tmp_path / "t", rows))
+    assert sizes(reading) == [8] * 30
+    assert reading.notes == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["sample", "trial", "attempt", "run", "seed", "epoch", "replicate", "sample_idx"]
+)
+def test_columns_that_number_samples_find_rows_written_twice(tmp_path, name):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"task_id": p, name: i, "reward": float(rng.random() < 0.5)}
+        for p in range(8)
+        for i in range(4)
+    ]
+    assert sizes(read(write(tmp_path / "once", rows))) == [4] * 8
+    path = write(tmp_path / "twice", rows + rows)
+    with pytest.raises(ChoiceNeeded) as caught:
+        read(path)
+    assert caught.value.option in ("repeats", "group_by")
+    found = read(path, ReadOptions(repeats="drop", group_by="none"))
+    assert sizes(found) == [4] * 8
+    some = write(tmp_path / "some", rows + rows[:1])
+    with pytest.raises(UserError, match=f"task_id 0 {name} 0 was already in line 1"):
+        read(some)
+
+
+def test_a_file_that_was_appended_to_itself(tmp_path):
+    rng = np.random.default_rng(1)
+    rows = [{"id": p, "correct": int(rng.random() < 0.5)} for p in range(20) for _ in range(4)]
+    with pytest.raises(ChoiceNeeded, match=":81: id 0 was already in line 1, as 80 of 160"):
+        read(write(tmp_path / "t", rows + rows))
+    assert sizes(read(write(tmp_path / "u", rows + rows), ReadOptions(repeats="keep"))) == [8] * 20
+    easy = [{"id": p, "correct": 1} for p in range(20) for _ in range(4)]
+    assert sizes(read(write(tmp_path / "v", easy + easy))) == [8] * 20  # no sign of a copy
+
+
+def test_samples_numbered_within_seeds_are_samples(tmp_path):
+    rng = np.random.default_rng(1)
+    rows = [
+        {"id": p, "seed": s, "sample": i, "correct": int(rng.random() < 0.5)}
+        for p, s, i in itertools.product(range(9), range(2), range(3))
+    ]
+    assert sizes(read(write(tmp_path / "t", rows))) == [6] * 9
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("empty", [None, ""])
+def test_rows_without_an_id_are_no_problem(tmp_path, packing, empty):
+    rows = [{"task_id": f"t{i // 4}", "correct": i % 2} for i in range(20)]
+    rows[7]["task_id"] = rows[11]["task_id"] = empty
+    with pytest.raises(ChoiceNeeded, match=r"no task_id in this row and in 2 of 20") as caught:
+        read(write(tmp_path / "t", rows, packing))
+    assert caught.value.option == "problem"
+
+
+def test_ids_that_are_none_are_replaced_by_those_that_are(tmp_path):
+    rows = [{"task_id": "gsm8k", "question_id": i // 4, "correct": i % 2} for i in range(40)]
+    reading = read(write(tmp_path / "t", rows))
+    assert sizes(reading) == [4] * 10
+    assert "problems are told by question_id; task_id is the same" in reading.notes[0]
+    rows = [{"id": f"row-{i}", "question": f"q{i // 4}", "correct": i % 2} for i in range(40)]
+    assert sizes(read(write(tmp_path / "u", rows))) == [4] * 10
+    rows = [{"example_id": i, "prompt": f"q{i // 4}", "correct": i % 2} for i in range(40)]
+    with pytest.raises(ChoiceNeeded, match="--problem prompt, or --problem example_id"):
+        read(write(tmp_path / "v", rows))
+
+
+@pytest.mark.parametrize("big", [2**53, 2**60, 2**63 + 10, 10**30])
+@pytest.mark.parametrize("packing", ["jsonl", "json", "csv", "parquet"])
+def test_large_numbers_stay_apart(tmp_path, big, packing):
+    if packing == "parquet" and big >= 2**63:
+        pytest.skip("no such column")
+    rows = [{"id": big + i // 2, "correct": i % 2} for i in range(8)]
+    if packing == "csv":
+        path = tmp_path / "t.csv"
+        path.write_text("id,correct\n" + "".join(f"{r['id']},{r['correct']}\n" for r in rows))
+    else:
+        path = write(tmp_path / "t", rows, packing)
+    reading = read(path)
+    assert sizes(reading) == [2] * 4
+    assert list(reading.counts.prompt_names.values()) == [str(big + i) for i in range(4)]
+
+
+def test_folders_of_checkpoints_and_of_shards(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def file(name, problems):
+        rows = [{"id": p, "correct": int(rng.random() < 0.5)} for p in problems for _ in range(4)]
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / name, rows)
+
+    for name in ("models/base", "models/tuned"):
+        file(name, range(10))
+    with pytest.raises(ChoiceNeeded, match="--group-by file"):
+        read(tmp_path / "models")
+    found = read_all(tmp_path / "models", ReadOptions(group_by="file"))
+    assert [r.label for r in found] == ["base.jsonl", "tuned.jsonl"]
+    assert sizes(read(tmp_path / "models", ReadOptions(group_by="none"))) == [8] * 10
+    for i in range(3):
+        file(f"shards/part-{i:05d}-of-00003", range(10 * i, 10 * i + 10))
+        file(f"seeds/seed_{i}", range(10))
+    assert sizes(read(tmp_path / "shards")) == [4] * 30
+    seeds = read(tmp_path / "seeds")
+    assert sizes(seeds) == [12] * 10
+    assert any("pooled" in note for note in seeds.notes)
+
+
+def test_files_scored_by_other_columns_are_asked_about(tmp_path):
+    write(tmp_path / "a", [{"prompt": f"a{i}", "reward": 1.0, "success": 0} for i in range(5)])
+    write(tmp_path / "b", [{"prompt": f"b{i}", "reward": 1.0} for i in range(5)])
+    with pytest.raises(ChoiceNeeded, match="scored by reward, but .*a.jsonl by success") as caught:
+        read(tmp_path)
+    assert (caught.value.option, caught.value.choices) == ("score", ("reward",))
+    write(tmp_path / "b", [{"task_id": f"b{i}", "reward": 1.0, "success": 0} for i in range(5)])
+    with pytest.raises(ChoiceNeeded, match="problems named by task_id") as caught:
+        read(tmp_path)
+    assert caught.value.option == "problem"
