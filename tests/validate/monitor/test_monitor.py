@@ -116,7 +116,7 @@ def test_words_follow_the_share():
     feed(monitor, [GroupTally(64, 4, 58, 0, 512, 5)] * 20)
     assert monitor.verdict == "weak"
     said = describe(monitor)
-    assert said.startswith("weak: 40 of 640 groups (6%) had both outcomes")
+    assert said.startswith("weak: 40 of 640 groups (6%) held different rewards")
     assert "91% were all wrong, 3% all right; an informative group takes 128 rollouts" in said
     assert monitor.as_dict()["recent"]["pass_rate"] == pytest.approx(5 / 512)
 
@@ -247,7 +247,7 @@ def test_words():
     assert describe(monitor) == "undecided: no group with verdicts was seen yet"
     alarms = feed(monitor, [NONE] * 38)
     said = explain(alarms[0], monitor)
-    assert said.startswith("step 38: no signal: 0 of 160 groups (0%) had both outcomes")
+    assert said.startswith("step 38: no signal: 0 of 160 groups (0%) held different rewards")
     assert "all wrong" in said
     assert "wrong for at most 0.01 of the runs" in said
     monitor = SignalMonitor()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from grpolab.errors import UserError
 from grpolab.store import BrokenLine, json_lines
+from grpolab.validate.monitor.contrast import Contrast, group_signal
 from grpolab.validate.monitor.state import GroupTally, StepView, tally
 from grpolab.validate.readers.format import (
     ChoiceNeeded,
@@ -149,6 +150,7 @@ class FileGroups(NamedTuple):
 
     groups: GroupTally | None = None
     problem: UserError | None = None
+    contrast: Contrast = Contrast()
 
 
 def file_groups(
@@ -168,6 +170,9 @@ def file_groups(
         return FileGroups(problem=err)
     if reading.cut_off:
         return FileGroups(problem=UserError(f"{path}: the last line is cut off; file left out"))
+    if reading.samples is not None:
+        groups, contrast = group_signal(reading.samples, step if context else None)
+        return FileGroups(groups, contrast=contrast)
     counts = reading.counts
     rows = counts.step == step if context else slice(None)
     correct, size = counts.num_correct[rows], counts.group_size[rows]
@@ -190,15 +195,18 @@ def dumped_groups(
     The newest file may still grow, so it must have been left alone for ``rest`` seconds.
     """
     found: dict[int, GroupTally] = {}
+    seen = Contrast()
     for step, path in files:
         if path == files[-1][1] and not at_rest(path, seconds=rest):
             continue
         load = functools.partial(file_groups, format=format, step=step, options=options)
-        groups, problem = kept.get(path, load)
+        groups, problem, contrast = kept.get(path, load)
         if groups is not None:
             found[step] = groups
+        seen = seen.plus(contrast)
         if problem is not None:
             note_problem(problem, notes, first=not found)
+    notes.update(dict.fromkeys(seen.remarks()))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from grpolab.validate.monitor.contrast import Contrast
 from grpolab.validate.monitor.files import (
     Notes,
     ReadOnce,
@@ -69,6 +70,7 @@ class TrlSource:
         self, files: list[Path], options: ReadOptions, notes: Notes
     ) -> dict[int, GroupTally]:
         found: dict[int, GroupTally] = {}
+        seen = Contrast()
         for before, path in zip([None, *files], files, strict=False):
             if not _whole(path):  # come back later
                 continue
@@ -80,13 +82,15 @@ class TrlSource:
                 options=options,
                 context=[p for p in near if p is not None and p != path and _whole(p)],
             )
-            groups, problem = self._kept.get(path, load)
+            groups, problem, contrast = self._kept.get(path, load)
+            seen = seen.plus(contrast)
             if problem is not None:
                 note_problem(problem, notes, first=self._anchor is None)
             else:
                 self._anchor = self._anchor or path
             if groups is not None:
                 found[_step(path)] = groups
+        notes.update(dict.fromkeys(seen.remarks()))
         return found
 
 

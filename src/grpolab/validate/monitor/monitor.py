@@ -84,8 +84,10 @@ class SignalMonitor:
     def _observe_groups(self, step: int, groups: GroupTally) -> None:
         state = self.state
         state.num_unseen += groups.num_unseen
+        if groups.num_not_finite > 0:
+            self._count_finite(groups.num_informative > 0)
         if not groups.num_groups > 0:
-            state.blind_steps += 1
+            state.blind_steps += not groups.num_not_finite
             return
         state.blind_steps = 0
         if state.first_step < 0:
@@ -149,8 +151,10 @@ class SignalMonitor:
             self._observe_held_out(step, metrics.held_out)
         logged = [v for v in (metrics.loss, metrics.grad_norm) if v is not None]
         if logged:
-            bad = not all(map(math.isfinite, logged))
-            state.not_finite_rows = state.not_finite_rows + 1 if bad else 0
+            self._count_finite(all(map(math.isfinite, logged)))
+
+    def _count_finite(self, finite: bool) -> None:
+        self.state.not_finite_rows = 0 if finite else self.state.not_finite_rows + 1
 
     def _observe_held_out(self, step: int, score: float) -> None:
         """Take in an evaluation; has the score fallen while the training reward rose?"""
@@ -241,10 +245,10 @@ class SignalMonitor:
         """
         if self._no_signal:
             return "no-signal"
-        if self.state.blind_steps >= self.config.blind_after:
-            return "blind"
         if self.state.not_finite_rows >= self.config.not_finite:
             return "not-finite"
+        if self.state.blind_steps >= self.config.blind_after:
+            return "blind"
         groups, informative, _ = self.recent_totals
         if groups < 1 or informative < 1:
             return "undecided"

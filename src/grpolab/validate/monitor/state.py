@@ -123,7 +123,8 @@ class GroupTally(NamedTuple):
 
     ``num_all_wrong`` is NaN where only the share of zero-std groups is known. ``num_unseen``
     groups have too few verdicts: they are no observation. ``num_rollouts`` and ``num_correct`` are
-    those of the groups that count; NaN where they are not known.
+    those of the groups that count; NaN where they are not known. ``num_not_finite`` groups have a
+    NaN or infinite advantage: nothing can be learned from them.
     """
 
     num_groups: float
@@ -132,6 +133,7 @@ class GroupTally(NamedTuple):
     num_unseen: float = 0.0
     num_rollouts: float = math.nan
     num_correct: float = math.nan
+    num_not_finite: float = 0.0
 
 
 class StepMetrics(NamedTuple):

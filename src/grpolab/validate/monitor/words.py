@@ -14,7 +14,7 @@ _CAUSES = {
     "all right": "almost all of the others are all right: these prompts are solved and have nothing"
     " left to teach",
     "both": "the others are all wrong or all right: every prompt is either solved or out of reach",
-    "unknown": "the log does not tell all wrong from all right",
+    "unknown": "what was read does not tell all wrong from all right",
 }
 
 
@@ -37,8 +37,8 @@ def describe(monitor: SignalMonitor) -> str:
             )
         case "not-finite":
             return (
-                f"not finite: loss or gradient norm is NaN or infinite in the last"
-                f" {state.not_finite_rows} rows of the log, so nothing is learned; {seen}"
+                f"not finite: loss, gradient norm or advantages are NaN or infinite in the last"
+                f" {state.not_finite_rows} steps, so nothing is learned; {seen}"
             )
         case "healthy" | "weak" as verdict:
             return f"{verdict}: {seen}{_split(monitor)} ({evidence})"
@@ -58,8 +58,8 @@ def _seen(monitor: SignalMonitor) -> str:
     if last - first + 1 > steps:  # a row of a log may stand for several
         span = f"steps {first} to {last}"
     said = (
-        f"{_short(informative)} of {_short(groups)} groups ({percent(informative / groups)}) had"
-        f" both outcomes in {span}"
+        f"{_short(informative)} of {_short(groups)} groups ({percent(informative / groups)}) held"
+        f" different rewards in {span}"
     )
     few = informative < 0.05 * groups and informative >= steps > 1
     return f"{said}, {_short(informative / steps)} a step" if few else said
@@ -130,8 +130,10 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
             " does not change so much in a step: look at the grader first"
         )
     if name == "not-finite":
-        return f"not finite: loss or gradient norm is NaN or infinite in {state.not_finite_rows}" \
-            " rows of the log in a row"  # fmt: skip
+        return (
+            "not finite: loss, gradient norm or advantages are NaN or infinite in"
+            f" {state.not_finite_rows} steps in a row"
+        )
     early = sum(state.early_entropy) / len(state.early_entropy)
     now = sum(state.recent_entropy) / len(state.recent_entropy)
     what = "collapse" if name == "entropy-collapse" else "explosion"

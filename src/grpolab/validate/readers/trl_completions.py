@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import EQUAL, FloatArray, IntArray
+from grpolab.theory.groups import EQUAL, FloatArray, IntArray, equal_rewards
 from grpolab.validate.readers.columns import Texts, factorise, scores
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.frame import ParquetFrame
@@ -47,6 +47,8 @@ class _File(NamedTuple):
     advantage: FloatArray
     reward: FloatArray
     scale: FloatArray  # sum over reward functions of abs(reward)
+    total: FloatArray  # sum over reward functions
+    given: FloatArray  # advantage as written, NaN included
 
     def tail(self, first: int) -> _File:
         """The rows from one on."""
@@ -54,6 +56,7 @@ class _File(NamedTuple):
             prompt=self.prompt[first:], completion=self.completion[first:],
             problem=self.problem[first:], advantage=self.advantage[first:],
             reward=self.reward[first:], scale=self.scale[first:],
+            total=self.total[first:], given=self.given[first:],
         )  # fmt: skip
 
     @property
@@ -91,6 +94,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         filtered=bool(options.filtered),
         name=reward,
         threshold=options.threshold,
+        learned=np.concatenate([_learned(part, size) for part in fresh]),
     )
     return [counted]
 
@@ -119,7 +123,8 @@ def _load(
         place = frame.place
         score = {n: scores(table[n], place, n) for n in rewards}
         scale = np.sum([np.abs(np.nan_to_num(s)) for s in score.values()], axis=0)
-        advantage = np.nan_to_num(scores(table["advantage"], place, "advantage"))
+        total = np.sum([np.nan_to_num(s) for s in score.values()], axis=0)
+        given = scores(table["advantage"], place, "advantage")
         found.append(
             _File(
                 frame.path,
@@ -127,9 +132,11 @@ def _load(
                 prompt[0][i],
                 completion[0][i],
                 problem[0][i],
-                advantage,
+                np.where(np.isfinite(given), given, 0.0),
                 score[reward],
                 scale,
+                total,
+                given,
             )
         )  # fmt: skip
     return found, problem[1], completion[1]
@@ -249,6 +256,21 @@ def _check_blocks(part: _File, size: int) -> None:
         why = f"different prompts in one group of {size}"
         raise ChoiceNeeded(where, why, option="group_size", value="G")
     raise UserError(f"{where}: advantages do not sum to zero, so this is not one group of {size}")
+
+
+def _learned(part: _File, size: int) -> FloatArray:
+    """Advantages as the trainer used them; 0 in groups whose summed reward is the same.
+
+    There TRL divides rounding by eps. Where weights make a sum that the file does not show,
+    advantages of at most `EQUAL` are 0 as well.
+    """
+    total, scale, given = (
+        column.reshape(-1, size) for column in (part.total, part.scale, part.given)
+    )
+    with np.errstate(invalid="ignore"):
+        tiny = (np.abs(given) <= EQUAL).all(axis=1)
+    dead = equal_rewards(total, scale=scale.max(axis=1)) | tiny
+    return np.where(dead[:, None] & ~np.isnan(given), 0.0, given).reshape(-1)
 
 
 FORMAT = Format(

@@ -33,6 +33,7 @@ _SHOWN = 5
 class Verdicts:
     """Columns of equal length: problem, score (NaN = no verdict), optional group, step and text.
 
+    ``learned`` is what the trainer learns from, where that is another column than the score.
     ``name`` says which column, metric or scorer the scores came from.
     """
 
@@ -41,6 +42,7 @@ class Verdicts:
     group: list[Hashable] | None = None
     step: list[int] | None = None
     text: list[str | None] = field(default_factory=list)
+    learned: list[float] | None = None
     name: str = ""
 
     def add(
@@ -51,8 +53,12 @@ class Verdicts:
         group: Hashable = None,
         step: int | None = None,
         text: str | None = None,
+        learned: float | None = None,
     ) -> None:
         """Append one completion."""
+        if learned is not None:
+            self.learned = [] if self.learned is None else self.learned
+            self.learned.append(learned)
         self.text.append(text)
         self.problem.append(hashable(problem))
         self.score.append(score)
@@ -130,6 +136,7 @@ def to_part(
     name: str = "",
     label: str = "",
     threshold: float | None = None,
+    learned: FloatArray | None = None,
 ) -> Part:
     """Count successes per (problem, group, step); all columns [R], ``right`` is 0, 1 or NaN."""
     if len(problem) == 0:
@@ -160,6 +167,7 @@ def to_part(
     )
     samples = Samples(
         prompt=problem, reward=right, score=score, group=group, step=step, threshold=threshold,
+        learned=learned,
         text=None if text is None else text.code, length=None if text is None else text.length,
         starts=() if text is None else text.starts,
     )  # fmt: skip
@@ -223,6 +231,7 @@ def count_verdicts(
         filtered=filtered if options.filtered is None else options.filtered,
         name=rows.name,
         threshold=options.threshold,
+        learned=None if rows.learned is None else np.array(rows.learned, dtype=np.float64),
     )
     return [part]
 

@@ -26,7 +26,7 @@ def recognises(sample: Sample) -> bool:
 
 def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
-    rows: dict[tuple[Any, ...], tuple[str, float, str, int]] = {}
+    rows: dict[tuple[Any, ...], tuple[str, float, str, int, float, str | None]] = {}
     repeated, name = 0, options.score or ""
     for path in sorted(paths, key=lambda p: (len(p.stem), p.stem)):
         for line, row in records(path, remarks):
@@ -43,12 +43,14 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
                 )
             repeated += key in rows
             name = options.score or ("acc" if "acc" in row else "score")
-            rows[key] = (problem, _score(row, name, where=where), group, step)
+            text = row["output"] if isinstance(row.get("output"), str) else None
+            trained = _score(row, "score", where=where)  # whatever says what is correct
+            rows[key] = (problem, _score(row, name, where=where), group, step, trained, text)
     if repeated:
         remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
     table = Verdicts(name=name)
-    for problem, score, group, step in rows.values():
-        table.add(problem, score, group=group, step=step)
+    for problem, score, group, step, trained, text in rows.values():
+        table.add(problem, score, group=group, step=step, learned=trained, text=text)
     _note_collisions(table, options, remarks)
     return count_verdicts(table, paths, options, remarks)
 
