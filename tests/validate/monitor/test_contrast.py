@@ -1,6 +1,7 @@
 """What the trainer learns from against what the verdicts say, in files of TRL and verl."""
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -47,8 +48,6 @@ def verl(folder, draw, text="text {step} {i} {j}"):
         path = folder / f"{step}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        import os
-
         os.utime(path, (path.stat().st_mtime - 500 + step,) * 2)
     return folder
 
@@ -114,3 +113,15 @@ def test_copies_are_named(tmp_path):
     assert any("all completions are the same text" in note for note in look(short).notes)
     free = verl(tmp_path / "free", coins)
     assert not any("same text" in note for note in look(free).notes)
+
+
+def test_many_broken_files_are_one_note(tmp_path):
+    folder = verl(tmp_path, coins)
+    for step in range(10, 40):
+        path = folder / f"{step}.jsonl"
+        path.write_text(path.read_text().replace('"score"', '"points"'))
+        os.utime(path, (path.stat().st_mtime - 500 + step,) * 2)
+    found = look(folder)
+    assert sum("points" in note or "score" in note for note in found.notes) == 1
+    assert any("and 29 more files alike" in note for note in found.notes)
+    assert found.monitor.state.num_groups == 30 * GROUPS

@@ -6,6 +6,7 @@ Every trainer has a module with one `Trainer`; `grpolab.validate.monitor.follow`
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -195,7 +196,7 @@ def dumped_groups(
     The newest file may still grow, so it must have been left alone for ``rest`` seconds.
     """
     found: dict[int, GroupTally] = {}
-    seen = Contrast()
+    seen, problems = Contrast(), Problems()
     for step, path in files:
         if path == files[-1][1] and not at_rest(path, seconds=rest):
             continue
@@ -205,18 +206,33 @@ def dumped_groups(
             found[step] = groups
         seen = seen.plus(contrast)
         if problem is not None:
-            note_problem(problem, notes, first=not found)
+            problems.add(problem, first=not found)
+    problems.note(notes)
     notes.update(dict.fromkeys(seen.remarks()))
     return found
 
 
-def note_problem(problem: UserError, notes: Notes, *, first: bool) -> None:
-    """Note what is wrong with a file; raise it when none was read yet and the user must choose."""
-    if isinstance(problem, ChoiceNeeded):
-        problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
-        if first:
-            raise problem
-    notes[str(problem)] = None
+class Problems:
+    """Files that could not be read; those of one kind are one note with their number."""
+
+    def __init__(self) -> None:
+        self._alike: dict[str, list[str]] = {}
+
+    def add(self, problem: UserError, *, first: bool) -> None:
+        """Keep a problem; raise it when no file was read yet and the user must choose."""
+        if isinstance(problem, ChoiceNeeded):
+            problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
+            if first:
+                raise problem
+        text = str(problem)
+        kind = re.sub(r"\d+", "#", text.rpartition(": ")[2])  # without the file and its numbers
+        self._alike.setdefault(kind, []).append(text)
+
+    def note(self, notes: Notes) -> None:
+        """One note per kind."""
+        for texts in self._alike.values():
+            more = f" (and {len(texts) - 1} more files alike)" if len(texts) > 1 else ""
+            notes[texts[0] + more] = None
 
 
 def merge_steps(groups: dict[int, GroupTally], rows: dict[int, Any]) -> list[StepView]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from grpolab.validate.monitor.contrast import Contrast
 from grpolab.validate.monitor.files import (
     Notes,
+    Problems,
     ReadOnce,
     Trainer,
     current,
     file_groups,
     merge_steps,
-    note_problem,
     step_of,
 )
 from grpolab.validate.monitor.scalars import (
@@ -70,7 +70,7 @@ class TrlSource:
         self, files: list[Path], options: ReadOptions, notes: Notes
     ) -> dict[int, GroupTally]:
         found: dict[int, GroupTally] = {}
-        seen = Contrast()
+        seen, problems = Contrast(), Problems()
         for before, path in zip([None, *files], files, strict=False):
             if not _whole(path):  # come back later
                 continue
@@ -85,11 +85,12 @@ class TrlSource:
             groups, problem, contrast = self._kept.get(path, load)
             seen = seen.plus(contrast)
             if problem is not None:
-                note_problem(problem, notes, first=self._anchor is None)
+                problems.add(problem, first=self._anchor is None)
             else:
                 self._anchor = self._anchor or path
             if groups is not None:
                 found[_step(path)] = groups
+        problems.note(notes)
         notes.update(dict.fromkeys(seen.remarks()))
         return found
 

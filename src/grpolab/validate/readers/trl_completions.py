@@ -124,7 +124,7 @@ def _load(
         score = {n: scores(table[n], place, n) for n in rewards}
         scale = np.sum([np.abs(np.nan_to_num(s)) for s in score.values()], axis=0)
         total = np.sum([np.nan_to_num(s) for s in score.values()], axis=0)
-        given = scores(table["advantage"], place, "advantage")
+        given = scores(table["advantage"], place, "advantage", finite=False)
         found.append(
             _File(
                 frame.path,
@@ -270,7 +270,7 @@ def _learned(part: _File, size: int) -> FloatArray:
     with np.errstate(invalid="ignore"):
         tiny = (np.abs(given) <= EQUAL).all(axis=1)
     dead = equal_rewards(total, scale=scale.max(axis=1)) | tiny
-    return np.where(dead[:, None] & ~np.isnan(given), 0.0, given).reshape(-1)
+    return np.where(dead[:, None] & np.isfinite(given), 0.0, given).reshape(-1)
 
 
 FORMAT = Format(
