@@ -76,7 +76,7 @@ def monitor(
     html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.
+    """Watch a GRPO run of TRL, verl, prime-rl, grpolab or any trainer with a log.
 
     Prints a line when the verdict or an alarm changes. Ends with status 1 as soon as the run has no
     signal, so that a job script can act; with 0 otherwise (--once, --idle), and with 2 where there

@@ -72,8 +72,8 @@ def test_graded_rewards_below_the_threshold_are_a_signal(tmp_path, options):
 def test_two_rewards_that_cancel_are_no_signal(tmp_path):
     rng = np.random.default_rng(1)
     right = [coins(rng) for _ in range(STEPS)]
-    rewards = {"accuracy": lambda _, at=iter(right): next(at),
-               "cost": lambda _, at=iter(right): 1 - next(at)}  # fmt: skip
+    first, second = iter(right), iter(right)
+    rewards = {"accuracy": lambda _: next(first), "cost": lambda _: 1 - next(second)}
     folder = trl(tmp_path, rewards, normalised)
     found = look(folder, score="accuracy")
     assert (found.monitor.verdict, found.monitor.reason) == ("no-signal", "unknown")
@@ -125,3 +125,12 @@ def test_many_broken_files_are_one_note(tmp_path):
     assert sum("points" in note or "score" in note for note in found.notes) == 1
     assert any("and 29 more files alike" in note for note in found.notes)
     assert found.monitor.state.num_groups == 30 * GROUPS
+
+
+def test_which_reward_makes_the_spread(tmp_path):
+    rewards = {"correct": lambda rng: np.zeros((GROUPS, SIZE)), "format": coins}
+    found = look(trl(tmp_path, rewards, normalised), score="correct")
+    assert found.monitor.verdict == "healthy"
+    (note,) = (n for n in found.notes if "each reward function varies" in n)
+    assert "correct 0%, format 8" in note
+    assert note.endswith("the spread is that of format, hardly any of correct")

@@ -8,6 +8,8 @@ are written, else its raw rewards.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +27,10 @@ characters; shorter ones, which a sure policy may well repeat, from 0.95 on."""
 
 
 class Contrast(NamedTuple):
-    """Numbers of groups, over all files read."""
+    """Numbers of groups, over all files read.
+
+    ``varies`` says in how many groups each of several reward functions differs.
+    """
 
     groups: int = 0
     cancelled: int = 0  # verdicts differ, and the trainer sees no difference
@@ -35,10 +40,18 @@ class Contrast(NamedTuple):
     distinct: int = 0  # different completions, summed over groups
     rollouts: int = 0  # of groups with texts
     characters: int = 0  # mean lengths of the texts of groups of copies, summed
+    varies: Mapping[str, int] = MappingProxyType({})
 
     def plus(self, other: Contrast) -> Contrast:
         """The sums of both."""
-        return Contrast(*(a + b for a, b in zip(self, other, strict=True)))
+        names = dict.fromkeys([*self.varies, *other.varies])
+        varies = {n: self.varies.get(n, 0) + other.varies.get(n, 0) for n in names}
+        sums = {
+            name: value + getattr(other, name)
+            for name, value in self._asdict().items()
+            if name != "varies"
+        }
+        return Contrast(**sums, varies=varies)
 
     def remarks(self) -> list[str]:
         """What is worth a line."""
@@ -68,7 +81,21 @@ class Contrast(NamedTuple):
                 f" {self.rollouts / self.groups:.2g}): one seed for a whole group, or a policy that"
                 " is nearly deterministic? Equal samples are one sample"
             )
+        if len(self.varies) > 1:
+            found.append(
+                "groups in which each reward function varies: "
+                + ", ".join(f"{n} {percent(k / self.groups)}" for n, k in self.varies.items())
+                + self._hidden()
+            )
         return found
+
+    def _hidden(self) -> str:
+        """Which reward functions are dead while others keep the groups apart."""
+        dead = [n for n, k in self.varies.items() if k < _WORTH * self.groups]
+        alive = [n for n in self.varies if n not in dead]
+        if not dead or not alive:
+            return ""
+        return f"; the spread is that of {' and '.join(alive)}, hardly any of {' and '.join(dead)}"
 
     def _share(self, count: int) -> str:
         return f"{count} of {self.groups} groups ({percent(count / self.groups)})"
@@ -108,13 +135,21 @@ def group_signal(samples: Samples, step: int | None) -> tuple[GroupTally | None,
         num_correct=float(correct[counts].sum()),
         num_not_finite=float(broken.sum()),
     )
+    varies = {}
+    if len(samples.rewards) > 1:
+        usable = counts | broken
+        varies = {
+            name: int((usable & ~equal_rewards(table(values))).sum())
+            for name, values in samples.rewards.items()
+        }
     contrast = Contrast(
+        varies=varies,
         groups=int((counts | broken).sum()),
         cancelled=int(cancelled.sum()),
         graded=int((differs & ~mixed).sum()),
         not_finite=int(broken.sum()),
     )
-    return tally, contrast.plus(Contrast(**_texts(samples, rows, place, shape[0])))
+    return tally, contrast.plus(_texts(samples, rows, place, shape[0]))
 
 
 def _cells(samples: Samples, rows: IntArray) -> tuple[IntArray, IntArray, tuple[int, int]]:
@@ -130,10 +165,10 @@ def _cells(samples: Samples, rows: IntArray) -> tuple[IntArray, IntArray, tuple[
     return place, column, (len(size), int(size.max()))
 
 
-def _texts(samples: Samples, rows: IntArray, place: IntArray, groups: int) -> dict[str, int]:
+def _texts(samples: Samples, rows: IntArray, place: IntArray, groups: int) -> Contrast:
     """Numbers of different completions, where the file holds completions."""
     if samples.text is None or (samples.text[rows] < 0).any():
-        return {}
+        return Contrast()
     pairs = np.unique(np.stack([place, samples.text[rows]]), axis=1)
     distinct, size = np.bincount(pairs[0], minlength=groups), np.bincount(place, minlength=groups)
     copies = (distinct == 1) & (size > 1)
@@ -141,7 +176,9 @@ def _texts(samples: Samples, rows: IntArray, place: IntArray, groups: int) -> di
     if samples.length is not None:
         mean = np.bincount(place, weights=samples.length[rows], minlength=groups) / size
         characters = round(float(mean[copies].sum()))
-    return {
-        "copies": int(copies.sum()), "distinct": int(distinct.sum()), "rollouts": int(size.sum()),
-        "characters": characters,
-    }  # fmt: skip
+    return Contrast(
+        copies=int(copies.sum()),
+        distinct=int(distinct.sum()),
+        rollouts=int(size.sum()),
+        characters=characters,
+    )

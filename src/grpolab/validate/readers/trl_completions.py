@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ class _File(NamedTuple):
     advantage: FloatArray
     reward: FloatArray
     scale: FloatArray  # sum over reward functions of abs(reward)
-    total: FloatArray  # sum over reward functions
+    rewards: Mapping[str, FloatArray]  # by reward function
     given: FloatArray  # advantage as written, NaN included
 
     def tail(self, first: int) -> _File:
@@ -56,7 +56,8 @@ class _File(NamedTuple):
             prompt=self.prompt[first:], completion=self.completion[first:],
             problem=self.problem[first:], advantage=self.advantage[first:],
             reward=self.reward[first:], scale=self.scale[first:],
-            total=self.total[first:], given=self.given[first:],
+            rewards={name: column[first:] for name, column in self.rewards.items()},
+            given=self.given[first:],
         )  # fmt: skip
 
     @property
@@ -95,6 +96,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         name=reward,
         threshold=options.threshold,
         learned=np.concatenate([_learned(part, size) for part in fresh]),
+        rewards={name: np.concatenate([part.rewards[name] for part in fresh]) for name in rewards},
     )
     return [counted]
 
@@ -123,7 +125,6 @@ def _load(
         place = frame.place
         score = {n: scores(table[n], place, n) for n in rewards}
         scale = np.sum([np.abs(np.nan_to_num(s)) for s in score.values()], axis=0)
-        total = np.sum([np.nan_to_num(s) for s in score.values()], axis=0)
         given = scores(table["advantage"], place, "advantage", finite=False)
         found.append(
             _File(
@@ -135,7 +136,7 @@ def _load(
                 np.where(np.isfinite(given), given, 0.0),
                 score[reward],
                 scale,
-                total,
+                score,
                 given,
             )
         )  # fmt: skip
@@ -265,7 +266,12 @@ def _learned(part: _File, size: int) -> FloatArray:
     advantages of at most `EQUAL` are 0 as well.
     """
     total, scale, given = (
-        column.reshape(-1, size) for column in (part.total, part.scale, part.given)
+        column.reshape(-1, size)
+        for column in (
+            np.sum([np.nan_to_num(r) for r in part.rewards.values()], axis=0),
+            part.scale,
+            part.given,
+        )
     )
     with np.errstate(invalid="ignore"):
         tiny = (np.abs(given) <= EQUAL).all(axis=1)

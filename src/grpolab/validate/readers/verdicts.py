@@ -7,9 +7,10 @@ counted, never taken for wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,7 @@ def to_part(
     label: str = "",
     threshold: float | None = None,
     learned: FloatArray | None = None,
+    rewards: Mapping[str, FloatArray] = MappingProxyType({}),
 ) -> Part:
     """Count successes per (problem, group, step); all columns [R], ``right`` is 0, 1 or NaN."""
     if len(problem) == 0:
@@ -167,7 +169,7 @@ def to_part(
     )
     samples = Samples(
         prompt=problem, reward=right, score=score, group=group, step=step, threshold=threshold,
-        learned=learned,
+        learned=learned, rewards=rewards,
         text=None if text is None else text.code, length=None if text is None else text.length,
         starts=() if text is None else text.starts,
     )  # fmt: skip
