@@ -34,7 +34,8 @@ def test_a_healthy_run_ends_with_zero(tmp_path):
     done = call(tmp_path, "--once")
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
-        "step 29: healthy: 20 of 40 groups had both outcomes in the last 10 steps"
+        "step 29: healthy: 20 of 40 groups (50%) held different rewards in the last 10 steps; 25% were"
+        " all wrong, 25% all right; an informative group takes 8 rollouts"
         f" (evidence {31**-0.5:.3g}, threshold 100)"
     ]
 
@@ -82,7 +83,49 @@ def test_following_ends_when_nothing_happens(tmp_path):
     make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
     done = call(tmp_path, "--interval", "0.1", "--idle", "0.2")
     assert done.exit_code == 0
+    assert [line.partition(": ")[2].split()[0] for line in done.stdout.splitlines()] == [
+        "healthy:", "reward",
+    ]  # fmt: skip
+    done = call(tmp_path, "--interval", "0.1", "--idle", "0.2", "--every", "0")
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_run_that_does_not_exist_yet_is_waited_for(tmp_path):
+    folder = tmp_path / "later"
+    assert call(folder, "--once").exception.args[0].endswith("--wait waits for it")
+
+    def begin():
+        time.sleep(0.3)
+        folder.mkdir()
+        (folder / "config.yaml").write_text("a job script writes this first")
+        time.sleep(0.3)
+        make.grpolab(folder, dict.fromkeys(range(30), NONE))
+
+    writer = threading.Thread(target=begin)
+    writer.start()
+    done = call(folder, "--wait", "--interval", "0.1", *QUICK)
+    writer.join()
+    assert done.exit_code == 1
+
+
+def test_the_page_reloads_until_the_watch_ends(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
+    page, over, seen = tmp_path / "out.html", threading.Event(), []
+
+    def look():
+        while not over.wait(0.05):
+            if page.exists():
+                seen.append('http-equiv="refresh"' in page.read_text())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    call(tmp_path, "--interval", "0.5", "--idle", "1", "--html", page)
+    over.set()
+    reader.join()
+    assert seen[0]
+    assert 'http-equiv="refresh"' not in page.read_text()
+    assert "the watch has ended" in page.read_text()
+    assert "is a folder" in str(call(tmp_path, "--once", "--html", tmp_path).exception)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ COMMANDS = {
     "model": "Turn a GGUF file into a checkpoint that every other command takes.",
     "sft": "Fine-tune once and save the model at every depth, with the held-out loss of each.",
     "train": "Train by GRPO and keep every group of every step; run it again to go on.",
-    "monitor": "Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.",
+    "monitor": "Watch a GRPO run of TRL, verl, prime-rl, grpolab or any trainer with a log.",
     "study": "Train a small model by SFT and GRPO, and compare forecasts with what happened.",
 }
 """Every command with the first sentence of its help; a command's module is named after it."""

@@ -15,7 +15,7 @@ from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
     from grpolab.validate.monitor.files import Source
-    from grpolab.validate.monitor.follow import Followed, Follower
+    from grpolab.validate.monitor.follow import Followed, Follower, Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class TestOptions(Group):
     min_signal: Annotated[
         float, typer.Option(help="Share of informative groups below which a run has no signal.")
     ] = 0.01
+    min_groups: Annotated[
+        float,
+        typer.Option(min=0, help="Informative groups per step, as the limit instead of a share."),
+    ] = 0.0
     alpha: Annotated[
         float, typer.Option(help="False-stop rate over the whole run, however often one looks.")
     ] = 0.01
@@ -55,18 +59,24 @@ class ReadingOptions(Group):
 
 @expanded
 def monitor(
-    run_dir: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run_dir: Annotated[Path, typer.Argument(help="Folder of a run, or one of its logs.")],
     test: TestOptions,
     reading: ReadingOptions,
     once: Annotated[bool, typer.Option("--once", help="Read what is there, then end.")] = False,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 30.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a run that has not written anything yet.")
+    ] = False,
+    every: Annotated[
+        int, typer.Option(min=0, help="While watching, a line every N steps; 0: none.")
+    ] = 50,
     idle: Annotated[
         float, typer.Option(min=0, help="End when nothing has changed for SECONDS; 0: never.")
     ] = 0.0,
     html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Watch a GRPO run of TRL, verl, prime-rl or grpolab for a lost signal.
+    """Watch a GRPO run of TRL, verl, prime-rl, grpolab or any trainer with a log.
 
     Prints a line when the verdict or an alarm changes. Ends with status 1 as soon as the run has no
     signal, so that a job script can act; with 0 otherwise (--once, --idle), and with 2 where there
@@ -78,16 +88,20 @@ def monitor(
     from grpolab.validate.monitor.state import MonitorConfig
     from grpolab.validate.readers import ReadOptions
 
+    if html is not None:
+        from grpolab.figures.page import check_page
+
+        check_page(html)
     with input_errors():
         config = MonitorConfig(**asdict(test))
         options = ReadOptions(
             score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
         )
-    source = _source(run_dir, reading.groups_per_step, once=once, interval=interval)
+    source = _source(run_dir, reading.groups_per_step, once=once, wait=wait, interval=interval)
     follower = Follower(source, config, options)
     found = _follow(
         follower, name=run_dir.name, interval=0 if once else interval, idle=idle, html=html,
-        quiet=as_json,
+        quiet=as_json, every=0 if once else every,
     )  # fmt: skip
     if as_json:
         print_json({"trainer": found.trainer, **found.monitor.as_dict(), "notes": found.notes})
@@ -97,36 +111,52 @@ def monitor(
         raise typer.Exit(1)
 
 
-def _source(folder: Path, groups_per_step: int, *, once: bool, interval: float) -> Source:
+def _source(
+    folder: Path, groups_per_step: int, *, once: bool, wait: bool, interval: float
+) -> Source:
     """The files of the run; an empty folder is waited for unless there is only one look."""
-    from grpolab.validate.monitor.follow import find_source
+    from grpolab.validate.monitor.follow import NoRunYet, find_source
 
     while True:
-        source = find_source(folder, groups_per_step=groups_per_step or None)
+        try:
+            source = find_source(folder, groups_per_step=groups_per_step or None)
+        except NoRunYet:
+            if not wait:
+                raise
+            source = None
         if source is not None:
             return source
-        if once:
+        if once and not wait:
             raise UserError(f"{folder}: the folder is empty")
         time.sleep(interval)
 
 
 def _follow(
-    follower: Follower, *, name: str, interval: float, idle: float, html: Path | None, quiet: bool
+    follower: Follower,
+    *,
+    name: str,
+    interval: float,
+    idle: float,
+    html: Path | None,
+    quiet: bool,
+    every: int,
 ) -> Followed:
     """Look until the run has no signal, or nothing changes for ``idle`` seconds."""
-    speaker, seen, changed = _Speaker(quiet), None, time.monotonic()
+    speaker, seen, changed = _Speaker(quiet, every), None, time.monotonic()
     while True:
         found = follower.look()
         mark = (found.history[-1:], len(found.history), found.notes)
-        if mark != seen:
+        new = mark != seen
+        if new:
             seen, changed = mark, time.monotonic()
             speaker.say(found)
-            if html is not None:
-                from grpolab.validate.monitor.page import write_run
-
-                write_run(html, found, name=name)
         over = idle > 0 and time.monotonic() - changed >= idle
-        if interval == 0 or over or found.monitor.verdict == "no-signal":
+        last = interval == 0 or over or found.monitor.verdict == "no-signal"
+        if html is not None and (new or last):
+            from grpolab.validate.monitor.page import write_run
+
+            write_run(html, found, name=name, reload=0 if last else max(1, round(interval)))
+        if last:
             return found
         time.sleep(interval)
 
@@ -134,8 +164,9 @@ def _follow(
 class _Speaker:
     """Prints what was not said before; to stderr where stdout is kept for JSON."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, quiet: bool, every: int) -> None:
+        self._quiet, self._every = quiet, every
+        self._next = 0  # step of the next line
         self._said: set[str] = set()
         self._verdict = ""
 
@@ -155,3 +186,23 @@ class _Speaker:
             step = found.monitor.state.last_group_step
             place = f"step {step}: " if step >= 0 else ""
             typer.echo(f"{place}{describe(found.monitor)}", err=self._quiet)
+        if self._every and found.history and found.history[-1].step >= self._next:
+            self._next = found.history[-1].step + self._every
+            typer.echo(progress_line(found.history[-1]), err=self._quiet)
+
+
+def progress_line(moment: Moment) -> str:
+    """Reward, share of informative groups and evidence after a step.
+
+    >>> from grpolab.validate.monitor.follow import Moment
+    >>> progress_line(Moment(40, 16, 4, 0.02, None, 0.3125))
+    'step 40: reward 0.312, 25% of 16 groups informative, evidence 0.02'
+    """
+    from grpolab.figures.words import number, percent, significant
+
+    parts = [] if moment.reward is None else [f"reward {number(moment.reward)}"]
+    if moment.num_groups:
+        share = percent(moment.num_informative / moment.num_groups)
+        parts.append(f"{share} of {moment.num_groups:g} groups informative")
+    parts.append(f"evidence {significant(moment.evidence, digits=3)}")
+    return f"step {moment.step}: {', '.join(parts)}"

@@ -119,14 +119,25 @@ def details(summary: str, *parts: str) -> str:
     return f"<details><summary>{text(summary)}</summary>{''.join(parts)}</details>"
 
 
-def write_page(path: Path, *, title: str, lead: str, parts: Iterable[str], style: str = "") -> None:
-    """Write one HTML file that needs nothing else; ``style`` is CSS on top of the common one."""
+def write_page(
+    path: Path, *, title: str, lead: str, parts: Iterable[str], style: str = "", reload: int = 0
+) -> None:
+    """Write one HTML file that needs nothing else; ``style`` is CSS on top of the common one.
+
+    A browser loads it anew every ``reload`` seconds; 0: never.
+    """
+    again = f'<meta http-equiv="refresh" content="{reload}">' if reload else ""
+    check_page(path)
     page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{again}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head><body>"
         f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
     )
+    write_text(path, page)
+
+
+def check_page(path: Path) -> None:
+    """UserError where no page can be written, so that a command says so before its work."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file for the page")
-    write_text(path, page)

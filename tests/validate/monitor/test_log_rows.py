@@ -18,7 +18,9 @@ def arguments(folder, **changes):
 
 def log(callback, args, rows):
     """Send rows (step, logs); the state and control afterwards."""
-    state = SimpleNamespace(global_step=0, stateful_callbacks={}, is_world_process_zero=True)
+    state = SimpleNamespace(
+        global_step=0, stateful_callbacks={}, is_world_process_zero=True, log_history=[]
+    )
     control = SimpleNamespace(should_save=False, should_training_stop=False)
     callback.on_train_begin(args, state, control)
     for step, row in rows:
@@ -130,3 +132,24 @@ def test_bad_arguments():
         SignalCallback("stop", stop_on=("entropy",))
     with pytest.raises(ValueError, match="min_signal"):
         SignalCallback(min_signal=2)
+
+
+def test_a_watched_function_that_is_not_used_does_not_blind_the_callback(tmp_path):
+    callback = SignalCallback("stop")
+    callback.watch(lambda completions, **_: [0.0] * len(completions))
+    _, control = log(callback, arguments(tmp_path), [dead(t) for t in range(1, 100)])
+    assert control.should_training_stop
+    assert sum("does not call what watch(" in note for note in callback.notes) == 1
+
+
+def test_rows_of_the_log_get_what_was_counted(tmp_path, capsys):
+    callback = SignalCallback()
+    rows = [dead(1), dead(2, frac_reward_zero_std=0.75, reward=0.5), (3, {"loss": 0.1})]
+    log(callback, arguments(tmp_path), rows)
+    assert rows[0][1]["grpolab/informative_share"] == 0
+    assert rows[0][1]["grpolab/all_wrong"] == 1
+    assert rows[1][1]["grpolab/informative_share"] == 0.25
+    assert "grpolab/all_wrong" not in rows[1][1]  # the log does not tell it from all right
+    assert rows[1][1]["grpolab/evidence"] > 0
+    assert not [key for key in rows[2][1] if key.startswith("grpolab/")]
+    assert "watching 8 groups a step; a run without any signal is called" in capsys.readouterr().err

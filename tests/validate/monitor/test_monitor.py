@@ -22,6 +22,11 @@ DOWN = GroupTally(0, 0, 0, 16)
 
 
 def feed(monitor, groups, *, start=1, **metrics):
+    """The alarms that were raised or ended, but for the early warning of the same evidence."""
+    return [a for a in feed_all(monitor, groups, start=start, **metrics) if a.name != "low-signal"]
+
+
+def feed_all(monitor, groups, *, start=1, **metrics):
     alarms = []
     for step, part in enumerate(groups, start):
         alarms += monitor.observe(StepView(step, part, StepMetrics(**metrics)))
@@ -49,6 +54,80 @@ def test_patience_counts_from_the_first_groups():
     assert feed(monitor, [NONE], start=70) == [Alarm("no-signal", 70)]
 
 
+@pytest.mark.parametrize("size", [256, 2048, 100_000])
+def test_one_dead_step_never_stops_a_healthy_run(size):
+    """The evidence of a single step of many groups is overwhelming, and says nothing of the run."""
+    dead, alive = GroupTally(size, 0, size), GroupTally(size, size / 4, size / 2)
+    monitor = SignalMonitor()
+    feed(monitor, [alive] * 50)
+    assert feed(monitor, [dead], start=51) == [Alarm("reward-jump", 51)]
+    assert monitor.evidence > 100 or size < 1000
+    feed(monitor, [alive] * 50, start=52)
+    lost = feed(monitor, [dead] * 20, start=102)
+    assert [a for a in lost if a.name == "no-signal"] == [Alarm("no-signal", 121)]
+
+
+def test_easy_and_informative_blocks_raise_no_alarm():
+    monitor = SignalMonitor()
+    blocks = ([GroupTally(64, 0, 0)] * 10 + [GroupTally(64, 16, 24)] * 10) * 50
+    assert [a for a in feed(monitor, blocks) if a.name == "no-signal"] == []
+
+
+def test_the_limit_can_be_groups_per_step():
+    """Half a percent of 2048 groups are ten informative groups a step: enough where 4 are."""
+    few = GroupTally(2048, 8, 2000)
+    by_share = SignalMonitor()
+    assert [a.name for a in feed(by_share, [few] * 40)] == ["no-signal"]
+    assert "8 a step" in describe(by_share)
+    by_number = SignalMonitor(MonitorConfig(min_groups=4))
+    assert feed(by_number, [few] * 40) == []
+    one = SignalMonitor(MonitorConfig(min_groups=4))
+    assert [a.name for a in feed(one, [GroupTally(2048, 1, 2047)] * 40)] == ["no-signal"]
+    assert "Fewer than 4 groups a step are informative" in describe(one)
+    small = SignalMonitor(MonitorConfig(min_groups=4))  # more than there are
+    assert feed(small, [GroupTally(2, 2, 0)] * 40) == []
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_a_verdict_that_vanishes_overnight_is_the_graders(right):
+    usual = GroupTally(32, 16, 8, 0, 256, 128)
+    after = GroupTally(32, 0, 0 if right else 32, 0, 256, 256 if right else 0)
+    monitor = SignalMonitor()
+    alarms = feed(monitor, [usual] * 8 + [after] * 2)
+    assert alarms == [Alarm("reward-jump", 9)]
+    said = explain(alarms[0], monitor)
+    assert f"from step 9 on every rollout is {'right' if right else 'wrong'}" in said
+    assert "grader first" in said
+    assert feed(monitor, [usual], start=11) == [Alarm("reward-jump", 11, over=True)]
+
+
+def test_what_is_no_jump():
+    for runs in (
+        [NONE] * 30,  # never otherwise
+        [GroupTally(4, 2, 1)] * 8 + [GroupTally(4, 0, 4)] * 2,  # by chance: .25 ** 8
+        [GroupTally(64, 64 - 4 * i, 4 * i) for i in range(17)] + [GroupTally(64, 0, 64)] * 5,
+        [GroupTally(64, 20)] * 8 + [GroupTally(64, 0)] * 5,  # all wrong and all right not told
+    ):
+        assert [a for a in feed(SignalMonitor(), runs) if a.name == "reward-jump"] == []
+
+
+def test_words_follow_the_share():
+    monitor = SignalMonitor()
+    feed(monitor, [GroupTally(64, 4, 58, 0, 512, 5)] * 20)
+    assert monitor.verdict == "weak"
+    said = describe(monitor)
+    assert said.startswith("weak: 40 of 640 groups (6%) held different rewards")
+    assert "91% were all wrong, 3% all right; an informative group takes 128 rollouts" in said
+    assert monitor.as_dict()["recent"]["pass_rate"] == pytest.approx(5 / 512)
+
+
+def test_the_verdict_says_that_nothing_is_learned():
+    monitor = SignalMonitor()
+    feed(monitor, [SOME] * 5, grad_norm=math.nan)
+    assert monitor.verdict == "not-finite"
+    assert "nothing is learned" in describe(monitor)
+
+
 def test_an_outage_waits_and_is_reported():
     monitor = SignalMonitor(MonitorConfig(blind_after=5))
     feed(monitor, [SOME] * 10)
@@ -63,7 +142,7 @@ def test_an_outage_waits_and_is_reported():
 
 def test_groups_with_one_verdict_do_not_count():
     counted = tally([0, 1, 0, 1, 2], [0, 1, 1, 2, 2])
-    assert counted == GroupTally(2, 1, 0, 3)
+    assert counted == GroupTally(2, 1, 0, 3, 4, 3)
 
 
 def test_repeated_steps_and_rows_without_groups_are_no_evidence():
@@ -149,12 +228,26 @@ def test_paper_rule():
     assert math.isnan(late.paper_drop)
 
 
+def test_a_run_that_will_be_called_is_warned_of():
+    monitor = SignalMonitor()
+    alarms = feed_all(monitor, [NONE] * 40)
+    assert [a.name for a in alarms] == ["low-signal", "no-signal"]
+    early, late = alarms
+    assert early.step < 0.7 * late.step
+    warned = SignalMonitor()
+    (alarm,) = feed_all(warned, [NONE] * early.step)
+    assert "if it goes on, the verdict will be no signal" in explain(alarm, warned)
+    assert warned.verdict == "undecided"
+    assert feed_all(SignalMonitor(), [SOME] * 60) == []
+    assert feed_all(SignalMonitor(), [GroupTally(5000, 0, 5000)] * 4) == []  # too early to speak
+
+
 def test_words():
     monitor = SignalMonitor()
     assert describe(monitor) == "undecided: no group with verdicts was seen yet"
     alarms = feed(monitor, [NONE] * 38)
     said = explain(alarms[0], monitor)
-    assert said.startswith("step 38: no signal: 0 of 160 groups had both outcomes")
+    assert said.startswith("step 38: no signal: 0 of 160 groups (0%) held different rewards")
     assert "all wrong" in said
     assert "wrong for at most 0.01 of the runs" in said
     monitor = SignalMonitor()

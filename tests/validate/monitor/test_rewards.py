@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from grpolab.validate.monitor.trl import RewardLedger, gather
+from grpolab.validate.monitor.ledger import RewardLedger, gather
 
 
 def test_rewards_pass_through_unchanged_under_their_name():
@@ -20,7 +20,7 @@ def test_rewards_pass_through_unchanged_under_their_name():
     values = watched(completions=["a"] * 4)
     assert values[:3] == [1, 0.0, None]
     assert math.isnan(values[3])
-    groups = ledger.take(group_size=2)
+    groups = ledger.take(group_size=2).groups
     assert (groups.num_groups, groups.num_informative, groups.num_unseen) == (1, 1, 1)
     assert ledger.take(group_size=2) is None  # taken once
 
@@ -46,7 +46,7 @@ def test_async_functions_and_objects():
         ledger.open = True
         assert watched.__name__ == name
         asyncio.run(watched())
-        assert ledger.take(group_size=2).num_informative == informative
+        assert ledger.take(group_size=2).groups.num_informative == informative
 
 
 def test_thresholds_and_odd_values():
@@ -54,13 +54,13 @@ def test_thresholds_and_odd_values():
     watched = ledger.wrap(lambda: [-1.0, 0.7, None, 0.2], threshold=0.5)
     ledger.open = True
     watched()
-    groups = ledger.take(group_size=4)
+    groups = ledger.take(group_size=4).groups
     assert (groups.num_groups, groups.num_informative, ledger.num_odd) == (1, 1, 0)
     ledger = RewardLedger()
     watched = ledger.wrap(lambda: [0.5, 0.7, 0.0, 0.0], threshold=None)
     ledger.open = True
     watched()
-    groups = ledger.take(group_size=2)
+    groups = ledger.take(group_size=2).groups
     assert (groups.num_groups, groups.num_unseen, ledger.num_odd) == (1, 1, 2)
 
 
@@ -73,3 +73,15 @@ def test_one_function_only():
 
 def test_without_processes_gather_is_the_identity():
     assert gather([1.0, 0.0]) == [1.0, 0.0]
+
+
+def test_distinct_completions_of_a_group():
+    ledger = RewardLedger()
+    watched = ledger.wrap(lambda completions, **_: [0.0] * len(completions), threshold=None)
+    ledger.open = True
+    watched(completions=["a", "a", "a", "b", *"cdef"])
+    assert ledger.take(group_size=4).distinct == 3.0
+    talk = [[{"role": "assistant", "content": "a"}]] * 4
+    watched(completions=talk)
+    assert ledger.take(group_size=4).distinct == 1.0
+    assert ledger.called

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from grpolab.validate.monitor import SignalTest
+from grpolab.validate.monitor import GroupTally, MonitorConfig, SignalMonitor, SignalTest, StepView
 from grpolab.validate.monitor.sequential import BETS, CAP, start_weight, step_factor
 
 S, ALPHA = 0.05, 0.05
@@ -184,3 +184,22 @@ def test_bad_arguments():
     for k, n in ((1, 0), (3, 2), (-1, 2)):
         with pytest.raises(ValueError, match=f"got {k} of {n}"):
             SignalTest().observe(k, n)
+
+
+@pytest.mark.parametrize("groups", [4, 64, 1024])
+def test_the_pooled_condition_can_only_lower_false_stops(groups):
+    """At the floor: each run that the monitor stops is one that the test alone would stop."""
+    rng = np.random.default_rng(groups)
+    stops = np.zeros(2)
+    for _ in range(200):
+        monitor = SignalMonitor(MonitorConfig(min_signal=S, alpha=ALPHA))
+        test, alone, both = SignalTest(min_signal=S, alpha=ALPHA), False, False
+        for step, k in enumerate(rng.binomial(groups, S, size=150), start=1):
+            test.observe(k, groups)
+            monitor.observe(StepView(step, GroupTally(groups, k)))
+            alone |= test.rejects
+            both |= monitor.verdict == "no-signal"
+            assert alone or not both
+        stops += alone, both
+    assert stops[1] <= stops[0]
+    assert binomtest(int(stops[1]), 200, ALPHA, alternative="greater").pvalue > 1e-3

@@ -51,7 +51,7 @@ def test_warn_lets_the_run_go_on(tmp_path, caplog):
         made.train()
     assert made.state.global_step == 25
     said = [r.message for r in caplog.records if r.name == "grpolab.monitor"]
-    assert sum("no signal" in line for line in said) == 1
+    assert sum(": no signal:" in line for line in said) == 1
     assert verdict(tmp_path)["stopped"] is False
 
 
@@ -164,3 +164,25 @@ def test_state_is_kept_where_checkpoints_keep_it(tmp_path):
         (tmp_path / f"checkpoint-{made.state.global_step}" / "trainer_state.json").read_text()
     )
     assert saved["stateful_callbacks"][STATE_KEY] == monitor.monitor.state.as_dict()
+
+
+def test_reporters_are_given_what_the_callback_counts(tmp_path):
+    """Reporters come before the callbacks of a user, and still see the numbers."""
+    from transformers import TrainerCallback
+
+    seen = []
+
+    class Reporter(TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            seen.append(dict(logs))
+
+    monitor = GroupSignalMonitor(**QUICK)
+    made = trainer(tmp_path, monitor.watch(some_right), callbacks=[Reporter(), monitor], steps=4)
+    made.train()
+    rows = [row for row in seen if "frac_reward_zero_std" in row]
+    assert len(rows) == 4
+    for row in rows:
+        assert row["grpolab/informative_share"] == 1 - row["frac_reward_zero_std"]
+        assert 1 <= row["grpolab/distinct_completions"] <= 4
+    logged = [row for row in made.state.log_history if "grpolab/evidence" in row]
+    assert [row["grpolab/evidence"] for row in logged] == [r["grpolab/evidence"] for r in rows]

@@ -6,6 +6,7 @@ Every trainer has a module with one `Trainer`; `grpolab.validate.monitor.follow`
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from grpolab.errors import UserError
 from grpolab.store import BrokenLine, json_lines
+from grpolab.validate.monitor.contrast import Contrast, group_signal
 from grpolab.validate.monitor.state import GroupTally, StepView, tally
 from grpolab.validate.readers.format import (
     ChoiceNeeded,
@@ -149,6 +151,7 @@ class FileGroups(NamedTuple):
 
     groups: GroupTally | None = None
     problem: UserError | None = None
+    contrast: Contrast = Contrast()
 
 
 def file_groups(
@@ -168,6 +171,9 @@ def file_groups(
         return FileGroups(problem=err)
     if reading.cut_off:
         return FileGroups(problem=UserError(f"{path}: the last line is cut off; file left out"))
+    if reading.samples is not None:
+        groups, contrast = group_signal(reading.samples, step if context else None)
+        return FileGroups(groups, contrast=contrast)
     counts = reading.counts
     rows = counts.step == step if context else slice(None)
     correct, size = counts.num_correct[rows], counts.group_size[rows]
@@ -190,25 +196,43 @@ def dumped_groups(
     The newest file may still grow, so it must have been left alone for ``rest`` seconds.
     """
     found: dict[int, GroupTally] = {}
+    seen, problems = Contrast(), Problems()
     for step, path in files:
         if path == files[-1][1] and not at_rest(path, seconds=rest):
             continue
         load = functools.partial(file_groups, format=format, step=step, options=options)
-        groups, problem = kept.get(path, load)
+        groups, problem, contrast = kept.get(path, load)
         if groups is not None:
             found[step] = groups
+        seen = seen.plus(contrast)
         if problem is not None:
-            note_problem(problem, notes, first=not found)
+            problems.add(problem, first=not found)
+    problems.note(notes)
+    notes.update(dict.fromkeys(seen.remarks()))
     return found
 
 
-def note_problem(problem: UserError, notes: Notes, *, first: bool) -> None:
-    """Note what is wrong with a file; raise it when none was read yet and the user must choose."""
-    if isinstance(problem, ChoiceNeeded):
-        problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
-        if first:
-            raise problem
-    notes[str(problem)] = None
+class Problems:
+    """Files that could not be read; those of one kind are one note with their number."""
+
+    def __init__(self) -> None:
+        self._alike: dict[str, list[str]] = {}
+
+    def add(self, problem: UserError, *, first: bool) -> None:
+        """Keep a problem; raise it when no file was read yet and the user must choose."""
+        if isinstance(problem, ChoiceNeeded):
+            problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
+            if first:
+                raise problem
+        text = str(problem)
+        kind = re.sub(r"\d+", "#", text.rpartition(": ")[2])  # without the file and its numbers
+        self._alike.setdefault(kind, []).append(text)
+
+    def note(self, notes: Notes) -> None:
+        """One note per kind."""
+        for texts in self._alike.values():
+            more = f" (and {len(texts) - 1} more files alike)" if len(texts) > 1 else ""
+            notes[texts[0] + more] = None
 
 
 def merge_steps(groups: dict[int, GroupTally], rows: dict[int, Any]) -> list[StepView]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from grpolab.errors import UserError
-from grpolab.validate.monitor import from_grpolab, from_prime_rl, from_trl, from_verl
+from grpolab.validate.monitor import from_grpolab, from_log, from_prime_rl, from_trl, from_verl
 from grpolab.validate.monitor.files import Notes, Source
 from grpolab.validate.monitor.monitor import Alarm, SignalMonitor
 from grpolab.validate.monitor.state import MonitorConfig, StepView
@@ -16,8 +17,15 @@ from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
 
 _SURELY_FILTERED = 200  # groups, all of them informative, before that looks odd
-TRAINERS = (from_grpolab.TRAINER, from_prime_rl.TRAINER, from_trl.TRAINER, from_verl.TRAINER)
+TRAINERS = (
+    from_grpolab.TRAINER, from_prime_rl.TRAINER, from_trl.TRAINER, from_verl.TRAINER,
+    from_log.TRAINER,
+)  # fmt: skip
 """All trainers, in the order in which a folder is searched for their files."""
+
+
+class NoRunYet(UserError):
+    """A folder in which no trainer has written anything yet; it may still come."""
 
 
 class Moment(NamedTuple):
@@ -28,6 +36,7 @@ class Moment(NamedTuple):
     num_informative: float
     evidence: float
     entropy: float | None
+    reward: float | None
 
 
 @dataclass(slots=True)
@@ -68,9 +77,14 @@ class Follower:
 
 
 def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source | None:
-    """The source in a folder, None when the folder is still empty; UserError for anything else."""
+    """The source in a folder, or a single log; None when the folder is still empty.
+
+    UserError for anything else.
+    """
+    if folder.is_file():
+        return from_log.find(folder, groups_per_step)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise NoRunYet(f"{folder}: no such folder; --wait waits for it")
     for trainer in TRAINERS:
         found = trainer.find(folder, groups_per_step)
         if found is not None:
@@ -84,7 +98,7 @@ def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source |
                 " in them are informative, and nothing can be tested"
             )
     looked_for = "; ".join(f"{t.files} ({t.tool})" for t in TRAINERS).replace("`", "")
-    raise UserError(f"{folder}: no run of a known trainer; looked for {looked_for}")
+    raise NoRunYet(f"{folder}: no run of a known trainer; looked for {looked_for}")
 
 
 def _moment(view: StepView, monitor: SignalMonitor) -> Moment:
@@ -95,7 +109,16 @@ def _moment(view: StepView, monitor: SignalMonitor) -> Moment:
         0.0 if groups is None else groups.num_informative,
         monitor.evidence,
         view.metrics.entropy,
+        _reward(view),
     )
+
+
+def _reward(view: StepView) -> float | None:
+    """Mean reward of a step as logged, else the share of right rollouts where that is known."""
+    if view.metrics.reward is not None or view.groups is None:
+        return view.metrics.reward
+    share = view.groups.num_correct / max(view.groups.num_rollouts, 1)
+    return None if math.isnan(share) else share
 
 
 def _note_filtered(monitor: SignalMonitor, notes: Notes) -> None:

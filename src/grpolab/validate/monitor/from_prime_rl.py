@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.monitor.files import (
@@ -15,10 +14,10 @@ from grpolab.validate.monitor.files import (
     last_branch,
     log_rows,
     merge_steps,
-    number_of,
     step_of,
 )
-from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.monitor.scalars import logged_groups, metrics_of, training_row
+from grpolab.validate.monitor.state import StepView
 from grpolab.validate.readers import prime_rl
 from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
@@ -31,14 +30,14 @@ class PrimeSource:
 
     trainer = "prime-rl"
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, groups_per_step: int | None) -> None:
+        self._folder, self._groups_per_step = folder, groups_per_step
         self._kept = ReadOnce()
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All steps whose traces are complete; UserError when only pruned traces are there."""
         metrics = self._folder / "metrics.jsonl"
-        rows = list(log_rows(metrics, notes)) if metrics.is_file() else []
+        rows = _rows(metrics, notes) if metrics.is_file() else {}
         traces = current(_traces(self._folder, "all"), notes)
         if not traces and _traces(self._folder, "effective"):
             raise UserError(
@@ -47,18 +46,18 @@ class PrimeSource:
             )
         groups = dumped_groups(traces, prime_rl.FORMAT, options, notes, self._kept, rest=_REST)
         if not traces:
-            groups = _shares(rows)
+            groups = logged_groups(rows, known=self._groups_per_step, notes=notes)
             notes["no traces: shares of solved groups are read from metrics.jsonl"] = None
-        return merge_steps(groups, _metrics(rows))
+        return merge_steps(groups, {step: metrics_of(row) for step, row in rows.items()})
 
 
 def find(folder: Path, groups_per_step: int | None = None) -> PrimeSource | None:
     """The run in a folder, if it has prime-rl's traces or metrics."""
     metrics = folder / "metrics.jsonl"
     if _traces(folder, "all") or _traces(folder, "effective"):
-        return PrimeSource(folder)
+        return PrimeSource(folder, groups_per_step)
     if metrics.is_file() and metrics.stat().st_size and Sample(metrics).has("step", "time"):
-        return PrimeSource(folder)
+        return PrimeSource(folder, groups_per_step)
     return None
 
 
@@ -71,40 +70,17 @@ def _traces(folder: Path, subset: str) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def _shares(rows: list[dict[str, Any]]) -> dict[int, GroupTally]:
-    """Groups from solved_none, solved_some and solved_all: counts, or shares of one group."""
-    found = []
-    for row in rows:
+def _rows(log: Path, notes: Notes) -> dict[int, dict[str, float]]:
+    """Numbers of training by step; the lines of a step are one row."""
+    found: list[tuple[int, dict[str, float]]] = []
+    for row in log_rows(log, notes):
         step = step_of(row)
-        prefix = next(
-            (key.removesuffix("solved_none") for key in sorted(row)
-             if key.endswith("solved_none") and "effective" not in key and "eval" not in key),
-            None,
-        )  # fmt: skip
-        if step is None or prefix is None:
+        if step is None:
             continue
-        none, full = number_of(row, f"{prefix}solved_none"), number_of(row, f"{prefix}solved_all")
-        if none is None or full is None or none != none or full != full:
-            continue
-        some = number_of(row, f"{prefix}solved_some")
-        total = none + full + (some if some is not None else max(0.0, 1 - none - full))
-        if total > 0:
-            groups = tally_share((none + full) / total, total)
-            found.append((step, groups._replace(num_all_wrong=none)))
-    return last_branch(found)
-
-
-def _metrics(rows: list[dict[str, Any]]) -> dict[int, StepMetrics]:
-    found = []
-    for row in rows:
-        step = step_of(row)
-        metrics = StepMetrics(
-            entropy=number_of(row, "entropy/mean"),
-            loss=number_of(row, "loss/mean"),
-            grad_norm=number_of(row, "optim/grad_norm"),
-        )
-        if step is not None and metrics != StepMetrics():
-            found.append((step, metrics))
+        if found and found[-1][0] == step:
+            found[-1][1].update(training_row(row))
+        else:
+            found.append((step, training_row(row)))
     return last_branch(found)
 
 

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
+from grpolab.validate.monitor.contrast import Contrast
 from grpolab.validate.monitor.files import (
     Notes,
+    Problems,
     ReadOnce,
     Trainer,
     current,
     file_groups,
     merge_steps,
-    note_problem,
-    number_of,
     step_of,
 )
-from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally_share
+from grpolab.validate.monitor.scalars import (
+    logged_groups,
+    metrics_of,
+    note_constant_rewards,
+    training_row,
+)
+from grpolab.validate.monitor.state import GroupTally, StepView
 from grpolab.validate.readers import trl_completions
 from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
 
 
 class TrlSource:
-    """Groups from the completions where they are logged, else from the logged zero-std share.
+    """Groups from the completions where they are logged, else from the logged numbers.
 
     ``trainer_state.json`` is only written with a checkpoint, and does not say how many groups a
-    share is of: without ``groups_per_step`` one is assumed, which weakens the evidence.
+    step has: without ``groups_per_step`` one is assumed, which weakens the evidence.
     """
 
     trainer = "trl"
@@ -42,7 +47,11 @@ class TrlSource:
         """All whole files, steps of evaluations left out."""
         history = next(histories(self._folder), [])
         evaluated = {step_of(row) for row in history if is_evaluation(row)}
-        rows = [row for row in history if "grad_norm" in row or "loss" in row]
+        by_step = {
+            step: training_row(row)
+            for row in history
+            if ("grad_norm" in row or "loss" in row) and (step := step_of(row)) is not None
+        }
         files = [p for _, p in current(((_step(p), p) for p in _completions(self._folder)), notes)]
         if files:
             groups = {
@@ -51,16 +60,17 @@ class TrlSource:
                 if step not in evaluated
             }
         else:
-            notes["no completions/*.parquet (log_completions=True): the groups are known by the"
-                  " logged share only, from the last checkpoint"] = None  # fmt: skip
-            groups = self._from_history(rows, notes)
-        metrics = {step: _metrics(row) for row in rows if (step := step_of(row)) is not None}
-        return merge_steps(groups, metrics)
+            notes["no completions/*.parquet (log_completions=True): the groups are known by what"
+                  " the last checkpoint logged only"] = None  # fmt: skip
+            groups = logged_groups(by_step, known=self._groups_per_step, notes=notes)
+        note_constant_rewards(by_step, notes)
+        return merge_steps(groups, {step: metrics_of(row) for step, row in by_step.items()})
 
     def _from_completions(
         self, files: list[Path], options: ReadOptions, notes: Notes
     ) -> dict[int, GroupTally]:
         found: dict[int, GroupTally] = {}
+        seen, problems = Contrast(), Problems()
         for before, path in zip([None, *files], files, strict=False):
             if not _whole(path):  # come back later
                 continue
@@ -72,28 +82,16 @@ class TrlSource:
                 options=options,
                 context=[p for p in near if p is not None and p != path and _whole(p)],
             )
-            groups, problem = self._kept.get(path, load)
+            groups, problem, contrast = self._kept.get(path, load)
+            seen = seen.plus(contrast)
             if problem is not None:
-                note_problem(problem, notes, first=self._anchor is None)
+                problems.add(problem, first=self._anchor is None)
             else:
                 self._anchor = self._anchor or path
             if groups is not None:
                 found[_step(path)] = groups
-        return found
-
-    def _from_history(self, rows: list[dict[str, Any]], notes: Notes) -> dict[int, GroupTally]:
-        known = self._groups_per_step
-        if known is None:
-            notes["how many groups a step has is not in the log: pass --groups-per-step"] = None
-        found = {}
-        for row in rows:
-            step, share = step_of(row), number_of(row, "frac_reward_zero_std")
-            if step is None or share is None:
-                continue
-            if "reward" in row and number_of(row, "reward") is None:
-                found[step] = GroupTally(0, 0, num_unseen=known or 1)
-            else:
-                found[step] = tally_share(share, known or 1)
+        problems.note(notes)
+        notes.update(dict.fromkeys(seen.remarks()))
         return found
 
 
@@ -124,15 +122,6 @@ def _whole(path: Path) -> bool:
             return False
         handle.seek(-4, 2)
         return head == b"PAR1" and handle.read(4) == b"PAR1"
-
-
-def _metrics(row: dict[str, Any]) -> StepMetrics:
-    return StepMetrics(
-        number_of(row, "entropy"),
-        number_of(row, "completions/clipped_ratio"),
-        number_of(row, "loss"),
-        number_of(row, "grad_norm"),
-    )
 
 
 TRAINER = Trainer(

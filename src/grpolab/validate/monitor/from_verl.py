@@ -14,10 +14,10 @@ from grpolab.validate.monitor.files import (
     last_branch,
     log_rows,
     merge_steps,
-    number_of,
     step_of,
 )
-from grpolab.validate.monitor.state import StepMetrics, StepView
+from grpolab.validate.monitor.scalars import logged_groups, metrics_of, training_row
+from grpolab.validate.monitor.state import StepView
 from grpolab.validate.readers import verl
 from grpolab.validate.readers.format import ReadOptions
 from grpolab.validate.readers.source import Sample
@@ -31,8 +31,8 @@ class VerlSource:
 
     trainer = "verl"
 
-    def __init__(self, dumps: Path | None, log: Path | None) -> None:
-        self._dumps, self._log = dumps, log
+    def __init__(self, dumps: Path | None, log: Path | None, groups_per_step: int | None) -> None:
+        self._dumps, self._log, self._groups_per_step = dumps, log, groups_per_step
         self._kept = ReadOnce()
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
@@ -40,10 +40,12 @@ class VerlSource:
         dumps = _numbered(self._dumps) if self._dumps is not None else []
         files = current(((int(path.stem), path) for path in dumps), notes)
         groups = dumped_groups(files, verl.FORMAT, options, notes, self._kept, rest=_REST)
+        rows = _rows(self._log, notes) if self._log is not None else {}
         if self._dumps is None:
-            notes["no rollout dumps ({step}.jsonl): set trainer.rollout_data_dir, without it"
-                  " nothing is known of the groups"] = None  # fmt: skip
-        return merge_steps(groups, _metrics(self._log, notes) if self._log is not None else {})
+            notes["no rollout dumps ({step}.jsonl): set trainer.rollout_data_dir; without it only"
+                  " what the log says of a whole batch is known"] = None  # fmt: skip
+            groups = logged_groups(rows, known=self._groups_per_step, notes=notes)
+        return merge_steps(groups, {step: metrics_of(row) for step, row in rows.items()})
 
 
 def find(folder: Path, groups_per_step: int | None = None) -> VerlSource | None:
@@ -63,7 +65,7 @@ def find(folder: Path, groups_per_step: int | None = None) -> VerlSource | None:
     if not dumps and not logs:
         return None
     newest = max(logs, key=lambda p: p.stat().st_mtime) if logs else None
-    return VerlSource(dumps[0] if dumps else None, newest)
+    return VerlSource(dumps[0] if dumps else None, newest, groups_per_step)
 
 
 def _is_validation(path: Path, folder: Path) -> bool:
@@ -83,22 +85,14 @@ def _numbered(folder: Path) -> list[Path]:
     return sorted(files, key=lambda p: int(p.stem))
 
 
-def _metrics(log: Path, notes: Notes) -> dict[int, StepMetrics]:
+def _rows(log: Path, notes: Notes) -> dict[int, dict[str, float]]:
+    """Numbers of training by step; rows of a validation alone have none of the actor's."""
     rows = ((step_of(row), row.get("data")) for row in log_rows(log, notes))
-    kept = last_branch(
-        (step, data)
+    return last_branch(
+        (step, training_row(data))
         for step, data in rows
         if step is not None and isinstance(data, dict) and "actor/grad_norm" in data
     )
-    return {
-        step: StepMetrics(
-            number_of(data, "actor/entropy"),
-            number_of(data, "response_length/clip_ratio"),
-            number_of(data, "actor/pg_loss"),
-            number_of(data, "actor/grad_norm"),
-        )
-        for step, data in kept.items()
-    }
 
 
 TRAINER = Trainer(

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from scipy.special import bdtrc
 
+from grpolab.validate.monitor import divergence
 from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
@@ -16,14 +17,22 @@ from grpolab.validate.monitor.state import (
     StepView,
 )
 
-Verdict = Literal["healthy", "undecided", "blind", "no-signal"]
+Verdict = Literal["healthy", "weak", "undecided", "blind", "not-finite", "no-signal"]
 ALARMS = (
-    "no-signal", "blind", "entropy-collapse", "entropy-explosion", "truncation", "not-finite",
+    "no-signal", "low-signal", "blind", "reward-jump", "entropy-collapse", "entropy-explosion",
+    "truncation", "not-finite", "held-out-fall",
 )  # fmt: skip
 PAPER_STEPS, PAPER_DROP = (10, 150), 0.5
 """Second stage of arXiv 2606.18487: relative drop of entropy between two steps, and its limit."""
 _HEALTHY_LEVEL = 0.05
+_WEAK = 0.2
+"""Share of informative groups below which a signal that is there is called weak."""
+_EARLY_STEPS, _EARLY = 5, 0.1
+"""Steps with groups, and share of the threshold, from which low evidence is worth a line."""
 _SLACK = 1.25
+_JUMP_ROWS, _JUMP_SHARE, _JUMP_CHANCE = 5, 0.2, 1e-6
+"""A jump of the reward: steps before it, the least share of groups in each of them that held the
+verdict that then vanished, and the chance of its absence at that share that is too small."""
 
 
 class Alarm(NamedTuple):
@@ -44,6 +53,7 @@ class SignalMonitor:
     >>> for step in range(1, 20):
     ...     for alarm in monitor.observe(StepView(step, GroupTally(16, 0, 16))):
     ...         print(alarm)
+    Alarm(name='low-signal', step=5, over=False)
     Alarm(name='no-signal', step=8, over=False)
     >>> monitor.verdict, monitor.reason
     ('no-signal', 'all wrong')
@@ -74,21 +84,54 @@ class SignalMonitor:
     def _observe_groups(self, step: int, groups: GroupTally) -> None:
         state = self.state
         state.num_unseen += groups.num_unseen
+        if groups.num_not_finite > 0:
+            self._count_finite(groups.num_informative > 0)
         if not groups.num_groups > 0:
-            state.blind_steps += 1
+            state.blind_steps += not groups.num_not_finite
             return
         state.blind_steps = 0
         if state.first_step < 0:
             state.first_step = step
-        self._test.observe(groups.num_informative, groups.num_groups)
+        floor = self.config.floor(groups.num_groups)
+        self._test.observe(groups.num_informative, groups.num_groups, min_signal=floor)
+        state.pooled.append([step, groups.num_informative, floor * groups.num_groups])
+        while state.pooled[0][0] <= step - self.config.patience:
+            del state.pooled[0]
         state.test_steps, state.wealth = self._test.num_steps, list(self._test.wealth)
         state.num_groups += groups.num_groups
         state.num_informative += groups.num_informative
-        wrong = None if math.isnan(groups.num_all_wrong) else groups.num_all_wrong
-        state.recent.append([step, groups.num_groups, groups.num_informative, wrong])
+        known = groups.num_all_wrong, groups.num_rollouts, groups.num_correct
+        state.recent.append(
+            [step, groups.num_groups, groups.num_informative,
+             *(None if math.isnan(value) else value for value in known)]
+        )  # fmt: skip
         del state.recent[: -self.config.window]
+        self._look_for_jump(step)
         if state.first_rejection < 0 and self._no_signal:
             state.first_rejection = step
+
+    def _look_for_jump(self, step: int) -> None:
+        """Whether one of the two verdicts has vanished from one step to the next.
+
+        A policy changes by degrees. If in each of the last steps a share a of the groups held a
+        right rollout, then M groups in a row without one have the chance (1 - a)^M.
+        """
+        state = self.state
+        if state.jump_step >= 0:
+            if _share_with(state.recent[-1], right=not state.jump_right) > 0:
+                state.jump_step = -1
+            return
+        for right in (True, False):
+            shares = [_share_with(row, right=right) for row in state.recent]
+            gone = next((i for i, share in enumerate(reversed(shares)) if share != 0), len(shares))
+            before = shares[: len(shares) - gone][-_JUMP_ROWS:]
+            if not gone or len(before) < _JUMP_ROWS or not min(before) >= _JUMP_SHARE:
+                continue
+            since = state.recent[-gone:]
+            groups = sum(row[1] or 0.0 for row in since)
+            if groups * math.log1p(-min(min(before), 1 - 1e-12)) < math.log(_JUMP_CHANCE):
+                state.jump_step, state.jump_right = int(since[0][0] or 0), not right
+                state.jump_share = sum(before) / len(before)
 
     def _observe_metrics(self, step: int, metrics: StepMetrics) -> None:
         state, width = self.state, self.config.window
@@ -102,10 +145,28 @@ class SignalMonitor:
         if metrics.frac_truncated is not None and math.isfinite(metrics.frac_truncated):
             state.recent_truncated.append(metrics.frac_truncated)
             del state.recent_truncated[:-width]
+        if metrics.reward is not None and math.isfinite(metrics.reward):
+            state.rewards.append(metrics.reward)
+        if metrics.held_out is not None and math.isfinite(metrics.held_out):
+            self._observe_held_out(step, metrics.held_out)
         logged = [v for v in (metrics.loss, metrics.grad_norm) if v is not None]
         if logged:
-            bad = not all(map(math.isfinite, logged))
-            state.not_finite_rows = state.not_finite_rows + 1 if bad else 0
+            self._count_finite(all(map(math.isfinite, logged)))
+
+    def _count_finite(self, finite: bool) -> None:
+        self.state.not_finite_rows = 0 if finite else self.state.not_finite_rows + 1
+
+    def _observe_held_out(self, step: int, score: float) -> None:
+        """Take in an evaluation; has the score fallen while the training reward rose?"""
+        state = self.state
+        state.held_out.append([score, _mean(state.rewards)])
+        state.rewards = []
+        del state.held_out[: -divergence.KEPT]
+        state.held_out_looks += 1
+        if divergence.has_fallen(state.held_out, look=state.held_out_looks):
+            state.apart_since = step
+        elif state.apart_since >= 0 and divergence.has_recovered(state.held_out):
+            state.apart_since = -1
 
     def _keep_paper_entropy(self, step: int, entropy: float) -> None:
         kept, (first, second) = self.state.paper_entropy, PAPER_STEPS
@@ -137,7 +198,11 @@ class SignalMonitor:
         )
         return {
             "no-signal": self._no_signal,
+            "low-signal": len(state.pooled) >= _EARLY_STEPS
+            and self._pooled_too_few
+            and self.evidence >= _EARLY / config.alpha,
             "blind": state.blind_steps >= config.blind_after,
+            "reward-jump": state.jump_step >= 0,
             "entropy-collapse": full
             and now < low * config.collapse_ratio * early
             and now < low * config.collapse_entropy,
@@ -147,12 +212,23 @@ class SignalMonitor:
             "truncation": len(state.recent_truncated) >= config.window
             and cut * _mean(state.recent_truncated) >= config.truncated,
             "not-finite": state.not_finite_rows >= config.not_finite,
+            "held-out-fall": state.apart_since >= 0,
         }
 
     @property
     def _no_signal(self) -> bool:
+        """The evidence is there, and the last ``patience`` steps together say the same.
+
+        The second condition makes the event smaller, so it can only lower the rate of false stops.
+        Without it the evidence of one step of very many groups would stop a healthy run.
+        """
         long_enough = self.state.last_group_step - self.state.first_step + 1 >= self.config.patience
-        return self._test.rejects and long_enough
+        return self._test.rejects and long_enough and self._pooled_too_few
+
+    @property
+    def _pooled_too_few(self) -> bool:
+        rows = self.state.pooled
+        return sum(row[1] for row in rows) < sum(row[2] for row in rows)
 
     @property
     def evidence(self) -> float:
@@ -163,18 +239,23 @@ class SignalMonitor:
     def verdict(self) -> Verdict:
         """What can be said now.
 
-        ``healthy`` is a plain binomial test on the last steps, for words only: nothing is stopped
-        or spared by it.
+        ``healthy`` and ``weak`` pass a plain binomial test on the last steps, for words only:
+        nothing is stopped or spared by it. Under ``weak`` less than a fifth of the groups is
+        informative.
         """
         if self._no_signal:
             return "no-signal"
+        if self.state.not_finite_rows >= self.config.not_finite:
+            return "not-finite"
         if self.state.blind_steps >= self.config.blind_after:
             return "blind"
         groups, informative, _ = self.recent_totals
         if groups < 1 or informative < 1:
             return "undecided"
-        by_chance = bdtrc(math.ceil(informative) - 1, math.floor(groups), self.config.min_signal)
-        return "healthy" if by_chance < _HEALTHY_LEVEL else "undecided"
+        floor = self.config.floor(groups / len(self.state.recent))
+        if not bdtrc(math.ceil(informative) - 1, math.floor(groups), floor) < _HEALTHY_LEVEL:
+            return "undecided"
+        return "healthy" if informative >= _WEAK * groups else "weak"
 
     @property
     def recent_totals(self) -> tuple[float, float, float]:
@@ -182,6 +263,23 @@ class SignalMonitor:
         rows = self.state.recent
         wrong = [math.nan if row[3] is None else row[3] for row in rows]
         return sum(row[1] or 0.0 for row in rows), sum(row[2] or 0.0 for row in rows), sum(wrong)
+
+    @property
+    def rollouts_per_informative(self) -> float:
+        """Rollouts of the last steps for each informative group; NaN where it is not known."""
+        rows = self.state.recent
+        rollouts = sum(math.nan if row[4] is None else row[4] for row in rows)
+        informative = sum(row[2] or 0.0 for row in rows)
+        return rollouts / informative if informative else math.nan
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of right rollouts in the last steps; NaN where it is not known."""
+        rows = self.state.recent
+        rollouts, correct = (
+            sum(math.nan if row[i] is None else row[i] or 0.0 for row in rows) for i in (4, 5)
+        )
+        return correct / rollouts if rollouts else math.nan
 
     @property
     def reason(self) -> Literal["all wrong", "all right", "both", "unknown"]:
@@ -203,7 +301,7 @@ class SignalMonitor:
     def as_dict(self) -> dict[str, Any]:
         """The verdict and all its evidence, plain JSON types."""
         groups, informative, wrong = self.recent_totals
-        drop = None if math.isnan(self.paper_drop) else self.paper_drop
+        drop = _known(self.paper_drop)
         return {
             "verdict": self.verdict,
             "reason": self.reason if self.verdict == "no-signal" else None,
@@ -217,7 +315,9 @@ class SignalMonitor:
                 "steps": len(self.state.recent),
                 "groups": groups,
                 "informative": informative,
-                "all_wrong": None if math.isnan(wrong) else wrong,
+                "all_wrong": _known(wrong),
+                "pass_rate": _known(self.pass_rate),
+                "rollouts_per_informative": _known(self.rollouts_per_informative),
             },
             "total": {
                 "groups": self.state.num_groups,
@@ -231,6 +331,18 @@ class SignalMonitor:
             "paper_rule": {"drop": drop, "flags": None if drop is None else drop > PAPER_DROP},
             "config": self.config.as_dict(),
         }  # fmt: skip
+
+
+def _share_with(row: list[float | None], *, right: bool) -> float:
+    """Share of a step's groups with at least one right (or wrong) rollout; NaN if not known."""
+    groups, informative, wrong = row[1], row[2], row[3]
+    if not groups or informative is None or wrong is None:
+        return math.nan
+    return (groups - wrong if right else informative + wrong) / groups
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _mean(values: list[float]) -> float:

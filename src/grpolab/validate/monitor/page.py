@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from grpolab.validate.monitor.words import describe, paper_rule
 _SHOWN = 30  # rows of the table of alarms
 
 
-def write_run(path: Path, found: Followed, *, name: str) -> None:
-    """Write one self-contained HTML file."""
+def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> None:
+    """Write one self-contained HTML file, which reloads itself while the run is being watched."""
     monitor, config = found.monitor, found.monitor.config
     said = describe(monitor)
     findings = [f"**{said[:1].upper()}{said[1:]}.**"]
@@ -44,8 +45,12 @@ def write_run(path: Path, found: Followed, *, name: str) -> None:
             ),
         )
     )
-    lead = f"{found.trainer} run, {len(found.history)} steps read, {_groups(found)}"
-    page.write_page(path, title=f"Monitor: {name}", lead=lead, parts=parts)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    lead = (
+        f"{found.trainer} run, {len(found.history)} steps read, {_groups(found)}; written {now},"
+        f" {f'reloads every {reload} seconds' if reload else 'the watch has ended'}"
+    )
+    page.write_page(path, title=f"Monitor: {name}", lead=lead, parts=parts, reload=reload)
 
 
 def _groups(found: Followed) -> str:

@@ -84,8 +84,15 @@ class SignalTest:
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in (0, 1), got {getattr(self, name)}")
 
-    def observe(self, num_informative: float, num_groups: float) -> float:
-        """Take in one step with ``num_groups`` > 0 groups; the evidence after it."""
+    def observe(
+        self, num_informative: float, num_groups: float, *, min_signal: float | None = None
+    ) -> float:
+        """Take in one step with ``num_groups`` > 0 groups; the evidence after it.
+
+        ``min_signal`` is the floor of this step where it has one of its own: the proof asks at
+        every step for a chance of at least its floor, given the past, whatever the floors are.
+        """
+        floor = self.min_signal if min_signal is None else min_signal
         if not 0 <= num_informative <= num_groups or not num_groups > 0:
             raise ValueError(
                 f"num_informative must lie in 0..num_groups and num_groups be > 0,"
@@ -94,9 +101,7 @@ class SignalTest:
         self.num_steps += 1
         weight = start_weight(self.num_steps)
         for i, bet in enumerate(BETS):
-            factor = step_factor(
-                num_informative, num_groups, bet=bet * self.min_signal, min_signal=self.min_signal
-            )
+            factor = step_factor(num_informative, num_groups, bet=bet * floor, min_signal=floor)
             self.wealth[i] = min((self.wealth[i] + weight) * factor, CAP)
         return self.evidence
 

@@ -9,13 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+_LARGEST_FLOOR = 0.99
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorConfig:
     """When the monitor speaks.
 
-    ``min_signal`` and ``alpha`` define the test (see `SignalTest`). The verdict ``no-signal`` needs
-    ``patience`` training steps since the first group that counted. ``blind_after`` steps in a row
+    ``min_signal`` and ``alpha`` define the test (see `SignalTest`): the hypothesis is that at least
+    this share of the groups of every step is informative, or, where ``min_groups`` is above 0, at
+    least so many groups of every step. The verdict ``no-signal`` also needs ``patience`` training
+    steps since the first group that counted, and fewer informative groups than the hypothesis says
+    in the last ``patience`` of them taken together. ``blind_after`` steps in a row
     without any verdict raise ``blind``. Metrics are compared over ``window`` logged rows: entropy
     has collapsed below ``collapse_ratio`` of the run's first rows and below ``collapse_entropy``
     nats, exploded above ``explosion_ratio`` of them and above ``explosion_entropy``. ``truncated``
@@ -25,6 +30,7 @@ class MonitorConfig:
 
     min_signal: float = 0.01
     alpha: float = 0.01
+    min_groups: float = 0.0
     patience: int = 20
     blind_after: int = 20
     window: int = 10
@@ -42,8 +48,23 @@ class MonitorConfig:
         for name in ("patience", "blind_after", "window", "not_finite"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if not 0 <= self.min_groups < math.inf:
+            raise ValueError(f"min_groups must be a number >= 0, got {self.min_groups}")
         if not self.explosion_ratio > 1:
             raise ValueError(f"explosion_ratio must be > 1, got {self.explosion_ratio}")
+
+    def floor(self, num_groups: float) -> float:
+        """The smallest share of informative groups that the hypothesis allows a step.
+
+        Below 1: a step of fewer groups than ``min_groups`` cannot have so many informative ones,
+        and a smaller share is a weaker hypothesis, so that its rejection stays right.
+
+        >>> MonitorConfig(min_groups=2).floor(16), MonitorConfig().floor(16)
+        (0.125, 0.01)
+        """
+        if not self.min_groups:
+            return self.min_signal
+        return min(self.min_groups / num_groups, _LARGEST_FLOOR)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -54,7 +75,9 @@ class MonitorConfig:
 class MonitorState:
     """Everything that a monitor needs to go on after a restart; JSON types only.
 
-    ``recent`` holds [step, groups, informative, all wrong or None] of the last steps with groups,
+    ``recent`` holds [step, groups, informative, all wrong, rollouts, right ones] of the last steps
+    with groups, None where it is not known; ``pooled`` holds [step, informative, as many as the
+    hypothesis says] of those within ``patience`` steps of the last;
     ``paper_entropy`` the entropies at the first rows from step 10 and from step 150 on.
     """
 
@@ -64,6 +87,7 @@ class MonitorState:
     test_steps: int = 0
     wealth: list[float] = field(default_factory=list)
     recent: list[list[float | None]] = field(default_factory=list)
+    pooled: list[list[float]] = field(default_factory=list)
     num_groups: float = 0.0
     num_informative: float = 0.0
     num_unseen: float = 0.0
@@ -73,6 +97,13 @@ class MonitorState:
     paper_entropy: list[float] = field(default_factory=list)
     recent_truncated: list[float] = field(default_factory=list)
     not_finite_rows: int = 0
+    held_out: list[list[float]] = field(default_factory=list)  # score, training reward before it
+    held_out_looks: int = 0
+    rewards: list[float] = field(default_factory=list)  # since the last evaluation
+    apart_since: int = -1  # step at which the held-out score had fallen
+    jump_step: int = -1  # since which all rollouts have one verdict, overnight
+    jump_right: bool = False  # and whether it is "right"
+    jump_share: float = 0.0  # of groups that held the other verdict just before
     first_rejection: int = -1  # step
     raised: dict[str, int] = field(default_factory=dict)  # alarms that stand, since which step
 
@@ -91,13 +122,18 @@ class GroupTally(NamedTuple):
     """Groups of one step. A group counts when at least two of its rollouts have a verdict.
 
     ``num_all_wrong`` is NaN where only the share of zero-std groups is known. ``num_unseen``
-    groups have too few verdicts: they are no observation.
+    groups have too few verdicts: they are no observation. ``num_rollouts`` and ``num_correct`` are
+    those of the groups that count; NaN where they are not known. ``num_not_finite`` groups have a
+    NaN or infinite advantage: nothing can be learned from them.
     """
 
     num_groups: float
     num_informative: float
     num_all_wrong: float = math.nan
     num_unseen: float = 0.0
+    num_rollouts: float = math.nan
+    num_correct: float = math.nan
+    num_not_finite: float = 0.0
 
 
 class StepMetrics(NamedTuple):
@@ -107,6 +143,8 @@ class StepMetrics(NamedTuple):
     frac_truncated: float | None = None
     loss: float | None = None
     grad_norm: float | None = None
+    reward: float | None = None  # mean over the rollouts of training
+    held_out: float | None = None  # score on prompts that are not trained on
 
 
 class StepView(NamedTuple):
@@ -130,7 +168,8 @@ def tally(num_correct: npt.ArrayLike, num_verdicts: npt.ArrayLike) -> GroupTally
     Returns
     -------
     GroupTally
-        Numbers of groups, of informative ones, of all-wrong ones and of unseen ones.
+        Numbers of groups, of informative ones, of all-wrong ones and of unseen ones; rollouts of
+        the groups that count, and how many of them are right.
 
     Raises
     ------
@@ -140,13 +179,15 @@ def tally(num_correct: npt.ArrayLike, num_verdicts: npt.ArrayLike) -> GroupTally
     Examples
     --------
     >>> tally([0, 2, 4, 1], [4, 4, 4, 1])
-    GroupTally(num_groups=3.0, num_informative=1.0, num_all_wrong=1.0, num_unseen=1.0)
+    GroupTally(num_groups=3.0, num_informative=1.0, num_all_wrong=1.0, num_unseen=1.0,
+               num_rollouts=12.0, num_correct=6.0)
     """
     correct, seen = np.asarray(num_correct), np.asarray(num_verdicts)
     counts = seen >= 2
     mixed = counts & (correct > 0) & (correct < seen)
     wrong = counts & (correct == 0)
-    return GroupTally(*(float(part.sum()) for part in (counts, mixed, wrong, ~counts)))
+    parts = counts, mixed, wrong, ~counts, counts * seen, counts * correct
+    return GroupTally(*(float(part.sum()) for part in parts))
 
 
 def tally_share(frac_zero_std: float, num_groups: float) -> GroupTally:

@@ -13,26 +13,24 @@ watched reward function would know nothing of.
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from grpolab.errors import require
 from grpolab.store import write_json
+from grpolab.validate.monitor.ledger import RewardLedger, Taken
 from grpolab.validate.monitor.monitor import ALARMS, Alarm, SignalMonitor
+from grpolab.validate.monitor.scalars import metrics_of, training_row
+from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
     MonitorConfig,
     MonitorState,
-    StepMetrics,
     StepView,
-    tally_rewards,
     tally_share,
 )
 from grpolab.validate.monitor.words import describe, explain
@@ -49,6 +47,11 @@ class SignalCallback:
     Without more, it reads ``frac_reward_zero_std`` from the log, which is a share of groups of the
     *summed* reward and does not tell all wrong from all right. With
     ``reward_funcs=[monitor.watch(correct), ...]`` it sees every reward of one binary function.
+
+    Every row of the trainer's log gets what was counted since the row before:
+    ``grpolab/informative_share``, ``grpolab/all_wrong``, ``grpolab/all_right`` (shares of the
+    groups), ``grpolab/evidence``, and ``grpolab/distinct_completions`` per group where a reward
+    function is watched. So TensorBoard, W&B, trackio and the console show them.
 
     ``action``: ``warn`` logs, ``stop`` also saves a checkpoint and ends training when one of
     ``stop_on`` (names of alarms) is raised. The verdict and its evidence are written to
@@ -74,6 +77,7 @@ class SignalCallback:
         self._ledger = RewardLedger()
         self._logged_step = 0
         self._stopped = False
+        self._since: list[Taken] = []  # since the last row of the log
 
     def watch(
         self, reward: Callable[..., Any], *, threshold: float | None = None
@@ -89,8 +93,12 @@ class SignalCallback:
         """Start anew, or go on from the checkpoint's state."""
         saved = (state.stateful_callbacks or {}).get(STATE_KEY)
         self._logged_step = state.global_step
-        self.notes = []
+        self.notes, self._since = [], []
         self._stopped = False
+        _put_first(self)
+        if state.is_world_process_zero:
+            per_step = args.generation_batch_size / args.num_generations / args.num_iterations
+            self._tell(plan_of(self.config, per_step))
         if not state.global_step or saved is None:
             self.monitor = SignalMonitor(self.config)
             if state.global_step:
@@ -113,27 +121,61 @@ class SignalCallback:
         self._ledger.open = False
         if not self._ledger.name:
             return
-        groups = self._ledger.take(group_size=args.num_generations)
+        taken = self._ledger.take(group_size=args.num_generations)
         if self._ledger.num_odd:
             self._note(f"rewards of {self._ledger.name} other than 0 and 1 count as missing; pass"
                        " threshold to watch()")  # fmt: skip
-        if groups is not None:
-            self._react(StepView(state.global_step, groups), args, state, control)
+        if taken is not None:
+            self._since.append(taken)
+            self._react(StepView(state.global_step, taken.groups), args, state, control)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
         """Take in a row of the log; rows of evaluations and the summary have none of its keys."""
-        row = logs or {}
-        groups = None if self._ledger.name else self._groups(args, state, row)
-        view = StepView(state.global_step, groups, _metrics(row))
+        row = logs if logs is not None else {}
+        fresh = "frac_reward_zero_std" in row
+        if fresh and self._ledger.name and not self._ledger.called:
+            self._note(
+                f"GRPOTrainer does not call what watch({self._ledger.name}) returned: give that to"
+                " reward_funcs; the logged zero-std share is used instead"
+            )
+        groups = None if self._ledger.called else self._groups(args, state, row)
+        if groups is not None:
+            self._since.append(Taken(groups, math.nan))
+        view = StepView(state.global_step, groups, metrics_of(training_row(row)))
         self._react(view, args, state, control)
-        if "frac_reward_zero_std" in row:
+        if fresh:
             self._logged_step = state.global_step
+            self._publish(row, state)
+
+    def _publish(self, row: dict[str, Any], state: Any) -> None:
+        """Add what was counted since the last row to this one, for the reporters that follow."""
+        total, distinct = GroupTally(0, 0, 0), []
+        for groups, texts in self._since:
+            total = GroupTally(*(a + b for a, b in zip(total[:3], groups[:3], strict=True)))
+            distinct.append(texts)
+        self._since = []
+        if not total.num_groups:
+            return
+        size, mixed, wrong = total[:3]
+        added = {
+            "informative_share": mixed / size,
+            "all_wrong": wrong / size,
+            "all_right": (size - mixed - wrong) / size,
+            "evidence": self.monitor.evidence,
+            "distinct_completions": sum(distinct) / len(distinct),
+        }
+        known = {f"grpolab/{name}": value for name, value in added.items() if value == value}
+        row.update(known)
+        if state.log_history and state.log_history[-1].get("step") == state.global_step:
+            state.log_history[-1].update(known)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave the last verdict on disk."""
+        """Say the last verdict and leave it on disk."""
         self._write(args, state)
+        if state.is_world_process_zero:
+            self._tell(describe(self.monitor))
 
     def _groups(self, args: Any, state: Any, row: dict[str, Any]) -> GroupTally | None:
         """Groups behind a row of the log, so counted that the evidence is never overstated.
@@ -184,6 +226,10 @@ class SignalCallback:
         if stop:
             _log.warning("training is stopped; a checkpoint is saved and %s written", VERDICT_FILE)
 
+    def _tell(self, text: str) -> None:
+        """A line at the start and at the end, where there is no alarm."""
+        sys.stderr.write(f"grpolab monitor: {text}\n")
+
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
@@ -205,13 +251,38 @@ class SignalCallback:
         )
 
 
-def _metrics(row: dict[str, Any]) -> StepMetrics:
-    return StepMetrics(
-        row.get("entropy"),
-        row.get("completions/clipped_ratio"),
-        row.get("loss"),
-        row.get("grad_norm"),
+def plan_of(config: MonitorConfig, groups_per_step: float) -> str:
+    """What the monitor will do on a run without any signal from its start.
+
+    >>> plan_of(MonitorConfig(), 16)
+    'watching 16 groups a step; a run without any signal is called after 38 steps'
+    """
+    test, steps = SignalTest(min_signal=config.min_signal, alpha=config.alpha), 0
+    while not test.rejects or steps < config.patience:
+        test.observe(0, groups_per_step, min_signal=config.floor(groups_per_step))
+        steps += 1
+    return (
+        f"watching {groups_per_step:g} groups a step; a run without any signal is called after"
+        f" {steps} steps"
     )
+
+
+def _put_first(callback: Any) -> None:
+    """Call this callback before the reporters, which must see what it adds to a row of the log.
+
+    Reporters come first in the trainer's list, and transformers shows a callback that list only as
+    an attribute of the object whose method is calling it.
+    """
+    frame = sys._getframe(1)
+    for _ in range(6):
+        callbacks = getattr(frame.f_locals.get("self"), "callbacks", None)
+        if isinstance(callbacks, list) and callback in callbacks:
+            callbacks.remove(callback)
+            callbacks.insert(0, callback)
+            return
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
 
 
 def _finite(value: Any) -> bool:
@@ -226,77 +297,3 @@ def callback_class() -> type:
 
     names = {"__doc__": SignalCallback.__doc__, "__module__": "grpolab.validate.monitor"}
     return type("GroupSignalMonitor", (SignalCallback, TrainerCallback), names)
-
-
-class RewardLedger:
-    """Collects the rewards that a wrapped function returns while training, in order."""
-
-    def __init__(self) -> None:
-        self.open = False  # rewards outside of a training step are those of an evaluation
-        self.name = ""
-        self.num_odd = 0  # finite rewards that were neither 0 nor 1
-        self._threshold: float | None = None
-        self._rewards: list[float] = []
-
-    def wrap(self, reward: Callable[..., Any], *, threshold: float | None) -> Callable[..., Any]:
-        """The same function, watched; ValueError when another one is watched already."""
-        if self.name:
-            raise ValueError(f"only one reward function can be watched, and {self.name!r} is")
-        self.name = str(getattr(reward, "__name__", type(reward).__name__))
-        self._threshold = threshold
-        if inspect.iscoroutinefunction(reward) or inspect.iscoroutinefunction(
-            getattr(reward, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
-        ):
-
-            async def watched_later(*args: Any, **kwargs: Any) -> Any:
-                return self._note(await reward(*args, **kwargs))
-
-            return self._named(watched_later, reward)
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            return self._note(reward(*args, **kwargs))
-
-        return self._named(watched, reward)
-
-    def _named(self, wrapper: Callable[..., Any], reward: Callable[..., Any]) -> Callable[..., Any]:
-        functools.update_wrapper(wrapper, reward)
-        wrapper.__name__ = self.name
-        return wrapper
-
-    def _note(self, values: Any) -> Any:
-        values = list(values)
-        if self.open:
-            self._rewards += [self._verdict(value) for value in values]
-        return values
-
-    def _verdict(self, value: Any) -> float:
-        """1, 0, or NaN where there is no verdict."""
-        number = math.nan if value is None else float(value)
-        if self._threshold is not None and not math.isnan(number):
-            return float(number > self._threshold)
-        if math.isnan(number) or number in (0.0, 1.0):
-            return number
-        self.num_odd += 1
-        return math.nan
-
-    def take(self, *, group_size: int) -> GroupTally | None:
-        """The groups since the last call, of all processes together; None where there were none.
-
-        Every process must call it at the same time: a group may be cut by a process boundary, and
-        only the rewards of all processes, in the order of their ranks, are whole groups.
-        """
-        rewards = gather(self._rewards)
-        self._rewards = []
-        if not rewards or len(rewards) % group_size:
-            return None
-        return tally_rewards(np.array(rewards), group_size=group_size)
-
-
-def gather(values: Sequence[float]) -> list[float]:
-    """The values of all processes, in the order of their ranks; of this one alone otherwise."""
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
-        return list(values)
-    parts: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(parts, list(values))
-    return [value for part in parts for value in part]

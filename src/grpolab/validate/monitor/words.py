@@ -14,22 +14,20 @@ _CAUSES = {
     "all right": "almost all of the others are all right: these prompts are solved and have nothing"
     " left to teach",
     "both": "the others are all wrong or all right: every prompt is either solved or out of reach",
-    "unknown": "the log does not tell all wrong from all right",
+    "unknown": "what was read does not tell all wrong from all right",
 }
 
 
 def describe(monitor: SignalMonitor) -> str:
     """One sentence on the verdict, with its evidence."""
     state, config = monitor.state, monitor.config
-    groups, informative, _ = monitor.recent_totals
-    span = "step" if len(state.recent) == 1 else f"{len(state.recent)} steps"
-    seen = f"{_short(informative)} of {_short(groups)} groups had both outcomes in the last {span}"
+    seen = _seen(monitor)
     evidence = f"evidence {_short(monitor.evidence)}, threshold {_short(1 / config.alpha)}"
     match monitor.verdict:
         case "no-signal":
             return (
                 f"no signal: {seen}, and {_CAUSES[monitor.reason]}. Fewer than"
-                f" {_short(config.min_signal)} of the groups are informative ({evidence}: wrong for"
+                f" {_floor(monitor)} are informative ({evidence}: wrong for"
                 f" at most {_short(config.alpha)} of the runs)"
             )
         case "blind":
@@ -37,11 +35,63 @@ def describe(monitor: SignalMonitor) -> str:
                 f"blind: no group had two verdicts in the last {state.blind_steps} steps; is the"
                 f" grader down? The test waits ({evidence})"
             )
-        case "healthy":
-            return f"healthy: {seen} ({evidence})"
+        case "not-finite":
+            return (
+                f"not finite: loss, gradient norm or advantages are NaN or infinite in the last"
+                f" {state.not_finite_rows} steps, so nothing is learned; {seen}"
+            )
+        case "healthy" | "weak" as verdict:
+            return f"{verdict}: {seen}{_split(monitor)} ({evidence})"
     if not state.recent:
         return "undecided: no group with verdicts was seen yet"
-    return f"undecided: {seen} ({evidence})"
+    return f"undecided: {seen}{_split(monitor)} ({evidence})"
+
+
+def _seen(monitor: SignalMonitor) -> str:
+    """How many of the last groups were informative, as a share, and per step where that is many."""
+    groups, informative, _ = monitor.recent_totals
+    steps = len(monitor.state.recent)
+    if not steps:
+        return "no group with verdicts was seen yet"
+    first, last = (int(monitor.state.recent[i][0] or 0) for i in (0, -1))
+    span = "the last step" if steps == 1 else f"the last {steps} steps"
+    if last - first + 1 > steps:  # a row of a log may stand for several
+        span = f"steps {first} to {last}"
+    said = (
+        f"{_short(informative)} of {_short(groups)} groups ({percent(informative / groups)}) held"
+        f" different rewards in {span}"
+    )
+    few = informative < 0.05 * groups and informative >= steps > 1
+    return f"{said}, {_short(informative / steps)} a step" if few else said
+
+
+def _split(monitor: SignalMonitor) -> str:
+    """What the other groups are, and what an informative one costs, as far as that is known."""
+    groups, informative, wrong = monitor.recent_totals
+    parts = []
+    if wrong == wrong and groups > informative:
+        right = percent(1 - (wrong + informative) / groups)
+        parts.append(f"{percent(wrong / groups)} were all wrong, {right} all right")
+    cost = monitor.rollouts_per_informative
+    if cost == cost:
+        parts.append(f"an informative group takes {_short(cost)} rollouts")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _floor(monitor: SignalMonitor) -> str:
+    config = monitor.config
+    if config.min_groups:
+        return f"{_short(config.min_groups)} groups a step"
+    return f"{_percent_of(config.min_signal)} of the groups"
+
+
+def _percent_of(share: float) -> str:
+    """A limit as it was set: 1%, 0.5%.
+
+    >>> _percent_of(0.01), _percent_of(0.005)
+    ('1%', '0.5%')
+    """
+    return f"{100 * share:g}%"
 
 
 def explain(alarm: Alarm, monitor: SignalMonitor) -> str:
@@ -55,15 +105,35 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
     state = monitor.state
     if name in ("no-signal", "blind"):
         return describe(monitor)
+    if name == "low-signal":
+        return (
+            f"low signal: {_seen(monitor)}{_split(monitor)}; if it goes on, the verdict will be"
+            f" no signal (evidence {_short(monitor.evidence)}, threshold"
+            f" {_short(1 / monitor.config.alpha)})"
+        )
+    if name == "held-out-fall":
+        return (
+            "held-out score falls while the training reward rises: the policy may be learning what"
+            " the reward rewards and not the task; look at completions with a high reward"
+        )
     if name == "truncation":
         share = sum(state.recent_truncated) / len(state.recent_truncated)
         return (
             f"truncation: {percent(share)} of the completions are cut off before their end; their"
             " verdicts speak of the token budget"
         )
+    if name == "reward-jump":
+        lost, all_now = ("wrong", "right") if state.jump_right else ("right", "wrong")
+        return (
+            f"reward jump: from step {state.jump_step} on every rollout is {all_now}, and in the"
+            f" steps before {percent(state.jump_share)} of the groups held a {lost} one. A policy"
+            " does not change so much in a step: look at the grader first"
+        )
     if name == "not-finite":
-        return f"not finite: loss or gradient norm is NaN or infinite in {state.not_finite_rows}" \
-            " rows of the log in a row"  # fmt: skip
+        return (
+            "not finite: loss, gradient norm or advantages are NaN or infinite in"
+            f" {state.not_finite_rows} steps in a row"
+        )
     early = sum(state.early_entropy) / len(state.early_entropy)
     now = sum(state.recent_entropy) / len(state.recent_entropy)
     what = "collapse" if name == "entropy-collapse" else "explosion"

@@ -197,10 +197,13 @@ def _first_rows(code: IntArray) -> IntArray:
     return first[seen >= 0]
 
 
-def scores(column: Column, place: Callable[[int], str], name: str = "score") -> FloatArray:
+def scores(
+    column: Column, place: Callable[[int], str], name: str = "score", *, finite: bool = True
+) -> FloatArray:
     """Scores [R] of a column of numbers, booleans or words; NaN is no verdict.
 
-    ``place`` says where a row stands, for the error that names what is no score.
+    ``place`` says where a row stands, for the error that names what is no score. Infinities are an
+    error unless ``finite`` is False.
     """
     if isinstance(column, list):
         return np.array(
@@ -226,7 +229,7 @@ def scores(column: Column, place: Callable[[int], str], name: str = "score") -> 
     else:
         found = _numbers(column)
     wrong = np.flatnonzero(np.isinf(found))
-    if len(wrong):
+    if finite and len(wrong):
         _score(float(found[wrong[0]]), place, int(wrong[0]), name)
     return found
 

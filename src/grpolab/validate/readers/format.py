@@ -7,8 +7,8 @@ callers act on them: `NoVerdicts` and `ChoiceNeeded`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -76,8 +76,11 @@ class Samples:
     ``prompt``, ``group`` and ``step`` are those of the counts, ``reward`` is 0, 1 or NaN (no
     verdict), and ``score`` what the file has instead, before ``threshold`` made it binary (None
     where it was). ``text`` holds equal numbers for equal completions, -1 for none, ``length`` their
-    characters, and ``starts`` the first 200 characters of the completion of every number. Columns
-    that a file does not have are None.
+    characters, and ``starts`` the first 200 characters of the completion of every number.
+    ``learned`` is what the trainer learned from, where the file has it: advantages, 0 where they
+    are rounding alone, or the trainer's own reward; see `signal`. ``rewards`` are the reward
+    functions one by one, where the trainer adds several. Columns that a file does not have are
+    None.
     """
 
     prompt: IntArray
@@ -89,6 +92,13 @@ class Samples:
     length: IntArray | None = None
     starts: Sequence[str] = ()
     threshold: float | None = None
+    learned: FloatArray | None = None
+    rewards: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @property
+    def signal(self) -> FloatArray:
+        """What must differ within a group for the trainer to learn from it, [R]."""
+        return self.score if self.learned is None else self.learned
 
     @property
     def is_graded(self) -> bool:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import EQUAL, FloatArray, IntArray
+from grpolab.theory.groups import EQUAL, FloatArray, IntArray, equal_rewards
 from grpolab.validate.readers.columns import Texts, factorise, scores
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.frame import ParquetFrame
@@ -47,6 +47,8 @@ class _File(NamedTuple):
     advantage: FloatArray
     reward: FloatArray
     scale: FloatArray  # sum over reward functions of abs(reward)
+    rewards: Mapping[str, FloatArray]  # by reward function
+    given: FloatArray  # advantage as written, NaN included
 
     def tail(self, first: int) -> _File:
         """The rows from one on."""
@@ -54,6 +56,8 @@ class _File(NamedTuple):
             prompt=self.prompt[first:], completion=self.completion[first:],
             problem=self.problem[first:], advantage=self.advantage[first:],
             reward=self.reward[first:], scale=self.scale[first:],
+            rewards={name: column[first:] for name, column in self.rewards.items()},
+            given=self.given[first:],
         )  # fmt: skip
 
     @property
@@ -91,6 +95,8 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         filtered=bool(options.filtered),
         name=reward,
         threshold=options.threshold,
+        learned=np.concatenate([_learned(part, size) for part in fresh]),
+        rewards={name: np.concatenate([part.rewards[name] for part in fresh]) for name in rewards},
     )
     return [counted]
 
@@ -119,7 +125,7 @@ def _load(
         place = frame.place
         score = {n: scores(table[n], place, n) for n in rewards}
         scale = np.sum([np.abs(np.nan_to_num(s)) for s in score.values()], axis=0)
-        advantage = np.nan_to_num(scores(table["advantage"], place, "advantage"))
+        given = scores(table["advantage"], place, "advantage", finite=False)
         found.append(
             _File(
                 frame.path,
@@ -127,9 +133,11 @@ def _load(
                 prompt[0][i],
                 completion[0][i],
                 problem[0][i],
-                advantage,
+                np.where(np.isfinite(given), given, 0.0),
                 score[reward],
                 scale,
+                score,
+                given,
             )
         )  # fmt: skip
     return found, problem[1], completion[1]
@@ -249,6 +257,26 @@ def _check_blocks(part: _File, size: int) -> None:
         why = f"different prompts in one group of {size}"
         raise ChoiceNeeded(where, why, option="group_size", value="G")
     raise UserError(f"{where}: advantages do not sum to zero, so this is not one group of {size}")
+
+
+def _learned(part: _File, size: int) -> FloatArray:
+    """Advantages as the trainer used them; 0 in groups whose summed reward is the same.
+
+    There TRL divides rounding by eps. Where weights make a sum that the file does not show,
+    advantages of at most `EQUAL` are 0 as well.
+    """
+    total, scale, given = (
+        column.reshape(-1, size)
+        for column in (
+            np.sum([np.nan_to_num(r) for r in part.rewards.values()], axis=0),
+            part.scale,
+            part.given,
+        )
+    )
+    with np.errstate(invalid="ignore"):
+        tiny = (np.abs(given) <= EQUAL).all(axis=1)
+    dead = equal_rewards(total, scale=scale.max(axis=1)) | tiny
+    return np.where(dead[:, None] & np.isfinite(given), 0.0, given).reshape(-1)
 
 
 FORMAT = Format(

@@ -7,9 +7,10 @@ counted, never taken for wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ _SHOWN = 5
 class Verdicts:
     """Columns of equal length: problem, score (NaN = no verdict), optional group, step and text.
 
+    ``learned`` is what the trainer learns from, where that is another column than the score.
     ``name`` says which column, metric or scorer the scores came from.
     """
 
@@ -51,6 +53,7 @@ class Verdicts:
     group: list[Hashable] | None = None
     step: list[int] | None = None
     text: list[str | None] = field(default_factory=list)
+    learned: list[float] | None = None
     name: str = ""
 
     def add(
@@ -61,8 +64,12 @@ class Verdicts:
         group: Hashable = None,
         step: int | None = None,
         text: str | None = None,
+        learned: float | None = None,
     ) -> None:
         """Append one completion."""
+        if learned is not None:
+            self.learned = [] if self.learned is None else self.learned
+            self.learned.append(learned)
         self.text.append(text)
         self.problem.append(hashable(problem))
         self.score.append(score)
@@ -140,6 +147,8 @@ def to_part(
     name: str = "",
     label: str = "",
     threshold: float | None = None,
+    learned: FloatArray | None = None,
+    rewards: Mapping[str, FloatArray] = MappingProxyType({}),
 ) -> Part:
     """Count successes per (problem, group, step); all columns [R], ``right`` is 0, 1 or NaN."""
     if len(problem) == 0:
@@ -170,6 +179,7 @@ def to_part(
     )
     samples = Samples(
         prompt=problem, reward=right, score=score, group=group, step=step, threshold=threshold,
+        learned=learned, rewards=rewards,
         text=None if text is None else text.code, length=None if text is None else text.length,
         starts=() if text is None else text.starts,
     )  # fmt: skip
@@ -240,6 +250,7 @@ def count_verdicts(
         filtered=filtered if options.filtered is None else options.filtered,
         name=rows.name,
         threshold=options.threshold,
+        learned=None if rows.learned is None else np.array(rows.learned, dtype=np.float64),
     )
     return [part]
 

@@ -26,7 +26,7 @@ def recognises(sample: Sample) -> bool:
 
 def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
-    rows: dict[tuple[Any, ...], tuple[str, float, str, int, Any]] = {}
+    rows: dict[tuple[Any, ...], tuple[str, float, str, int, float, Any]] = {}
     repeated, name = 0, options.score or ""
     for path in sorted(paths, key=lambda p: (len(p.stem), p.stem)):
         for line, row in records(path, remarks):
@@ -44,12 +44,13 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
             repeated += key in rows
             name = options.score or ("acc" if "acc" in row else "score")
             score = _score(row, name, where=where)
-            rows[key] = (problem, score, group, step, row.get("output"))
+            trained = _score(row, "score", where=where) if "score" in row else math.nan
+            rows[key] = (problem, score, group, step, trained, row.get("output"))
     if repeated:
         remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
     table = Verdicts(name=name)
-    for problem, score, group, step, output in rows.values():
-        table.add(problem, score, group=group, step=step, text=as_text(output))
+    for problem, score, group, step, trained, output in rows.values():
+        table.add(problem, score, group=group, step=step, learned=trained, text=as_text(output))
     _note_collisions(table, options, remarks)
     return count_verdicts(table, paths, options, remarks)
 
