@@ -1,19 +1,15 @@
-"""Runs on disk: atomic writes, manifests, JSON lines, GroupCounts as parquet or JSON lines.
+"""Runs on disk: manifests, JSON, JSON lines, tables as parquet, GroupCounts in either.
 
-Everything is written beside its place and renamed into it, so that a reader sees a whole file or
-none, and a run that was killed can be started again.
+Everything is written whole or not at all (`grpolab.files`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import hashlib
 import io
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Never
@@ -21,62 +17,14 @@ from typing import IO, Any, Never
 import numpy as np
 
 from grpolab.errors import UserError, first_line
+from grpolab.files import atomic_path, exclusive
 from grpolab.theory.groups import GroupCounts, Provenance
 
-SCRATCH = ".partial"
-"""Ending of files and folders that are being written; what a killed run leaves behind."""
-LOCK = ".lock"
-"""What `exclusive` locks; it stays behind and means nothing then."""
 MAX_LINE = 256 * 2**20
 """Bytes of the longest line that is read."""
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_DIGEST_KEY = "sha256"
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
-
-
-@contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary file beside ``target`` that is renamed to it when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(SCRATCH, f".{target.name}.", target.parent)
-    os.close(handle)
-    scratch = Path(name)
-    try:
-        yield scratch
-        scratch.chmod(0o644)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_dir(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``target`` when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(SCRATCH, f".{target.name}.", target.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.replace(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder for one process; UserError where another works in it, or none can."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("a")
-    except OSError as err:
-        raise UserError(f"{folder}: cannot be written to ({err.strerror})") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another process is working in this folder") from None
-        yield
 
 
 def jsonable(value: Any) -> Any:
@@ -121,6 +69,27 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({err.strerror})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as err:
         raise UserError(f"{path}: not valid JSON ({err})") from None
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, its digest as the last key; `read_sealed` asks for it.
+
+    The digest is the SHA-256 of the object as `json.dumps` writes it without the key.
+    """
+    plain = jsonable(value)
+    write_json(path, {**plain, _DIGEST_KEY: _digest(plain)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote, without the digest; UserError where anything has changed."""
+    value = read_json(path)
+    if not isinstance(value, dict) or value.pop(_DIGEST_KEY, None) != _digest(value):
+        raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
+    return value
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 class BrokenLine(UserError):
@@ -260,11 +229,15 @@ def claim(
     what: str,
     may_change: Sequence[str] = (),
     restart: bool = False,
+    shared: bool = False,
 ) -> Iterator[None]:
-    """`claim_folder`, and no other process may claim the folder until the block ends."""
+    """`claim_folder`, and no other process may claim the folder until the block ends.
+
+    Processes that claim it ``shared`` keep out those that do not, and not each other.
+    """
     # looked at first without the lock: a folder that is refused gets no file of ours
     _there(out, jsonable(wanted), manifest, what, may_change, restart=restart)
-    with exclusive(out):
+    with exclusive(out, shared=shared):
         claim_folder(
             out, wanted, manifest=manifest, what=what, may_change=may_change, restart=restart
         )
@@ -322,28 +295,78 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
-    """Write columns of equal length with JSON metadata under the key ``grpolab``."""
+    """Write columns of equal length, JSON metadata under the key ``grpolab``, sums and a seal.
+
+    Every page has the checksum of the format. The seal is the SHA-256 of all other bytes of the
+    file; it lies before the footer, where readers of parquet do not look.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.table(dict(columns))
-    table = table.replace_schema_metadata({"grpolab": json.dumps(jsonable(meta))})
-    pq.write_table(table, path)
+    table = table.replace_schema_metadata(
+        {"grpolab": json.dumps(jsonable(meta)), _SEALED: hashlib.sha256().name}
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, write_page_checksum=True)
+    body = memoryview(sink.getvalue()).cast("B")
+    cut = _footer(body)
+    with path.open("wb") as file:
+        file.writelines((body[:cut], _MARK, hashlib.sha256(body).digest(), body[cut:]))
 
 
-def read_parquet(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    """Named columns as arrays, and the JSON metadata that `write_parquet` put beside them."""
+def check_parquet(path: Path) -> None:
+    """UserError where a table that `write_parquet` wrote is not as it was written."""
+    read_parquet(path, ())
+
+
+def read_parquet(
+    path: Path, names: Sequence[str], *, optional: Sequence[str] = ()
+) -> tuple[dict[str, Any], Any]:
+    """Named columns as arrays, and the JSON metadata that `write_parquet` put beside them.
+
+    ``optional`` names columns that may be absent. UserError where the file is not a table of ours,
+    or where a bit of it has changed since it was written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        table = pq.read_table(path)
-        meta = json.loads((table.schema.metadata or {})[b"grpolab"])
-        return {name: table[name].to_numpy() for name in names}, meta
+        with pa.memory_map(str(path)) as source:
+            body = source.read_buffer()
+        whole = _matches_seal(memoryview(body).cast("B"))
+        if whole is False:
+            raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
+        table = pq.read_table(pa.BufferReader(body), page_checksum_verification=True)
+        about = table.schema.metadata or {}
+        if whole is None and _SEALED in about:
+            raise UserError(f"{path}: has changed since it was written (its seal is broken)")
+        meta = json.loads(about[b"grpolab"])
+        there = [*names, *(name for name in optional if name in table.column_names)]
+        return {name: table[name].to_numpy() for name in there}, meta
     except (KeyError, ValueError, OSError, pa.ArrowException) as err:
-        raise UserError(f"{path}: not a grpolab table ({err})") from None
+        raise UserError(f"{path}: not a grpolab table ({first_line(err)})") from None
+
+
+_MARK, _SEALED, _DIGEST = b"grpolab:sha256:", b"grpolab.seal", hashlib.sha256().digest_size
+
+
+def _footer(body: memoryview) -> int:
+    """Where the footer of a parquet file begins: its length is in front of the last four bytes."""
+    return len(body) - 8 - int.from_bytes(body[-8:-4], "little")
+
+
+def _matches_seal(body: memoryview) -> bool | None:
+    """Whether the bytes of a parquet file are those that were sealed; None where no seal is."""
+    cut = _footer(body) if len(body) >= 8 else 0
+    start = cut - _DIGEST
+    if start < len(_MARK) or body[start - len(_MARK) : start] != _MARK:
+        return None
+    digest = hashlib.sha256(body[: start - len(_MARK)])
+    digest.update(body[cut:])
+    return digest.digest() == body[start:cut]
 
 
 def read_counts(path: Path) -> GroupCounts:

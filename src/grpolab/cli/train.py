@@ -97,6 +97,8 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int)
     with claim_run(out, manifest(job, task=task), first=first) as found:
         run = replace(found, rollouts_every=rollouts_every)
         if is_finished(job, run):
+            if first:
+                run.finish()
             return run if first else None
         if not first:
             run_job(job, run, progress=lambda share: None)

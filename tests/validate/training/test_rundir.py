@@ -14,6 +14,7 @@ from grpolab.validate.training.rundir import (
     RUN,
     STEPS,
     keep_last,
+    numbered,
     open_run,
     read_run,
 )
@@ -114,9 +115,13 @@ def test_only_runs_are_read(tmp_path):
 
 
 def test_the_newest_checkpoints_stay(tmp_path):
-    for step in (2, 10, 9):
-        (tmp_path / f"step-{step}").mkdir()
-    keep_last(tmp_path, "step-*", keep=0)
-    assert len(list(tmp_path.iterdir())) == 3
-    keep_last(tmp_path, "step-*", keep=2)
-    assert {p.name for p in tmp_path.iterdir()} == {"step-9", "step-10"}
+    for name in ("step-2", "step-10", "step-9", "step-9.bak", "step-8 (copy)"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state").touch()
+    (tmp_path / "step-11").mkdir()  # not whole
+    found = numbered(tmp_path, "step", whole="state")
+    assert [p.name for p in found] == ["step-2", "step-9", "step-10"]
+    keep_last(found, keep=0)
+    assert all(p.is_dir() for p in found)
+    keep_last(found, keep=2)
+    assert [p.is_dir() for p in found] == [False, True, True]

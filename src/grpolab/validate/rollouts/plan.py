@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab import __version__
+from grpolab.files import SEAL
 from grpolab.validate.rollouts.engine import EngineInfo
 from grpolab.validate.rollouts.table import SamplingLaw
 
@@ -115,7 +116,8 @@ def model_hash(name: str | Path) -> str:
     folder = Path(name)
     check_checkpoint(os.fspath(name))
     if folder.is_dir():
-        files = [p for p in folder.iterdir() if p.is_file() and p.suffix in _PARTS]
+        found = (p for p in folder.iterdir() if p.suffix in _PARTS and p.name != SEAL)
+        files = [p for p in found if p.is_file()]
         return f"files:{hash_files(files)}"
     from transformers.utils import cached_file
 
