@@ -187,3 +187,34 @@ def _read_seal(folder: Path) -> dict[str, Any] | None:
 
 def _digest(plain: Any) -> str:
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+
+
+_MARK, _SIZE = b"grpolab:sha256:", hashlib.sha256().digest_size
+
+
+def write_sealed_parquet(path: Path, body: Any) -> None:
+    """Write the bytes of a parquet file and, in front of its footer, their SHA-256.
+
+    Readers of parquet find everything from the footer and never look at the bytes in front of it.
+    """
+    view = memoryview(body).cast("B")
+    cut = _footer(view)
+    with path.open("wb") as file:
+        file.writelines((view[:cut], _MARK, hashlib.sha256(view).digest(), view[cut:]))
+
+
+def parquet_matches_seal(body: Any) -> bool | None:
+    """Whether the bytes of a parquet file are those that were sealed; None where no seal is."""
+    view = memoryview(body).cast("B")
+    cut = _footer(view) if len(view) >= 8 else 0
+    end = cut - _SIZE - len(_MARK)
+    if end < 0 or view[end : cut - _SIZE] != _MARK:
+        return None
+    digest = hashlib.sha256(view[:end])
+    digest.update(view[cut:])
+    return digest.digest() == view[cut - _SIZE : cut]
+
+
+def _footer(view: memoryview) -> int:
+    """Where the footer begins: its length is in front of the last four bytes."""
+    return len(view) - 8 - int.from_bytes(view[-8:-4], "little")

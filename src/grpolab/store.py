@@ -17,13 +17,15 @@ from typing import IO, Any, Never
 import numpy as np
 
 from grpolab.errors import UserError, first_line
-from grpolab.files import atomic_path, exclusive
+from grpolab.files import atomic_path, exclusive, parquet_matches_seal, write_sealed_parquet
 from grpolab.theory.groups import GroupCounts, Provenance
 
 MAX_LINE = 256 * 2**20
 """Bytes of the longest line that is read."""
+MAX_DOCUMENT = 512 * 2**20
+"""Bytes of the longest document, unpacked, that is read as one value."""
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
-_DIGEST_KEY = "sha256"
+_DIGEST_KEY, _SEALED = "sha256", b"grpolab.seal"
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
 
@@ -169,6 +171,16 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
 
 
+def read_document(stream: IO[bytes], path: Path) -> bytes:
+    """All bytes of a stream; UserError where a packed file unpacks to more than one can hold."""
+    raw = stream.read(MAX_DOCUMENT + 1)
+    if len(raw) > MAX_DOCUMENT:
+        raise UserError(
+            f"{path}: one value of more than {MAX_DOCUMENT} bytes; write one record per line"
+        )
+    return raw
+
+
 def open_bytes(path: Path) -> IO[bytes]:
     """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked."""
     with path.open("rb") as handle:
@@ -309,10 +321,7 @@ def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True)
-    body = memoryview(sink.getvalue()).cast("B")
-    cut = _footer(body)
-    with path.open("wb") as file:
-        file.writelines((body[:cut], _MARK, hashlib.sha256(body).digest(), body[cut:]))
+    write_sealed_parquet(path, sink.getvalue())
 
 
 def check_parquet(path: Path) -> None:
@@ -336,7 +345,7 @@ def read_parquet(
     try:
         with pa.memory_map(str(path)) as source:
             body = source.read_buffer()
-        whole = _matches_seal(memoryview(body).cast("B"))
+        whole = parquet_matches_seal(body)
         if whole is False:
             raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
         table = pq.read_table(pa.BufferReader(body), page_checksum_verification=True)
@@ -348,25 +357,6 @@ def read_parquet(
         return {name: table[name].to_numpy() for name in there}, meta
     except (KeyError, ValueError, OSError, pa.ArrowException) as err:
         raise UserError(f"{path}: not a grpolab table ({first_line(err)})") from None
-
-
-_MARK, _SEALED, _DIGEST = b"grpolab:sha256:", b"grpolab.seal", hashlib.sha256().digest_size
-
-
-def _footer(body: memoryview) -> int:
-    """Where the footer of a parquet file begins: its length is in front of the last four bytes."""
-    return len(body) - 8 - int.from_bytes(body[-8:-4], "little")
-
-
-def _matches_seal(body: memoryview) -> bool | None:
-    """Whether the bytes of a parquet file are those that were sealed; None where no seal is."""
-    cut = _footer(body) if len(body) >= 8 else 0
-    start = cut - _DIGEST
-    if start < len(_MARK) or body[start - len(_MARK) : start] != _MARK:
-        return None
-    digest = hashlib.sha256(body[: start - len(_MARK)])
-    digest.update(body[cut:])
-    return digest.digest() == body[start:cut]
 
 
 def read_counts(path: Path) -> GroupCounts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.figures.tables import Column, Table
-from grpolab.figures.words import number
+from grpolab.figures.words import escaped, number
 from grpolab.figures.words import text as text
 from grpolab.store import write_text
 
@@ -103,7 +102,7 @@ def figure(
         draw(list(axes) if panels > 1 else axes)
         buffer = io.StringIO()
         page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg, label = buffer.getvalue(), html.escape(alt)
+    svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     picture = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
     return f"<figure>{picture}<figcaption>{text(caption)}</figcaption></figure>"
@@ -124,7 +123,7 @@ def write_page(path: Path, *, title: str, lead: str, parts: Iterable[str], style
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head><body>"
+        f"<title>{escaped(title)}</title><style>{_STYLE}{style}</style></head><body>"
         f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
     )
     if path.is_dir():

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines
+from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines, read_document
 from grpolab.theory.groups import FloatArray, IntArray
 
 _DELIMITERS = (",", "\t", ";")
@@ -82,7 +82,7 @@ def document(path: Path) -> Any:
     """The one JSON value that a file holds."""
     try:
         with open_bytes(path) as stream:
-            return json.loads(stream.read().decode("utf-8-sig"))
+            return json.loads(read_document(stream, path).decode("utf-8-sig"))
     except UnicodeDecodeError as err:
         raise UserError(f"{path}: not UTF-8 text ({err.reason})") from None
     except (ValueError, RecursionError) as err:
