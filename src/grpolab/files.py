@@ -180,9 +180,10 @@ def promises_of(folder: Path) -> Mapping[str, Any]:
 def _read_seal(folder: Path) -> dict[str, Any] | None:
     try:
         told = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        return told if told.pop("seal", None) == _digest(told) else None
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return None
+    whole = isinstance(told, dict) and told.pop("seal", None) == _digest(told)
+    return told if whole else None
 
 
 def _digest(plain: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -96,11 +97,13 @@ def figure(
 
     from grpolab.figures.style import styled
 
-    with styled():
+    with styled(), warnings.catch_warnings():
         page = Figure(figsize=size, layout="constrained")
         axes = page.subplots(1, panels)
         draw(list(axes) if panels > 1 else axes)
         buffer = io.StringIO()
+        # names of any language: a letter that the font has not is drawn as a box
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
         page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
