@@ -182,7 +182,12 @@ def read_document(stream: IO[bytes], path: Path) -> bytes:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked."""
+    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked.
+
+    UserError for a pipe or a device: one would wait for a writer, or have no end.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: not a regular file; save what it gives to one first")
     with path.open("rb") as handle:
         head = handle.read(4)
     packed = next((name for magic, name in _MAGIC if head.startswith(magic)), None)

@@ -1,10 +1,10 @@
 """Runs of fresh command-line processes that are killed, starved and corrupted: the same bytes.
 
 Every kind of run is done once undisturbed. Then it is done again by a row of processes, each of
-which meets a mishap: kill -9 at a random moment (twice), a disk that takes no more, a bit that
-flips. After each the next process either goes on or refuses in one line with status 2; it is then
-given what the line asks for. In the end the bytes are those of the undisturbed run. The clock of
-every process is behind that of the one before it. ``GRPOLAB_CHAOS=SEED`` chooses other moments.
+which meets a mishap: kill -9 at a random moment, a disk that takes no more, a bit that flips. After
+each the next process either goes on or refuses in one line with status 2; it is then given what the
+line asks for. In the end the bytes are those of the undisturbed run. The clock of every process is
+behind that of the one before it. ``GRPOLAB_CHAOS=SEED`` chooses other moments.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Run:
     words: Sequence[str]
     final: Sequence[str]
     read_back: Sequence[str]
-    reason: str = ""  # of a run that does not know the mishaps of a full disk
+    kills: int = 1
 
 
 TASK = ("--task", "t.jsonl", "--verifier", "exact", "--max-new-tokens", "2")
@@ -76,9 +76,9 @@ RUNS = {
     "rollout": Run(
         ("rollout", "m", *TASK, "--num-samples", "4", "-g", "4", "--shard-rows", "4"),
         ("samples/*", "verdicts/*", "rollouts.parquet", "groups.parquet", "result.json"),
-        ("samples/*", "verdicts/*"),
+        ("samples/*", "verdicts/*"), kills=2,
     ),
-    "own": Run(TRAIN, TRAINED, ("checkpoints/step-*/*", *LINES, "final/*", "groups.parquet")),
+    "own": Run(TRAIN, TRAINED, ("checkpoints/step-*/*", *LINES, "final/*", "groups.parquet"), 2),
     "trl": Run(
         (*TRAIN, "--trainer", "trl"), TRAINED,
         ("checkpoints/checkpoint-*/*", *LINES, "final/*", "groups.parquet"),
@@ -90,7 +90,7 @@ RUNS = {
     ),
     "sweep": Run(
         ("simulate", "sweep", "pstar", "--set", "group_size=2,4,8,16", "--set", "num_groups=9000"),
-        ("*.json",), ("*.json",),
+        ("*.json",), ("*.json",), kills=2,
     ),
     "study": Run(
         ("study", "--preset", "micro", "--workers", "1"), ("results.json", "record/*"),
@@ -209,18 +209,25 @@ def bring_home(processes: Processes) -> None:
     raise AssertionError("it does not come to an end")
 
 
+def undisturbed(place: Path, kind: str) -> Processes:
+    """The run that nothing happened to."""
+    alone = Processes(place, RUNS[kind], f"{kind}-alone")
+    if not alone.out.exists():
+        assert alone.finish(alone.start())[0] == 0
+    return alone
+
+
 @pytest.mark.parametrize("kind", RUNS)
 def test_whatever_happens_the_bytes_are_the_same(kind: str, place: Path) -> None:
     chance = random.Random(f"{SEED} {kind}")
-    alone = Processes(place, RUNS[kind], f"{kind}-alone")
-    assert alone.finish(alone.start())[0] == 0
+    alone = undisturbed(place, kind)
     wanted = alone.bytes()
     files = [p for p in alone.out.rglob("*") if p.is_file()]
     processes = Processes(place, RUNS[kind], kind)
     try:
-        kill(processes, chance, len(files))
+        for _ in range(RUNS[kind].kills):
+            kill(processes, chance, len(files))
         fill_the_disk(processes, chance, max(p.stat().st_size for p in files))
-        kill(processes, chance, len(files))
         flip_a_bit(processes, chance)
         bring_home(processes)
         assert processes.bytes() == wanted
@@ -231,3 +238,23 @@ def test_whatever_happens_the_bytes_are_the_same(kind: str, place: Path) -> None
         assert not [p for p in processes.out.rglob("*") if p.name.endswith(SCRATCH)]
     except AssertionError as err:
         raise AssertionError(f"{err}\n{kind}, seed {SEED}: " + "\n".join(processes.told)) from err
+
+
+@pytest.mark.parametrize("kind", ["rollout", "sweep"])
+def test_of_two_processes_at_once_one_works(kind: str, place: Path) -> None:
+    wanted = undisturbed(place, kind).bytes()
+    both = Processes(place, RUNS[kind], f"{kind}-both")
+    found = [both.finish(process) for process in (both.start(), both.start())]
+    assert 0 in [status for status, _ in found]
+    assert all("another process is working in this folder" in line for _, line in found if line)
+    assert both.bytes() == wanted
+
+
+@pytest.mark.parametrize("kind", ["rollout", "sweep"])
+def test_a_folder_that_takes_nothing_is_refused(kind: str, place: Path) -> None:
+    folder = place / f"{kind}-sealed"
+    folder.mkdir()
+    folder.chmod(0o555)
+    out = "/proc/grpolab" if os.access(folder, os.W_OK) else str(folder / "run")  # root writes on
+    status, line = (nowhere := Processes(place, RUNS[kind], out)).finish(nowhere.start())
+    assert (status, "cannot be written to" in line) == (2, True), line

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 import os
 from collections.abc import Iterable
 
-from grpolab.validate.models.load import check_checkpoint, missing
+from grpolab.validate.models.load import check_checkpoint, missing, quiet_transformers
 
 MANIFEST = "manifest.json"
 MAY_CHANGE = ("engine.model",)
@@ -121,6 +121,7 @@ def model_hash(name: str | Path) -> str:
         return f"files:{hash_files(files)}"
     from transformers.utils import cached_file
 
+    quiet_transformers()
     try:
         config = Path(str(cached_file(os.fspath(name), "config.json")))
     except Exception as err:  # not found, no network, no access: the hub client has many
