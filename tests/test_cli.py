@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -188,8 +189,20 @@ def test_what_the_machine_refuses_is_one_line(
     assert f"{tmp_path}: is a folder" in said
     said = refusal(["explore", "--out", str(tmp_path / "a-file" / "e.html")], monkeypatch, capsys)
     assert "a-file" in said
-    with pytest.raises(OSError, match="gone"):
-        run_main(OSError(5, "gone"), monkeypatch)
+    refused = [
+        *(OSError(code, os.strerror(code), "a\x1bb") for code in sorted(errno.errorcode)),
+        OSError("Can't load tokenizer\nfor two reasons"), MemoryError(),
+    ]  # fmt: skip
+    for error in refused:
+        if isinstance(error, BrokenPipeError):
+            continue  # a reader that has seen enough
+        assert run_main(error, monkeypatch) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "\x1b" not in err
+        assert getattr(error, "filename", None) is None or err.startswith(
+            "grpolab: error: a\\x1bb: "
+        )
 
 
 def test_a_missing_package_is_named_with_its_remedy() -> None:
@@ -256,10 +269,23 @@ def test_brackets_of_a_formula_are_no_markup(capsys):
     assert "E[title]" in shown
 
 
-def test_control_characters_of_a_path_do_not_reach_the_terminal(tmp_path, capsys):
-    from grpolab import cli
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["pstar", "-g", "8", "--json"], ["pstar", "-g", "8"]])
+def test_an_output_that_takes_nothing_is_one_line(words: list[str]) -> None:
+    command = [sys.executable, "-m", "grpolab", *words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "grpolab: error: No space left on device\n"
+    shell = shlex.join(command) + " >&-"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
-    with pytest.raises(SystemExit) as caught:
-        cli._fail("a\x1b[31m\nb: no such file")
-    assert caught.value.code == 2
-    assert capsys.readouterr().err == "grpolab: error: a\\x1b[31m\\nb: no such file\n"
+
+def test_an_output_of_few_letters_shows_the_others_escaped(tmp_path: Path) -> None:
+    (tmp_path / "\N{GREEK SMALL LETTER PI}.csv").write_text("problem,correct\na,1\na,0\nb,1\nb,1\n")
+    command = [sys.executable, "-m", "grpolab", "audit", *map(str, tmp_path.iterdir())]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u03c0.csv" in done.stdout

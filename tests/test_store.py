@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grpolab import store
+from grpolab import files, store
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts, Provenance
 
@@ -179,7 +179,7 @@ def test_json_round_trip_and_plain_types(tmp_path: Path) -> None:
 
 
 def failing_file(target: Path) -> None:
-    with store.atomic_path(target) as scratch:
+    with files.atomic_path(target) as scratch:
         scratch.write_text("half", encoding="utf-8")
         raise RuntimeError("killed")
 
@@ -192,7 +192,7 @@ def failing_json(target: Path) -> None:
 
 
 def failing_folder(target: Path) -> None:
-    with store.atomic_dir(target) as scratch:
+    with files.atomic_dir(target) as scratch:
         (scratch / "half").touch()
         raise RuntimeError("killed")
 
@@ -212,7 +212,7 @@ def test_a_writer_that_fails_leaves_the_old_file_whole(
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     store.write_text(target, "old")
-    with store.atomic_path(target) as scratch:
+    with files.atomic_path(target) as scratch:
         scratch.write_text("new", encoding="utf-8")
         assert target.read_text(encoding="utf-8") == "old"
         assert scratch.parent == target.parent  # a rename is atomic on one file system only
@@ -223,12 +223,12 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "run"
-    with store.atomic_dir(target) as scratch:
+    with files.atomic_dir(target) as scratch:
         (scratch / "old").touch()
     with pytest.raises(RuntimeError, match="killed"):
         failing_folder(target)
     assert [p.name for p in target.iterdir()] == ["old"]
-    with store.atomic_dir(target) as scratch:
+    with files.atomic_dir(target) as scratch:
         (scratch / "new").touch()
     assert [p.name for p in target.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [target]

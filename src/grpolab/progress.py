@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from grpolab.terminal import printable
+
 
 class ProgressBar:
     """Adds up the parts of concurrent jobs, in units of their weights.
@@ -65,7 +67,7 @@ class ProgressBar:
             names = [k for k in self._parts if not finished or k != key]
             label = names[-1] if names else key
             move = self._rich.reset if first and self._behind else self._rich.update
-            move(self._task, completed=share * self._total, description=label)
+            move(self._task, completed=share * self._total, description=printable(label))
         elif finished or time.monotonic() - self._last > self._every:
             self._line(
                 f"{100 * share:3.0f}%  {key}{' done' if finished else ''}{self._left(share)}"
@@ -80,7 +82,7 @@ class ProgressBar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._rich = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(),
@@ -89,7 +91,7 @@ class ProgressBar:
         self._rich.start()
         done = min(sum(list(self._parts.values())), self._total)
         label = next(reversed(self._parts), self._note)
-        self._task = self._rich.add_task(label, total=self._total, completed=done)
+        self._task = self._rich.add_task(printable(label), total=self._total, completed=done)
         self._begun.set()
 
     def _left(self, share: float) -> str:
@@ -100,7 +102,7 @@ class ProgressBar:
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
 
 

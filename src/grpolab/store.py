@@ -1,19 +1,15 @@
-"""Runs on disk: atomic writes, manifests, JSON lines, GroupCounts as parquet or JSON lines.
+"""Runs on disk: manifests, JSON, JSON lines, tables as parquet, GroupCounts in either.
 
-Everything is written beside its place and renamed into it, so that a reader sees a whole file or
-none, and a run that was killed can be started again.
+Everything is written whole or not at all (`grpolab.files`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import hashlib
 import io
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Never
@@ -21,62 +17,16 @@ from typing import IO, Any, Never
 import numpy as np
 
 from grpolab.errors import UserError, first_line
+from grpolab.files import atomic_path, exclusive, parquet_matches_seal, write_sealed_parquet
 from grpolab.theory.groups import GroupCounts, Provenance
 
-SCRATCH = ".partial"
-"""Ending of files and folders that are being written; what a killed run leaves behind."""
-LOCK = ".lock"
-"""What `exclusive` locks; it stays behind and means nothing then."""
 MAX_LINE = 256 * 2**20
 """Bytes of the longest line that is read."""
+MAX_DOCUMENT = 512 * 2**20
+"""Bytes of the longest document, unpacked, that is read as one value."""
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_DIGEST_KEY, _SEALED = "sha256", b"grpolab.seal"
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
-
-
-@contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary file beside ``target`` that is renamed to it when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(SCRATCH, f".{target.name}.", target.parent)
-    os.close(handle)
-    scratch = Path(name)
-    try:
-        yield scratch
-        scratch.chmod(0o644)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_dir(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``target`` when the block ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(SCRATCH, f".{target.name}.", target.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.replace(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder for one process; UserError where another works in it, or none can."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("a")
-    except OSError as err:
-        raise UserError(f"{folder}: cannot be written to ({err.strerror})") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another process is working in this folder") from None
-        yield
 
 
 def jsonable(value: Any) -> Any:
@@ -121,6 +71,27 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({err.strerror})") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as err:
         raise UserError(f"{path}: not valid JSON ({err})") from None
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, its digest as the last key; `read_sealed` asks for it.
+
+    The digest is the SHA-256 of the object as `json.dumps` writes it without the key.
+    """
+    plain = jsonable(value)
+    write_json(path, {**plain, _DIGEST_KEY: _digest(plain)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote, without the digest; UserError where anything has changed."""
+    value = read_json(path)
+    if not isinstance(value, dict) or value.pop(_DIGEST_KEY, None) != _digest(value):
+        raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
+    return value
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 class BrokenLine(UserError):
@@ -200,8 +171,23 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
 
 
+def read_document(stream: IO[bytes], path: Path) -> bytes:
+    """All bytes of a stream; UserError where a packed file unpacks to more than one can hold."""
+    raw = stream.read(MAX_DOCUMENT + 1)
+    if len(raw) > MAX_DOCUMENT:
+        raise UserError(
+            f"{path}: one value of more than {MAX_DOCUMENT} bytes; write one record per line"
+        )
+    return raw
+
+
 def open_bytes(path: Path) -> IO[bytes]:
-    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked."""
+    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked.
+
+    UserError for a pipe or a device: one would wait for a writer, or have no end.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: not a regular file; save what it gives to one first")
     if _packing(path) is None:
         return path.open("rb", buffering=2**20)
     return io.BufferedReader(open_arrow(path), 2**20)
@@ -267,11 +253,15 @@ def claim(
     what: str,
     may_change: Sequence[str] = (),
     restart: bool = False,
+    shared: bool = False,
 ) -> Iterator[None]:
-    """`claim_folder`, and no other process may claim the folder until the block ends."""
+    """`claim_folder`, and no other process may claim the folder until the block ends.
+
+    Processes that claim it ``shared`` keep out those that do not, and not each other.
+    """
     # looked at first without the lock: a folder that is refused gets no file of ours
     _there(out, jsonable(wanted), manifest, what, may_change, restart=restart)
-    with exclusive(out):
+    with exclusive(out, shared=shared):
         claim_folder(
             out, wanted, manifest=manifest, what=what, may_change=may_change, restart=restart
         )
@@ -329,28 +319,56 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
-    """Write columns of equal length with JSON metadata under the key ``grpolab``."""
+    """Write columns of equal length, JSON metadata under the key ``grpolab``, sums and a seal.
+
+    Every page has the checksum of the format. The seal is the SHA-256 of all other bytes of the
+    file; it lies before the footer, where readers of parquet do not look.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.table(dict(columns))
-    table = table.replace_schema_metadata({"grpolab": json.dumps(jsonable(meta))})
-    pq.write_table(table, path)
+    table = table.replace_schema_metadata(
+        {"grpolab": json.dumps(jsonable(meta)), _SEALED: hashlib.sha256().name}
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, write_page_checksum=True)
+    write_sealed_parquet(path, sink.getvalue())
 
 
-def read_parquet(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    """Named columns as arrays, and the JSON metadata that `write_parquet` put beside them."""
+def check_parquet(path: Path) -> None:
+    """UserError where a table that `write_parquet` wrote is not as it was written."""
+    read_parquet(path, ())
+
+
+def read_parquet(
+    path: Path, names: Sequence[str], *, optional: Sequence[str] = ()
+) -> tuple[dict[str, Any], Any]:
+    """Named columns as arrays, and the JSON metadata that `write_parquet` put beside them.
+
+    ``optional`` names columns that may be absent. UserError where the file is not a table of ours,
+    or where a bit of it has changed since it was written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        table = pq.read_table(path)
-        meta = json.loads((table.schema.metadata or {})[b"grpolab"])
-        return {name: table[name].to_numpy() for name in names}, meta
+        with pa.memory_map(str(path)) as source:
+            body = source.read_buffer()
+        whole = parquet_matches_seal(body)
+        if whole is False:
+            raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
+        table = pq.read_table(pa.BufferReader(body), page_checksum_verification=True)
+        about = table.schema.metadata or {}
+        if whole is None and _SEALED in about:
+            raise UserError(f"{path}: has changed since it was written (its seal is broken)")
+        meta = json.loads(about[b"grpolab"])
+        there = [*names, *(name for name in optional if name in table.column_names)]
+        return {name: table[name].to_numpy() for name in there}, meta
     except (KeyError, ValueError, OSError, pa.ArrowException) as err:
-        raise UserError(f"{path}: not a grpolab table ({err})") from None
+        raise UserError(f"{path}: not a grpolab table ({first_line(err)})") from None
 
 
 def read_counts(path: Path) -> GroupCounts:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from grpolab.errors import UserError
+from grpolab.files import exclusive
 from grpolab.simulate import grid_points, point_seed, run_sweep
 
 GRID = grid_points({"a": [1, 2, 3], "b": [0.5, 1.5]})
@@ -57,6 +58,37 @@ def test_another_sweep_is_refused(tmp_path: Path) -> None:
     run_sweep(product, GRID[:1], seed=1, out=tmp_path)
     with pytest.raises(UserError, match="holds another run: seed was"):
         run_sweep(product, GRID[:1], seed=2, out=tmp_path)
+
+
+def test_a_point_that_has_changed_is_refused_with_its_remedy(tmp_path: Path) -> None:
+    first = run_sweep(product, GRID[:2], seed=1, out=tmp_path)
+    path = files(tmp_path)[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"noise": ', b'"noise": 1'))
+    with pytest.raises(UserError, match=rf"{path.name}: has changed .*; remove it to compute"):
+        run_sweep(product, GRID[:2], seed=1, out=tmp_path)
+    path.unlink()
+    (tmp_path / ".point.x.partial").touch()  # of a killed process
+    assert run_sweep(product, GRID[:2], seed=1, out=tmp_path) == first
+    assert path.read_bytes() == whole
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    run_sweep(product, GRID[:1], seed=1, out=tmp_path)
+    with exclusive(tmp_path), pytest.raises(UserError, match="another process is working"):
+        run_sweep(product, GRID[:1], seed=1, out=tmp_path)
+
+
+def dying(*, a: int, seed: int) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
+    points = grid_points({"a": [1, 2]})
+    with pytest.raises(UserError, match="a worker process was killed"):
+        run_sweep(dying, points, seed=1, out=tmp_path, workers=2)
 
 
 def test_infinities_are_null(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -11,11 +11,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from grpolab.errors import UserError
+from grpolab.errors import UserError, first_line
+from grpolab.terminal import printable
 
-_NOT_OURS = {  # what the machine refuses is no fault of the program
-    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
-}  # fmt: skip
 _INTERRUPTED = 130  # 128 + the signal, as shells have it
 
 COMMANDS = {
@@ -96,6 +94,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
+    _open_streams()
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
@@ -109,12 +108,14 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _flush_or_drop()
         sys.exit(1)
-    except OSError as err:
-        if err.errno not in _NOT_OURS:
-            raise
-        _fail(f"{err.filename2 or err.filename or 'a file'}: {err.strerror}")
+    except OSError as err:  # what the machine refuses is no fault of the program
+        _flush_or_drop()
+        name = err.filename2 or err.filename
+        _fail(f"{'' if name is None else f'{name}: '}{err.strerror or first_line(err)}")
+    except MemoryError:
+        _fail("out of memory")
     if status == _INTERRUPTED:  # typer makes an exit status of the interrupt
         sys.stderr.write("grpolab: interrupted\n")
     code = status if isinstance(status, int) else 0
@@ -125,8 +126,24 @@ def main() -> None:
     sys.exit(code)
 
 
+def _open_streams() -> None:
+    """Have both streams take every character, and take nothing where they are closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush_or_drop() -> None:
+    """Forget what stdout cannot take: Python would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(message: str) -> NoReturn:
-    # a control character of a path must not reach the terminal, nor break the line
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    sys.stderr.write(f"grpolab: error: {line}\n")
+    sys.stderr.write(f"grpolab: error: {printable(message)}\n")
     sys.exit(2)

@@ -12,6 +12,7 @@ import typer
 
 from grpolab.cli._options import OUTPUT
 from grpolab.errors import UserError
+from grpolab.terminal import printable
 
 if TYPE_CHECKING:
     from grpolab.figures.tables import Table
@@ -31,11 +32,17 @@ HtmlPage = Annotated[
 _UNFOLDED = 1000  # columns; a table takes no more than it needs
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """Print one line; whatever a terminal would obey is escaped (`grpolab.terminal.printable`)."""
+    print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON object; NaN and infinities become null."""
     from grpolab.store import jsonable
 
-    sys.stdout.write(json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(jsonable(value), indent=2, allow_nan=False)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # json leaves this one as it is
 
 
 def print_table(table: Table, *, caption: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grpolab.store import atomic_path
+from grpolab.files import atomic_path
 
 ENDINGS = (".svg", ".png", ".pdf")
 Results = list[dict[str, Any]]

@@ -6,9 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import typer
-
-from grpolab.cli._output import print_table
+from grpolab.cli._output import print_table, say
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
 
@@ -69,7 +67,7 @@ def traps(results: Results, slopes: dict[str, dict[str, float]]) -> None:
     ]  # fmt: skip
     _print("Below p_c the push wins", ("rule", "g", "p_c", "95%", "small steps", "p*"), rows)
     for rule, slope in slopes.items():
-        typer.echo(
+        say(
             f"{rule}: p_c falls like (g-1)^{slope['estimate']:.2f}"
             f" (small steps {slope['theory']:.2f}), p* like (g-1)^{slope['p_star']:.2f}"
         )

@@ -5,10 +5,8 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-import typer
-
 from grpolab import __version__
-from grpolab.cli._output import print_json
+from grpolab.cli._output import print_json, say
 
 _PACKAGES = ("numpy", "scipy", "numba", "pyarrow", "torch", "transformers", "trl", "vllm")
 
@@ -20,7 +18,7 @@ def print_versions(*, as_json: bool) -> None:
         print_json(found)
         return
     for name, version in found.items():
-        typer.echo(f"{name} {version or '(not installed)'}")
+        say(f"{name} {version or '(not installed)'}")
 
 
 def _installed() -> dict[str, str | None]:

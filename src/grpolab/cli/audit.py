@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpolab.cli._options import Group, OneOf, expanded
-from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, shortest_tails
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
 from grpolab.errors import UserError, input_errors
 from grpolab.validate.readers import FORMATS, ReadOptions
 
@@ -174,21 +174,21 @@ def _print(found: list[Audit], differences: list[Difference], html: Path | None)
 
     for a in found:
         first, *others = facts(a)
-        typer.echo(f"{a.label}: {first}")
+        say(f"{a.label}: {first}")
         for fact in others:
-            typer.echo(fact)
+            say(fact)
         if a.plans:
             print_table(plans(a), caption=a is found[0])
         for sentence in advise(a):
-            typer.echo(f"- {sentence}")
+            say(f"- {sentence}")
         for warning in a.warnings:
-            typer.echo(f"! {warning}")
-        typer.echo("")
+            say(f"! {warning}")
+        say("")
     if len(found) > 1:
         table = side_by_side(found)
         if table.rows:
             print_table(table)
     for sentence in advise_comparison(differences):
-        typer.echo(f"- {sentence}")
+        say(f"- {sentence}")
     if html is not None:
-        typer.echo(f"wrote {html}")
+        say(f"wrote {html}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import JsonFlag, print_json, say
 
 
 def explore(
@@ -34,4 +34,4 @@ def explore(
     if as_json:
         print_json({"out": str(out), "num_bytes": out.stat().st_size, "opened": bool(opened)})
     else:
-        typer.echo(f"wrote {out}" + ("" if opened else "; open it in any browser"))
+        say(f"wrote {out}" + ("" if opened else "; open it in any browser"))

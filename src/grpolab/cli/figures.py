@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._output import JsonFlag, print_json, print_table, say
 from grpolab.errors import UserError, input_errors
 from grpolab.figures.tables import Column, Table
 
@@ -49,9 +49,9 @@ def figures(
     if as_json:
         print_json({"out": out, "files": paths, "skipped": skipped})
         return
-    typer.echo(f"wrote {len(paths)} files to {out}")
+    say(f"wrote {len(paths)} files to {out}")
     for name, files in skipped.items():
-        typer.echo(f"skipped {name}: {', '.join(files)} is not in {folder or '--results DIR'}")
+        say(f"skipped {name}: {', '.join(files)} is not in {folder or '--results DIR'}")
 
 
 def _committed() -> Path | None:

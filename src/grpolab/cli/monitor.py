@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grpolab.cli._options import Group, expanded
-from grpolab.cli._output import HtmlPage, JsonFlag, print_json
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json, say
 from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def monitor(
     if as_json:
         print_json({"trainer": found.trainer, **found.monitor.as_dict(), "notes": found.notes})
     elif html is not None:
-        typer.echo(f"wrote {html}")
+        say(f"wrote {html}")
     if found.monitor.verdict == "no-signal":
         raise typer.Exit(1)
 
@@ -180,15 +180,15 @@ class _Speaker:
         for line in lines:
             if line not in self._said:
                 self._said.add(line)
-                typer.echo(line, err=self._quiet)
+                say(line, err=self._quiet)
         if found.monitor.verdict != self._verdict:
             self._verdict = found.monitor.verdict
             step = found.monitor.state.last_group_step
             place = f"step {step}: " if step >= 0 else ""
-            typer.echo(f"{place}{describe(found.monitor)}", err=self._quiet)
+            say(f"{place}{describe(found.monitor)}", err=self._quiet)
         if self._every and found.history and found.history[-1].step >= self._next:
             self._next = found.history[-1].step + self._every
-            typer.echo(progress_line(found.history[-1]), err=self._quiet)
+            say(progress_line(found.history[-1]), err=self._quiet)
 
 
 def progress_line(moment: Moment) -> str:

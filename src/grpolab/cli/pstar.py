@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._output import JsonFlag, print_json, print_table, say
 from grpolab.errors import UserError, input_errors
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import percent, significant
@@ -140,4 +140,4 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
             figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
         except (OSError, ValueError) as err:
             raise UserError(f"cannot draw to {path}: {err}") from err
-    typer.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}", err=True)

@@ -9,7 +9,7 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import OUTPUT, expanded
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.errors import UserError
 from grpolab.figures.words import number
 
@@ -95,23 +95,23 @@ def _summary(out: Path, *, finished: bool) -> dict[str, Any]:
 
 def _print(summary: dict[str, Any]) -> None:
     if not summary["finished"]:
-        typer.echo(f"this worker is done; other shards of {summary['out']} are still missing")
+        say(f"this worker is done; other shards of {summary['out']} are still missing")
         return
-    typer.echo(
+    say(
         f"{summary['num_rollouts']} rollouts, mean reward {number(summary['mean_reward'])},"
         f" {100 * summary['frac_truncated']:.1f}% truncated, {summary['num_empty']} empty"
     )
     for name, value in summary["entropies"].items():
         if value is not None and value == value:
-            typer.echo(f"{name.replace('_', ' ')}: {number(value)}")
+            say(f"{name.replace('_', ' ')}: {number(value)}")
     if summary["sandbox"]:
         counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
-        typer.echo(f"judged in a sandbox of level {', '.join(summary['sandbox'])}: {counts}")
+        say(f"judged in a sandbox of level {', '.join(summary['sandbox'])}: {counts}")
     if summary["num_missing"]:
-        typer.echo(
+        say(
             f"! {summary['num_missing']} completions have no verdict;"
             f" {summary['num_verifier_errors']} because the verifier raised"
             f" ({summary['first_verifier_error'] or 'no error'}). Remove"
             f" {summary['out']}/verdicts and run again to judge them anew."
         )
-    typer.echo(f"wrote {summary['out']}; next: grpolab audit {summary['out']}/groups.parquet")
+    say(f"wrote {summary['out']}; next: grpolab audit {summary['out']}/groups.parquet")

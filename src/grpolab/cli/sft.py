@@ -11,7 +11,7 @@ import typer
 
 from grpolab.cli import _train_options as choose
 from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._output import JsonFlag, print_json, print_table, say
 from grpolab.errors import UserError, input_errors, require
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import significant
@@ -103,7 +103,7 @@ def sft(
     rows = [[row.get(name) for name in columns] for row in ladder["depths"]]
     title = f"{ladder['num_train']} examples, depths in {training.unit}"
     print_table(Table([Column(name, significant) for name in columns], rows, title=title))
-    typer.echo(f"wrote {out}; next: grpolab triage {out}/depth-* --task TASK --out DIR")
+    say(f"wrote {out}; next: grpolab triage {out}/depth-* --task TASK --out DIR")
 
 
 def _depths(text: str) -> tuple[int, ...]:
@@ -155,5 +155,5 @@ def _run(
                     progress=show,
                 )  # fmt: skip
         except BrokenRun as err:
-            typer.echo(f"grpolab: stopped: {err}", err=True)
+            say(f"grpolab: stopped: {err}", err=True)
             raise typer.Exit(1) from None

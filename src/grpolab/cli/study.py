@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.validate.study import PRESETS
 from grpolab.validate.study.tasks import TASKS
 
@@ -68,5 +68,7 @@ def study(
         typer.echo(f"{summary['left']} of {summary['jobs']} jobs left: run the same command again")
         return
     for finding in summary["findings"]:
-        typer.echo(f"* {plain(finding)}")
-    typer.echo(f"\nreport:  {out / 'report.html'}\nresults: {out / 'results.json'}")
+        say(f"* {plain(finding)}")
+    say("")
+    say(f"report:  {out / 'report.html'}")
+    say(f"results: {out / 'results.json'}")

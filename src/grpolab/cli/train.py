@@ -11,7 +11,7 @@ import typer
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.errors import UserError
 from grpolab.figures.words import number, percent
 from grpolab.validate.training.job import TRAINERS, TrainJob
@@ -102,6 +102,8 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int)
     with claim_run(out, manifest(job, task=task), first=first) as found:
         run = replace(found, rollouts_every=rollouts_every)
         if is_finished(job, run):
+            if first:
+                run.finish()
             return run if first else None
         if not first:
             run_job(job, run, progress=lambda share: None)
@@ -114,10 +116,10 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int)
                     job, run, progress=lambda share: bar.part(out.name, share, finished=share >= 1)
                 )
             except BrokenRun as err:
-                typer.echo(f"grpolab: stopped: {err}", err=True)
+                say(f"grpolab: stopped: {err}", err=True)
                 raise typer.Exit(1) from None
             except Stopped as err:
-                typer.echo(f"grpolab: {err}", err=True)
+                say(f"grpolab: {err}", err=True)
                 raise typer.Exit(128 + err.signum) from None
     return run
 
@@ -145,20 +147,20 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         print_json(summary)
         return
     for name, words in summary["interventions"].items():
-        typer.echo(f"{name.replace('_', ' ')}: {words}")
+        say(f"{name.replace('_', ' ')}: {words}")
     part = min(10, len(logs))
-    typer.echo(
+    say(
         f"{len(logs)} steps: mean reward {number(summary['mean_reward_first'])} in the first"
         f" {part}, {number(summary['mean_reward_last'])} in the last {part};"
         f" zero-std groups {percent(summary['frac_zero_std_last'])} in the last {part}"
     )
     for step, found in done.evals:
-        typer.echo(f"held out before step {step}: mean reward {number(found['mean_reward'])}")
+        say(f"held out before step {step}: mean reward {number(found['mean_reward'])}")
     if summary["num_missing"]:
-        typer.echo(f"! {summary['num_missing']} rollouts had no verdict and moved nothing")
+        say(f"! {summary['num_missing']} rollouts had no verdict and moved nothing")
     for line in summary["alarms"]:
-        typer.echo(f"! {line}")
-    typer.echo(f"wrote {run.final}; next: grpolab audit {run.path}/groups.parquet")
+        say(f"! {line}")
+    say(f"wrote {run.final}; next: grpolab audit {run.path}/groups.parquet")
 
 
 def _alarms(run: RunDir) -> list[str]:

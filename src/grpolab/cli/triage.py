@@ -10,7 +10,7 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import OUTPUT, expanded
-from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, shortest_tails
+from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
 from grpolab.errors import input_errors
 
 if TYPE_CHECKING:
@@ -104,13 +104,13 @@ def _print(found: Triage, html: Path | None, *, split: str) -> None:
     from grpolab.validate.triage.tables import tables
 
     size = f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples"
-    typer.echo(f"{size}, g={found.group_size}")
+    say(f"{size}, g={found.group_size}")
     for table in tables(found):
         print_table(table)
     for sentence in advise_triage(found):
-        typer.echo(f"- {plain(sentence)}")
+        say(f"- {plain(sentence)}")
     for checkpoint in found.checkpoints:
         for warning in checkpoint.audit.warnings:
-            typer.echo(f"! {checkpoint.label}: {warning}")
+            say(f"! {checkpoint.label}: {warning}")
     if html is not None:
-        typer.echo(f"wrote {html}")
+        say(f"wrote {html}")

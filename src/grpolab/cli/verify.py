@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json, print_table
+from grpolab.cli._output import JsonFlag, print_json, print_table, say
 from grpolab.errors import input_errors
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import number, p_value, significant
@@ -104,10 +104,10 @@ def _report(outcomes: list[Any], passed: bool) -> None:
     print_table(Table(columns, rows, title="Theory against simulation"))
     for outcome in outcomes:
         for check in outcome.failed:
-            typer.echo(
+            say(
                 f"{outcome.name}: {check.name}: observed {check.observed:.6g}, "
                 f"predicted {check.predicted:.6g}, p = {p_value(check.p_value)}"
             )
         if not outcome.rejected:
-            typer.echo(f"{outcome.name}: the wrong formula was not rejected: {outcome.wrong}")
-    typer.echo("every check passed" if passed else "some checks failed")
+            say(f"{outcome.name}: the wrong formula was not rejected: {outcome.wrong}")
+    say("every check passed" if passed else "some checks failed")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import io
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.figures.tables import Column, Table
-from grpolab.figures.words import number
+from grpolab.figures.words import escaped, number
 from grpolab.figures.words import text as text
 from grpolab.store import write_text
 
@@ -97,13 +97,15 @@ def figure(
 
     from grpolab.figures.style import styled
 
-    with styled():
+    with styled(), warnings.catch_warnings():
         page = Figure(figsize=size, layout="constrained")
         axes = page.subplots(1, panels)
         draw(list(axes) if panels > 1 else axes)
         buffer = io.StringIO()
+        # names of any language: a letter that the font has not is drawn as a box
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
         page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg, label = buffer.getvalue(), html.escape(alt)
+    svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     picture = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
     return f"<figure>{picture}<figcaption>{text(caption)}</figcaption></figure>"
@@ -131,7 +133,7 @@ def write_page(
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{again}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head><body>"
+        f"<title>{escaped(title)}</title><style>{_STYLE}{style}</style></head><body>"
         f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
     )
     write_text(path, page)

@@ -10,7 +10,8 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.figures.style import styled
-from grpolab.store import atomic_path, read_json
+from grpolab.files import atomic_path
+from grpolab.store import read_json
 
 
 @dataclass(frozen=True, slots=True)

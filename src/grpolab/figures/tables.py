@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpolab.figures.words import number, plain, text
+from grpolab.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -64,7 +65,7 @@ class Table:
         return [[c.show(v) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
 
     def terminal(self, *, caption: bool = True) -> Group:
-        """For a rich console; brackets in names are no markup."""
+        """For a rich console; names are no markup, and what a terminal obeys is escaped."""
         from rich import box
         from rich.console import Group
         from rich.table import Table as Grid
@@ -73,11 +74,12 @@ class Table:
         grid = Grid(box=box.HEAVY_HEAD)
         for i, column in enumerate(self.columns):
             left = column.words or i == 0
-            grid.add_column(Text(column.name), justify="left" if left else "right", overflow="fold")
+            head = Text(printable(column.name))
+            grid.add_column(head, justify="left" if left else "right", overflow="fold")
         for row in self.cells:
-            grid.add_row(*map(Text, row))
-        above = [Text(plain(self.title), "table.title")] if self.title else []
-        below = [Text(plain(self.caption))] if self.caption and caption else []
+            grid.add_row(*(Text(printable(cell)) for cell in row))
+        above = [Text(printable(plain(self.title)), "table.title")] if self.title else []
+        below = [Text(printable(plain(self.caption)))] if self.caption and caption else []
         return Group(*above, grid, *below)
 
     def html(self) -> str:

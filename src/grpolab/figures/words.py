@@ -6,6 +6,8 @@ import html
 import math
 import re
 
+from grpolab.terminal import printable
+
 DASH = "-"
 """What is written where there is no number."""
 
@@ -119,11 +121,22 @@ def round_up(value: float) -> int:
 def text(value: str) -> str:
     """Escape text; `code` in backquotes becomes <code>, **words** in stars <strong>.
 
+    Control characters, marks of direction and the like are shown as `printable` shows them.
+
     >>> text("**below** < `p*`")
     '<strong>below</strong> &lt; <code>p*</code>'
     """
-    escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(value, quote=False))
-    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(value))
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", marked)
+
+
+def escaped(value: str) -> str:
+    r"""Text for a page, between tags or in an attribute; line ends stay.
+
+    >>> escaped("<b>\u202e")
+    '&lt;b&gt;\\u202e'
+    """
+    return html.escape("\n".join(map(printable, value.split("\n"))), quote=False)
 
 
 def plain(value: str) -> str:

@@ -6,20 +6,25 @@ killed is started again and computes what is missing. Results do not depend on t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import itertools
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from grpolab import __version__
-from grpolab.errors import require
-from grpolab.store import claim_folder, jsonable, read_json, write_json
+from grpolab.errors import UserError, require
+from grpolab.files import remove_scratch
+from grpolab.store import claim, jsonable, read_sealed, write_sealed
 from grpolab.streams import stream_seed
 
 _MANIFEST = "sweep.json"
@@ -63,18 +68,28 @@ def run_sweep(
         raise ValueError(f"workers must be >= 1, got {workers}")
     if backend not in ("local", "ray", "dask"):
         raise ValueError(f"backend must be local, ray or dask, got {backend}")
-    if out is not None:
-        name = f"{experiment.__module__}.{experiment.__qualname__}"
-        wanted = {"experiment": name, "seed": seed, "version": __version__}
-        claim_folder(out, wanted, manifest=_MANIFEST, what="a sweep")
-    found = {i: read_json(_file(out, p)) for i, p in enumerate(points) if _done(out, p)}
-    missing = [i for i in range(len(points)) if i not in found]
-    progress(len(found), len(points))
-    work = partial(_compute, experiment, seed, out)
-    for i, result in _map(work, points, missing, backend, workers):
-        found[i] = result
+    with _claimed(out, experiment, seed):
+        found = {i: _read(out, p) for i, p in enumerate(points) if _done(out, p)}
+        missing = [i for i in range(len(points)) if i not in found]
         progress(len(found), len(points))
+        work = partial(_compute, experiment, seed, out)
+        for i, result in _map(work, points, missing, backend, workers):
+            found[i] = result
+            progress(len(found), len(points))
     return [found[i] for i in range(len(points))]
+
+
+@contextlib.contextmanager
+def _claimed(out: Path | None, experiment: Experiment, seed: int) -> Iterator[None]:
+    """Hold the folder of a sweep, without what a killed process was writing there."""
+    if out is None:
+        yield
+        return
+    name = f"{experiment.__module__}.{experiment.__qualname__}"
+    wanted = {"experiment": name, "seed": seed, "version": __version__}
+    with claim(out, wanted, manifest=_MANIFEST, what="a sweep"):
+        remove_scratch(out)
+        yield
 
 
 def _compute(
@@ -84,7 +99,7 @@ def _compute(
     result = experiment(**point, seed=point_seed(seed, point))
     record = jsonable({"point": point, "seed": point_seed(seed, point), **result})
     if out is not None:
-        write_json(_file(out, point), record)
+        write_sealed(_file(out, point), record)
     return index, record
 
 
@@ -103,9 +118,36 @@ def _map(
             yield work(i, points[i])
     else:
         context = multiprocessing.get_context("spawn")  # threads of a parent do not survive a fork
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with (
+            ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool,
+            worker_errors(),
+        ):
             for future in as_completed([pool.submit(work, i, points[i]) for i in missing]):
                 yield future.result()
+
+
+@contextlib.contextmanager
+def worker_errors() -> Iterator[None]:
+    """Say in one line that a worker process was killed."""
+    try:
+        yield
+    except BrokenProcessPool as err:
+        raise UserError(
+            "a worker process was killed, as by a machine without memory left: run the same command"
+            " again to go on, with fewer --workers"
+        ) from err
+
+
+def end_with_parent() -> None:
+    """End this worker process when its parent ends, even where the parent is killed."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _on_cluster(
@@ -142,6 +184,13 @@ def _dask_client(workers: int) -> Any:
 
 def _done(out: Path | None, point: Point) -> bool:
     return out is not None and _file(out, point).exists()
+
+
+def _read(out: Path | None, point: Point) -> dict[str, Any]:
+    try:
+        return read_sealed(_file(out, point))
+    except UserError as err:
+        raise UserError(f"{err}; remove it to compute its point anew") from None
 
 
 def _file(out: Path | None, point: Point) -> Path:

@@ -1,5 +1,6 @@
 import json
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,14 @@ def test_orobanche_means():
     every = np.concatenate(plates)
     overall = GroupCounts(every[:, 0], every[:, 1]).mean_reward
     assert round(overall, 3) == entry["published"]["overall"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_resamples_without_a_pair_warn_of_nothing_and_leave_an_interval(method):
+    """One prompt of two samples among prompts of one: resamples without it say nothing."""
+    counts = GroupCounts([1, 1, 0, 1], [2, 1, 1, 1], prompt_id=[0, 1, 2, 3])
+    with np.errstate(all="warn"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = icc_interval(counts, rng=0, method=method)
+    assert np.isfinite([found.estimate, found.low, found.high]).all()
+    assert found.low <= found.estimate <= found.high

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from grpolab.errors import UserError
+from grpolab.files import LOCK, exclusive
 from grpolab.store import read_counts, read_json
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
 from grpolab.validate.rollouts import (
@@ -79,6 +81,39 @@ def test_everything_is_kept(whole):
     assert counts.group_size.tolist() == [4] * 20
     assert counts.prompt_names[PROMPTS[0].id] == f"coins/{PROMPTS[0].id}"
     assert table.provenance.source == manifest["engine"]["model"]
+
+
+@pytest.mark.parametrize("kind", ["samples", "verdicts"])
+def test_a_shard_that_has_changed_is_refused_and_drawn_anew(kind, whole, folder, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(whole[0], out)
+    path = out / kind / "00002.parquet"
+    before = {p.name: p.read_bytes() for p in out.rglob("*.parquet") if p.parent.name != "verdicts"}
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    path.write_bytes(raw)
+    engine = HFEngine(folder)
+    with pytest.raises(UserError, match=rf"{kind}/00002.parquet: has changed .*; remove it to"):
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out)
+    path.unlink()
+    (out / "groups.parquet").write_bytes(b"broken")
+    assert same(stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out), whole[1])
+    after = {p.name: p.read_bytes() for p in out.rglob("*.parquet") if p.parent.name != "verdicts"}
+    assert after == before
+
+
+def test_workers_share_a_folder_and_others_are_kept_out(folder, tmp_path):
+    engine, out = HFEngine(folder), tmp_path / "r"
+    assert stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out, worker=Worker(0, 2)) is None
+    with exclusive(out, shared=True):  # the other worker
+        with pytest.raises(UserError, match="another process"):
+            stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out)
+        with (
+            exclusive(out, lock=f"{LOCK}-1-2"),
+            pytest.raises(UserError, match="another process"),
+        ):
+            stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out, worker=Worker(1, 2))
+        stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out, worker=Worker(1, 2))
 
 
 def test_columns_are_those_of_the_tokens(whole, folder):

@@ -2,18 +2,25 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 
 from grpolab.errors import UserError
+from grpolab.files import SEAL, atomic_dir, promises_of, seal
 from grpolab.store import read_counts
+from grpolab.validate.training import rundir
 from grpolab.validate.training.log import StepLog, StepRecord
 from grpolab.validate.training.rundir import (
+    EVALS,
     GROUPS,
     RUN,
     STEPS,
+    good_checkpoint,
     keep_last,
+    number,
+    numbered,
     open_run,
     read_run,
 )
@@ -77,6 +84,127 @@ def test_rewinding_forgets_later_steps_and_a_cut_line(tmp_path):
     assert [r.log.step for r in read_run(run.path).records] == [0, 1, 2]
 
 
+def saved(run, step, *, name="step"):
+    """A sealed checkpoint after ``step`` steps."""
+    target = run.checkpoints / f"{name}-{step}"
+    with atomic_dir(target) as folder:
+        (folder / "weights").write_bytes(b"w" * 9)
+        seal(folder, run.promises(step))
+    return target
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """Six steps with a checkpoint after two and after four."""
+    run = open_run(tmp_path / "r", MANIFEST)
+    for step in range(6):
+        if step in (2, 4):
+            saved(run, step)
+        run.append_eval(step, {"mean_reward": step / 10})
+        run.append(record(step))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kept", "line"),
+    [([0, 1, 4, 5], 3), ([0, 1, 2, 4, 5], 4), ([1, 2, 3, 4, 5], 1), ([0, 1, 1, 2, 3], 3),
+     ([0, 2, 1, 3], 2), ([0, 1, 2], 4), ([], 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_run_goes_on_from_no_checkpoint_with_a_hole_before_it(stopped, kept, line, sealed):
+    rows = (stopped.path / STEPS).read_bytes().splitlines(keepends=True)
+    (stopped.path / STEPS).write_bytes(b"".join(rows[i] for i in kept))
+    checkpoint = stopped.checkpoints / "step-4"
+    if not sealed:  # as earlier versions left it
+        (checkpoint / SEAL).unlink()
+    before = (stopped.path / STEPS).read_bytes()
+    told = rf"steps.jsonl:{line}: not step {line - 1}, which was there before"
+    assert told in stopped.fault(checkpoint, 4)
+    with pytest.raises(UserError, match=told):
+        stopped.rewind(4, checkpoint)
+    assert (stopped.path / STEPS).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [STEPS, EVALS])
+def test_a_bit_of_a_line_before_a_checkpoint_is_found_and_one_behind_it_does_not_matter(
+    stopped, name
+):
+    path, checkpoint = stopped.path / name, stopped.checkpoints / "step-4"
+    whole, told = path.read_bytes(), promises_of(checkpoint)[name]["bytes"]
+    for place in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        assert bool(stopped.fault(checkpoint, 4)) == (place < told)
+    stopped.rewind(4, checkpoint)
+    assert path.read_bytes() == whole[:told]
+
+
+def test_what_to_remove_to_go_on_is_said(stopped):
+    def fault(folder):
+        return stopped.fault(folder, number(folder))
+
+    def good():
+        return good_checkpoint(numbered(stopped.checkpoints, "step", whole="weights"), fault)
+
+    assert good().name == "step-4"
+    weights = stopped.checkpoints / "step-4" / "weights"
+    weights.write_bytes(b"w" * 8 + b"v")
+    with pytest.raises(UserError) as caught:
+        good()
+    last = stopped.checkpoints / "step-4"
+    assert str(caught.value) == (
+        f"{last}: weights has changed since it was written; remove {last} to go on from step-2"
+    )
+    rows = (stopped.path / STEPS).read_bytes().splitlines(keepends=True)
+    (stopped.path / STEPS).write_bytes(b"".join(rows[1:]))
+    with pytest.raises(UserError, match=rf"step-2 {last} to go on from the start"):
+        good()
+    for folder in stopped.checkpoints.iterdir():
+        shutil.rmtree(folder)
+    assert good() is None
+    stopped.rewind(0)
+    assert (stopped.path / STEPS).read_bytes() == (stopped.path / EVALS).read_bytes() == b""
+
+
+def test_the_lines_are_on_disk_before_a_checkpoint_promises_them(stopped, monkeypatch):
+    seen = []
+    monkeypatch.setattr(rundir, "sync", lambda path: seen.append(path.name))
+    assert stopped.promises(6)[STEPS]["bytes"] == (stopped.path / STEPS).stat().st_size
+    assert seen == [STEPS, EVALS]
+
+
+def test_a_finished_run_repairs_its_table_of_groups(stopped):
+    counts = stopped.finish()
+    whole = (stopped.path / GROUPS).read_bytes()
+    (stopped.path / GROUPS).write_bytes(whole[:-9] + b"x" + whole[-8:])
+    assert stopped.finish() == counts
+    assert (stopped.path / GROUPS).read_bytes() == whole
+    (stopped.path / GROUPS).unlink()
+    stopped.finish()
+    assert (stopped.path / GROUPS).read_bytes() == whole
+    time = (stopped.path / GROUPS).stat().st_mtime_ns
+    stopped.finish()
+    assert (stopped.path / GROUPS).stat().st_mtime_ns == time
+
+
+def test_a_run_is_whole_with_the_model_behind_its_last_step(stopped):
+    assert not stopped.is_whole(steps=6)
+    saved(stopped, 6).rename(stopped.final)
+    assert stopped.is_whole(steps=6)
+    assert stopped.is_whole(steps=3)
+    assert not stopped.is_whole(steps=7)
+    (stopped.final / "weights").write_bytes(b"v")
+    assert not stopped.is_whole(steps=6)
+    shutil.rmtree(stopped.final)
+    saved(stopped, 5).rename(stopped.final)  # of a shorter run
+    assert not stopped.is_whole(steps=6)
+    (stopped.final / SEAL).unlink()  # an earlier version wrote the groups last
+    assert not stopped.is_whole(steps=6)
+    stopped.finish()
+    assert stopped.is_whole(steps=6)
+
+
 def test_the_end_is_a_table_that_knows_where_it_comes_from(tmp_path):
     run = open_run(tmp_path / "r", MANIFEST)
     run.append(record(0, correct=(1, 0), size=(4, 0)))
@@ -114,9 +242,13 @@ def test_only_runs_are_read(tmp_path):
 
 
 def test_the_newest_checkpoints_stay(tmp_path):
-    for step in (2, 10, 9):
-        (tmp_path / f"step-{step}").mkdir()
-    keep_last(tmp_path, "step-*", keep=0)
-    assert len(list(tmp_path.iterdir())) == 3
-    keep_last(tmp_path, "step-*", keep=2)
-    assert {p.name for p in tmp_path.iterdir()} == {"step-9", "step-10"}
+    for name in ("step-2", "step-10", "step-9", "step-9.bak", "step-8 (copy)"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "state").touch()
+    (tmp_path / "step-11").mkdir()  # not whole
+    found = numbered(tmp_path, "step", whole="state")
+    assert [p.name for p in found] == ["step-2", "step-9", "step-10"]
+    keep_last(found, keep=0)
+    assert all(p.is_dir() for p in found)
+    keep_last(found, keep=2)
+    assert [p.is_dir() for p in found] == [False, True, True]

@@ -113,10 +113,12 @@ METHODS = tuple(_ESTIMATORS)
 
 
 def _estimate(data: CountCells, method: str) -> FloatArray:
-    """The estimator, with exactly 0 for resamples of one common outcome."""
+    """The estimator, exactly 0 for resamples of one common outcome, NaN for those without pairs."""
     _, size, total = _sums(data)
     constant = (total == 0) | (total == size)
-    return np.where(constant, 0.0, _ESTIMATORS[method](data))
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 where every cluster has one sample
+        found = _ESTIMATORS[method](data)
+    return np.where(constant, 0.0, np.where(np.isfinite(found), found, np.nan))
 
 
 def _checked_cells(counts: GroupCounts, *, method: str, unit: Unit) -> CountCells:
@@ -227,6 +229,7 @@ def icc_interval(
     if interval != "profile":
         boot = bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
         draws = _estimate(boot, method)
+        draws = draws[~np.isnan(draws)]
         ends.append(
             bootstrap.percentile_interval(draws, level=level, num_clusters=data.num_clusters)
         )

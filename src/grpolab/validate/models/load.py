@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from grpolab.errors import UserError, first_line, require
 
 def quiet_transformers() -> None:
     """No weight-loading bars or advice on stderr: the commands have their own progress."""
-    from transformers.utils import logging
+    from transformers.utils import logging as theirs
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    theirs.set_verbosity_error()
+    theirs.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries: the error says it
 
 
 def torch_device(name: str) -> str:
@@ -87,6 +89,7 @@ def load_tokenizer(name: str) -> Any:
     require("transformers", extra="train")
     from transformers import AutoTokenizer
 
+    quiet_transformers()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
     except Exception as err:  # the loaders raise anything

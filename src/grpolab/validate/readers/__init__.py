@@ -178,6 +178,8 @@ def _on_disk(source: Path | str) -> Iterator[Path]:
     if not piped:
         yield path
         return
+    if path.is_char_device() or path.is_block_device():
+        raise UserError(f"{path}: a device has no end; save what it gives to a file first")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "stdin"
         with copy.open("wb") as out:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
+from grpolab.store import read_document
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document, located
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, hashable, verdict
@@ -102,7 +103,8 @@ def _samples(path: Path) -> Iterator[dict[str, Any]]:
 def _unpack(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """Bytes of a member, Zstandard included."""
     if member.compress_type != _ZSTANDARD:
-        return archive.read(member)
+        with archive.open(member) as stream:
+            return read_document(stream, path)
     import pyarrow as pa
 
     with path.open("rb") as handle:
@@ -111,7 +113,7 @@ def _unpack(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> by
         handle.seek(member.header_offset + 30 + name + extra)
         packed = handle.read(member.compress_size)
     with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
-        return bytes(stream.read())
+        return bytes(read_document(stream, path))
 
 
 FORMAT = Format(

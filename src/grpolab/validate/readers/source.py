@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines
+from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines, read_document
 
 _DELIMITERS = (",", "\t", ";")
 
@@ -99,7 +99,7 @@ def document(path: Path) -> Any:
     """The one JSON value that a file holds."""
     try:
         with open_bytes(path) as stream:
-            return json.loads(stream.read().decode("utf-8-sig"))
+            return json.loads(read_document(stream, path).decode("utf-8-sig"))
     except UnicodeDecodeError as err:
         raise UserError(f"{path}: not UTF-8 text ({err.reason})") from None
     except (ValueError, RecursionError) as err:

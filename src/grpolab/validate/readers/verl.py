@@ -85,11 +85,9 @@ def _score(row: dict[str, Any], name: str, *, where: str) -> float:
 
 def _note_collisions(table: Verdicts, options: ReadOptions, remarks: Remarks) -> None:
     """Without uid, a prompt that is twice in a batch makes one group of double size."""
-    assert table.group is not None
-    assert table.step is not None
-    sizes = Counter(zip(table.group, table.step, strict=True)).values()
-    if not sizes:
+    if table.group is None or table.step is None:  # no rows
         return
+    sizes = Counter(zip(table.group, table.step, strict=True)).values()
     usual = options.group_size or Counter(sizes).most_common(1)[0][0]
     merged = sum(n > usual for n in sizes)
     short = sum(n < usual for n in sizes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab import __version__
+from grpolab.files import SEAL
 from grpolab.validate.rollouts.engine import EngineInfo
 from grpolab.validate.rollouts.table import SamplingLaw
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 import os
 from collections.abc import Iterable
 
-from grpolab.validate.models.load import check_checkpoint, missing
+from grpolab.validate.models.load import check_checkpoint, missing, quiet_transformers
 
 MANIFEST = "manifest.json"
 MAY_CHANGE = ("engine.model",)
@@ -115,10 +116,12 @@ def model_hash(name: str | Path) -> str:
     folder = Path(name)
     check_checkpoint(os.fspath(name))
     if folder.is_dir():
-        files = [p for p in folder.iterdir() if p.is_file() and p.suffix in _PARTS]
+        found = (p for p in folder.iterdir() if p.suffix in _PARTS and p.name != SEAL)
+        files = [p for p in found if p.is_file()]
         return f"files:{hash_files(files)}"
     from transformers.utils import cached_file
 
+    quiet_transformers()
     try:
         config = Path(str(cached_file(os.fspath(name), "config.json")))
     except Exception as err:  # not found, no network, no access: the hub client has many

@@ -8,19 +8,20 @@ before they are judged, so a verifier cannot lose them; removing ``verdicts`` ju
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.files import LOCK, atomic_path, exclusive, remove_scratch
 from grpolab.store import (
-    SCRATCH,
-    atomic_path,
-    claim_folder,
+    check_parquet,
+    claim,
     read_json,
     read_parquet,
     write_counts,
@@ -72,22 +73,50 @@ def stream(
         raise ValueError(f"rank must lie in 0..{workers - 1}, got {rank}")
     if not prompts:
         raise UserError("there are no prompts to draw for")
-    claim_folder(
-        out, manifest(plan, engine.info, task=task.name, prompts=prompts), manifest=MANIFEST,
-        what="a rollout run", may_change=MAY_CHANGE,
-    )  # fmt: skip
-    if workers == 1:
-        _sweep(out)
-    write_text(out / "prompts.jsonl", "".join(_line(p) for p in prompts))
-    shards = plan.shards(len(prompts))
-    mine = range(rank, len(shards), workers)
-    _draw_missing(engine, plan, prompts, out, [(i, shards[i]) for i in mine], progress)
-    for i in mine:
-        _judge_missing(task, [prompts[j] for j in shards[i]], out, i)
-    progress(1.0)
-    if any(not _shard(out, "verdicts", i).exists() for i in range(len(shards))):
-        return None
-    return _finish(out, task.name, len(shards), provenance(plan, engine.info))
+    wanted = manifest(plan, engine.info, task=task.name, prompts=prompts)
+    with _claimed(out, wanted, rank, workers):
+        write_text(out / "prompts.jsonl", "".join(_line(p) for p in prompts))
+        shards = plan.shards(len(prompts))
+        mine = range(rank, len(shards), workers)
+        _check(out, mine)
+        _draw_missing(engine, plan, prompts, out, [(i, shards[i]) for i in mine], progress)
+        for i in mine:
+            _judge_missing(task, [prompts[j] for j in shards[i]], out, i)
+        progress(1.0)
+        if any(not _shard(out, "verdicts", i).exists() for i in range(len(shards))):
+            return None
+        _check(out, (i for i in range(len(shards)) if i not in mine))
+        return _finish(out, task.name, len(shards), provenance(plan, engine.info))
+
+
+@contextlib.contextmanager
+def _claimed(out: Path, wanted: Mapping[str, Any], rank: int, workers: int) -> Iterator[None]:
+    """Hold the folder, alone or with the other workers of the run."""
+    shared = workers > 1
+    named = exclusive(out, lock=f"{LOCK}-{rank}-{workers}") if shared else contextlib.nullcontext()
+    with (
+        claim(
+            out, wanted, manifest=MANIFEST, what="a rollout run", may_change=MAY_CHANGE,
+            shared=shared,
+        ),
+        named,
+    ):  # fmt: skip
+        if not shared:
+            remove_scratch(out)
+        yield
+
+
+def _check(out: Path, shards: Iterable[int]) -> None:
+    """UserError where a shard that is there is not as it was written."""
+    for i in shards:
+        for kind, again in (("samples", "draw"), ("verdicts", "judge")):
+            path = _shard(out, kind, i)
+            if not path.exists():
+                continue
+            try:
+                check_parquet(path)
+            except UserError as err:
+                raise UserError(f"{err}; remove it to {again} its completions anew") from None
 
 
 def _line(prompt: Prompt) -> str:
@@ -96,12 +125,6 @@ def _line(prompt: Prompt) -> str:
 
 def _shard(out: Path, kind: str, index: int) -> Path:
     return out / kind / f"{index:05d}.parquet"
-
-
-def _sweep(out: Path) -> None:
-    """Remove what a killed run was writing."""
-    for path in out.rglob(f"*{SCRATCH}"):
-        path.unlink()
 
 
 def _draw_missing(

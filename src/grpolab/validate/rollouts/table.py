@@ -183,7 +183,8 @@ class Rollouts:
 
     def write(self, path: Path) -> None:
         """Write as parquet, whole or not at all."""
-        from grpolab.store import atomic_path, write_parquet
+        from grpolab.files import atomic_path
+        from grpolab.store import write_parquet
 
         with atomic_path(path) as scratch:
             write_parquet(scratch, self.columns, {"provenance": self.provenance.as_dict()})
@@ -191,15 +192,11 @@ class Rollouts:
     @classmethod
     def read(cls, path: Path) -> Rollouts:
         """Read what `write` wrote; UserError where it is anything else."""
-        import pyarrow.parquet as pq
-
         from grpolab.store import read_parquet
 
         extra = ("token_hash", "text", "step")
         needed = [f.name for f in fields(cls) if f.name not in ("provenance", *extra)]
-        columns, meta = read_parquet(path, needed)
-        there = pq.read_schema(path).names
-        columns |= read_parquet(path, [name for name in extra if name in there])[0]
+        columns, meta = read_parquet(path, needed, optional=extra)
         return cls(**columns, provenance=Provenance(**meta["provenance"]))
 
 

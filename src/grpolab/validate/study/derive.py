@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from grpolab.store import atomic_path, write_parquet
+from grpolab.files import atomic_path
+from grpolab.store import write_parquet
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.findings import findings
 from grpolab.validate.study.measure import rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.store import atomic_path
+from grpolab.files import atomic_path
 from grpolab.theory.groups import FloatArray
 
 Columns = dict[str, np.ndarray[Any, Any]]
@@ -76,6 +76,7 @@ def write_tables(
         with atomic_path(folder / f"{name}.parquet") as scratch:
             pq.write_table(
                 pa.table(arrays), scratch, compression="zstd", compression_level=15,
+                write_page_checksum=True,
                 use_dictionary=plain, use_byte_stream_split=floats,
                 column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"), store_schema=False,
             )  # fmt: skip
@@ -114,7 +115,7 @@ def _parts(
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path).combine_chunks()
+        table = pq.read_table(path, page_checksum_verification=True).combine_chunks()
         named = [table[name].to_numpy(zero_copy_only=False) for name in keys]
         columns = {name: table[name].combine_chunks() for name in values}
     except (OSError, KeyError, pa.ArrowException) as err:

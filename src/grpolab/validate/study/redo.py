@@ -25,7 +25,8 @@ from grpolab.errors import UserError
 from grpolab.figures.handbook import handbook
 from grpolab.figures.registry import CLAIMS, STUDY
 from grpolab.figures.render import render
-from grpolab.store import atomic_dir, write_text
+from grpolab.files import atomic_dir
+from grpolab.store import write_text
 from grpolab.validate.study.derive import checkpoints, derive, step_table, write_table
 from grpolab.validate.study.main import MANIFEST, RECORD
 from grpolab.validate.study.record import FILE, Record

@@ -12,8 +12,6 @@ import fcntl
 import math
 import multiprocessing
 import os
-import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,8 +19,11 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from grpolab.errors import UserError
+from grpolab.files import atomic_dir, broken_seal, remove_scratch, seal
 from grpolab.progress import ProgressBar
-from grpolab.store import SCRATCH, atomic_dir, claim
+from grpolab.simulate.sweep import end_with_parent, worker_errors
+from grpolab.store import claim
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.jobs import RESULT, StudyJob
 from grpolab.validate.study.work import run_job
@@ -45,17 +46,18 @@ def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
     with claim(out, {"config": config.as_dict()}, manifest=RUN, what="a study"):
         with (out / WORKERS).open("w") as orphans:  # of a run that was killed: gone in a moment
             fcntl.flock(orphans, fcntl.LOCK_EX)
-        for scratch in out.rglob(f".*{SCRATCH}"):  # left behind by a run that was killed
-            if scratch.is_dir():
-                shutil.rmtree(scratch)
-            else:
-                scratch.unlink()
+        remove_scratch(out)
         yield
 
 
 def is_done(root: Path, job: StudyJob) -> bool:
-    """Whether a job's folder is there, hence whole."""
-    return (root / job.key / RESULT).is_file()
+    """Whether a job's folder is there, hence whole; UserError where it has changed since."""
+    folder = root / job.key
+    if not (folder / RESULT).is_file():
+        return False
+    if reason := broken_seal(folder):
+        raise UserError(f"{folder}: {reason}; remove this folder to do its job anew")
+    return True
 
 
 def run_jobs(
@@ -89,6 +91,7 @@ def run_jobs(
             min(workers, len(todo)), mp_context=context, initializer=_start_worker,
             initargs=(queue, root),
         ) as pool,
+        worker_errors(),
     ):  # fmt: skip
         try:
             while order or running:
@@ -151,14 +154,7 @@ def _start_worker(queue: Any, root: Path) -> None:
     _channel = queue
     _alive = (root / WORKERS).open("w")
     fcntl.flock(_alive, fcntl.LOCK_SH)
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
     import torch
 
     torch.set_num_threads(1)
@@ -175,3 +171,4 @@ def _work(config: StudyConfig, job: StudyJob, root: Path) -> None:
 
     with atomic_dir(root / job.key) as scratch:
         run_job(config, job, root=root, out=scratch, progress=progress)
+        seal(scratch)

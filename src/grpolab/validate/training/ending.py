@@ -59,6 +59,20 @@ def reading(checkpoint: str | Path | None) -> Iterator[None]:
         raise spoilt(Path(checkpoint), err) from err
 
 
+@contextlib.contextmanager
+def saving(target: Path) -> Iterator[None]:
+    """Turn whatever a writer raises over a folder of the run into one line."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as err:  # torch and safetensors have errors of their own for a full disk
+        reason = err.strerror if isinstance(err, OSError) and err.strerror else first_line(err)
+        raise UserError(
+            f"{target}: cannot be written ({reason}); run the same command again to go on"
+        ) from err
+
+
 def check_finite(step: int, *, loss: float, grad_norm: float, latest: Latest) -> None:
     """Raise BrokenRun where loss or gradient is no number: the weights are spoilt from there on."""
     for name, value in (("loss", loss), ("grad_norm", grad_norm)):

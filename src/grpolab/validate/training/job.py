@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
-from grpolab.validate.training.ending import num_processes, process_group
+from grpolab.validate.training.ending import is_first_process, num_processes, process_group
 from grpolab.validate.training.policy import load_policy
-from grpolab.validate.training.rundir import GROUPS, RunDir, number, read_run
+from grpolab.validate.training.rundir import GROUPS, RunDir, good_checkpoint, number
 from grpolab.validate.training.trl_config import check_expressible
 
 if TYPE_CHECKING:
@@ -136,28 +137,36 @@ def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_finished(job: TrainJob, run: RunDir) -> bool:
-    """Whether all steps are done and the trained model is there."""
-    if not (run.path / GROUPS).is_file() or not run.final.is_dir():
-        return False
-    return len(read_run(run.path).records) >= job.config.steps
+    """Whether all steps are done and the trained model is there, as it was written."""
+    return run.is_whole(steps=job.config.steps)
 
 
 def resume_step(job: TrainJob, run: RunDir) -> int:
     """The step from which a run goes on, that of its last whole checkpoint; 0 at the start."""
+    found, updates = _checkpoints(job, run)
+    return number(found[-1]) // updates if found else 0
+
+
+def _checkpoints(job: TrainJob, run: RunDir) -> tuple[list[Path], int]:
+    """Checkpoints, the latest last, and the number of updates per step by which they count."""
     if job.trainer == "own":
-        from grpolab.validate.training.own import last_checkpoint
+        from grpolab.validate.training.own import own_checkpoints
 
-        found, updates = last_checkpoint(run), 1
-    else:
-        from grpolab.validate.training.trl_grpo import last_trl_checkpoint
+        return own_checkpoints(run), 1
+    from grpolab.validate.training.trl_saving import trl_checkpoints
 
-        found, updates = last_trl_checkpoint(run.checkpoints), job.config.inner_epochs
-    return number(found) // updates if found else 0
+    return trl_checkpoints(run.checkpoints), job.config.inner_epochs
 
 
 def run_job(job: TrainJob, run: RunDir, *, progress: Progress) -> None:
-    """Train to the end, from where an earlier process stopped; see `train_own`, `train_trl`."""
-    (run.path / GROUPS).unlink(missing_ok=True)
+    """Train to the end, from where an earlier process stopped; see `train_own`, `train_trl`.
+
+    UserError where the last checkpoint, or a line of the steps before it, is not as it was written.
+    """
+    if is_first_process():
+        found, updates = _checkpoints(job, run)
+        good_checkpoint(found, lambda saved: run.fault(saved, number(saved) // updates))
+        (run.path / GROUPS).unlink(missing_ok=True)
     if job.trainer == "own":
         _run_own(job, run, progress)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpolab.store import atomic_dir
+from grpolab.files import atomic_dir, seal
 from grpolab.validate.models.load import save_model
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.ending import (
@@ -14,22 +14,27 @@ from grpolab.validate.training.ending import (
     check_finite,
     check_weights,
     reading,
+    saving,
     stop_requests,
     training_errors,
 )
 from grpolab.validate.training.grpo import GRPOLoop
-from grpolab.validate.training.rundir import RunDir, keep_last, number
+from grpolab.validate.training.rundir import RunDir, keep_last, numbered
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
 
-_STATE, _PATTERN = "state.pt", "step-*"
+_STATE, _NAME = "state.pt", "step"
+
+
+def own_checkpoints(run: RunDir) -> list[Path]:
+    """All checkpoints, the latest last; they are written whole or not at all."""
+    return numbered(run.checkpoints, _NAME, whole=_STATE)
 
 
 def last_checkpoint(run: RunDir) -> Path | None:
-    """The latest checkpoint; they are written whole or not at all."""
-    found = [path for path in run.checkpoints.glob(_PATTERN) if (path / _STATE).is_file()]
-    return max(found, key=number, default=None)
+    """The latest checkpoint."""
+    return next(reversed(own_checkpoints(run)), None)
 
 
 def train_own(
@@ -61,7 +66,7 @@ def train_own(
     good = last_checkpoint(run)
     if good is not None:
         loop.load_state_dict(_load(good))
-    run.rewind(loop.step)
+    run.rewind(loop.step, good)
 
     def latest() -> Path | None:
         return last_checkpoint(run)
@@ -79,24 +84,33 @@ def train_own(
             if loop.step % save_every == 0 or loop.step == config.steps or stop:
                 check_weights(log.step, model, latest=latest)
                 good = _save(run, loop, model, tokenizer)
-                keep_last(run.checkpoints, _PATTERN, keep=keep)
+                keep_last(own_checkpoints(run), keep=keep)
             progress(loop.step / config.steps)
             if stop and loop.step < config.steps:
                 raise Stopped(loop.step, stop)
     if evaluate is not None:
         run.append_eval(loop.step, evaluate(loop.step))
-    save_model(model, tokenizer, run.final)
+    _write(run.final, run, loop.step, model, tokenizer)
     run.finish()
 
 
 def _save(run: RunDir, loop: GRPOLoop, model: Any, tokenizer: Any) -> Path:
+    target = run.checkpoints / f"{_NAME}-{loop.step}"
+    _write(target, run, loop.step, model, tokenizer, state=loop.state_dict())
+    return target
+
+
+def _write(
+    target: Path, run: RunDir, step: int, model: Any, tokenizer: Any, *, state: Any = None
+) -> None:
+    """Save a model, and what the loop goes on from, in a sealed folder."""
     import torch
 
-    target = run.checkpoints / f"step-{loop.step}"
-    with atomic_dir(target) as folder:
+    with saving(target), atomic_dir(target) as folder:
         save_model(model, tokenizer, folder)
-        torch.save(loop.state_dict(), folder / _STATE)
-    return target
+        if state is not None:
+            torch.save(state, folder / _STATE)
+        seal(folder, run.promises(step))
 
 
 def _load(folder: Path) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 ``run.json`` says what runs, ``steps.jsonl`` has one JSON object per step (appended and flushed),
 ``rollouts`` a table of the completions per step, ``evals.jsonl`` the evaluations, ``checkpoints``
 what a later process goes on from, ``final`` the trained model and ``groups.parquet`` all groups,
-which ``grpolab audit`` reads.
+which ``grpolab audit`` reads. A checkpoint is sealed, and its seal covers the lines before it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,15 +22,16 @@ from typing import Any
 import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.files import atomic_path, broken_seal, promises_of, remove_scratch, sha256, sync
 from grpolab.store import (
     BrokenLine,
     claim,
     claim_folder,
     json_lines,
     jsonable,
+    read_counts,
     read_json,
     write_counts,
-    write_text,
 )
 from grpolab.theory.groups import GroupCounts, Provenance
 from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
@@ -84,22 +86,110 @@ class RunDir:
         """Add an evaluation made before step ``step``."""
         _append(self.path / EVALS, {"step": step, **found})
 
-    def rewind(self, step: int) -> None:
-        """Forget steps and evaluations from ``step`` on: a run goes on from a checkpoint there."""
-        for name in (STEPS, EVALS):
-            path = self.path / name
+    def promises(self, step: int) -> dict[str, Any]:
+        """What the seal of a checkpoint at ``step`` says: the lines that were on disk before it."""
+        found: dict[str, Any] = {"step": step}
+        for path in (self.path / STEPS, self.path / EVALS):
             if path.is_file():
-                rows = [row for row in _rows(path) if row["step"] < step]
-                write_text(path, "".join(_line(row) for row in rows))
+                sync(path)
+                found[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        return found
+
+    def fault(self, saved: Path, step: int) -> str:
+        """Why a run cannot go on from what was saved before ``step``, in words; empty: it can."""
+        if reason := broken_seal(saved):
+            return f"{saved}: {reason}"
+        return self._broken_lines(step, promises_of(saved))
+
+    def rewind(self, step: int, saved: Path | None = None) -> None:
+        """Forget steps and evaluations from ``step`` on: a run goes on from what was ``saved``.
+
+        UserError where the lines before do not hold one step each, in order.
+        """
+        promised = promises_of(saved) if saved is not None else {}
+        if reason := self._broken_lines(step, promised):
+            raise UserError(reason)
+        for path in (self.path / STEPS, self.path / EVALS):
+            if path.is_file():
+                kept = self._kept(path, step, promised)
+                with atomic_path(path) as scratch:
+                    scratch.write_bytes(kept)
         for table in (self.path / ROLLOUTS).glob("step-*.parquet"):
             if number(table.with_suffix("")) >= step:
                 table.unlink()
 
+    def _broken_lines(self, step: int, promised: Mapping[str, Any]) -> str:
+        """What is wrong with the lines before a step, in words; empty where nothing is."""
+        for place, raw in enumerate(self._lines(step)):
+            if _step_of(raw) != place:
+                return f"{self.path / STEPS}:{place + 1}: not step {place}, which was there before"
+        for path in (self.path / STEPS, self.path / EVALS):
+            told = promised.get(path.name)
+            if told is None:
+                continue
+            if not path.is_file() or sha256(path, told["bytes"]) != told["sha256"]:
+                return f"{path}: the lines before step {step} have changed since they were written"
+        return ""
+
+    def _kept(self, path: Path, step: int, promised: Mapping[str, Any]) -> bytes:
+        """The lines of a file before a step."""
+        if path.name in promised:
+            with path.open("rb") as file:
+                return file.read(promised[path.name]["bytes"])
+        if path.name == STEPS or not step:
+            return b"".join(self._lines(step))
+        return b"".join(_line(row).encode() for row in _rows(path) if row["step"] < step)
+
+    def _lines(self, number: int) -> list[bytes]:
+        """The first lines of ``steps.jsonl``, with empty ones where there are fewer."""
+        path = self.path / STEPS
+        found: list[bytes] = []
+        if number and path.is_file():
+            with path.open("rb") as file:
+                found = list(itertools.islice(file, number))
+        return found + [b""] * (number - len(found))
+
+    def is_whole(self, *, steps: int) -> bool:
+        """Whether ``steps`` steps or more are on record and the model behind the last is there."""
+        try:
+            done = len(read_run(self.path).records)
+        except UserError:
+            return False
+        if done < steps or not self.final.is_dir():
+            return False
+        told = promises_of(self.final).get("step")
+        if told is None:  # written by an earlier version, which wrote the groups last
+            return (self.path / GROUPS).is_file() and not broken_seal(self.final)
+        return bool(told == done) and not self.fault(self.final, done)
+
     def finish(self) -> GroupCounts:
-        """Write all groups as ``groups.parquet``."""
+        """Write all groups as ``groups.parquet``, where they are not there already."""
         counts = counts_of(self.path)
+        with contextlib.suppress(UserError):
+            if read_counts(self.path / GROUPS) == counts:
+                return counts
         write_counts(self.path / GROUPS, counts)
         return counts
+
+
+def good_checkpoint(found: Sequence[Path], fault: Callable[[Path], str]) -> Path | None:
+    """The newest checkpoint, None without any; ``found`` has the newest last.
+
+    UserError where it cannot be gone on from, with what to remove to go on from an earlier one.
+    """
+    reason = fault(found[-1]) if found else ""
+    if not reason:
+        return found[-1] if found else None
+    good = max((p for p in found[:-1] if not fault(p)), key=number, default=None)
+    spoilt = [p for p in found if good is None or number(p) > number(good)]
+    where = f"from {good.name}" if good else "from the start"
+    raise UserError(f"{reason}; remove {' '.join(map(str, spoilt))} to go on {where}")
+
+
+def numbered(folder: Path, name: str, *, whole: str) -> list[Path]:
+    """Folders ``name-N`` that hold the file ``whole``, by their numbers."""
+    found = (p for p in folder.glob(f"{name}-*") if p.name == f"{name}-{number(p)}")
+    return sorted((p for p in found if (p / whole).is_file()), key=number)
 
 
 @contextlib.contextmanager
@@ -112,6 +202,7 @@ def claim_run(path: Path, manifest: Mapping[str, Any], *, first: bool = True) ->
         yield RunDir(path)
         return
     with claim(path, {"kind": KIND, **manifest}, **_HOW):
+        remove_scratch(path)
         yield RunDir(path)
 
 
@@ -174,20 +265,29 @@ def _provenance(manifest: Mapping[str, Any], *, num_missing: int) -> Provenance:
     )  # fmt: skip
 
 
-def keep_last(folder: Path, pattern: str, *, keep: int) -> None:
-    """Remove the oldest numbered folders but ``keep``; 0 keeps all."""
-    found = sorted(folder.glob(pattern), key=number)
+def keep_last(found: Sequence[Path], *, keep: int) -> None:
+    """Remove the first of some folders but ``keep``; 0 keeps all."""
     for old in found[: -keep or 0] if keep else []:
         shutil.rmtree(old)
 
 
 def number(path: Path) -> int:
-    """The number at the end of a name: 50 of ``step-50``."""
-    return int(path.name.rpartition("-")[2])
+    """The number at the end of a name: 50 of ``step-50``; -1 where there is none."""
+    digits = path.name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else -1
 
 
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(jsonable(row), allow_nan=False) + "\n"
+
+
+def _step_of(raw: bytes) -> int | None:
+    """The step of a line of ``steps.jsonl``; None where the line is no step."""
+    try:
+        step = json.loads(raw)["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return step if type(step) is int else None
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from grpolab.errors import UserError, require
-from grpolab.store import read_json, write_json
+from grpolab.files import broken_seal, promises_of
+from grpolab.store import jsonable, read_json, write_json
 from grpolab.streams import stream_seed
 from grpolab.validate.models.load import load_model, quiet_transformers
 from grpolab.validate.training.ending import (
@@ -31,9 +32,14 @@ from grpolab.validate.training.pear import (
     smoothed_loss,
 )
 from grpolab.validate.training.policy import lora_config
-from grpolab.validate.training.rundir import RunDir, number
+from grpolab.validate.training.rundir import RunDir, good_checkpoint, number
 from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
-from grpolab.validate.training.trl_grpo import last_trl_checkpoint
+from grpolab.validate.training.trl_saving import (
+    STATE,
+    last_trl_checkpoint,
+    trl_checkpoints,
+    whole_saves,
+)
 
 KIND = "grpolab-sft"
 LADDER = "ladder.json"
@@ -117,12 +123,14 @@ def train_ladder(
         dtype=dtype, batch_rows=batch_rows,
     )  # fmt: skip
     good = last_trl_checkpoint(run.checkpoints)
-    done = number(good) if good else 0
     ladder = _Ladder(run.path / LADDER, config, held_out, tokenizer.pad_token_id, len(train))
     if trainer.is_world_process_zero():
-        ladder.rewind(done)
-        if not done:
+        good_checkpoint(trl_checkpoints(run.checkpoints), ladder.fault)
+        if good is None:
             ladder.add(0, 0, trainer.model, path="")
+        else:
+            ladder.rewind(good)
+    trainer.promises, trainer.keep = ladder.promises, 1
     trainer.add_callback(_climber(trainer, run, ladder, places, progress))
     with training_errors(
         f"lower --batch-rows and run the same command to go on in {run.path}",
@@ -151,20 +159,37 @@ class _Ladder:
         self._size = size
         self._batch = config.batch_size
 
-    def rewind(self, step: int) -> None:
-        """Keep the depths reached by a step."""
-        if step and self._path.is_file():
-            self._rows = [row for row in read_json(self._path)["depths"] if row["step"] <= step]
+    def promises(self, update: int) -> dict[str, Any]:
+        """What the seal of a checkpoint says: the rows of the depths reached by then."""
+        return {"step": update, "depths": self._rows}
+
+    def fault(self, saved: Path) -> str:
+        """Why the ladder cannot go on from a checkpoint, in words; empty where it can."""
+        if reason := broken_seal(saved):
+            return f"{saved}: {reason}"
+        for row in self._before(saved):
+            folder = self._path.parent / row["path"]
+            reason = broken_seal(folder) if folder.is_dir() else "is missing"
+            if reason:
+                return f"{folder}: {reason}"
+        return ""
+
+    def rewind(self, saved: Path) -> None:
+        """Keep the depths reached by a checkpoint, and write the file as it was then."""
+        self._rows = self._before(saved)
+        self._write(_curve(read_json(saved / STATE)["log_history"]))
+
+    def _before(self, saved: Path) -> list[dict[str, Any]]:
+        promised = promises_of(saved)
+        if promised or not self._path.is_file():
+            return list(jsonable(promised.get("depths", ())))
+        return [row for row in read_json(self._path)["depths"] if row["step"] <= number(saved)]
 
     def add(self, depth: int, step: int, model: Any, *, path: str, log: Sequence[Any] = ()) -> None:
         """Measure the held-out loss at a depth and write the file."""
         per_epoch = math.ceil(self._size / self._batch)
         row: dict[str, Any] = {"depth": depth, "step": step, "epoch": step / per_epoch}
-        curve = [
-            {"step": line["step"], "loss": line["loss"], "grad_norm": line.get("grad_norm")}
-            for line in log
-            if "loss" in line
-        ]
+        curve = _curve(log)
         last = self._rows[-1]["step"] if self._rows else 0
         losses = [line["loss"] for line in curve if line["step"] > last]
         row["train_loss"] = sum(losses) / len(losses) if losses else None
@@ -172,7 +197,19 @@ class _Ladder:
             found = held_out_nll(model, self._held_out, pad=self._pad)
             row |= {"held_out_loss": found.per_token, "held_out_nll": found.per_answer}
         self._rows.append({**row, "path": path})
+        self._write(curve)
+
+    def _write(self, curve: Sequence[Any]) -> None:
         write_json(self._path, {**self._head, "depths": self._rows, "curve": curve})
+
+
+def _curve(log: Sequence[Any]) -> list[dict[str, Any]]:
+    """Loss and gradient of the logged steps."""
+    return [
+        {"step": line["step"], "loss": line["loss"], "grad_norm": line.get("grad_norm")}
+        for line in log
+        if "loss" in line
+    ]
 
 
 def _climber(
@@ -209,7 +246,7 @@ def _climber(
             check_weights(state.global_step, trainer.model, latest=latest)
             # before the checkpoint: a run that goes on from there has passed this depth
             target = run.path / f"depth-{depth}"
-            trainer.save_model(str(target))
+            trainer.save_whole(target, {"step": state.global_step})
             if state.is_world_process_zero:
                 bare = trainer.accelerator.unwrap_model(trainer.model)
                 ladder.add(depth, state.global_step, bare, path=target.name, log=state.log_history)
@@ -245,7 +282,7 @@ def _trainer(
         weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm, max_length=None,
         seed=stream_seed(seed, "sft", bits=32),
         logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
-        save_strategy="no", save_total_limit=1, bf16=dtype == "bfloat16", use_cpu=device == "cpu",
+        save_strategy="no", bf16=dtype == "bfloat16", use_cpu=device == "cpu",
         gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",
         ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
     )  # fmt: skip
@@ -315,7 +352,7 @@ def _trainer_class(loss: Loss | None) -> Any:
     """SFTTrainer with decay of every weight, and a loss of ours in training only."""
     from trl import SFTTrainer
 
-    class Trainer(SFTTrainer):  # type: ignore[misc]
+    class Trainer(whole_saves(SFTTrainer)):  # type: ignore[misc]
         def get_decay_parameter_names(self, model: Any) -> list[str]:
             return [name for name, _ in model.named_parameters()]
 

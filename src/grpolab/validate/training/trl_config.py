@@ -74,7 +74,6 @@ def trl_arguments(
     seed: int,
     rows: tuple[int, int],
     save_every: int,
-    keep: int,
     device: str,
     dtype: str,
     vllm_memory: float = 0.0,
@@ -121,7 +120,6 @@ def trl_arguments(
         "logging_nan_inf_filter": False,  # would show the last finite loss in the place of NaN
         "save_strategy": "steps",
         "save_steps": save_every * updates,
-        "save_total_limit": keep or None,
         "bf16": dtype == "bfloat16",
         "use_cpu": device == "cpu",
         "gradient_checkpointing": device != "cpu",

@@ -19,7 +19,6 @@ from grpolab.validate.training.ending import (
     check_finite,
     check_weights,
     num_processes,
-    reading,
     stop_requests,
     training_errors,
 )
@@ -33,11 +32,10 @@ from grpolab.validate.training.trl_config import (
     trl_arguments,
 )
 from grpolab.validate.training.trl_record import Recorder
+from grpolab.validate.training.trl_saving import last_trl_checkpoint, whole_saves
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
-
-_PATTERN, _STATE = "checkpoint-*", "trainer_state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +54,6 @@ class TrlOptions:
     keep: int = 0
     vllm_memory: float = 0.0
     chat: bool = False
-
-
-def last_trl_checkpoint(folder: Path) -> Path | None:
-    """TRL's latest checkpoint that is whole: its state file is written last."""
-    found = [path for path in folder.glob(_PATTERN) if (path / _STATE).is_file()]
-    return max(found, key=number, default=None)
 
 
 def train_trl(
@@ -91,7 +83,9 @@ def train_trl(
     good = last_trl_checkpoint(run.checkpoints)
     start = number(good) // config.inner_epochs if good else 0
     if trainer.is_world_process_zero():
-        run.rewind(start)
+        run.rewind(start, good)
+    trainer.promises = lambda update: run.promises(update // config.inner_epochs)
+    trainer.keep = options.keep
     trainer.add_callback(_follower(trainer, run, config, evaluate, progress))
     with (
         training_errors(
@@ -105,10 +99,11 @@ def train_trl(
     done = trainer.state.global_step // config.inner_epochs
     if done < config.steps:
         raise Stopped(done, asked())
-    trainer.save_model(str(run.final))
-    if trainer.is_world_process_zero():
-        if evaluate is not None:
-            run.append_eval(config.steps, evaluate(config.steps))
+    first = trainer.is_world_process_zero()
+    if first and evaluate is not None:
+        run.append_eval(config.steps, evaluate(config.steps))
+    trainer.save_whole(run.final, run.promises(done) if first else {})
+    if first:
         run.finish()
 
 
@@ -140,7 +135,7 @@ def make_trainer(
     rows = rows_per_step(config, batch_rows=options.batch_rows, processes=num_processes())
     arguments = trl_arguments(
         config, output_dir=run.checkpoints, max_new_tokens=config.law(task).max_new_tokens,
-        seed=seed, rows=rows, save_every=options.save_every, keep=options.keep,
+        seed=seed, rows=rows, save_every=options.save_every,
         device=options.device, dtype=options.dtype, vllm_memory=options.vllm_memory,
     )  # fmt: skip
     recorder = Recorder(
@@ -193,7 +188,7 @@ def _trainer_class(config: GRPOConfig) -> Any:
     import torch
     from trl import GRPOTrainer
 
-    class Trainer(GRPOTrainer):  # type: ignore[misc]
+    class Trainer(whole_saves(GRPOTrainer)):  # type: ignore[misc]
         lr_scheduler: Any
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -206,14 +201,6 @@ def _trainer_class(config: GRPOConfig) -> Any:
                 )
                 self._created_lr_scheduler = True
             return self.lr_scheduler
-
-        def _load_from_checkpoint(self, checkpoint: str, *rest: Any, **named: Any) -> None:
-            with reading(checkpoint):
-                super()._load_from_checkpoint(checkpoint, *rest, **named)
-
-        def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-            with reading(checkpoint):
-                super()._load_optimizer_and_scheduler(checkpoint)
 
         def get_decay_parameter_names(self, model: Any) -> list[str]:
             return [name for name, _ in model.named_parameters()]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.figures import page
+from grpolab.terminal import printable
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.ranking import TAU_H, Triage
 from grpolab.validate.triage.tables import tables
@@ -73,7 +74,7 @@ def _draw(axes: Any, found: Triage) -> None:
     ):  # fmt: skip
         middle.text(place, 1.02, name, color=colour, transform=middle.transAxes, fontsize=8)
     for ax in axes:
-        names = [c.label for c in rows] if ax is left else [""] * len(y)
+        names = [printable(c.label) for c in rows] if ax is left else [""] * len(y)
         ax.set_yticks(y, names, parse_math=False)  # a dollar sign in a name is no formula
         ax.set_ylim(-0.6, len(rows) - 0.4)
 
