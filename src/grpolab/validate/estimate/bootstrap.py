@@ -18,6 +18,7 @@ from grpolab.validate.estimate.cells import CountCells
 
 _FEW = 20  # effective clusters up to which a bound without a bootstrap is used in full
 
+
 def draw_weights(
     weight: FloatArray, *, num_resamples: int, rng: np.random.Generator | int
 ) -> FloatArray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
@@ -175,7 +176,7 @@ class EmpiricalLaw(LawOfP):
     """
 
     counts: CountCells
-    prior: Exchangeable | None = None
+    prior: Callable[[], Exchangeable] | None = None
 
     def num_fitted(self, group_size: int) -> int:
         """Prompts with fewer than ``group_size`` samples, for which a fitted beta speaks."""
@@ -359,8 +360,7 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
     """`fit_law` for cells with weights [..., U]: a batch of laws, one for every row of weights."""
     _check_method(method)
     if method == "thinning":
-        unequal = int(data.num_samples.min()) < int(data.num_samples.max())
-        law: LawOfP = EmpiricalLaw(counts=data, prior=partly.fit_prior(data) if unequal else None)
+        law: LawOfP = EmpiricalLaw(counts=data, prior=cache(partial(partly.fit_prior, data)))
     elif method == "mean-p":
         rate = np.clip(cells.cell_mean(data, data.rate), 0.0, 1.0)
         law = ModelLaw(model=BetaBinomial(mean=rate, rho=0.0))

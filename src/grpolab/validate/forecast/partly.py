@@ -55,7 +55,7 @@ def mean_over_prompts(
     data: CountCells,
     group_size: int,
     *,
-    prior: Exchangeable | None,
+    prior: Callable[[], Exchangeable] | None,
     thin: Callable[[IntArray, IntArray], FloatArray],
     fitted: Callable[[BetaBinomial], FloatArray],
 ) -> FloatArray:
@@ -81,7 +81,7 @@ def mean_over_prompts(
         )
     enough, short = (CountCells(*(v[..., rows] for v in data)) for rows in (known, ~known))
     value = _sum(enough.weight, thin(enough.num_samples, enough.num_correct))
-    rest = _sum(short.weight, fitted(posterior(prior, short)))
+    rest = _sum(short.weight, fitted(posterior(prior(), short)))
     return np.asarray((value + rest) / total)
 
 
