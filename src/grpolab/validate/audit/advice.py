@@ -17,6 +17,7 @@ from grpolab.validate.audit.tables import mean_may_exceed
 from grpolab.validate.forecast.law import prompt_laws
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
+_LITTLE = 0.2  # mixed groups of prompts that other prompts would better replace
 _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts is worth saying
 
 
@@ -159,24 +160,30 @@ def _prompts(audit: Audit) -> list[str]:
 
 def _one_sided(audit: Audit, number: int, *, wrong: bool) -> str:
     """What groups of prompts that were always failed, or always solved, will hold."""
-    solved, change = ("never", "easier") if wrong else ("always", "harder")
+    solved, change = ("never", "Easier") if wrong else ("always", "Harder")
     totals = audit.counts.by_prompt()
     same = totals.num_correct == (0 if wrong else totals.num_samples)
     samples = int(np.median(totals.num_samples[same]))
     reach = 1.0 - 0.05 ** (1.0 / samples)  # 95% bound of the rate of one prompt
+    limit = f"high as {reach:.2g}" if wrong else f"low as {1 - reach:.2g}"
     g = max(audit.plans)
-    said = (
-        f"{number} prompts were {solved} solved ({percent(number / audit.num_prompts)}). One of"
-        f" them with {samples} samples can still have a success rate as"
-        f" {f'high as {reach:.2g}' if wrong else f'low as {1 - reach:.2g}'}, at which"
-        f" {percent(float(1 - prob_zero_std(reach, g)))} of the groups of {g} are mixed"
+    said = f"The prompts {solved} solved ({percent(number / audit.num_prompts)}) "
+    known = audit.icc is not None
+    if known:
+        law = prompt_laws(audit.counts, "posterior")
+        mixed = float(law.mixed(g)[same].mean())
+        said += (
+            f"will have {percent(mixed)} mixed groups at g={g} by a fitted beta, on average. One"
+        )
+    else:
+        mixed = 0.0
+        said += "need not stay without a signal: one"
+    said += (
+        f" of them that was {'failed' if wrong else 'solved'} in all {samples} samples can still"
+        f" have a success rate as {limit}, where {percent(float(1 - prob_zero_std(reach, g)))} of"
+        " its groups are mixed."
     )
-    if audit.icc is None:
-        return f"{said}."
-    law = prompt_laws(audit.counts, "posterior")
-    mixed = float(law.mixed(g)[same].mean())
-    said += f"; on average over them a fitted beta expects {percent(mixed)}"
-    return f"{said}. More {change} prompts would help." if mixed < 0.2 else f"{said}."
+    return f"{said} {change} prompts would help." if mixed < _LITTLE else said
 
 
 def _dynamic_sampling(audit: Audit) -> str:
@@ -214,11 +221,12 @@ def _more_data(audit: Audit) -> list[str]:
 def _half(plan: GroupPlan, num_prompts: int) -> str:
     """Whether more than half of the groups are without a signal is open; what would settle it."""
     p = plan.prediction
-    g, half = p.group_size, (p.high - p.low) / 2  # half-widths shrink like 1 / sqrt(prompts)
-    distance = max(abs(p.zero_std - 0.5), 0.02)
-    if half <= distance:
+    g = p.group_size
+    reach = p.zero_std - p.low if p.zero_std >= 0.5 else p.high - p.zero_std
+    distance = max(abs(p.zero_std - 0.5), 0.02)  # what reach shrinks below with more prompts
+    if reach <= distance:
         return f"About half of the groups at g={g} are without a signal ({_range(plan)})."
-    needed = num_prompts * (half / distance) ** 2
+    needed = num_prompts * (reach / distance) ** 2  # reach shrinks like 1 / sqrt(prompts)
     return (
         f"Cannot tell whether more than half of the groups at g={g} are without a signal"
         f" ({_range(plan)}); about {count(round_up(needed))} prompts would tell, if the"

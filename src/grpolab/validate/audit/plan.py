@@ -95,8 +95,8 @@ def make_plan(
         prediction=prediction,
         threshold=_threshold(group_size, correlation),
         critical_p_prompt=float(critical_p(group_size)),
-        bound_low=float(low),
-        bound_high=float(high),
+        bound_low=min(float(low), prediction.zero_std),  # the share has an error of its own
+        bound_high=max(float(high), prediction.zero_std),
         signal=signal,
     )
 

@@ -200,9 +200,9 @@ def _missing(gone: Missingness | None, least: int) -> list[str]:
         return []
     total = gone.num_short + gone.num_full
     found = [
-        f"{gone.num_short} of {total} prompts have fewer than {gone.full_size} verdicts (down to"
-        f" {least}): where they have fewer than a group needs, a beta fitted to all prompts speaks"
-        " for them"
+        f"{gone.num_short} of {total} prompts with fewer than {gone.full_size} verdicts (down to"
+        f" {least}): in groups larger than that their share is what a beta fitted to all prompts"
+        " says"
     ]
     if gone.p_value < _LEVEL:
         found.append(
@@ -248,7 +248,8 @@ def _warnings(counts: GroupCounts) -> list[str]:
             " share of any group need at least 2 samples per prompt"
         )
     if len(totals.prompt_id) < 30:
-        found.append(f"only {len(totals.prompt_id)} prompts: intervals are wide and approximate")
+        many = "1 prompt" if len(totals.prompt_id) == 1 else f"{len(totals.prompt_id)} prompts"
+        found.append(f"only {many}: intervals are wide and approximate")
     rates = np.unique(totals.rate)
     if len(totals.prompt_id) > 1 and len(rates) == 1:
         found.append(
