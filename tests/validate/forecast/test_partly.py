@@ -20,7 +20,9 @@ def short_table(*, short, left, prompts=300, samples=64, seed=0):
     return GroupCounts(c, n), GroupCounts(rng.binomial(samples, p), samples)
 
 
-@pytest.mark.parametrize("short, left, g", [(1, 7, 8), (1, 1, 64), (30, 3, 16), (140, 15, 16)])
+@pytest.mark.parametrize(
+    ("short", "left", "g"), [(1, 7, 8), (1, 1, 64), (30, 3, 16), (140, 15, 16)]
+)
 def test_short_prompts_do_not_decide_the_method(short, left, g):
     table, other = short_table(short=short, left=left)
     found = predict_zero_std(table, g, rng=0)

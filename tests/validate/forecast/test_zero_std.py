@@ -176,7 +176,7 @@ def test_many_samples_per_prompt_cost_little():
     assert found.stderr_within < found.stderr_total < 0.1
 
 
-@pytest.mark.parametrize("n, k, p", [(8, 4, 0.3), (16, 5, 0.1), (64, 32, 0.02), (10, 1, 0.7)])
+@pytest.mark.parametrize(("n", "k", "p"), [(8, 4, 0.3), (16, 5, 0.1), (64, 32, 0.02), (10, 1, 0.7)])
 def test_the_sampling_variance_is_unbiased(n, k, p):
     c = np.arange(n + 1)
     law = stats.binom.pmf(c, n, p)
@@ -187,7 +187,7 @@ def test_the_sampling_variance_is_unbiased(n, k, p):
     assert np.allclose(each, np.maximum(signed, 0.0))  # what is reported is that, per prompt
 
 
-@pytest.mark.parametrize("n, k", [(8, 8), (8, 5), (32, 32)])
+@pytest.mark.parametrize(("n", "k"), [(8, 8), (8, 5), (32, 32)])
 def test_the_sampling_error_is_right_up_to_k_equal_n(n, k):
     rng = np.random.default_rng(7)
     law = BetaBinomial.from_ab(0.5, 1.5)

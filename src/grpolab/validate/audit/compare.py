@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,7 @@ def _quantities(
     ]
     for g in sorted(first.plans.keys() & second.plans.keys()):
         if all(natural_method(a.counts, g) == "thinning" for a in (first, second)):
-            found.append((f"mixed groups at g={g}", g, lambda law, g=g: law.mixed(g)))
+            found.append((f"mixed groups at g={g}", g, operator.methodcaller("mixed", g)))
     return found
 
 

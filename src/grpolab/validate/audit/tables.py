@@ -35,10 +35,11 @@ def plans(audit: Audit) -> Table:
         for g, plan in audit.plans.items()
         for p in [plan.prediction]
     ]  # fmt: skip
-    columns = (
-        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*",
-        *(["upper p*"] * both), Column("mixed / 1000", words.count),
-    )  # fmt: skip
+    upper = ["upper p*"] if both else []
+    columns = [
+        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*", *upper,
+        Column("mixed / 1000", words.count),
+    ]  # fmt: skip
     above = "; upper p*: the same on the side of success" if both else ""
     caption = (
         "p*: mean success rate at which half of the groups have zero standard deviation at the"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import Exchangeable, FloatArray, IntArray
@@ -79,10 +80,14 @@ def mean_over_prompts(
             f"method 'thinning' needs at least group_size={group_size} samples for most"
             f" prompts, got {have} of {data.num_clusters}"
         )
-    enough, short = (CountCells(*(v[..., rows] for v in data)) for rows in (known, ~known))
+    enough, short = _some(data, known), _some(data, ~known)
     value = _sum(enough.weight, thin(enough.num_samples, enough.num_correct))
     rest = _sum(short.weight, fitted(posterior(prior(), short)))
     return np.asarray((value + rest) / total)
+
+
+def _some(data: CountCells, rows: npt.NDArray[np.bool_]) -> CountCells:
+    return CountCells(data.num_correct[rows], data.num_samples[rows], data.weight[..., rows])
 
 
 def _sum(weight: FloatArray, each: FloatArray) -> FloatArray:

@@ -116,9 +116,10 @@ def evaluate(one: RealSet, group_size: int, *, seed: int, splits: int = NUM_SPLI
     values = np.array(found, dtype=np.float64)
     held_out, formula, fitted, thinning, covered, width = values.mean(axis=0).tolist()
     errors: FloatArray = np.abs(values[:, 1:4] - values[:, :1]).mean(axis=0)
+    wrong, off, miss = errors.tolist()
     return RealRow(
         one.name, len(table), int(n.min()), group_size, float(np.mean(c / n)), icc(table), held_out,
-        formula, fitted, thinning, *errors.tolist(), covered, width,
+        formula, fitted, thinning, wrong, off, miss, covered, width,
     )  # fmt: skip
 
 
@@ -139,14 +140,16 @@ def _mean(rows: Sequence[RealRow], name: str) -> float:
 def summary(rows: Sequence[RealRow]) -> Table:
     """Mean absolute errors and coverage, of all rows and of those where a mean can mislead."""
     groups = (("all", list(rows)), (f"pass@1 >= {_HARD}, >= {_MANY} problems", _telling(rows)))
-    sized = [(g, name, [r for r in some if r.group_size == g]) for name, some in groups
-             for g in sorted({r.group_size for r in some})]  # fmt: skip
-    whole = [("all", name, some) for name, some in groups]
+    parts: list[tuple[str, int | str, list[RealRow]]] = []
+    for name, some in groups:
+        parts.append((name, "all", some))
+        for g in sorted({r.group_size for r in some}):
+            parts.append((name, g, [r for r in some if r.group_size == g]))
     lines = [
         [name, g, len(some), _mean(some, "held_out"), _mean(some, "error_formula"),
          _mean(some, "error_beta_binomial"), _mean(some, "error_thinning"),
          _mean(some, "covered"), _mean(some, "width")]
-        for g, name, some in sorted(sized + whole, key=lambda line: (line[1] != "all",))
+        for name, g, some in parts
     ]  # fmt: skip
     columns = ("sets", "g", "rows", "zero std, held out", "error: formula", "error: beta-binomial",
                "error: thinning", "coverage", "width")  # fmt: skip
@@ -191,8 +194,8 @@ def claim(rows: Sequence[RealRow]) -> str:
         f" problems (worst: it says {words.percent(worst.formula)}, and"
         f" {words.percent(worst.held_out)} of the groups of {worst.group_size} have identical"
         f" rewards). A beta-binomial misses it by {_mean(some, 'error_beta_binomial'):.3f},"
-        f" thinning by {_mean(some, 'error_thinning'):.3f}, and its 95% interval held the other half in"
-        f" {words.percent(_mean(some, 'covered'))}."
+        f" thinning by {_mean(some, 'error_thinning'):.3f}, and its 95% interval held the other half"
+        f" in {words.percent(_mean(some, 'covered'))}."
     )
 
 
