@@ -44,7 +44,11 @@ def resample(
 
 
 def resample_bayesian(
-    cells: CountCells, *, num_resamples: int, rng: np.random.Generator | int
+    cells: CountCells,
+    *,
+    num_resamples: int,
+    rng: np.random.Generator | int,
+    added: FloatArray | None = None,
 ) -> CountCells:
     """Bayesian bootstrap of the prompts and of one more with any count at all; weights [B, U'].
 
@@ -52,17 +56,20 @@ def resample_bayesian(
     prediction interval averages over laws that the prompts may come from: a multinomial draw leaves
     out a third of the prompts, and never adds the kind of prompt that was not sampled. The prompt
     that is added has every number correct with the same chance, so that no law is a single point.
+    ``added`` [n + 1] gives the weight of each number correct of what is added instead, n being the
+    most samples of a prompt.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be >= 1, got {num_resamples}")
     size = int(cells.num_samples.max())
-    extra = np.arange(size + 1)
-    weight = np.concatenate([cells.weight, np.full(size + 1, 1.0 / (size + 1))])
+    given = np.full(size + 1, 1.0 / (size + 1)) if added is None else added
+    extra = np.flatnonzero(given > 0)
+    weight = np.concatenate([cells.weight, given[extra]])
     shape = (num_resamples, len(weight))
     drawn = streams.generator(rng, "bootstrap").standard_gamma(weight, size=shape)
     return CountCells(
         np.concatenate([cells.num_correct, extra]),
-        np.concatenate([cells.num_samples, np.full(size + 1, size)]),
+        np.concatenate([cells.num_samples, np.full(len(extra), size)]),
         drawn * (weight.sum() / drawn.sum(axis=1, keepdims=True)),
     )
 

@@ -194,8 +194,8 @@ def claim(rows: Sequence[RealRow]) -> str:
         f" problems (worst: it says {words.percent(worst.formula)}, and"
         f" {words.percent(worst.held_out)} of the groups of {worst.group_size} have identical"
         f" rewards). A beta-binomial misses it by {_mean(some, 'error_beta_binomial'):.3f},"
-        f" thinning by {_mean(some, 'error_thinning'):.3f}, and its 95% interval held the other half"
-        f" in {words.percent(_mean(some, 'covered'))}."
+        f" thinning by {_mean(some, 'error_thinning'):.3f}, and its 95% interval held the"
+        f" other half in {words.percent(_mean(some, 'covered'))}."
     )
 
 
