@@ -13,6 +13,7 @@ from grpolab.figures.words import p_value
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
+from grpolab.validate.estimate.heterogeneity import heterogeneity
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.missing import Missingness, missingness
@@ -23,6 +24,7 @@ from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
 GROUP_SIZES = (4, 8, 16)
 _RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
 _SHOWN = 100  # names of prompts that are listed
+_ALIKE = -3.7  # Tarone's Z, which independent draws fall short of once in 10,000 files
 _LEVEL = 0.01  # of the test whether verdicts are missing by success
 
 
@@ -179,7 +181,7 @@ def audit(
     plans = {
         g: make_plan(counts, g, correlation, **options) for g in sizes if identified or g <= most
     }
-    if correlation is not None and correlation.high < 0:
+    if correlation is not None and heterogeneity(counts).tarone_z < _ALIKE:
         warnings.append(_too_alike(correlation))
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
@@ -216,9 +218,9 @@ def _missing(gone: Missingness | None, least: int) -> list[str]:
 def _too_alike(icc: IccInterval) -> str:
     """Groups that differ less from each other than independent draws would."""
     return (
-        f"the ICC is negative ({icc.low:.3f} to {icc.high:.3f}): prompts differ less than chance"
-        " makes them, as in a file that keeps the best and the worst rollouts of a group; zero-std"
-        " shares of such a file are far too low"
+        f"the ICC is negative ({icc.estimate:.3f}) beyond chance: prompts differ less than"
+        " independent draws make them, as in a file that keeps the best and the worst rollouts of each group;"
+        " zero-std shares of such a file are far too low"
     )
 
 

@@ -190,10 +190,11 @@ def icc_interval(
     No plain interval holds. The bootstrap is too short for few prompts with p near 0 (it covers 45%
     with 16 prompts of Beta(0.1, 2)), the profile is wrong for a p that is not beta (it covers 0%
     with 164 prompts of 64 samples and two values of p), and the span of both is up to nine times
-    too wide. "combined" is the default: what that span has in common with a Bayesian bootstrap that
-    reckons with half a prompt, never or always solved, beside those at hand. The latter alone
-    covers for every law and is up to twenty times too wide where few prompts were solved. Both are
-    taken at 1 - 0.7 (1 - level). `grpolab.validate.verify.grid_icc` measures it.
+    too wide. "combined" is the default: what that span has in common with the span of the bootstrap
+    and of a Bayesian one that reckons with half a prompt, never or always solved, beside those at
+    hand. The second span covers for every law too, and is up to twenty times too wide where few
+    prompts were solved. All are taken at 1 - 0.7 (1 - level). `grpolab.validate.verify.grid_icc`
+    measures it.
 
     Parameters
     ----------
@@ -251,7 +252,8 @@ def icc_interval(
         boot = bootstrap.resample_bayesian(
             data, num_resamples=num_resamples, rng=generator, added=added
         )
-        least, most = _quantiles(boot, method, nominal, data.num_clusters)
+        spread = _quantiles(boot, method, nominal, data.num_clusters)
+        least, most = (choose(spread[i], ends[0][i]) for i, choose in enumerate((min, max)))
         low, high = min(max(low, least), estimate), max(min(high, most), estimate)
     return IccInterval(estimate, low, high, method, interval)
 
