@@ -219,8 +219,8 @@ def _too_alike(icc: IccInterval) -> str:
     """Groups that differ less from each other than independent draws would."""
     return (
         f"the ICC is negative ({icc.estimate:.3f}) beyond chance: prompts differ less than"
-        " independent draws make them, as in a file that keeps the best and the worst rollouts of each group;"
-        " zero-std shares of such a file are far too low"
+        " independent draws make them, as in a file that keeps the best and the worst rollouts of"
+        " each group; zero-std shares of such a file are far too low"
     )
 
 
