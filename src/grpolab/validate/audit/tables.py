@@ -36,7 +36,7 @@ def plans(audit: Audit) -> Table:
         for p in [plan.prediction]
     ]  # fmt: skip
     upper = ["upper p*"] if both else []
-    columns = [
+    columns: list[Column | str] = [
         "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*", *upper,
         Column("mixed / 1000", words.count),
     ]  # fmt: skip
