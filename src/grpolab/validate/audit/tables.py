@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
+from grpolab.validate.audit.plan import Threshold
 from grpolab.validate.audit.summary import Audit
 
 
@@ -23,25 +25,35 @@ def facts(audit: Audit) -> list[str]:
 
 
 def plans(audit: Audit) -> Table:
-    """One row per planned group size."""
+    """One row per planned group size; the upper p* where the mean may lie above it."""
+    both = any(mean_may_exceed(audit, plan.threshold.upper) for plan in audit.plans.values())
     rows = [
         [
             g, p.zero_std, words.interval(p.low, p.high), p.all_wrong, p.all_right, p.iid_mean_p,
-            plan.critical_p, 1000 * plan.frac_mixed / g,
+            plan.critical_p, *([plan.threshold.upper.value] * both), 1000 * plan.frac_mixed / g,
         ]
         for g, plan in audit.plans.items()
         for p in [plan.prediction]
     ]  # fmt: skip
-    columns = (
-        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*",
+    upper = ["upper p*"] if both else []
+    columns: list[Column | str] = [
+        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*", *upper,
         Column("mixed / 1000", words.count),
-    )  # fmt: skip
+    ]  # fmt: skip
+    above = "; upper p*: the same on the side of success" if both else ""
     caption = (
         "p*: mean success rate at which half of the groups have zero standard deviation at the"
-        " measured correlation; a dash: no mean escapes. mixed / 1000: mixed groups per 1000"
-        " rollouts."
+        f" measured correlation{above}; a dash: no mean escapes. mixed / 1000: mixed groups per"
+        " 1000 rollouts."
     )
     return Table(columns, rows, caption, title="Groups without a signal")
+
+
+def mean_may_exceed(audit: Audit, upper: Threshold) -> bool:
+    """Does the interval of the mean reach the interval of an upper p*?"""
+    mean = audit.pass_at_k.get(1)
+    least = upper.value if math.isnan(upper.low) else upper.low
+    return mean is not None and mean.high > least
 
 
 def side_by_side(audits: Sequence[Audit]) -> Table:

@@ -2,7 +2,8 @@
 
 Thinning is exact and free of models for g <= n: the share of g-subsets of the samples of a prompt
 that are all wrong or all right is unbiased for any exchangeable rewards. For g > n something must
-be assumed about the law of p: a beta, or the non-parametric mixture (see `law`).
+be assumed about the law of p: a beta, or the non-parametric mixture (see `law`). Each prompt is
+thinned that has g samples, whatever the others have (see `partly`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.estimate import cells
+from grpolab.validate.forecast import partly
 from grpolab.validate.forecast.law import Method, fit_law
 
 
@@ -19,7 +22,8 @@ class ZeroStdPrediction(NamedTuple):
     """Share of groups without spread at a planned group size, with an interval over prompts.
 
     ``iid_mean_p`` is the share that the mean success rate alone would give, d_g(mean p): it is
-    never larger than the truth on average (Jensen), and often far too small.
+    never larger than the truth on average (Jensen), and often far too small. ``num_fitted`` is the
+    number of prompts without ``group_size`` samples, whose share is that of a fitted beta.
     """
 
     group_size: int
@@ -30,6 +34,7 @@ class ZeroStdPrediction(NamedTuple):
     high: float
     iid_mean_p: float
     method: str
+    num_fitted: int = 0
 
 
 def predict_zero_std(
@@ -52,8 +57,7 @@ def predict_zero_std(
     rng : Generator or int
         Generator, or seed, of the bootstrap.
     method : {"auto", "thinning", "posterior", "beta-binomial", "mixture", "mean-p"}
-        The law of p, see `law.fit_law`; "auto" thins where every prompt has ``group_size`` samples
-        and fits a beta-binomial where one has fewer.
+        The law of p, see `law.fit_law`; "auto" is `natural_method`.
     level : float
         Confidence level of the interval, in (0, 1).
     num_resamples : int
@@ -93,14 +97,19 @@ def predict_zero_std(
         high=high,
         iid_mean_p=float(fit_law(counts, "mean-p").zero_std(group_size)),
         method=method,
+        num_fitted=law.num_fitted(group_size),
     )
 
 
 def natural_method(counts: GroupCounts, group_size: int) -> Method:
-    """Thinning where every prompt has ``group_size`` samples, else the beta-binomial.
+    """Thinning where more than half of the prompts have ``group_size`` samples, or beta-binomial.
+
+    The prompts with fewer samples are then fitted, see `law.EmpiricalLaw`.
 
     >>> natural_method(GroupCounts([0, 2], 4), 4), natural_method(GroupCounts([0, 2], 4), 5)
     ('thinning', 'beta-binomial')
+    >>> natural_method(GroupCounts([0, 2, 1], [4, 4, 3]), 4)
+    'thinning'
     """
-    enough = len(counts) > 0 and int(counts.by_prompt().num_samples.min()) >= group_size
+    enough = len(counts) > 0 and partly.mostly(cells.tabulate(counts), group_size)
     return "thinning" if enough else "beta-binomial"

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError, first_line, require
-from grpolab.store import atomic_dir, write_json
+from grpolab.files import atomic_dir
+from grpolab.store import write_json
 from grpolab.validate.models.load import load_model, quiet_transformers, save_model
 
 ORIGIN = "origin.json"
