@@ -19,8 +19,9 @@ class Level(enum.StrEnum):
     """How a program is walled in.
 
     ``bubblewrap``: namespaces of its own for files, processes, network; seccomp; limits.
-    ``landlock``: landlock, seccomp, limits. ``unsafe``: limits only; verdicts are as safe as
-    elsewhere, the machine is not.
+    ``landlock``: landlock, seccomp, limits. ``unsafe``: limits only; a program can reach the tests,
+    its verdict, its owner and the machine as any process of the user can, so neither the machine
+    nor a verdict is safe from it.
     """
 
     BUBBLEWRAP = "bubblewrap"
@@ -36,6 +37,9 @@ class Interpreter(NamedTuple):
     shared: tuple[str, ...]
 
 
+SCRATCH = "/tmp"
+"""The private folder at the bubblewrap level."""
+_SCRATCH_BYTES = 64 << 20
 _PACKAGES = ("site-packages", "dist-packages")
 """Folders in the library that are not the interpreter's: they may hold data sets with answers."""
 
@@ -47,9 +51,9 @@ for name in ("grpolab", "grpolab.validate", "grpolab.validate.sandbox"):
 sys.modules["grpolab.validate.sandbox"].__path__ = [sys.argv[1]]
 import json
 from grpolab.validate.sandbox.child import server
-level, readable, listable, path = json.loads(sys.argv[2])
+level, readable, listable, path, scratch = json.loads(sys.argv[2])
 sys.path += path
-server.main(server.Walls(level, tuple(readable), tuple(listable)))
+server.main(server.Walls(level, tuple(readable), tuple(listable), scratch))
 """
 
 
@@ -68,19 +72,21 @@ def interpreter() -> Interpreter:
     return Interpreter(str(base), library, tuple(shared))
 
 
-def _command(level: Level, python: Interpreter, packages: Sequence[str], sandbox: str) -> list[str]:
+def _command(
+    level: Level, python: Interpreter, packages: Sequence[str], sandbox: str, scratch: str
+) -> list[str]:
     inside = [
         entry.path
         for entry in os.scandir(python.library)
         if entry.name not in _PACKAGES and entry.name != "__pycache__"
     ]
     readable = [*inside, *python.shared, *packages]
-    walls = json.dumps([level, readable, [python.library], list(packages)])
+    walls = json.dumps([level, readable, [python.library], list(packages), scratch])
     flags = ["-s", "-S", "-P", "-B", "-X", "utf8"]
     return [python.executable, *flags, "-c", _BOOT, sandbox, walls]
 
 
-def _bubblewrap(python: Interpreter, packages: Sequence[str]) -> list[str]:
+def _bubblewrap(python: Interpreter, packages: Sequence[str], scratch: str) -> list[str]:
     words = [shutil.which("bwrap") or "bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc",
              "--unshare-uts", "--unshare-cgroup-try", "--clearenv", "--new-session"]  # fmt: skip
     if os.geteuid() == 0:  # the server gives root up itself, once it can see its files
@@ -99,7 +105,11 @@ def _bubblewrap(python: Interpreter, packages: Sequence[str]) -> list[str]:
             words += ["--tmpfs", place, "--remount-ro", place]
     words += ["--dir", "/dev"]
     words += ["--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"]
-    words += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/"]
+    if scratch:
+        words += ["--perms", "1777", "--size", str(_SCRATCH_BYTES), "--tmpfs", scratch]
+    else:
+        words += ["--dir", SCRATCH]
+    words += ["--remount-ro", "/", "--chdir", "/"]
     for name, value in environment().items():
         words += ["--setenv", name, value]
     return [*words, "--"]
@@ -119,13 +129,17 @@ def environment() -> dict[str, str]:
     }
 
 
-def server_command(level: Level, packages: Sequence[Path] = ()) -> list[str]:
-    """The command line of a server at this level; ``packages`` are folders put on its path."""
+def server_command(level: Level, packages: Sequence[Path] = (), scratch: str = "") -> list[str]:
+    """The command line of a server at this level.
+
+    ``packages`` are folders put on its path, ``scratch`` the folder that its programs may write
+    to, made for them alone; at the bubblewrap level it is `SCRATCH`, inside the walls.
+    """
     python = interpreter()
     folders = [str(path.resolve()) for path in packages]
     sandbox = str(Path(child.__file__).resolve().parents[1])
-    wrapped = _bubblewrap(python, folders) if level is Level.BUBBLEWRAP else []
-    return [*wrapped, *_command(level, python, folders, sandbox)]
+    wrapped = _bubblewrap(python, folders, scratch) if level is Level.BUBBLEWRAP else []
+    return [*wrapped, *_command(level, python, folders, sandbox, scratch)]
 
 
 def is_installed(level: Level) -> bool:

@@ -1,0 +1,427 @@
+"""Stand-ins: what the tests hold in place of objects of the program. No code of it is in them."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import keyword
+import sys
+import types
+from collections import deque, namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """The channel, as stand-ins use it."""
+
+    def ask(self, action: str, *args: object) -> Any:
+        """One operation on the program's objects."""
+
+    def exact(self, kind: type[T], action: str, *args: object) -> T:
+        """One operation whose answer must be of exactly this type."""
+
+    def call(self, function: Remote, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call a function of the program."""
+
+    def raised_here(self, error: BaseException | None) -> bool:
+        """Whether an exception came from the program."""
+
+
+class Remote:
+    """An object that lives in the program's process.
+
+    Attributes, calls, items, length, iteration, text and truth are asked for over the channel and
+    come back as plain data or as further stand-ins. What the program says of two objects of its
+    own (whether they are equal, in order, what their sum is) is believed, since it made both; what
+    it says of a value of the tests is not: such an object equals nothing and has no order. The
+    exception is an object that the tests made themselves, by calling a class that they use as a
+    class (``_owned``): its operators are what they test.
+    """
+
+    __slots__ = ("_kind", "_number", "_owned", "_program")
+    _program: Asked
+    _number: int
+    _kind: str
+    _owned: bool
+
+    def __init__(self, program: Asked, number: int, kind: str = "object") -> None:
+        for name, value in (
+            ("_program", program), ("_number", number), ("_kind", kind), ("_owned", False),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What `isinstance` looks at: never a class that the program names."""
+        known = {"function": types.FunctionType, "generator": types.GeneratorType, "class": type}
+        return known.get(self._kind) or _Kind(self)
+
+    @property
+    def __bases__(self) -> tuple[type, ...]:
+        if self._kind != "class":
+            raise AttributeError("__bases__")
+        return (object,)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__") and name not in _READABLE:
+            raise AttributeError(name)
+        return self._program.ask("getattr", self, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._program.ask("setattr", self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._program.ask("delattr", self, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the object where it lives."""
+        return self._program.call(self, args, kwargs)
+
+    def __getitem__(self, key: object) -> Any:
+        return self._program.ask("getitem", self, key)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self._program.ask("setitem", self, key, value)
+
+    def __delitem__(self, key: object) -> None:
+        self._program.ask("delitem", self, key)
+
+    def __len__(self) -> int:
+        return self._program.exact(int, "len", self)
+
+    def __bool__(self) -> bool:
+        return self._program.exact(bool, "bool", self)
+
+    def __str__(self) -> str:
+        return self._program.exact(str, "str", self)
+
+    def __repr__(self) -> str:
+        return self._program.exact(str, "repr", self)
+
+    def __format__(self, spec: str) -> str:
+        return self._program.exact(str, "format", self, spec)
+
+    def __int__(self) -> int:
+        return self._program.exact(int, "int", self)
+
+    def __float__(self) -> float:
+        return self._program.exact(float, "float", self)
+
+    def __hash__(self) -> int:
+        return self._program.exact(int, "hash", self)
+
+    def __iter__(self) -> Any:
+        return iter(self._program.ask("iter", self))
+
+    def __reversed__(self) -> Any:
+        return iter(self._program.ask("reversed", self))
+
+    def __next__(self) -> Any:
+        return self._program.ask("next", self)
+
+    def __copy__(self) -> Any:
+        return self._program.ask("copy", self)
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return self._program.ask("deepcopy", self)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        if not _is_program(instance):
+            return False
+        return self._program.exact(bool, "isinstance", instance, self)
+
+    def __subclasscheck__(self, kind: object) -> bool:
+        return _is_program(kind) and self._program.exact(bool, "issubclass", kind, self)
+
+    def __contains__(self, item: object) -> bool:
+        if _believed(self, item):
+            return self._program.exact(bool, "contains", self, item)
+        return any(item is each or item == each for each in self)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return _believed(self, other) and self._program.exact(bool, "eq", self, other)
+
+    def __ne__(self, other: object) -> bool:
+        if self is other:
+            return False
+        return not _believed(self, other) or self._program.exact(bool, "ne", self, other)
+
+    def __enter__(self) -> Any:
+        return self._program.ask("enter", self)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        """Tell the program; only what it raised itself may it hold back."""
+        name = "" if error is None else type(error).__name__
+        held = self._program.exact(bool, "exit", self, name, "" if error is None else str(error))
+        return held and self._program.raised_here(error)
+
+    async def __aenter__(self) -> Any:
+        return self._program.ask("aenter", self)
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        name = "" if error is None else type(error).__name__
+        held = self._program.exact(bool, "aexit", self, name, "" if error is None else str(error))
+        return held and self._program.raised_here(error)
+
+    def __aiter__(self) -> Any:
+        return over(self)
+
+
+_READABLE = frozenset({"__name__", "__qualname__", "__doc__", "__annotations__", "__members__"})
+
+
+class _Kind:
+    """The class of a stand-in, as far as tests look at it: its name."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("__name__", "__qualname__"):
+            return self._remote._program.exact(str, "kind", self._remote)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._remote, name)
+
+
+def _is_program(value: object) -> bool:
+    return issubclass(type(value), Remote) or "_grpolab_remote" in getattr(value, "__dict__", {})
+
+
+def _believed(remote: Remote, other: object) -> bool:
+    return remote._owned or _is_program(other)
+
+
+def _operator(name: str) -> Callable[[Remote, object], Any]:
+    def operate(remote: Remote, other: object) -> Any:
+        return remote._program.ask(name, remote, other) if _believed(remote, other) else (
+            NotImplemented
+        )  # fmt: skip
+
+    return operate
+
+
+def _unary(name: str) -> Callable[[Remote], Any]:
+    return lambda remote: remote._program.ask(name, remote)
+
+
+BINARY = (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "matmul",
+    "lshift", "rshift",
+)  # fmt: skip
+ORDER = ("lt", "le", "gt", "ge")
+UNARY = ("neg", "pos", "abs", "invert")
+for _name in (*BINARY, *(f"r{name}" for name in BINARY), *ORDER):
+    setattr(Remote, f"__{_name}__", _operator(_name))
+for _name in UNARY:
+    setattr(Remote, f"__{_name}__", _unary(_name))
+
+
+class RemoteIterator(Remote):
+    """An iterator of the program."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Any:
+        return self
+
+
+async def awaited(remote: Remote) -> Any:
+    """A coroutine of the program, as one of the tests' own."""
+    return remote._program.ask("await", remote)
+
+
+async def over(remote: Remote) -> Any:
+    """An asynchronous iterator of the program, as a generator of the tests' own."""
+    steps = remote._program.ask("aiter", remote)
+    while True:
+        try:
+            item = remote._program.ask("anext", steps)
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+# Instances of the program's subclasses of plain types: they compare as the plain type does.
+
+
+def _ask_attribute(value: Any, name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    remote = value._grpolab_remote
+    return remote._program.ask("getattr", remote, name)
+
+
+@functools.cache
+def _named(name: str, fields: tuple[str, ...]) -> Any:
+    if len(fields) > 200 or not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError("no named tuple")
+    return namedtuple(name, fields)  # type: ignore[misc]
+
+
+@functools.cache
+def _subclass(base: type, shown: bool) -> Any:
+    body: dict[str, Any] = {"__getattr__": _ask_attribute, "__hash__": base.__hash__}
+    if shown:
+        for action in ("str", "repr"):
+            body[f"__{action}__"] = functools.partialmethod(_ask_text, action)
+    if base in _CHANGING:
+        body |= {n: _fresh(base, n) for n in dir(base) if _is_method(base, n)}
+    return type(base.__name__, (base,), body)
+
+
+def _ask_text(value: Any, action: str) -> str:
+    remote: Remote = value._grpolab_remote
+    return remote._program.exact(str, action, remote)
+
+
+_CHANGING = (list, dict, set)
+_WITHOUT = ("__new__", "__init__", "__getattribute__", "__setattr__", "__delattr__", "__class__",
+            "__init_subclass__", "__subclasshook__", "__class_getitem__", "__dir__", "__doc__",
+            "__hash__", "__reduce__", "__reduce_ex__", "__getstate__", "__sizeof__", "__new__",
+            "__format__")  # fmt: skip
+_CHANGES = frozenset(
+    "append extend insert pop remove clear sort reverse update add discard popitem setdefault"
+    " __setitem__ __delitem__ __iadd__ __ior__ __iand__ __isub__ __ixor__ difference_update"
+    " intersection_update symmetric_difference_update".split()
+)
+
+
+def _is_method(base: type, name: str) -> bool:
+    return name not in _WITHOUT and callable(getattr(base, name))
+
+
+def _fresh(base: type, name: str) -> Callable[..., Any]:
+    """A method of a container that first looks whether the program has changed it since.
+
+    What the container holds changes between two calls of the program only; in between it stays.
+    """
+    plain = getattr(base, name)
+
+    def method(value: Any, *args: Any, **kwargs: Any) -> Any:
+        remote = value._grpolab_remote
+        if name in _CHANGES:
+            answer = remote._program.ask("method", remote, name, list(args), kwargs)
+            renew(value)
+            return value if name.startswith("__i") else answer
+        if value._grpolab_seen != remote._program.calls:
+            renew(value)
+        return plain(value, *args, **kwargs)
+
+    return method
+
+
+def renew(value: Any) -> None:
+    """Fetch what a container of the program holds now."""
+    remote = value._grpolab_remote
+    now = remote._program.ask("plain", remote)
+    if type(now) is list and isinstance(value, list):
+        list.__setitem__(value, slice(None), now)
+    elif type(now) is dict and isinstance(value, dict):
+        dict.clear(value)
+        dict.update(value, now)
+    elif type(now) is set and isinstance(value, set):
+        set.clear(value)
+        set.update(value, now)
+    value.__dict__["_grpolab_seen"] = remote._program.calls
+
+
+def special(program: Any, plain: Any, remote: Remote, fields: Any, name: str, shown: bool) -> Any:
+    """A plain value that remembers which object of the program it is."""
+    base = type(plain)
+    if fields:
+        base = _named(name, tuple(fields))
+        plain = base(*plain)
+    made = _subclass(base, shown)
+    value = made._make(plain) if fields else made.__new__(made, *([] if base in _CHANGING else [plain]))
+    if base in _CHANGING:
+        {list: list.extend, dict: dict.update, set: set.update}[base](value, plain)
+    vars(value).update(_grpolab_remote=remote, _grpolab_seen=program.calls)
+    return value
+
+
+def overwrite(old: Any, new: Any) -> None:
+    """Give a mutable container the content of another, and keep the containers in it."""
+    if type(old) is not type(new) or old is new:
+        return
+    if type(old) is list:
+        kept = list(old)
+        old[:] = [_kept(a, b) for a, b in zip(kept, new, strict=False)] + new[len(kept) :]
+    elif isinstance(old, dict):
+        kept = dict(old)
+        old.clear()
+        dict.update(old, {k: _kept(kept[k], v) if k in kept else v for k, v in new.items()})
+    elif type(old) in (set, deque):
+        old.clear()
+        old.extend(new) if type(old) is deque else old.update(new)
+    elif type(old) is bytearray:
+        old[:] = new
+    elif hasattr(old, "getvalue"):
+        old.seek(0)
+        old.truncate()
+        old.write(new.getvalue())
+        old.seek(new.tell())
+
+
+def _kept(old: Any, new: Any) -> Any:
+    if type(old) is not type(new) or type(old) not in (list, dict, set, deque):
+        return new
+    overwrite(old, new)
+    return old
+
+
+# Exceptions of the program, as classes that `except` takes.
+
+_NEVER = (StopIteration, StopAsyncIteration, GeneratorExit)
+
+
+class ProgramError(Exception):
+    """An exception of the program whose class is not one of Python's own."""
+
+
+class Errors:
+    """Exception classes of the program, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, type[BaseException]] = {}
+
+    def kind(self, line: Sequence[Any], *, ending: bool = False) -> type[BaseException]:
+        """A class from its line of ancestors, each [number, name] or [module, name].
+
+        StopIteration and its like are passed on only where they are the answer (``ending``):
+        elsewhere they would end a loop of the tests before they are through.
+        """
+        if not line:
+            return ProgramError
+        (home, name), rest = line[0], line[1:]
+        if type(home) is not int:
+            found = _library(str(home), str(name))
+            if found in (Exception, BaseException) or found is None:
+                return self.kind(rest, ending=ending) if found is None else ProgramError
+            return ProgramError if issubclass(found, _NEVER) and not ending else found
+        if home not in self._made:
+            base = self.kind(rest)
+            body = {"__module__": "solution", "__getattr__": _ask_attribute, "__str__": _said}
+            self._made[home] = type(str(name), (base,), body)
+        return self._made[home]
+
+
+def _said(error: Any) -> str:
+    return str(vars(error).get("_grpolab_text") or BaseException.__str__(error))
+
+
+def _library(module: str, name: str) -> type[BaseException] | None:
+    """An exception class of Python or of a module of its library that the tests know."""
+    root = module.partition(".")[0]
+    if root == "builtins":
+        found = getattr(builtins, name, None)
+    elif root in sys.stdlib_module_names and root not in ("unittest", "__main__", "bdb"):
+        found = getattr(sys.modules.get(module), name, None)
+    else:
+        found = None
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
