@@ -37,8 +37,6 @@ class Interpreter(NamedTuple):
     shared: tuple[str, ...]
 
 
-SCRATCH = "/tmp"
-"""The private folder at the bubblewrap level."""
 _SCRATCH_BYTES = 64 << 20
 _PACKAGES = ("site-packages", "dist-packages")
 """Folders in the library that are not the interpreter's: they may hold data sets with answers."""
@@ -51,9 +49,9 @@ for name in ("grpolab", "grpolab.validate", "grpolab.validate.sandbox"):
 sys.modules["grpolab.validate.sandbox"].__path__ = [sys.argv[1]]
 import json
 from grpolab.validate.sandbox.child import server
-level, readable, listable, path, scratch = json.loads(sys.argv[2])
+level, role, readable, listable, path, scratch = json.loads(sys.argv[2])
 sys.path += path
-server.main(server.Walls(level, tuple(readable), tuple(listable), scratch))
+server.main(server.Walls(level, role, tuple(readable), tuple(listable), scratch))
 """
 
 
@@ -81,7 +79,8 @@ def _command(
         if entry.name not in _PACKAGES and entry.name != "__pycache__"
     ]
     readable = [*inside, *python.shared, *packages]
-    walls = json.dumps([level, readable, [python.library], list(packages), scratch])
+    role = "programs" if scratch else "tests"
+    walls = json.dumps([level, role, readable, [python.library], list(packages), scratch])
     flags = ["-s", "-S", "-P", "-B", "-X", "utf8"]
     return [python.executable, *flags, "-c", _BOOT, sandbox, walls]
 
@@ -108,7 +107,7 @@ def _bubblewrap(python: Interpreter, packages: Sequence[str], scratch: str) -> l
     if scratch:
         words += ["--perms", "1777", "--size", str(_SCRATCH_BYTES), "--tmpfs", scratch]
     else:
-        words += ["--dir", SCRATCH]
+        words += ["--dir", "/tmp"]
     words += ["--remount-ro", "/", "--chdir", "/"]
     for name, value in environment().items():
         words += ["--setenv", name, value]
@@ -133,13 +132,21 @@ def server_command(level: Level, packages: Sequence[Path] = (), scratch: str = "
     """The command line of a server at this level.
 
     ``packages`` are folders put on its path, ``scratch`` the folder that its programs may write
-    to, made for them alone; at the bubblewrap level it is `SCRATCH`, inside the walls.
+    to, made for them alone (see `inside_scratch`). A server without one is for tests.
     """
     python = interpreter()
     folders = [str(path.resolve()) for path in packages]
     sandbox = str(Path(child.__file__).resolve().parents[1])
     wrapped = _bubblewrap(python, folders, scratch) if level is Level.BUBBLEWRAP else []
     return [*wrapped, *_command(level, python, folders, sandbox, scratch)]
+
+
+def inside_scratch(packages: Sequence[Path] = ()) -> str:
+    """The private folder inside bubblewrap: ``/tmp``, unless something is shown below it."""
+    python = interpreter()
+    places = [python.executable, python.library, *python.shared, child.__file__]
+    shown = [Path(place).resolve() for place in (*places, *packages)]
+    return "/scratch" if any(path.is_relative_to("/tmp") for path in shown) else "/tmp"
 
 
 def is_installed(level: Level) -> bool:

@@ -124,7 +124,7 @@ class Pair:
             self._workers[0].submit(
                 {"kind": "serve", "program": program, "in_place": tests.in_place,
                  "plain": isinstance(tests, CaseTests), "captures": trial.get("captures", False),
-                 "limits": limits}, [theirs.fileno()],
+                 "names": trial["names"], "limits": limits}, [theirs.fileno()],
             )  # fmt: skip
             self._workers[1].submit({"kind": "trial", "limits": limits, **trial}, [ours.fileno()])
         trial_report = self._workers[1].collect()
@@ -151,6 +151,7 @@ def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
     cases = [[encode(list(args)), encode(expected)] for args, expected in tests.cases]
     return {
         "trial": "cases", "cases": cases, "entry_point": tests.entry_point,
+        "names": [tests.entry_point, "Solution"],
         "tolerance": tests.tolerance, "in_place": tests.in_place,
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from grpolab.validate.sandbox.child import frames
 from grpolab.validate.sandbox.child.scratch import empty
 from grpolab.validate.sandbox.child.watch import READY, End
-from grpolab.validate.sandbox.levels import SCRATCH, Level, environment, server_command
+from grpolab.validate.sandbox.levels import Level, environment, inside_scratch, server_command
 
 GRACE = 10.0
 """Seconds that a server may take beyond its program's limits before it is given up."""
@@ -50,7 +50,7 @@ class Worker:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._running = False
         self._folder = ""
-        inside = SCRATCH if scratch else ""
+        inside = inside_scratch(packages) if scratch else ""
         if scratch and level is not Level.BUBBLEWRAP:
             inside = self._folder = tempfile.mkdtemp(prefix="grpolab-")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115

@@ -7,6 +7,7 @@ does not stand must stop the run, never pass in silence.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import resource
 import struct
@@ -18,7 +19,10 @@ from grpolab.validate.sandbox.child.filters import seccomp_program
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_DUMPABLE = 38, 22, 4
 
+_CAPABILITIES, _NONE = struct.pack("=Ii", 0x20080522, 0), bytes(24)
+
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl, _libc.capset  # noqa: B018 (found here once, not in every child)
 
 
 def _call(name: str, *arguments: object) -> int:
@@ -70,8 +74,7 @@ def drop_capabilities() -> None:
     """No capability in any set, none through any later exec, and no view from other processes."""
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
-    header = struct.pack("=Ii", 0x20080522, 0)
-    _call("capset", header, bytes(24))
+    _call("capset", _CAPABILITIES, _NONE)
 
 
 class _Rule(ctypes.Structure):
@@ -135,15 +138,23 @@ def _allow(ruleset: int, path: str, access: int) -> None:
 
 class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+    holder: object
+
+
+@functools.cache
+def prepare_filter(pid: int) -> _Filter:
+    """The filter for a process of this number, ready to be installed."""
+    code = seccomp_program(os.uname().machine, pid)
+    holder = ctypes.create_string_buffer(code, len(code))
+    made = _Filter(len(code) // 8, ctypes.cast(holder, ctypes.c_char_p))
+    made.holder = holder
+    return made
 
 
 def filter_calls() -> None:
-    """Install the filter for the calling process."""
-    code = seccomp_program(os.uname().machine, os.getpid())
-    holder = ctypes.create_string_buffer(code, len(code))
-    program = _Filter(len(code) // 8, ctypes.cast(holder, ctypes.c_char_p))
-    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _call("prctl", _PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0)
+    """Install the filter for the calling process, which may not gain privileges any more."""
+    program = ctypes.byref(prepare_filter(os.getpid()))
+    _call("prctl", _PR_SET_SECCOMP, 2, program, 0, 0)
 
 
 def leave_root() -> None:

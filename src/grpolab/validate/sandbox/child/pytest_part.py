@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
@@ -247,7 +246,11 @@ class Fixtures:
 
 
 def _finished(value: Any) -> Any:
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
+    if not inspect.iscoroutine(value):
+        return value
+    import asyncio  # only here: every module that a server holds makes each of its forks dearer
+
+    return asyncio.run(value)
 
 
 def _run(test: Any, given: Mapping[str, Any], fixtures: Fixtures, row: Mapping[str, Any], owner: Any) -> None:

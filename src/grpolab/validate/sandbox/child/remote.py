@@ -59,9 +59,19 @@ class Program:
         self.failed_inside: list[AssertionError] = []
         self.out_of_memory = False
 
-    def loaded(self) -> None:
-        """Wait until the program is loaded; raises what its loading raised."""
-        self._reply()
+    def loaded(self, names: Sequence[str]) -> dict[str, Any]:
+        """Wait until the program is loaded; what it defines of these names.
+
+        Raises what its loading raised. The names are ours: the answer has one place for each.
+        """
+        places = self._reply()["value"]
+        if type(places) is not list or len(places) != len(names):
+            self._lost("no bindings")
+        return {
+            name: self._named(name, self._value({"value": place})[0])
+            for name, place in zip(names, places, strict=True)
+            if type(place) is list and len(place) == 1
+        }
 
     def has(self, name: str) -> bool:
         """Whether the program defines a name."""
@@ -69,7 +79,9 @@ class Program:
 
     def name(self, name: str) -> Any:
         """A global of the program."""
-        value = self.ask("name", name)
+        return self._named(name, self.ask("name", name))
+
+    def _named(self, name: str, value: Any) -> Any:
         if name in self._classes and type(value) is Remote:
             self._makers.add(value._number)
         return value

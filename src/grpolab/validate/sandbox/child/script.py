@@ -7,6 +7,7 @@ import _thread
 import atexit
 import builtins
 import contextlib
+import gc
 import os
 import random
 import sys
@@ -25,6 +26,7 @@ _STACK = 64 << 20
 
 def start_afresh(argv: str = "program") -> None:
     """The same random numbers and arguments for every program, and what `site` would bring."""
+    gc.enable()
     random.seed(0)
     sys.argv = [argv]
     for name in ("exit", "quit"):

@@ -212,6 +212,14 @@ class _Peer:
             else:
                 return self._decode(message["value"])
 
+    def bindings(self, names: list[str]) -> dict[str, Any]:
+        """What the program defines of the names that the tests ask for: [value], or null."""
+        space = vars(self.program)
+        try:
+            return {"value": [[self.encode(space[n])] if n in space else None for n in names]}
+        except BaseException as err:
+            return self.failure(err)
+
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return self._perform(request)
@@ -269,7 +277,7 @@ def run(job: Mapping[str, Any], channel: int, output: int) -> None:
         print_error(err)
         peer.send(peer.failure(err))
         return
-    peer.send({"value": None})
+    peer.send(peer.bindings(job["names"]))
     try:
         while True:
             peer.send(peer.answer(peer.receive()))

@@ -1,13 +1,16 @@
 """The server inside a sandbox: one trusted process that forks a walled child for every job.
 
-The server never holds a job: it reads the limits, forks, and the child reads the rest. What the
+The server never holds a job: it reads the limits, and the child reads the rest. Each child is
+forked from the same clean state, one ahead of its job, before it knows what that will be. What a
 child writes goes through one buffer, which is wiped. So a job leaves nothing to the next one:
 neither memory nor files nor processes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import importlib
 import json
 import os
 import signal
@@ -16,8 +19,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from grpolab.validate.sandbox.child import confine, frames, scratch, script, serve, trial
-from grpolab.validate.sandbox.child.watch import READY, End, Watch
+from grpolab.validate.sandbox.child import confine, frames, scratch
+from grpolab.validate.sandbox.child.watch import READY, Watch
 
 PRELOADED = (
     "abc", "bisect", "collections.abc", "contextlib", "copy", "dataclasses", "datetime", "enum",
@@ -25,21 +28,31 @@ PRELOADED = (
     "threading", "time", "types", "typing",
 )  # fmt: skip
 """Modules that programs import most, so that each of them need not; every page costs each fork."""
-_GIVEN, _OUTPUT, _RULES = 50, 51, 52
-"""File descriptors of a child: its channel or standard input, its output, its landlock rules."""
+SPARES = 6
+"""Children that are forked at once: after each fork the server pays for every page it touches."""
+_GIVEN, _OUTPUT, _RULES, _CONTROL = 50, 51, 52, 53
+"""File descriptors of a child: its channel or standard input, its output, its landlock rules, and
+the owner's socket, from which it reads its job and which it then closes."""
 _ERRORS = 2
 
-_KINDS: Mapping[str, Callable[[Mapping[str, Any], int, int], None]] = {
-    "serve": serve.run,
-    "trial": trial.run,
-    "script": script.run,
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "programs": {"serve": "serve", "script": "script"},
+    "tests": {"trial": "trial"},
 }
+"""What a server of each role runs: kind of job -> module with the function ``run``."""
+
+
+Kinds = Mapping[str, Callable[[Mapping[str, Any], int, int], None]]
 
 
 class Walls(NamedTuple):
-    """What surrounds every child: the level, what may be read, and the folder it may write to."""
+    """What surrounds every child: the level, what may be read, and the folder it may write to.
+
+    ``role``: whether the children are programs or tests.
+    """
 
     level: str
+    role: str
     readable: tuple[str, ...]
     listable: tuple[str, ...]
     scratch: str
@@ -55,47 +68,66 @@ def main(walls: Walls) -> None:
         rules = confine.file_rules(walls.readable, walls.listable, walls.scratch)
         os.dup2(rules, _RULES)
         os.close(rules)
+    os.dup2(0, _CONTROL)
     for name in PRELOADED:
         __import__(name)
+    kinds = {
+        kind: importlib.import_module(f"grpolab.validate.sandbox.child.{module}").run
+        for kind, module in _KINDS[walls.role].items()
+    }
     if walls.level == "bubblewrap":
-        confine.seccomp_program(os.uname().machine, 1)  # the pid of every child
+        confine.prepare_filter(1)  # the pid of every child
     gc.collect()
     gc.freeze()
     home = os.pidfd_open(os.getpid())
     control = socket.socket(fileno=0)
     buffer = bytearray(1 << 16)
+    spares = [_make_spare(walls, kinds, home)]
     while True:
         try:
             head, fds = frames.receive_job(control)
         except frames.Broken:
             sys.exit(0)
-        end = _one_job(walls, head, fds, home, buffer)
+        kind, limits = json.loads(head)
+        child = spares.pop()
+        frames.send_job(child.line, head, fds)
+        child.line.close()
+        if kind != "serve":  # only a program ends with its channel; tests report what they miss
+            _close(fds)
+        if not spares:  # while the child reads its job
+            spares = [_make_spare(walls, kinds, home) for _ in range(SPARES)]
+        watch = Watch(
+            child.pid, child.reader, fds if kind == "serve" else [], child.errors, limits, buffer,
+            walls.scratch, walled=walls.level != "unsafe",
+        )  # fmt: skip
+        end = watch.wait()
+        os.close(child.errors)
         if walls.scratch:
             scratch.empty(walls.scratch)
         last = json.dumps(end._asdict()).encode("ascii")
         frames.write_all(0, bytes(4) + len(last).to_bytes(4, "big") + last)
 
 
-def _one_job(walls: Walls, head: bytes, fds: Sequence[int], home: int, buffer: bytearray) -> End:
-    """Fork a child for a job, and watch it."""
-    kind, limits = json.loads(head)
+class _Spare(NamedTuple):
+    """A child that waits for its job, and the server's ends of what leads to it."""
+
+    pid: int
+    line: socket.socket
+    reader: int
+    errors: int
+
+
+def _make_spare(walls: Walls, kinds: Kinds, home: int) -> _Spare:
+    """Fork a child ahead of its job: it holds what the server holds, and that is nothing."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     reader, writer = os.pipe()
     errors = os.memfd_create("errors")
     pid = _fork(walls, home)
     if pid == 0:
-        _child(walls, limits, fds, writer, errors)
+        _child(walls, kinds, theirs.detach(), writer, errors)
+    theirs.close()
     os.close(writer)
-    if kind != "serve":  # only a program ends with its channel; tests report what they miss
-        _close(fds)
-    channels = fds if kind == "serve" else []
-    watch = Watch(
-        pid, reader, channels, errors, limits, buffer, walls.scratch,
-        walled=walls.level != "unsafe",
-    )  # fmt: skip
-    try:
-        return watch.wait()
-    finally:
-        os.close(errors)
+    return _Spare(pid, ours, reader, errors)
 
 
 def _close(fds: Sequence[int]) -> None:
@@ -112,13 +144,19 @@ def _enter_namespaces() -> None:
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
+_raw_fork = ctypes.PyDLL(None).fork
+"""`os.fork` runs hooks that cost more than the fork; with one thread there is nothing for them."""
+
+
 def _fork(walls: Walls, home: int) -> int:
     """Fork; with namespaces, into a fresh pid namespace, where the child sees itself alone."""
-    if walls.level != "bubblewrap":
-        return os.fork()
-    confine.unshare(confine.CLONE_NEWPID)
-    pid = os.fork()
-    if pid:
+    spaced = walls.level == "bubblewrap"
+    if spaced:
+        confine.unshare(confine.CLONE_NEWPID)
+    pid = int(_raw_fork())
+    if pid < 0:
+        raise OSError("fork failed")
+    if pid and spaced:
         confine.enter(home, confine.CLONE_NEWPID)
     return pid
 
@@ -132,47 +170,59 @@ def _text_file(text: str) -> int:
     return fd
 
 
-def _child(
-    walls: Walls, limits: Mapping[str, Any], fds: Sequence[int], output: int, errors: int
-) -> None:
-    """Read the job, put up the walls, say so with one byte, and run the job; never returns."""
+def _child(walls: Walls, kinds: Kinds, line: int, output: int, errors: int) -> None:
+    """Put up the walls, wait for a job, say so with one byte, and run it; never returns."""
     try:
-        job = {**json.loads(frames.read_frame(0, cap=1 << 30)), "limits": limits}
-        os.dup2(fds[0] if fds else _text_file(job["stdin"]), _GIVEN)
-        output = os.dup2(output, _OUTPUT)
+        gc.disable()  # what the server holds is frozen; a program switches it on
+        for fd, place in ((line, _GIVEN), (output, _OUTPUT), (errors, _ERRORS)):
+            os.dup2(fd, place)
         null = os.open("/dev/null", os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(null, 1)
-        os.dup2(errors, _ERRORS)
         os.closerange(3, _GIVEN)
-        os.closerange(_RULES + 1, 1024)
-        _wall_in(walls, limits)
+        os.closerange(_CONTROL + 1, 1024)
+        _wall_in(walls)
+        with socket.socket(fileno=_GIVEN) as own:
+            head, fds = frames.receive_job(own)
+            kind, limits = json.loads(head)
+            job = {**json.loads(frames.read_frame(_CONTROL, cap=1 << 30)), "limits": limits}
+        os.close(_CONTROL)
+        given = fds[0] if fds else _text_file(job["stdin"])
+        os.dup2(given, _GIVEN)
+        os.close(given)
+        _limit(walls, limits)
         os.write(_OUTPUT, READY)
+    except frames.Broken:  # the server is gone before there was a job
+        os._exit(0)
     except BaseException as err:
-        os.write(output, f"{type(err).__name__}: {err}".encode())
+        os.write(_OUTPUT, f"{type(err).__name__}: {err}".encode())
         os._exit(70)
     try:
-        _KINDS[job["kind"]](job, _GIVEN, _OUTPUT)
+        kinds[kind](job, _GIVEN, _OUTPUT)
     except BaseException:
         os._exit(71)
     os._exit(0)
 
 
-def _wall_in(walls: Walls, limits: Mapping[str, Any]) -> None:
+def _wall_in(walls: Walls) -> None:
+    """What can be put up before the job is there."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if walls.scratch:
         os.environ["TMPDIR"] = walls.scratch
-    spaced = walls.level == "bubblewrap"
+    if walls.level == "landlock":
+        confine.restrict_files(_RULES)
+        os.close(_RULES)
+    if walls.level != "unsafe":
+        confine.drop_capabilities()
+
+
+def _limit(walls: Walls, limits: Mapping[str, Any]) -> None:
+    """Limits, and the filter of system calls, after which no file descriptor can be received."""
     confine.set_limits(
         cpu_seconds=limits["cpu_seconds"],
         memory_bytes=limits["memory_bytes"],
         file_bytes=limits["scratch_bytes"],
-        threads=limits["threads"] if spaced else None,
+        threads=limits["threads"] + SPARES if walls.level == "bubblewrap" else None,
     )
-    if walls.level == "unsafe":
-        return
-    if walls.level == "landlock":
-        confine.restrict_files(_RULES)
-        os.close(_RULES)
-    confine.drop_capabilities()
-    confine.filter_calls()
+    if walls.level != "unsafe":
+        confine.filter_calls()

@@ -81,19 +81,18 @@ def _text(err: BaseException) -> str:
         return ""
 
 
-def _entry(program: Program, name: str) -> Any:
+def _entry(program: Program, known: Mapping[str, Any], name: str) -> Any:
     """The function of that name, or the method of that name of a class ``Solution``."""
-    if program.has(name):
-        return program.name(name)
-    if program.has("Solution"):
-        return getattr(program.name("Solution")(), name)
+    if name in known:
+        return known[name]
+    if "Solution" in known:
+        return getattr(known["Solution"](), name)
     raise program.missing(name)
 
 
 def _run_cases(job: Mapping[str, Any], program: Program) -> tuple[str, str]:
     """Pairs of arguments and expected value, in order, up to the first that fails."""
-    program.loaded()
-    function = _entry(program, job["entry_point"])
+    function = _entry(program, program.loaded(job["names"]), job["entry_point"])
     for i, case in enumerate(job["cases"]):
         args, expected = decode(case[0]), decode(case[1])
         got = function(*args)
@@ -134,10 +133,10 @@ def _run_code(job: Mapping[str, Any], program: Program) -> tuple[str, str]:
         _require(name)
     unittest.main = lambda *args, **kwargs: None  # type: ignore[misc,assignment]
     exec(marshal.loads(bytes.fromhex(job["context"])), space)
-    program.loaded()
+    known = program.loaded(job["names"])
     solution = sys.modules["solution"] = _Solution(program)
     entry = job["entry_point"]
-    plain = _bind(job, program, space, solution)
+    plain = _bind(job, known, space, solution)
     if entry and entry not in space:
         raise program.missing(entry)
     given = set(space)
@@ -167,27 +166,25 @@ def _require(module: str) -> None:
 
 
 def _bind(
-    job: Mapping[str, Any], program: Program, space: dict[str, Any], solution: types.ModuleType
+    job: Mapping[str, Any],
+    known: Mapping[str, Any],
+    space: dict[str, Any],
+    solution: types.ModuleType,
 ) -> int:
-    """Put the names that the tests ask for into their namespace; how many are plain data.
+    """Put what the program defines of the names asked for into the tests' namespace.
 
-    What the context defines stays, but for the entry point.
+    What the context defines stays, but for the entry point. How many are plain data.
     """
-    known = [name for name in job["names"] if program.has(name)]
-    plain = 0
-    for name in known:
-        if name in space and name != job["entry_point"]:
-            continue
-        space[name] = value = program.name(name)
-        solution.__dict__[name] = value
-        plain += not callable(value)
+    entry = job["entry_point"]
+    solution.__dict__.update(known)
+    space.update({n: value for n, value in known.items() if n == entry or n not in space})
     if "solution" not in known:
         space.setdefault("solution", solution)
     if job["star"]:
-        solution.__dict__["__all__"] = [name for name in known if name in solution.__dict__]
-    if job["entry_point"] not in known:
-        space.pop(job["entry_point"], None)
-    return plain
+        solution.__dict__["__all__"] = list(known)
+    if entry not in known:
+        space.pop(entry, None)
+    return sum(not callable(value) for value in known.values())
 
 
 def _collect(space: Mapping[str, Any], pytest: Any) -> Iterator[Callable[[], object]]:
