@@ -198,8 +198,8 @@ def test_correct_programs_pass(sandbox: Sandbox, name: str) -> None:
 
 def test_time_is_processor_time(level: Level) -> None:
     limits = Limits(cpu_seconds=0.3)
-    sleeps = Job("import time\ndef f():\n    time.sleep(0.8)\n    return 1", CodeTests(tests="f()"))
-    loops = Job("def f():\n    while True: pass", CodeTests(tests="f()"))
+    sleeps = Job("import time\ndef f():\n    time.sleep(0.8)\n    return 1", CodeTests(tests="assert f() == 1"))
+    loops = Job("def f():\n    while True: pass", CodeTests(tests="assert f()"))
     with Sandbox(level=level, limits=limits, workers=1) as pool:
         slept, looped = pool.run(sleeps), pool.run(loops)
     assert slept.outcome is Outcome.PASS
@@ -212,9 +212,9 @@ OWNER = """
 import sys
 from grpolab.validate.sandbox import CodeTests, Job, Level, Limits, Sandbox
 pool = Sandbox(level=Level(sys.argv[1]), workers=1, limits=Limits(cpu_seconds=20))
-pool.run(Job("def f(): return 1", CodeTests(tests="f()")))
+pool.run(Job("def f(): return 1", CodeTests(tests="assert f()")))
 print("ready", flush=True)
-pool.run(Job("def f():\\n    while True: pass", CodeTests(tests="f()")))
+pool.run(Job("def f():\\n    while True: pass", CodeTests(tests="assert f()")))
 """
 
 

@@ -55,6 +55,7 @@ class Program:
         self._copies: Mapping[int, object] = {}
         self.calls = 0
         self.gone = ""
+        self.refusal = ""
         self.raised: list[BaseException] = []
         self.failed_inside: list[AssertionError] = []
         self.out_of_memory = False
@@ -162,7 +163,8 @@ class Program:
             number = next(known, len(self._callbacks))
             self._callbacks[number:] = self._callbacks[number:] or [value]
             return {"callback": number}
-        raise Unsupported(f"the tests pass a {type(value).__name__} to the program")
+        self.refusal = f"the tests pass a {type(value).__name__} to the program"
+        raise Unsupported(self.refusal)
 
     def _send(self, message: dict[str, Any]) -> None:
         if self.gone:

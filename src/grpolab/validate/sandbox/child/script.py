@@ -96,4 +96,6 @@ def _leave(status: int, module: types.ModuleType) -> None:
     except BaseException as err:
         print_error(err)
         status = status or RAISED
+    with contextlib.suppress(BaseException):
+        sys.stderr.flush()
     os._exit(status)

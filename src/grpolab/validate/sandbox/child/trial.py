@@ -21,6 +21,7 @@ from grpolab.validate.sandbox.child import pytest_part
 from grpolab.validate.sandbox.child.compare import same_value
 from grpolab.validate.sandbox.child.remote import Program, ProgramGone, Unsupported
 from grpolab.validate.sandbox.child.script import start_afresh
+from grpolab.validate.sandbox.child.standins import Remote
 from grpolab.validate.sandbox.child.values import decode, dumps
 
 _DETAIL = 500
@@ -69,6 +70,8 @@ def judge(job: Mapping[str, Any], channel: int) -> dict[str, str]:
         detail = f"{type(err).__name__}: {_text(err)}"
     if verdict == "pass" and program.failed_inside:  # the program may have swallowed it
         verdict, detail = "wrong", f"AssertionError: {_text(program.failed_inside[0])}"
+    if program.refusal:  # unittest takes it for an error of the test
+        verdict, detail = "unsupported", program.refusal
     if program.gone:  # a test that swallows everything does not undo this
         verdict, detail = "gone", program.gone
     return {"verdict": verdict, "detail": detail[:_DETAIL]}
@@ -173,7 +176,8 @@ def _bind(
 ) -> int:
     """Put what the program defines of the names asked for into the tests' namespace.
 
-    What the context defines stays, but for the entry point. How many are plain data.
+    What the context defines stays, but for the entry point. How many are no stand-ins: what such a
+    value is may lead the tests somewhere without a call of the program.
     """
     entry = job["entry_point"]
     solution.__dict__.update(known)
@@ -184,7 +188,7 @@ def _bind(
         solution.__dict__["__all__"] = list(known)
     if entry not in known:
         space.pop(entry, None)
-    return sum(not callable(value) for value in known.values())
+    return sum(type(value) is not Remote for value in known.values())
 
 
 def _collect(space: Mapping[str, Any], pytest: Any) -> Iterator[Callable[[], object]]:

@@ -52,7 +52,7 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 _SEQUENCES: Mapping[str, Callable[[list[Any]], Any]] = {
     "tuple": tuple, "set": set, "frozenset": frozenset,
 }  # fmt: skip
-_DICTS: Mapping[str, Callable[[], Any]] = {
+_DICTS: Mapping[str, Callable[[dict[Any, Any]], Any]] = {
     "dict": dict, "Counter": Counter, "OrderedDict": OrderedDict,
 }  # fmt: skip
 TYPES: Mapping[str, type] = {
@@ -152,9 +152,7 @@ def decode(data: Any, other: Callable[[Any], Any] | None = None) -> Any:
     if tag == "int":
         return int(body, 16)
     if tag in _DICTS:
-        made = _DICTS[tag]()
-        dict.update(made, [(decode(k, other), decode(v, other)) for k, v in body])
-        return made
+        return _DICTS[tag]({decode(k, other): decode(v, other) for k, v in body})
     if tag in _SEQUENCES:
         return _SEQUENCES[tag]([decode(item, other) for item in body])
     if tag == "deque":
