@@ -201,10 +201,7 @@ def _is_class(tree: ast.AST, name: str) -> bool:
         if isinstance(node, ast.Assign) and _calls(node.value, name):
             made |= {t.id for t in node.targets if isinstance(t, ast.Name)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (
-            _calls(node.value, name)
-            or (isinstance(node.value, ast.Name) and node.value.id in made | {name})
-        ):
+        if isinstance(node, ast.Attribute) and _is_made(node.value, name, made):
             return True
         if isinstance(node, ast.withitem) and _calls(node.context_expr, name):
             return True
@@ -212,6 +209,15 @@ def _is_class(tree: ast.AST, name: str) -> bool:
             if any(isinstance(a, ast.Name) and a.id == name for a in node.args[1:]):
                 return True
     return False
+
+
+def _is_made(node: ast.expr, name: str, made: set[str]) -> bool:
+    """Whether an expression is the class, an object of it, or made of one by operators."""
+    if isinstance(node, ast.Name):
+        return node.id in made | {name}
+    if isinstance(node, ast.BinOp):
+        return _is_made(node.left, name, made) or _is_made(node.right, name, made)
+    return _calls(node, name)
 
 
 def _called(node: ast.AST) -> str:

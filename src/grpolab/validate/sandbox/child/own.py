@@ -88,30 +88,41 @@ class Owned:
 
     def method(self, number: int, name: str) -> Callable[..., Any]:
         """A method that the tests wrote; LookupError or TypeError for anything else."""
-        value = self.objects[number]
-        if number < 0 or name not in _methods(type(value)):
+        value = self.get(number)
+        if name not in _methods(type(value)):
             raise LookupError(name)
         return getattr(value, name)  # type: ignore[no-any-return]
 
-    def take_back(
-        self, changed: Mapping[str, Any], decode: Callable[[Any], Any], *, in_place: bool
-    ) -> Mapping[int, object]:
-        """Objects as the program left them: the same ones ``in_place``, else copies."""
-        originals = {int(number): self.objects[int(number)] for number in changed}
-        targets = {
-            n: old if in_place else object.__new__(type(old)) for n, old in originals.items()
-        }
+    def get(self, number: object) -> object:
+        """The object of that number."""
+        if type(number) is not int or number < 0:
+            raise LookupError(number)
+        return self.objects[number]
+
+    def targets(self, changed: Mapping[str, Any], *, in_place: bool) -> dict[int, object]:
+        """Where changes go: to the objects themselves ``in_place``, else to copies."""
+        originals = {int(number): self.get(int(number)) for number in changed}
+        if in_place:
+            return originals
+        return {n: object.__new__(type(old)) for n, old in originals.items()}
+
+    def fill(
+        self,
+        changed: Mapping[str, Any],
+        targets: Mapping[int, object],
+        decode: Callable[[Any], Any],
+    ) -> None:
+        """Give objects the attributes that the program left: no method is ever replaced."""
         for text, attributes in changed.items():
-            number = int(text)
-            held = _attributes(originals[number])
+            original = self.get(int(text))
+            held = _attributes(original)
             for name, data in attributes.items():
-                known = name in held or not hasattr(type(originals[number]), name)
+                known = name in held or not hasattr(type(original), name)
                 if known and name.isidentifier() and not name.startswith(("__", "_grpolab")):
                     held[name] = decode(data)
             for name, value in held.items():
-                if _is_settable(type(originals[number]), name):
-                    object.__setattr__(targets[number], name, value)
-        return targets
+                if _is_settable(type(original), name):
+                    object.__setattr__(targets[int(text)], name, value)
 
 
 class Shadow:

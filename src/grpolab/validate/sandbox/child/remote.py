@@ -127,9 +127,8 @@ class Program:
         self._copies = {}
         owns = reply.get("own")
         if type(owns) is dict and owns:
-            self._copies = self._guarded(
-                lambda: self._owned.take_back(owns, self._decode, in_place=allowed)
-            )
+            self._copies = self._guarded(lambda: self._owned.targets(owns, in_place=allowed))
+            self._guarded(lambda: self._owned.fill(owns, self._copies, self._decode))
         changed = reply.get("args")
         if allowed and type(changed) is list:
             for old, new in zip((*args, *kwargs.values()), changed, strict=False):
@@ -235,7 +234,7 @@ class Program:
     def _decode_other(self, data: Mapping[str, Any]) -> Any:
         if "own" in data:
             number = data["own"]
-            return self._copies.get(number) or self._owned.objects[number]
+            return self._copies[number] if number in self._copies else self._owned.get(number)
         if "sub" in data:
             plain, number, fields, name, shown = data["sub"]
             return special(self, self._decode(plain), self._stand_in(number), fields, name, shown)
@@ -247,7 +246,7 @@ class Program:
         if kind == "coroutine":
             return awaited(self._stand_in(number))
         if kind == "asyncgen":
-            return over(self._stand_in(number))
+            return over(self._stand_in(number, kind))
         return self._stand_in(number, kind if kind in _KINDS else "object")
 
     def _stand_in(self, number: object, kind: str = "object") -> Remote:

@@ -80,6 +80,11 @@ def run(job: Mapping[str, Any], stdin: int, output: int) -> None:
     _leave(status, module)
 
 
+def _flush(stream: Any) -> None:
+    if stream is not None and not stream.closed:
+        stream.flush()
+
+
 def _leave(status: int, module: types.ModuleType) -> None:
     """End as an interpreter does: threads joined, handlers run, objects dropped, output flushed.
 
@@ -88,11 +93,9 @@ def _leave(status: int, module: types.ModuleType) -> None:
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-        kept = [sys.stdout, sys.__stdout__]
+        _flush(sys.stdout)
         module.__dict__.clear()
-        for stream in kept:
-            if stream is not None and not stream.closed:
-                stream.flush()
+        _flush(sys.__stdout__)
     except BaseException as err:
         print_error(err)
         status = status or RAISED

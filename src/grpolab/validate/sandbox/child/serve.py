@@ -112,6 +112,7 @@ class _Peer:
         self._plain = job.get("plain", False)
         self._objects: list[object] = []
         self._numbers: dict[int, int] = {}
+        self._functions: dict[int, tuple[int, object]] = {}
         self._shadows = Shadows(self._call_back)
         self._printed = io.StringIO() if job.get("captures") else None
         self.program: Any = None
@@ -143,9 +144,8 @@ class _Peer:
         """Stand-in of an object that is no plain data."""
         if isinstance(value, Shadow):
             return self._shadows.refer(value)
-        number = getattr(value, "_tests_callback", None)
-        if isinstance(value, types.FunctionType) and number is not None:
-            return {"callback": number}
+        if id(value) in self._functions:
+            return {"callback": self._functions[id(value)][0]}
         kind = _kind(value)
         more = [self.line(value)] if kind == "exception" else []
         return {"ref": [self.number(value), kind, *more]}
@@ -189,12 +189,15 @@ class _Peer:
 
             name, fields, items = data["named"]
             return namedtuple(name, fields)(*self._decode(items))  # type: ignore[misc]
-        number = data["callback"]
+        return self._function(data["callback"])
+
+    def _function(self, number: int) -> Callable[..., Any]:
+        """A function of the tests, as one that calls it."""
 
         def tests_function(*args: Any, **kwargs: Any) -> Any:
             return self._call_back(number, args, kwargs)
 
-        tests_function._tests_callback = number  # type: ignore[attr-defined]
+        self._functions[id(tests_function)] = (number, tests_function)
         return tests_function
 
     def _call_back(self, target: Any, args: Any, kwargs: Any) -> Any:

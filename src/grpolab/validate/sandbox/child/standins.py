@@ -238,7 +238,13 @@ async def awaited(remote: Remote) -> Any:
 
 async def over(remote: Remote) -> Any:
     """An asynchronous iterator of the program, as a generator of the tests' own."""
-    steps = remote._program.ask("aiter", remote)
+    steps: Any = remote
+    if remote._kind != "asyncgen":
+        steps = remote._program.ask("aiter", remote)
+        if isinstance(steps, types.AsyncGeneratorType):  # one that this function made
+            async for item in steps:
+                yield item
+            return
     while True:
         try:
             item = remote._program.ask("anext", steps)
