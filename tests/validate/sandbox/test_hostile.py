@@ -307,7 +307,7 @@ FORGED_BY_TESTS = {
         "assert Total(1, 2) == 3",
     ),
     "result of a method": (
-        "class Any:\n    def __eq__(self, o): return True\nclass P:\n    def n(self): return Any()\n",
+        "class A:\n    def __eq__(self, o): return True\nclass P:\n    def n(self): return A()\n",
         "from solution import P\np = P()\nassert p.n() == 3",
     ),
     "difference": (
@@ -316,10 +316,12 @@ FORGED_BY_TESTS = {
         "assert abs(f() - 3.5) < 1e-6",
     ),
     "membership": (
-        "class A:\n    __contains__ = lambda *a: True\ndef f(): return A()\n", "assert 3 in f()",
+        "class A:\n    __contains__ = lambda *a: True\ndef f(): return A()\n",
+        "assert 3 in f()",
     ),
     "instance of a builtin": (
-        "class A:\n    __class__ = int\ndef f(): return A()\n", "assert isinstance(f(), int)",
+        "class A:\n    __class__ = int\ndef f(): return A()\n",
+        "assert isinstance(f(), int)",
     ),
     "changed object": (
         "def f(n):\n    n.v = 0\n    return 0\n",
@@ -330,12 +332,14 @@ FORGED_BY_TESTS = {
         "class N:\n    def good(self): return False\nn = N()\nf(n)\nassert n.good()",
     ),
     "changed keyword": (
-        "def f(*, xs):\n    xs.clear()\n    return []\n", "a = [2, 1]\nassert f(xs=a) == sorted(a)",
+        "def f(*, xs):\n    xs.clear()\n    return []\n",
+        "a = [2, 1]\nassert f(xs=a) == sorted(a)",
     ),
     "changed set": ("def f(s):\n    s.clear()\n    return 0\n", "s = {1}\nassert f(s) == len(s)"),
     "empty answer": ("def f(): return []\n", "for x in f():\n    assert x > 0"),
     "no instances": (
-        "K = []\ndef f(x): return 1\n", "from solution import K, f\nfor k in K:\n    assert f(k) == 2",
+        "K = []\ndef f(x): return 1\n",
+        "from solution import K, f\nfor k in K:\n    assert f(k) == 2",
     ),
     "exit in a test": ("def f(): raise SystemExit(0)\n", "assert f() == 1"),
     "exit in unittest": (
@@ -350,7 +354,8 @@ FORGED_BY_TESTS = {
     ),
     "fake assertion error": (
         "class AssertionError(Exception): pass\ndef f(): raise AssertionError\n",
-        "import pytest\nfrom solution import f\ndef test_a():\n    with pytest.raises(ValueError): f()",
+        "import pytest\nfrom solution import f\ndef test_a():\n"
+        "    with pytest.raises(ValueError): f()",
     ),
 }
 
@@ -370,7 +375,10 @@ def test_correct_programs_pass(sandbox: Sandbox, name: str) -> None:
 
 def test_time_is_processor_time(level: Level) -> None:
     limits = Limits(cpu_seconds=0.3)
-    sleeps = Job("import time\ndef f():\n    time.sleep(0.8)\n    return 1", CodeTests(tests="assert f() == 1"))
+    sleeps = Job(
+        "import time\ndef f():\n    time.sleep(0.8)\n    return 1",
+        CodeTests(tests="assert f() == 1"),
+    )
     loops = Job("def f():\n    while True: pass", CodeTests(tests="assert f()"))
     with Sandbox(level=level, limits=limits, workers=1) as pool:
         slept, looped = pool.run(sleeps), pool.run(loops)

@@ -148,9 +148,7 @@ def busiest(server: int) -> int:
         below += [int(child) for child in children]
         found += [int(child) for child in children]
     ages = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in found}
-    filtered = [
-        pid for pid in found if "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
-    ]
+    filtered = [pid for pid in found if "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()]
     assert filtered, ages
     return filtered[-1]
 

@@ -144,9 +144,9 @@ def server_command(level: Level, packages: Sequence[Path] = (), scratch: str = "
 def inside_scratch(packages: Sequence[Path] = ()) -> str:
     """The private folder inside bubblewrap: ``/tmp``, unless something is shown below it."""
     python = interpreter()
-    places = [python.executable, python.library, *python.shared, child.__file__]
-    shown = [Path(place).resolve() for place in (*places, *packages)]
-    return "/scratch" if any(path.is_relative_to("/tmp") for path in shown) else "/tmp"
+    places = (python.executable, python.library, *python.shared, str(child.__file__))
+    shown = [*map(Path, places), *packages]
+    return "/scratch" if any(path.resolve().is_relative_to("/tmp") for path in shown) else "/tmp"
 
 
 def is_installed(level: Level) -> bool:

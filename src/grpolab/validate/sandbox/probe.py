@@ -85,12 +85,14 @@ def broken_walls(level: Level) -> str:
 def choose_level(wanted: Level | None = None, *, unsafe: bool = False) -> Level:
     """The strongest level whose walls stand, or the wanted one; UserError when there is none.
 
-    ``unsafe`` allows, as the last resort or when wanted, a level without walls, at which neither verdicts nor the
-    machine are safe from a program.
+    ``unsafe`` allows, as the last resort or when wanted, a level without walls, at which neither
+    verdicts nor the machine are safe from a program.
     """
     if wanted is Level.UNSAFE and not unsafe:
-        raise UserError("the unsafe level runs code without walls, which can forge its verdict and change the"
-            " machine: allow it explicitly (unsafe)")
+        raise UserError(
+            "the unsafe level runs code without walls, which can forge its verdict and change the"
+            " machine: allow it explicitly (unsafe)"
+        )
     order: Sequence[Level] = [wanted] if wanted else [Level.BUBBLEWRAP, Level.LANDLOCK]
     reasons = []
     for level in order:

@@ -18,9 +18,7 @@ RAN = "__assertion_ran__"
 """Name that the marked source calls after an assertion; no program can define it."""
 _BUILTINS = frozenset(dir(builtins))
 _CHECKING = ("raises", "assertRaises", "assertRaisesRegex")
-_ELSEWHERE = frozenset(
-    {"tempfile", "subprocess", "multiprocessing", "socket"}
-)
+_ELSEWHERE = frozenset({"tempfile", "subprocess", "multiprocessing", "socket"})
 """Modules by which tests share files or processes with a program."""
 _APART = {
     "patch": "patches modules, which the program in its own process does not see",
@@ -28,6 +26,7 @@ _APART = {
     "assertWarns": "reads warnings of the program", "warns": "reads warnings of the program",
     "getsource": "reads the source of the program",
 }  # fmt: skip
+_REPLACED = ("stdin", "input", "environ", "argv", "modules")
 _STREAMS = frozenset({"capsys", "capfd", "redirect_stdout", "stdout", "readouterr"})
 
 
@@ -59,7 +58,9 @@ def read_suite(tests: str, context: str, entry_point: str) -> Suite:
     imported = _imports(tree)
     asked = _free(symbols) - _own(symtable.symtable(context, "context", "exec"))
     asked |= imported.names | _attributes(tree, imported.aliases | {"solution"})
-    if asked & {"eval", "exec", "globals", "locals"} or _mentions(tree, {"eval", "exec", "globals"}):
+    if asked & {"eval", "exec", "globals", "locals"} or _mentions(
+        tree, {"eval", "exec", "globals"}
+    ):
         asked |= _quoted(tree) - _own(symbols)
     names = {n for n in asked if n not in _BUILTINS and not _is_dunder(n)} | {entry_point} - {""}
     names -= {"solution"} if imported.aliases & {"solution"} else set()
@@ -205,9 +206,12 @@ def _is_class(tree: ast.AST, name: str) -> bool:
             return True
         if isinstance(node, ast.withitem) and _calls(node.context_expr, name):
             return True
-        if isinstance(node, ast.Call) and _called(node) in ("isinstance", "assertIsInstance"):
-            if any(isinstance(a, ast.Name) and a.id == name for a in node.args[1:]):
-                return True
+        if (
+            isinstance(node, ast.Call)
+            and _called(node) in ("isinstance", "assertIsInstance")
+            and any(isinstance(a, ast.Name) and a.id == name for a in node.args[1:])
+        ):
+            return True
     return False
 
 
@@ -249,9 +253,12 @@ def _refusal(tree: ast.AST) -> str:
             word = node.id if isinstance(node, ast.Name) else node.attr
             if word in _APART and isinstance(node.ctx, ast.Load):
                 return f"the tests use {word}, which {_APART[word]}"
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                if word in ("stdin", "input", "environ", "argv", "modules"):
-                    return f"the tests replace {word}, which the program does not see"
+            if (
+                isinstance(node.ctx, ast.Store)
+                and isinstance(node, ast.Attribute)
+                and word in _REPLACED
+            ):
+                return f"the tests replace {word}, which the program does not see"
     return ""
 
 
@@ -276,13 +283,15 @@ class _Marker(ast.NodeTransformer):
         word = _called(value)
         return [node, self._mark(node)] if word.lower().startswith(("assert", "raises")) else node
 
-    def visit_With(self, node: ast.With) -> Any:
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
         """``with pytest.raises(...)``."""
         self.generic_visit(node)
         checks = any(_called(item.context_expr) in _CHECKING for item in node.items)
         return [node, self._mark(node)] if checks else node
 
-    visit_AsyncWith = visit_With
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> Any:
+        """The same."""
+        return self.visit_With(node)
 
     def visit_If(self, node: ast.If) -> Any:
         """``if wrong: raise ...``."""

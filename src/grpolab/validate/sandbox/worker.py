@@ -57,8 +57,9 @@ class Worker:
         self._due = 0.0
         try:
             self._process = subprocess.Popen(
-                server_command(level, packages, inside), stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-                stderr=self._errors, env=environment(), cwd="/", start_new_session=True,
+                server_command(level, packages, inside), stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL, stderr=self._errors, env=environment(), cwd="/",
+                start_new_session=True,
             )  # fmt: skip
         except OSError as err:
             self._socket.close()

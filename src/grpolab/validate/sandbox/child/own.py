@@ -10,14 +10,11 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_DUNDERS = frozenset(
-    f"__{name}__"
-    for name in (
-        "call len iter next getitem setitem delitem contains eq ne lt le gt ge hash bool str repr"
-        " add sub mul truediv floordiv mod pow neg abs radd rsub rmul and or xor enter exit int"
-        " float index"
-    ).split()
-)
+_OPERATORS = """
+call len iter next getitem setitem delitem contains eq ne lt le gt ge hash bool str repr add sub mul
+truediv floordiv mod pow neg abs radd rsub rmul and or xor enter exit int float index
+"""
+_DUNDERS = frozenset(f"__{name}__" for name in _OPERATORS.split())
 
 
 def _methods(kind: type) -> list[str]:
@@ -152,8 +149,8 @@ class Shadows:
         for text, (name, methods, _) in table.items():
             number = int(text)
             if number not in self._shadows:
-                shadow = self._shadows[number] = object.__new__(self._kind(name, methods))
-                self._numbers[id(shadow)] = number
+                self._shadows[number] = object.__new__(self._kind(name, methods))
+                self._numbers[id(self._shadows[number])] = number
         for text, (_, _, attributes) in table.items():
             shadow = self._shadows[int(text)]
             vars(shadow).clear()

@@ -58,7 +58,11 @@ class approx:
     """Equal to finite numbers, or lists, tuples and dicts of them, within a tolerance."""
 
     def __init__(
-        self, expected: Any, rel: float | None = None, abs: float | None = None, nan_ok: bool = False
+        self,
+        expected: Any,
+        rel: float | None = None,
+        abs: float | None = None,
+        nan_ok: bool = False,
     ) -> None:
         self._expected = expected
         self._rel = 1e-6 if rel is None and abs is None else rel or 0.0
@@ -147,7 +151,9 @@ class _Marks:
         return mark
 
 
-def _fixture(function: Any = None, *, autouse: bool = False, params: Any = (None,), **more: Any) -> Any:
+def _fixture(
+    function: Any = None, *, autouse: bool = False, params: Any = (None,), **more: Any
+) -> Any:
     def mark(made: Any) -> Any:
         made.fixture = (autouse, tuple(params), more.get("name") or made.__name__)
         return made
@@ -253,7 +259,9 @@ def _finished(value: Any) -> Any:
     return asyncio.run(value)
 
 
-def _run(test: Any, given: Mapping[str, Any], fixtures: Fixtures, row: Mapping[str, Any], owner: Any) -> None:
+def _run(
+    test: Any, given: Mapping[str, Any], fixtures: Fixtures, row: Mapping[str, Any], owner: Any
+) -> None:
     with contextlib.ExitStack() as ends:
         ready: dict[str, Any] = {}
         values = {n: fixtures.value(n, row, ready, ends, owner) for n in row if n != "request"}

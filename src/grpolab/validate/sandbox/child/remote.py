@@ -6,18 +6,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from grpolab.validate.sandbox.child.errors import Errors, ProgramError
 from grpolab.validate.sandbox.child.frames import Broken, read_frame, write_frame
 from grpolab.validate.sandbox.child.own import Owned
-from grpolab.validate.sandbox.child.standins import (
-    Errors,
-    ProgramError,
-    Remote,
-    RemoteIterator,
-    awaited,
-    over,
-    overwrite,
-    special,
-)
+from grpolab.validate.sandbox.child.specials import overwrite, special
+from grpolab.validate.sandbox.child.standins import Remote, RemoteIterator, awaited, over
 from grpolab.validate.sandbox.child.values import decode, dumps, encode, loads
 
 T = TypeVar("T")

@@ -188,7 +188,7 @@ class _Peer:
             from collections import namedtuple
 
             name, fields, items = data["named"]
-            return namedtuple(name, fields)(*self._decode(items))  # type: ignore[misc]
+            return namedtuple(name, fields)(*self._decode(items))
         return self._function(data["callback"])
 
     def _function(self, number: int) -> Callable[..., Any]:

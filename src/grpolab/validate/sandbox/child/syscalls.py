@@ -4,8 +4,8 @@ Everything that is not listed fails with "operation not permitted", so that a ca
 kernel brings is refused until somebody adds it. Left out on purpose: everything that starts a
 program or a process, opens a network socket, changes a file's owner, mode or times, mounts, traces,
 looks into another process, or keeps something behind the program's back (shared memory, keys).
-Calls that make, move or remove files are allowed, because the walls of the file system leave them one
-private folder.
+Calls that make, move or remove files are allowed, because the walls of the file system leave them
+one private folder.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def allowed(column: int) -> dict[str, int]:
 def conditional(column: int) -> dict[str, int]:
     """Calls whose arguments decide: name -> number.
 
-    >>> sorted(conditional(0))
-    ['clone', 'clone3', 'fcntl', 'ioctl', 'kill', 'prlimit64', 'sendto', 'setrlimit', 'socketpair', 'tgkill']
+    >>> len(conditional(0)), conditional(0)["fcntl"]
+    (10, 72)
     """
     return _column(_ARGUMENTS, column)

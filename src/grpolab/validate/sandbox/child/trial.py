@@ -134,7 +134,7 @@ def _run_code(job: Mapping[str, Any], program: Program) -> tuple[str, str]:
     pytest = sys.modules["pytest"] = pytest_part.as_module(program)
     for name in job["modules"]:
         _require(name)
-    unittest.main = lambda *args, **kwargs: None  # type: ignore[misc,assignment]
+    unittest.main = lambda *args, **kwargs: None  # type: ignore[assignment]
     exec(marshal.loads(bytes.fromhex(job["context"])), space)
     known = program.loaded(job["names"])
     solution = sys.modules["solution"] = _Solution(program)

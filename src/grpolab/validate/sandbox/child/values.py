@@ -55,15 +55,15 @@ _SEQUENCES: Mapping[str, Callable[[list[Any]], Any]] = {
 _DICTS: Mapping[str, Callable[[dict[Any, Any]], Any]] = {
     "dict": dict, "Counter": Counter, "OrderedDict": OrderedDict,
 }  # fmt: skip
-TYPES: Mapping[str, type] = {
-    kind.__name__: kind
-    for kind in (
-        bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, range,
-        object, type, type(None), slice, Decimal, Fraction, datetime, date, time, timedelta,
-        Counter, OrderedDict, defaultdict, deque,
-        *(e for e in vars(builtins).values() if isinstance(e, type) and issubclass(e, Exception)),
-    )
-}  # fmt: skip
+_SHARED: tuple[Any, ...] = (
+    bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, range,
+    object, type, type(None), slice, Decimal, Fraction, datetime, date, time, timedelta, Counter,
+    OrderedDict, defaultdict, deque,
+)  # fmt: skip
+TYPES: Mapping[str, Any] = {
+    **{kind.__name__: kind for kind in _SHARED},
+    **{n: e for n, e in vars(builtins).items() if isinstance(e, type) and issubclass(e, Exception)},
+}
 """Classes that mean the same on both sides, and go by their names."""
 
 
@@ -111,8 +111,9 @@ def encode(
     if kind in _WRITE:
         tag, write = _WRITE[kind]
         return {tag: write(value)}
-    if kind is type and TYPES.get(held.__name__) is held:
-        return {"type": held.__name__}
+    name = getattr(value, "__name__", "") if kind is type else ""
+    if name and TYPES.get(name) is value:
+        return {"type": name}
     return _encode_subclass(value, other, special)
 
 
