@@ -209,6 +209,9 @@ def test_a_broken_sandbox_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("assert 1 == 1", "the tests never call the program"),
         ("from math import pi\nassert pi > 3", "the tests never call the program"),
+        ("from solution import f\nassert 1 == 1", "the tests never call the program"),
+        ("from solution import f as g\nimport math\nassert math.pi > 3", "never call the program"),
+        ("import solution\nassert 1 == 1", "the tests never call the program"),
         ("f(1)", "the tests assert nothing"),
         ("assert True\nf(1)", "the tests assert nothing"),
         ("def helper():\n    assert f() == 1", "the tests never call the program"),
@@ -228,6 +231,24 @@ def test_tests_that_can_judge_no_program_are_no_verdict(
     result = sandbox.run(Job("def f(*a): return 1", CodeTests(tests=tests)))
     assert (result.outcome, result.tries) == (Outcome.UNSUPPORTED, 1)
     assert why in result.detail
+
+
+@pytest.mark.parametrize("program", ["def f(): return 1", "f = 5", "f = list", "f = ValueError"])
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "from solution import f\ndef helper():\n    assert f() == 1\nassert 1 < 2",
+        "def f(): return 1\ndef check(c):\n    assert c() == 1",
+        "if 0:\n    assert f() == 1\nassert 1 < 2",
+    ],
+)
+def test_what_never_calls_the_program_is_no_pass(
+    sandbox: Sandbox, program: str, tests: str
+) -> None:
+    result = sandbox.run(Job(program, CodeTests(tests=tests, entry_point="f")))
+    assert result.outcome is not Outcome.PASS
+    if program.startswith("def"):
+        assert result.outcome is Outcome.UNSUPPORTED
 
 
 def test_an_assertion_that_is_not_reached_is_no_pass(sandbox: Sandbox) -> None:

@@ -37,7 +37,6 @@ class Interpreter(NamedTuple):
     shared: tuple[str, ...]
 
 
-_SCRATCH_BYTES = 64 << 20
 _PACKAGES = ("site-packages", "dist-packages")
 """Folders in the library that are not the interpreter's: they may hold data sets with answers."""
 
@@ -105,7 +104,7 @@ def _bubblewrap(python: Interpreter, packages: Sequence[str], scratch: str) -> l
     words += ["--dir", "/dev"]
     words += ["--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"]
     if scratch:
-        words += ["--perms", "1777", "--size", str(_SCRATCH_BYTES), "--tmpfs", scratch]
+        words += ["--tmpfs", scratch]
     else:
         words += ["--dir", "/tmp"]
     words += ["--remount-ro", "/", "--chdir", "/"]

@@ -143,7 +143,8 @@ def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
         suite = tests.suite()
         return {
             "trial": "code", "tests": suite.tests.hex(), "context": suite.context.hex(),
-            "names": suite.names, "classes": suite.classes, "modules": suite.modules,
+            "names": suite.names, "classes": suite.classes, "constants": suite.constants,
+            "modules": suite.modules,
             "star": suite.star, "captures": suite.captures, "ran": RAN,
             "defines_check": suite.defines_check, "entry_point": tests.entry_point,
             "in_place": tests.in_place,

@@ -31,7 +31,7 @@ _STREAMS = frozenset({"capsys", "capfd", "redirect_stdout", "stdout", "readouter
 
 
 class Suite(NamedTuple):
-    """Names that are asked of a program, those used as classes, and the marked code.
+    """Names that are asked of a program, those used as classes or never called, the marked code.
 
     ``refusal`` says why no program can be judged by it; empty where one can. ``captures``: the
     tests read what the program prints. ``defines_check``: they define HumanEval's ``check``.
@@ -39,6 +39,7 @@ class Suite(NamedTuple):
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
+    constants: tuple[str, ...]
     modules: tuple[str, ...]
     star: bool
     captures: bool
@@ -64,17 +65,21 @@ def read_suite(tests: str, context: str, entry_point: str) -> Suite:
         asked |= _quoted(tree) - _own(symbols)
     names = {n for n in asked if n not in _BUILTINS and not _is_dunder(n)} | {entry_point} - {""}
     names -= {"solution"} if imported.aliases & {"solution"} else set()
+    called = {_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    used = _words(tree, imports=False) | ({entry_point} if "check" in _own(symbols) else set())
     marked = _Marker()
     marked_tree = ast.fix_missing_locations(marked.visit(tree))
     code = compile(marked_tree, "<tests>", "exec", dont_inherit=True)
     refusal = _refusal(tree)
-    if not names and not imported.aliases:
+    local = {alias for name, alias in imported.renamed if name in names}
+    if not used & (names | imported.aliases | local) and not imported.star:
         refusal = "the tests never call the program"
     elif not marked.count:
         refusal = refusal or "the tests assert nothing"
     return Suite(
         names=tuple(sorted(names)),
         classes=tuple(sorted(n for n in names if _is_class(tree, n))),
+        constants=tuple(sorted(names - called - {entry_point})),
         modules=tuple(sorted(imported.modules)),
         star=imported.star,
         captures=bool(_words(tree) & _STREAMS),
@@ -122,6 +127,7 @@ class _Imports(NamedTuple):
     aliases: set[str]
     modules: set[str]
     star: bool
+    renamed: set[tuple[str, str]]
 
 
 def _imports(tree: ast.AST) -> _Imports:
@@ -129,6 +135,7 @@ def _imports(tree: ast.AST) -> _Imports:
     names: set[str] = set()
     aliases: set[str] = set()
     modules: set[str] = set()
+    renamed: set[tuple[str, str]] = set()
     tried = {
         id(inner)
         for node in ast.walk(tree)
@@ -138,7 +145,8 @@ def _imports(tree: ast.AST) -> _Imports:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "solution":
-            names |= {alias.name for alias in node.names} or set()
+            names |= {alias.name for alias in node.names}
+            renamed |= {(alias.name, alias.asname) for alias in node.names if alias.asname}
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name == "solution":
@@ -148,7 +156,7 @@ def _imports(tree: ast.AST) -> _Imports:
         elif isinstance(node, ast.ImportFrom) and node.module and id(node) not in tried:
             modules.add(node.module)
     star = "*" in names
-    return _Imports(names - {"*"}, aliases | ({"*"} if star else set()), modules, star)
+    return _Imports(names - {"*"}, aliases, modules, star, renamed)
 
 
 def _attributes(tree: ast.AST, aliases: set[str]) -> set[str]:
@@ -161,8 +169,8 @@ def _attributes(tree: ast.AST, aliases: set[str]) -> set[str]:
     }
 
 
-def _words(tree: ast.AST) -> set[str]:
-    """Every name, attribute, argument and imported name of a source."""
+def _words(tree: ast.AST, *, imports: bool = True) -> set[str]:
+    """Every name, attribute, argument and, if asked, imported name of a source."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -171,8 +179,10 @@ def _words(tree: ast.AST) -> set[str]:
             found.add(node.attr)
         elif isinstance(node, ast.arg):
             found.add(node.arg)
-        elif isinstance(node, ast.alias):
+        elif isinstance(node, ast.alias) and imports:
             found.add(node.asname or node.name)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not imports:
+            found |= set(node.value.replace("(", " ").replace(".", " ").split())  # in eval
     return found
 
 

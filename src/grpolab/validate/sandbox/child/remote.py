@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -37,6 +38,7 @@ class Program:
     ) -> None:
         self._channel = channel
         self._cap = cap
+        self._lock = threading.RLock()  # threads of the tests take turns
         self._in_place = in_place
         self._classes = frozenset(classes)
         self._makers: set[int] = set()
@@ -76,6 +78,8 @@ class Program:
         return self._named(name, self.ask("name", name))
 
     def _named(self, name: str, value: Any) -> Any:
+        if issubclass(type(value), type) and not issubclass(value, BaseException):
+            self._lost(f"{name} is a class of this side")
         if name in self._classes and type(value) is Remote:
             self._makers.add(value._number)
         return value
@@ -92,10 +96,11 @@ class Program:
 
     def ask(self, action: str, *args: object) -> Any:
         """One operation on the program's objects."""
-        if action not in ("name", "has", "plain"):
-            self.calls += 1
-        self._send({"do": action, "args": [self._encode(a) for a in args]})
-        value = self._value(self._reply(ending=action in ("next", "anext")))
+        with self._lock:
+            if action not in ("name", "has", "plain", "seed"):
+                self.calls += 1
+            self._send({"do": action, "args": [self._encode(a) for a in args]})
+            value = self._value(self._reply(ending=action in ("next", "anext")))
         if action == "iter" and type(value) is Remote:
             return RemoteIterator(self, value._number)
         return value
@@ -109,6 +114,10 @@ class Program:
 
     def call(self, function: Remote, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call; arguments that the program changed are changed here where that is allowed."""
+        with self._lock:
+            return self._call(function, args, kwargs)
+
+    def _call(self, function: Remote, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         self.calls += 1
         message: dict[str, Any] = {"do": "call", "args": [self._encode(function)]}
         message["args"] += [self._encode(a) for a in args]

@@ -49,6 +49,7 @@ def print_error(err: BaseException) -> None:
 def run_source(name: str, source: str, module: types.ModuleType | None = None) -> types.ModuleType:
     """Execute source as the module of that name."""
     module = module or types.ModuleType(name)
+    module.__file__ = f"/{name.strip('_')}.py"
     sys.modules[name] = module
     exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
     return module

@@ -11,6 +11,7 @@ import copy
 import io
 import operator
 import os
+import random
 import sys
 import types
 from collections import deque
@@ -81,7 +82,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "exit": _leave, "aenter": lambda m: _until_done(m.__aenter__()), "aexit": _leave_async,
     "await": _until_done, "aiter": lambda a: a.__aiter__(),
     "anext": lambda a: _until_done(a.__anext__()), "kind": lambda v: type(v).__name__,
-    "plain": _held, "method": lambda v, name, args, more: getattr(v, name)(*args, **more),
+    "seed": random.seed, "plain": _held,
+    "method": lambda v, name, args, more: getattr(v, name)(*args, **more),
 }  # fmt: skip
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor",
               "matmul", "lshift", "rshift"):  # fmt: skip
@@ -219,9 +221,15 @@ class _Peer:
         """What the program defines of the names that the tests ask for: [value], or null."""
         space = vars(self.program)
         try:
-            return {"value": [[self.encode(space[n])] if n in space else None for n in names]}
+            return {"value": [[self._global(space[n])] if n in space else None for n in names]}
         except BaseException as err:
             return self.failure(err)
+
+    def _global(self, value: object) -> Any:
+        """A global; a class stays here, so that calls of it are calls of the program."""
+        if isinstance(value, type) and not issubclass(value, BaseException):
+            return {"ref": [self.number(value), "class"]}
+        return self.encode(value)
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
@@ -235,7 +243,7 @@ class _Peer:
         if action == "has":
             return {"value": hasattr(self.program, args[0])}
         if action == "name":
-            return {"value": self.encode(getattr(self.program, args[0]))}
+            return {"value": self._global(getattr(self.program, args[0]))}
         if action != "call":
             return {"value": self.encode(_OPERATIONS[action](*args))}
         function, *args = args

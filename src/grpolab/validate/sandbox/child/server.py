@@ -62,6 +62,8 @@ def main(walls: Walls) -> None:
     """Serve until the control socket, standard input, closes."""
     confine.require_linux()
     if walls.level == "bubblewrap":
+        if walls.scratch:
+            os.chmod(walls.scratch, 0o700 if os.geteuid() else 0o1777)  # root leaves it to nobody
         confine.leave_root()
         _enter_namespaces()
     if walls.level == "landlock":

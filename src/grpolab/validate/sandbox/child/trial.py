@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import marshal
 import os
+import random
 import sys
 import types
 import unittest
@@ -129,7 +130,7 @@ def _run_code(job: Mapping[str, Any], program: Program) -> tuple[str, str]:
     count = _Count()
     module = types.ModuleType("tests")
     space = module.__dict__
-    space["__name__"] = "tests"
+    space.update(__name__="tests", __file__="/tests.py")
     sys.modules["tests"] = module
     pytest = sys.modules["pytest"] = pytest_part.as_module(program)
     for name in job["modules"]:
@@ -142,6 +143,7 @@ def _run_code(job: Mapping[str, Any], program: Program) -> tuple[str, str]:
     plain = _bind(job, known, space, solution)
     if entry and entry not in space:
         raise program.missing(entry)
+    random.seed = functools.partial(_seed, program, random.seed)
     given = set(space)
     space[job["ran"]] = count.add
     try:
@@ -154,11 +156,21 @@ def _run_code(job: Mapping[str, Any], program: Program) -> tuple[str, str]:
     tests = _collect({k: v for k, v in space.items() if k not in given}, pytest)
     for test in list(tests):  # all are found before one runs
         test()
-    if count.ran:
+    constants = any(name in known for name in job["constants"])
+    if count.ran and (program.calls or constants):
         return "pass", ""
+    if count.ran and not plain:
+        return "unsupported", "the tests never call the program"
     if program.calls or plain:  # what the program said may have led around them
         return "wrong", "no assertion of the tests was reached"
     return "unsupported", "the tests never call the program"
+
+
+def _seed(program: Program, seed: Callable[..., None], *args: Any, **more: Any) -> None:
+    """``random.seed`` of the tests counts in the program too."""
+    seed(*args, **more)
+    if args and isinstance(args[0], int | float | str | bytes):
+        program.ask("seed", args[0])
 
 
 def _require(module: str) -> None:
