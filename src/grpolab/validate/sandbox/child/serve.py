@@ -82,7 +82,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "exit": _leave, "aenter": lambda m: _until_done(m.__aenter__()), "aexit": _leave_async,
     "await": _until_done, "aiter": lambda a: a.__aiter__(),
     "anext": lambda a: _until_done(a.__anext__()), "kind": lambda v: type(v).__name__,
-    "seed": random.seed, "plain": _held,
+    "seed": random.seed, "round": round, "plain": _held,
     "method": lambda v, name, args, more: getattr(v, name)(*args, **more),
 }  # fmt: skip
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor",

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grpolab.validate.sandbox.child import confine, frames, scratch
-from grpolab.validate.sandbox.child.watch import READY, Watch
+from grpolab.validate.sandbox.child.watch import CONTROL, READY, Watch
 
 PRELOADED = (
     "abc", "bisect", "collections.abc", "contextlib", "copy", "dataclasses", "datetime", "enum",
@@ -30,9 +30,9 @@ PRELOADED = (
 """Modules that programs import most, so that each of them need not; every page costs each fork."""
 SPARES = 6
 """Children that are forked at once: after each fork the server pays for every page it touches."""
-_GIVEN, _OUTPUT, _RULES, _CONTROL = 50, 51, 52, 53
-"""File descriptors of a child: its channel or standard input, its output, its landlock rules, and
-the owner's socket, from which it reads its job and which it then closes."""
+_GIVEN, _OUTPUT, _RULES = 50, 51, 52
+"""File descriptors of a child: its channel or standard input, its output, its landlock rules. After
+them comes the owner's socket, CONTROL, from which it reads its job and which it then closes."""
 _ERRORS = 2
 
 _KINDS: Mapping[str, Mapping[str, str]] = {
@@ -70,7 +70,14 @@ def main(walls: Walls) -> None:
         rules = confine.file_rules(walls.readable, walls.listable, walls.scratch)
         os.dup2(rules, _RULES)
         os.close(rules)
-    os.dup2(0, _CONTROL)
+    os.dup2(0, CONTROL)
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(null, standard)
+    os.close(null)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if walls.scratch:
+        os.environ["TMPDIR"] = walls.scratch
     for name in PRELOADED:
         __import__(name)
     kinds = {
@@ -82,7 +89,7 @@ def main(walls: Walls) -> None:
     gc.collect()
     gc.freeze()
     home = os.pidfd_open(os.getpid())
-    control = socket.socket(fileno=0)
+    control = socket.socket(fileno=CONTROL)
     buffer = bytearray(1 << 16)
     spares = [_make_spare(walls, kinds, home)]
     while True:
@@ -107,7 +114,7 @@ def main(walls: Walls) -> None:
         if walls.scratch:
             scratch.empty(walls.scratch)
         last = json.dumps(end._asdict()).encode("ascii")
-        frames.write_all(0, bytes(4) + len(last).to_bytes(4, "big") + last)
+        frames.write_all(CONTROL, bytes(4) + len(last).to_bytes(4, "big") + last)
 
 
 class _Spare(NamedTuple):
@@ -178,17 +185,14 @@ def _child(walls: Walls, kinds: Kinds, line: int, output: int, errors: int) -> N
         gc.disable()  # what the server holds is frozen; a program switches it on
         for fd, place in ((line, _GIVEN), (output, _OUTPUT), (errors, _ERRORS)):
             os.dup2(fd, place)
-        null = os.open("/dev/null", os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
         os.closerange(3, _GIVEN)
-        os.closerange(_CONTROL + 1, 1024)
+        os.closerange(CONTROL + 1, 1024)
         _wall_in(walls)
         with socket.socket(fileno=_GIVEN) as own:
             head, fds = frames.receive_job(own)
             kind, limits = json.loads(head)
-            job = {**json.loads(frames.read_frame(_CONTROL, cap=1 << 30)), "limits": limits}
-        os.close(_CONTROL)
+            job = {**json.loads(frames.read_frame(CONTROL, cap=1 << 30)), "limits": limits}
+        os.close(CONTROL)
         given = fds[0] if fds else _text_file(job["stdin"])
         os.dup2(given, _GIVEN)
         os.close(given)
@@ -208,9 +212,6 @@ def _child(walls: Walls, kinds: Kinds, line: int, output: int, errors: int) -> N
 
 def _wall_in(walls: Walls) -> None:
     """What can be put up before the job is there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if walls.scratch:
-        os.environ["TMPDIR"] = walls.scratch
     if walls.level == "landlock":
         confine.restrict_files(_RULES)
         os.close(_RULES)

@@ -73,7 +73,12 @@ def _fresh(base: type, name: str) -> Callable[..., Any]:
             return value if name.startswith("__i") else answer
         if value._grpolab_seen != remote._program.calls:
             renew(value)
-        return plain(value, *args, **kwargs)
+        try:
+            return plain(value, *args, **kwargs)
+        except (LookupError, TypeError):
+            if name != "__getitem__":
+                raise
+            return remote._program.ask("getitem", remote, *args)  # it may have its own keys
 
     return method
 

@@ -105,6 +105,9 @@ class Remote:
     def __float__(self) -> float:
         return self._program.exact(float, "float", self)
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return self._program.ask("round", self, digits)
+
     def __hash__(self) -> int:
         return self._program.exact(int, "hash", self)
 

@@ -14,6 +14,8 @@ from grpolab.validate.sandbox.child import frames, scratch
 TICK = 0.05
 """Seconds between two looks at a child's CPU clock."""
 READY = b"R"
+CONTROL = 53
+"""The file descriptor of the owner's socket, in a server."""
 _LAST_WORDS = 1000
 
 
@@ -66,7 +68,7 @@ class Watch:
         """Wait for the child, or for the first limit that it breaks; kill it, and say which."""
         started = time.monotonic()
         poll = select.poll()
-        poll.register(0, 0)
+        poll.register(CONTROL, 0)
         poll.register(self._exited, select.POLLIN)
         poll.register(self._reader, select.POLLIN)
         for channel in self._channels:
@@ -74,7 +76,7 @@ class Watch:
         how = ""
         while not how:
             events = dict(poll.poll(TICK * 1000))
-            if 0 in events:  # the owner is gone
+            if CONTROL in events:  # the owner is gone
                 os.kill(self._pid, signal.SIGKILL)
                 os._exit(1)
             if self._reader in events and not self._forward():
@@ -107,7 +109,7 @@ class Watch:
             self._ready = self._ready or self._buffer.startswith(READY)
             self._written += size
             with memoryview(self._buffer) as view:
-                frames.write_frame(0, view[:size])
+                frames.write_frame(CONTROL, view[:size])
             self._buffer[:size] = bytes(size)
         return size
 
