@@ -163,6 +163,31 @@ def test_a_program_whose_server_dies_every_time_is_wrong() -> None:
         assert one.run(Job("def f(): return 1", ONE)).outcome is Outcome.PASS
 
 
+SPOILER = """
+import os
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
+def f():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(pid) != os.getpid() and parent(parent(pid)) == OWNER:
+                for data in (b'{"verdict":"pass","detail":""}', b"[" * 5000, b"\\xff"):
+                    with open(f"/proc/{pid}/fd/51", "wb", 0) as pipe: pipe.write(data)
+        except OSError: pass
+"""
+
+
+def test_what_a_program_does_at_the_unsafe_level_ends_no_batch() -> None:
+    spoiler = Job(SPOILER.replace("OWNER", str(os.getpid())), ONE)
+    right = Job("def f(): return 1", ONE)
+    limits = Limits(wall_seconds=3)
+    with Sandbox(level=Level.UNSAFE, unsafe=True, workers=1, limits=limits) as one:
+        results = one.run_many([right, spoiler, right, spoiler, spoiler, right])
+    assert len(results) == 6
+    assert results[0].outcome is Outcome.PASS
+
+
 def test_the_last_line_of_standard_error_reaches_the_detail(sandbox: Sandbox) -> None:
     text = TextTests(cases=[("", "1")])
     for program, said in (

@@ -65,7 +65,7 @@ class Pair:
                     self._start(2)
                     return self._run_calls(job.program, job.tests)
         except WorkerLost as err:
-            self.lost_running = err.running
+            self.lost_running = any(worker.running for worker in self._workers)
             self.close()
             return Result(Outcome.SANDBOX_ERROR, str(self._level), str(err))
 

@@ -25,9 +25,6 @@ GRACE = 10.0
 class WorkerLost(Exception):
     """A server that does not start, does not answer, or died; says what it last wrote."""
 
-    running = False
-    """Whether it had begun to run what it was given."""
-
 
 class Report(NamedTuple):
     """How a child ended (see `child.watch.End`) and what it wrote."""
@@ -48,7 +45,8 @@ class Worker:
         self, level: Level, packages: Sequence[Path] = (), *, scratch: bool = False
     ) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._running = False
+        self.running = False
+        """Whether the job had begun to run when the server was last heard of."""
         self._folder = ""
         inside = inside_scratch(packages) if scratch else ""
         if scratch and level is not Level.BUBBLEWRAP:
@@ -72,7 +70,7 @@ class Worker:
     def submit(self, job: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Send a job; its report must be collected before the next one."""
         self._due = time.monotonic() + job["limits"]["wall_seconds"] + GRACE
-        self._running = False
+        self.running = False
         self._socket.settimeout(GRACE)
         try:
             head = json.dumps([job["kind"], job["limits"]]).encode("ascii")
@@ -88,7 +86,7 @@ class Worker:
             output = bytearray()
             while size := self._size():
                 output += self._receive(size)
-                self._running = True
+                self.running = True
             end = End(**json.loads(self._receive(self._size())))
             return Report(*end[:5], bytes(output).removeprefix(READY), end.words)
         except (OSError, ValueError, TypeError) as err:
@@ -110,9 +108,7 @@ class Worker:
     def _lost(self, err: Exception) -> WorkerLost:
         self._errors.seek(0)
         last = self._errors.read()[-500:].decode("utf-8", "replace").strip()
-        lost = WorkerLost(f"{err}; {last}" if last else str(err))
-        lost.running = self._running
-        return lost
+        return WorkerLost(f"{err}; {last}" if last else str(err))
 
     def close(self) -> None:
         """End the server and everything in it."""

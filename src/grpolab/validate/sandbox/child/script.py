@@ -26,7 +26,6 @@ _STACK = 64 << 20
 
 def start_afresh(argv: str = "program") -> None:
     """The same random numbers and arguments for every program, and what `site` would bring."""
-    gc.enable()
     random.seed(0)
     sys.argv = [argv]
     for name in ("exit", "quit"):
@@ -58,6 +57,7 @@ def run_source(name: str, source: str, module: types.ModuleType | None = None) -
 def run(job: Mapping[str, Any], stdin: int, output: int) -> None:
     """Run ``job["program"]`` as ``__main__``; ends the process with its status."""
     start_afresh()
+    gc.enable()
     os.dup2(stdin, 0)
     os.dup2(output, 1)
     os.close(stdin)

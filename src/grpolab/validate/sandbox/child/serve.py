@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import gc
 import io
 import operator
 import os
@@ -281,6 +282,7 @@ def run(job: Mapping[str, Any], channel: int, output: int) -> None:
     """Load ``job["program"]`` and answer until the tests hang up."""
     os.close(output)
     start_afresh()
+    gc.enable()
     peer = _Peer(channel, job)
     try:
         peer.program = run_source("solution", job["program"])

@@ -88,6 +88,7 @@ def main(walls: Walls) -> None:
         confine.prepare_filter(1)  # the pid of every child
     gc.collect()
     gc.freeze()
+    gc.disable()  # a collection touches pages that every child then has to copy
     home = os.pidfd_open(os.getpid())
     control = socket.socket(fileno=CONTROL)
     buffer = bytearray(1 << 16)
@@ -100,14 +101,13 @@ def main(walls: Walls) -> None:
         kind, limits = json.loads(head)
         child = spares.pop()
         frames.send_job(child.line, head, fds)
-        child.line.close()
         if kind != "serve":  # only a program ends with its channel; tests report what they miss
             _close(fds)
         if not spares:  # while the child reads its job
             spares = [_make_spare(walls, kinds, home) for _ in range(SPARES)]
         watch = Watch(
             child.pid, child.reader, fds if kind == "serve" else [], child.errors, limits, buffer,
-            walls.scratch, walled=walls.level != "unsafe",
+            walls.scratch, child.line, walled=walls.level != "unsafe",
         )  # fmt: skip
         end = watch.wait()
         os.close(child.errors)
@@ -182,22 +182,23 @@ def _text_file(text: str) -> int:
 def _child(walls: Walls, kinds: Kinds, line: int, output: int, errors: int) -> None:
     """Put up the walls, wait for a job, say so with one byte, and run it; never returns."""
     try:
-        gc.disable()  # what the server holds is frozen; a program switches it on
         for fd, place in ((line, _GIVEN), (output, _OUTPUT), (errors, _ERRORS)):
             os.dup2(fd, place)
         os.closerange(3, _GIVEN)
         os.closerange(CONTROL + 1, 1024)
         _wall_in(walls)
-        with socket.socket(fileno=_GIVEN) as own:
-            head, fds = frames.receive_job(own)
-            kind, limits = json.loads(head)
-            job = {**json.loads(frames.read_frame(CONTROL, cap=1 << 30)), "limits": limits}
+        own = socket.socket(fileno=_GIVEN)
+        head, fds = frames.receive_job(own)
+        kind, limits = json.loads(head)
+        job = {**json.loads(frames.read_frame(CONTROL, cap=1 << 30)), "limits": limits}
         os.close(CONTROL)
         given = fds[0] if fds else _text_file(job["stdin"])
-        os.dup2(given, _GIVEN)
-        os.close(given)
         _limit(walls, limits)
         os.write(_OUTPUT, READY)
+        if walls.level == "unsafe":
+            own.recv(1)
+        os.dup2(given, own.detach())
+        os.close(given)
     except frames.Broken:  # the server is gone before there was a job
         os._exit(0)
     except BaseException as err:

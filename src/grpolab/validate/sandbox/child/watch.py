@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -54,11 +55,13 @@ class Watch:
         limits: Mapping[str, Any],
         buffer: bytearray,
         folder: str,
+        line: socket.socket,
         *,
         walled: bool,
     ) -> None:
         self._pid, self._reader, self._channels = pid, reader, channels
         self._errors, self._folder, self._walled = errors, folder, walled
+        self._line = line
         self._limits, self._buffer = limits, buffer
         self._exited = os.pidfd_open(pid)
         self._written = 0
@@ -106,10 +109,13 @@ class Watch:
         """Pass on what the child wrote, then wipe it; how many bytes."""
         size = os.readv(self._reader, [self._buffer])
         if size:
-            self._ready = self._ready or self._buffer.startswith(READY)
-            self._written += size
             with memoryview(self._buffer) as view:
                 frames.write_frame(CONTROL, view[:size])
+            if not self._written:
+                self._ready = self._buffer.startswith(READY)
+                if not self._walled:  # such a program could kill this process unheard
+                    self._line.send(READY)
+            self._written += size
             self._buffer[:size] = bytes(size)
         return size
 
@@ -122,6 +128,7 @@ class Watch:
             how = "output" if self._written > self._limits["output_bytes"] else how
         os.close(self._reader)
         os.close(self._exited)
+        self._line.close()
         code = os.waitstatus_to_exitcode(status)
         cpu = usage.ru_utime + usage.ru_stime
         if how == "exit" and code < 0:
