@@ -77,7 +77,10 @@ class TaskOptions(Group):
     ] = ""
     task_seed: Annotated[int, typer.Option(help="Seed of the splits of a built-in task.")] = 0
     unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run code unprotected where no sandbox works.")
+        bool,
+        typer.Option(
+            "--unsafe", help="Run code unprotected where no sandbox works: it can forge verdicts."
+        ),
     ] = False
     leave_out_broken: Annotated[
         bool,

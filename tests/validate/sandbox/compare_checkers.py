@@ -24,16 +24,27 @@ PAGE = Path(__file__).parents[3] / "docs" / "sandbox.md"
 BEGIN, END = "<!-- table:begin -->", "<!-- table:end -->"
 LIMITS = Limits(cpu_seconds=0.5, wall_seconds=3, memory_bytes=192 << 20, output_bytes=1 << 20)
 NOT_FOR_THEM = {
-    "abort", "alarm-loop", "close-channel", "crash", "deep-recursion", "disk-bomb", "exec",
-    "fork-and-answer", "fork-bomb", "fork-bomb-quiet", "giant-int", "giant-int-arithmetic",
-    "half-a-frame", "hang-up-and-loop", "hash-flood", "huge-answer", "infinite-output",
-    "infinite-stderr", "int-to-text", "io-uring", "iterator-of-guesses", "kill-all", "kill-self",
-    "memfd-bomb", "memory-at-once", "memory-bomb", "mmap-bomb", "mount", "multiprocessing",
-    "nested-answer", "patch-own-server", "posix-spawn", "process-vm-readv", "ptrace",
-    "raise-cpu-limit", "raw-network-call", "regain-root", "regex-bomb", "signal-handlers", "sleep",
-    "stack-overflow", "tests-on-disk", "thread-bomb", "thread-bomb-quiet", "udp",
+    "abort", "alarm-loop", "bindings-by-name", "builtin-type-object", "clone-by-number",
+    "close-channel", "closed-folders", "connect-a-pair", "crash", "datagram-by-name",
+    "deep-folders", "deep-recursion", "device", "disk-bomb", "dump-me", "endless-async-generator",
+    "endless-coroutine", "error-with-a-long-name", "error-with-deep-arguments", "exec",
+    "exit-in-line", "forged-arguments", "forged-callback-method", "forged-kind",
+    "forged-own-table", "forged-thrown", "forged-type", "fork-and-answer", "fork-bomb",
+    "fork-bomb-quiet", "giant-int", "giant-int-arithmetic", "gone-in-line", "half-a-frame",
+    "hang-up-and-loop", "hash-flood", "huge-answer", "infinite-output", "infinite-stderr",
+    "int-to-text", "io-uring", "iterator-of-guesses", "kill-all", "kill-itself-raw", "kill-self",
+    "large-files", "links", "lying-sub", "many-fields", "many-files", "memfd-bomb",
+    "memory-at-once", "memory-bomb", "message-with-name", "mmap-bomb", "monkeypatched-loop",
+    "more-bindings", "mount", "multiprocessing", "names-in-job", "nested-answer", "netlink",
+    "own-cpu-limit", "own-cpu-limit-raw", "own-process", "patch-own-server", "peer-in-place",
+    "posix-spawn", "process-vm-readv", "profile-hook", "ptrace", "raise-cpu-limit",
+    "raw-network-call", "regain-root", "regex-bomb", "second-filter", "signal-by-file",
+    "signal-by-file-ex", "signal-by-ioctl", "signal-handlers", "skip-by-name", "skip-in-line",
+    "sleep", "spare-line", "stack-overflow", "stash", "stop-itself", "tests-on-disk",
+    "thread-bomb", "thread-bomb-quiet", "timer-signal", "udp", "valid-frames", "writer-thread",
 }  # fmt: skip
-"""Programs that show nothing about a checker's verdict, or would hit what runs it."""
+"""Programs that show nothing about a checker's verdict, would hit what runs it, or speak to parts
+of grpolab that no other checker has."""
 
 DRIVER = r"""
 import json, os, socket, sys, threading

@@ -26,7 +26,7 @@ from grpolab.validate.sandbox import (
 )
 
 TIGHT = Limits(cpu_seconds=0.15, wall_seconds=1.0, memory_bytes=192 << 20, output_bytes=1 << 20)
-NO_VERDICT_OR_CORRECT = {Outcome.PASS, Outcome.SANDBOX_ERROR}
+NO_VERDICT_OR_CORRECT = {Outcome.PASS, Outcome.SANDBOX_ERROR, Outcome.UNSUPPORTED}
 
 
 def beside(name: str) -> ModuleType:
@@ -40,7 +40,7 @@ def beside(name: str) -> ModuleType:
 
 
 hostile = beside("hostile")
-CORRECT: dict[str, Job] = beside("correct").CORRECT
+CORRECT: dict[str, Job] = {**beside("correct").CORRECT, **beside("correct_pairs").PAIRS}
 
 
 def as_code(source: str, tokens: tuple[str, str]) -> Job:
@@ -48,6 +48,53 @@ def as_code(source: str, tokens: tuple[str, str]) -> Job:
     lines = [f"    assert candidate({i}) == {token!r}" for i, token in enumerate(tokens)]
     tests = "\n".join(["def check(candidate):", *lines])
     return Job(source, CodeTests(tests=tests, entry_point="answer"))
+
+
+def as_asserts(source: str, tokens: tuple[str, str]) -> Job:
+    """As MBPP writes them, with a builtin that a program may want to replace."""
+    lines = [f"assert set([answer({i})]) == set([{token!r}])" for i, token in enumerate(tokens)]
+    return Job(source, CodeTests(tests="\n".join(lines)))
+
+
+def as_functions(source: str, tokens: tuple[str, str]) -> Job:
+    """As pytest collects them, with an argument that may be rewritten."""
+    tests = (
+        f"import pytest\nimport solution as s\nfrom solution import answer\nTOKENS = {tokens!r}\n"
+        "@pytest.mark.parametrize('i', [0, 1])\ndef test_one(i):\n"
+        "    assert s.answer(i) == TOKENS[i]\n"
+        "def test_two():\n    for i, want in enumerate(TOKENS):\n        assert answer(i) == want\n"
+    )
+    return Job(source, CodeTests(tests=tests))
+
+
+def as_methods(source: str, tokens: tuple[str, str]) -> Job:
+    """As unittest runs them."""
+    tests = (
+        f"import unittest\nfrom solution import answer\nTOKENS = {tokens!r}\n"
+        "class TestAnswer(unittest.TestCase):\n"
+        "    def test_one(self):\n"
+        "        for i in range(2): self.assertEqual(answer(i), TOKENS[i])\n"
+        "    def test_two(self): self.assertIn(answer(1), TOKENS)\n"
+    )
+    return Job(source, CodeTests(tests=tests))
+
+
+def as_objects(source: str, tokens: tuple[str, str]) -> Job:
+    """Tests that pass lists and objects of their own, and sort out what they see afterwards."""
+    tests = (
+        f"TOKENS = {tokens!r}\nclass Box:\n    def __init__(self, v): self.v = v\n"
+        "    def get(self): return self.v\n"
+        "def check(candidate):\n    for i, token in enumerate(TOKENS):\n"
+        "        box, items = Box(token[:3]), [token[:3]]\n"
+        "        try: got = candidate(i, items, box)\n"
+        "        except TypeError: got = candidate(i)\n"
+        "        assert box.get() == token[:3] and items == [token[:3]]\n"
+        "        assert got == token and not isinstance(got, Box)\n"
+    )
+    return Job(source, CodeTests(tests=tests, entry_point="answer"))
+
+
+FORMS = (as_asserts, as_functions, as_methods, as_objects)
 
 
 def as_cases(source: str, tokens: tuple[str, str]) -> Job:
@@ -61,7 +108,7 @@ def as_text(source: str, tokens: tuple[str, str]) -> Job:
 
 def test_corpus_is_large_and_explained() -> None:
     programs = {**hostile.CALLS, **hostile.TEXTS}
-    assert len(programs) >= 120
+    assert len(programs) >= 200
     assert all(program.attempt and program.source.strip() for program in programs.values())
 
 
@@ -72,6 +119,15 @@ def test_the_page_lists_the_whole_corpus() -> None:
     assert "pass" not in {outcome for _, outcome in listed}
 
 
+IN_EVERY_FORM = [
+    "names-in-job", "more-bindings", "bindings-by-name", "builtin-type", "forged-arguments",
+    "forged-own-table", "forged-thrown", "skip-test", "skip-by-name", "skip-in-line", "pytest-skip",
+    "exit-class", "exit-in-line", "stop-async", "changing-list", "learning-container",
+    "lying-class", "lying-enum", "lying-sub", "lying-named-tuple", "forged-type", "valid-frames",
+    "writer-thread", "sys-exit", "stop-iteration", "always-equal-object", "any-mock",
+]  # fmt: skip
+
+
 def test_no_hostile_program_gets_through(level: Level, world: object) -> None:
     before = world.state()  # type: ignore[attr-defined]
     tokens, places = world.tokens, world.places  # type: ignore[attr-defined]
@@ -80,7 +136,12 @@ def test_no_hostile_program_gets_through(level: Level, world: object) -> None:
         for programs, form in ((hostile.CALLS, as_code), (hostile.TEXTS, as_text))
         for name, program in programs.items()
     }
-    with Sandbox(level=level, limits=TIGHT, workers=3) as pool:
+    for form_number, form in enumerate(FORMS):  # each program in one more form
+        for number, (name, program) in enumerate(hostile.CALLS.items()):
+            if number % len(FORMS) == form_number or name in IN_EVERY_FORM:
+                source = hostile.placed(program.source, places)
+                jobs[f"{name} ({form.__name__})"] = form(source, tokens)
+    with Sandbox(level=level, limits=TIGHT, workers=2) as pool:
         results = pool.run_many(list(jobs.values()))
         servers = descendants(os.getpid())
         after_all = pool.run(as_code(f"def answer(i): return {tokens!r}[i]", tokens))
@@ -178,16 +239,132 @@ def test_weak_tests_are_not_weaker_than_written(sandbox: Sandbox, program: str, 
     assert sandbox.run(job).outcome not in NO_VERDICT_OR_CORRECT
 
 
-def test_a_program_leaves_nothing_to_the_next(level: Level) -> None:
-    poison = hostile.CALLS["warm-server"].source
-    looks = (
-        "import json, random\nfirst = random.random()\n"
-        "def f(): return hasattr(json, 'poisoned') or first == 0.0"
-    )
-    tests = CodeTests(tests="assert f() is False")
-    with Sandbox(level=level, workers=1) as pool:
-        pool.run(as_code(poison, ("a", "b")))
-        assert pool.run(Job(looks, tests)).outcome is Outcome.PASS
+LOOKS = """
+import json, os, random, sys, tempfile, threading
+first = random.random()
+try:
+    threads = len(os.listdir("/proc/self/task"))
+except OSError:
+    threads = 1
+def f():
+    if hasattr(json, "poisoned") or first == 0.0: return "modules"
+    for place in (tempfile.gettempdir(), "/tmp", "/dev/shm", "/scratch"):
+        try:
+            if "stash" in os.listdir(place) or (place != "/tmp" and os.listdir(place)): return place
+        except OSError: pass
+    if threads != 1 or threading.active_count() != 1: return "threads"
+    for fd in range(3, 1024):
+        if fd != 50:
+            try: os.fstat(fd)
+            except OSError: continue
+            return f"descriptor {fd}"
+    kept = ("SANDBOX_TOKENS", "POISON")
+    return next((name for name in kept if name in os.environ), "clean")
+"""
+LEAVES = {
+    "modules": hostile.CALLS["warm-server"].source,
+    "files": hostile.CALLS["stash"].source,
+    "deep folders": hostile.CALLS["deep-folders"].source,
+    "closed folders": hostile.CALLS["closed-folders"].source,
+    "many files": hostile.CALLS["many-files"].source,
+    "environment": "import os\nos.environ['POISON'] = '1'\nos.umask(0)\ndef answer(i): return ''",
+    "threads": "import threading, time\ndef answer(i):\n"
+    "    for _ in range(5): threading.Thread(target=time.sleep, args=(9,)).start()\n",
+    "frames": hostile.CALLS["valid-frames"].source,
+    "spare": hostile.CALLS["spare-line"].source,
+    "signals": "import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n"
+    "    except (OSError, ValueError): pass\nsignal.pthread_sigmask(0, range(1, 32))\n"
+    "def answer(i): return ''",
+    "priority": "import os\ntry: os.nice(19)\nexcept OSError: pass\ndef answer(i): return ''",
+    "kill": hostile.CALLS["kill-all"].source.replace("OWNER_PID", "2"),
+}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_a_program_leaves_nothing_to_the_next(level: Level, name: str) -> None:
+    """Eight programs in a row, so that those who were forked together meet too."""
+    clean = Job(LOOKS, CodeTests(tests="assert f() == 'clean'"))
+    limits = Limits(cpu_seconds=0.3, wall_seconds=2)
+    with Sandbox(level=level, workers=1, limits=limits) as pool:
+        for _ in range(4):
+            assert pool.run(as_code(LEAVES[name], ("a", "b"))).outcome not in NO_VERDICT_OR_CORRECT
+            result = pool.run(clean)
+            assert result.outcome is Outcome.PASS, result
+
+
+FORGED_BY_TESTS = {
+    "swallowing manager": (
+        "class F:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\n"
+        "    def v(self): return 2\n",
+        "from solution import F\nwith F() as x:\n    assert x.v() == 1\n",
+    ),
+    "swallowing caller": (
+        "def f(cb):\n    try: cb(2)\n    except BaseException: pass\n",
+        "def cb(x):\n    assert x == 1\nf(cb)\n",
+    ),
+    "capitalised function": (
+        "class Total:\n    def __init__(self, *a): pass\n    def __eq__(self, o): return True\n",
+        "assert Total(1, 2) == 3",
+    ),
+    "result of a method": (
+        "class A:\n    def __eq__(self, o): return True\nclass P:\n    def n(self): return A()\n",
+        "from solution import P\np = P()\nassert p.n() == 3",
+    ),
+    "difference": (
+        "class A:\n    __sub__ = __rsub__ = __abs__ = lambda *a: 0\n    __lt__ = lambda *a: True\n"
+        "def f(): return A()\n",
+        "assert abs(f() - 3.5) < 1e-6",
+    ),
+    "membership": (
+        "class A:\n    __contains__ = lambda *a: True\ndef f(): return A()\n",
+        "assert 3 in f()",
+    ),
+    "instance of a builtin": (
+        "class A:\n    __class__ = int\ndef f(): return A()\n",
+        "assert isinstance(f(), int)",
+    ),
+    "changed object": (
+        "def f(n):\n    n.v = 0\n    return 0\n",
+        "class N:\n    def __init__(self, v): self.v = v\nn = N(4)\nassert f(n) == n.v * 2",
+    ),
+    "changed method": (
+        "def f(n):\n    n.good = lambda: True\n",
+        "class N:\n    def good(self): return False\nn = N()\nf(n)\nassert n.good()",
+    ),
+    "changed keyword": (
+        "def f(*, xs):\n    xs.clear()\n    return []\n",
+        "a = [2, 1]\nassert f(xs=a) == sorted(a)",
+    ),
+    "changed set": ("def f(s):\n    s.clear()\n    return 0\n", "s = {1}\nassert f(s) == len(s)"),
+    "empty answer": ("def f(): return []\n", "for x in f():\n    assert x > 0"),
+    "no instances": (
+        "K = []\ndef f(x): return 1\n",
+        "from solution import K, f\nfor k in K:\n    assert f(k) == 2",
+    ),
+    "exit in a test": ("def f(): raise SystemExit(0)\n", "assert f() == 1"),
+    "exit in unittest": (
+        "def f(): raise SystemExit(0)\n",
+        "import unittest\nfrom solution import f\nclass T(unittest.TestCase):\n"
+        "    def test_a(self): self.assertEqual(f(), 1)",
+    ),
+    "keyword interrupt in unittest": (
+        "def f(): raise KeyboardInterrupt\n",
+        "import unittest\nfrom solution import f\nclass T(unittest.TestCase):\n"
+        "    def test_a(self): self.assertEqual(f(), 1)",
+    ),
+    "fake assertion error": (
+        "class AssertionError(Exception): pass\ndef f(): raise AssertionError\n",
+        "import pytest\nfrom solution import f\ndef test_a():\n"
+        "    with pytest.raises(ValueError): f()",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED_BY_TESTS)
+def test_what_tests_do_with_objects_forges_nothing(sandbox: Sandbox, name: str) -> None:
+    program, tests = FORGED_BY_TESTS[name]
+    result = sandbox.run(Job(program, CodeTests(tests=tests)))
+    assert result.outcome not in NO_VERDICT_OR_CORRECT, result
 
 
 @pytest.mark.parametrize("name", CORRECT)
@@ -198,8 +375,11 @@ def test_correct_programs_pass(sandbox: Sandbox, name: str) -> None:
 
 def test_time_is_processor_time(level: Level) -> None:
     limits = Limits(cpu_seconds=0.3)
-    sleeps = Job("import time\ndef f():\n    time.sleep(0.8)\n    return 1", CodeTests(tests="f()"))
-    loops = Job("def f():\n    while True: pass", CodeTests(tests="f()"))
+    sleeps = Job(
+        "import time\ndef f():\n    time.sleep(0.8)\n    return 1",
+        CodeTests(tests="assert f() == 1"),
+    )
+    loops = Job("def f():\n    while True: pass", CodeTests(tests="assert f()"))
     with Sandbox(level=level, limits=limits, workers=1) as pool:
         slept, looped = pool.run(sleeps), pool.run(loops)
     assert slept.outcome is Outcome.PASS
@@ -212,9 +392,9 @@ OWNER = """
 import sys
 from grpolab.validate.sandbox import CodeTests, Job, Level, Limits, Sandbox
 pool = Sandbox(level=Level(sys.argv[1]), workers=1, limits=Limits(cpu_seconds=20))
-pool.run(Job("def f(): return 1", CodeTests(tests="f()")))
+pool.run(Job("def f(): return 1", CodeTests(tests="assert f()")))
 print("ready", flush=True)
-pool.run(Job("def f():\\n    while True: pass", CodeTests(tests="f()")))
+pool.run(Job("def f():\\n    while True: pass", CodeTests(tests="assert f()")))
 """
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +64,16 @@ GONE = says("gone")
         (report("exit"), report("signal", 11), Outcome.EXCEPTION),
         (report("exit"), report("exit", 71), Outcome.EXCEPTION),
         (report("exit"), report("output"), Outcome.EXCEPTION),
-        (report("exit"), says("vacuous"), Outcome.SANDBOX_ERROR),
+        (report("exit"), says("unsupported"), Outcome.UNSUPPORTED),
+        (report("killed", 9), GONE, Outcome.SANDBOX_ERROR),
+        (report("stopped"), report("killed", 9), Outcome.SANDBOX_ERROR),
+        (report("disk"), GONE, Outcome.EXCEPTION),
+        (report("exit"), report("exit", 0, b'{"verdict":"pass","detail":""}x'), Outcome.EXCEPTION),
+        (report("exit"), report("exit", 0, b'{"verdict":"pass"}'), Outcome.EXCEPTION),
+        (report("exit"), report("exit", 0, b'{"verdict":"pass","detail":[]}'), Outcome.EXCEPTION),
+        (report("exit"), report("exit", 0, b"[" * 100000), Outcome.EXCEPTION),
+        (report("exit"), report("exit", 0, b"\xff"), Outcome.EXCEPTION),
+        (report("exit"), report("exit", 1, b'{"verdict":"pass","detail":""}'), Outcome.EXCEPTION),
         (report("unready", 70, b"OSError: no"), GONE, Outcome.SANDBOX_ERROR),
         (report("exit"), report("unready"), Outcome.SANDBOX_ERROR),
     ],
@@ -82,9 +95,10 @@ def test_outcome_of_scripts(script: Report, outcome: Outcome) -> None:
     assert judge_script(script)[0] is outcome
 
 
-def test_only_a_sandbox_error_has_no_reward() -> None:
-    assert [o for o in Outcome if math.isnan(o.reward)] == [Outcome.SANDBOX_ERROR]
-    assert [o for o in Outcome if o.verdict is None] == [Outcome.SANDBOX_ERROR]
+def test_two_outcomes_have_no_reward() -> None:
+    none = [Outcome.SANDBOX_ERROR, Outcome.UNSUPPORTED]
+    assert [o for o in Outcome if math.isnan(o.reward)] == none
+    assert [o for o in Outcome if o.verdict is None] == none
     assert [o for o in Outcome if o.reward == 1] == [o for o in Outcome if o.verdict]
 
 
@@ -107,6 +121,94 @@ def test_a_failing_progress_stops_the_batch_and_leaves_the_pool_usable(sandbox: 
     assert sandbox.run(Job("def f(): return 1", ONE)).outcome is Outcome.PASS
 
 
+def test_a_kill_from_outside_is_no_verdict_of_the_program(level: Level) -> None:
+    """A right program whose process is killed once passes at the second try."""
+    job = Job("import time\ndef f():\n    time.sleep(0.7)\n    return 1", ONE)
+
+    def kill(one: Sandbox) -> None:
+        time.sleep(0.35)
+        server = one._pairs[0]._workers[0]._process.pid
+        os.kill(busiest(server), signal.SIGKILL)
+
+    with Sandbox(level=level, workers=1) as one:
+        assert one.run(Job("def f(): return 1", ONE)).outcome is Outcome.PASS
+        killer = threading.Thread(target=kill, args=(one,))
+        killer.start()
+        result = one.run(job)
+        killer.join()
+    assert (result.outcome, result.tries) == (Outcome.PASS, 2), result
+
+
+def busiest(server: int) -> int:
+    """The process below a server that holds a channel, not a job socket: the program."""
+    below, found = [server], []
+    while below:
+        pid = below.pop()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        below += [int(child) for child in children]
+        found += [int(child) for child in children]
+    ages = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in found}
+    filtered = [pid for pid in found if "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()]
+    assert filtered, ages
+    return filtered[-1]
+
+
+def test_a_program_whose_server_dies_every_time_is_wrong() -> None:
+    """At the unsafe level a program can kill its server; it does not choose to be missing."""
+    job = Job("import os\ndef f():\n    os.kill(os.getppid(), 9)\n    return 1", ONE)
+    with Sandbox(level=Level.UNSAFE, unsafe=True, workers=1) as one:
+        result = one.run(job)
+        assert (result.outcome, result.tries) == (Outcome.WRONG, pool.TRIES)
+        assert "its server died" in result.detail
+        assert one.run(Job("def f(): return 1", ONE)).outcome is Outcome.PASS
+
+
+SPOILER = """
+import os
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
+def f():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(pid) != os.getpid() and parent(parent(pid)) == OWNER:
+                for data in (b'{"verdict":"pass","detail":""}', b"[" * 5000, b"\\xff"):
+                    with open(f"/proc/{pid}/fd/51", "wb", 0) as pipe: pipe.write(data)
+        except OSError: pass
+"""
+
+
+def test_what_a_program_does_at_the_unsafe_level_ends_no_batch() -> None:
+    spoiler = Job(SPOILER.replace("OWNER", str(os.getpid())), ONE)
+    right = Job("def f(): return 1", ONE)
+    limits = Limits(wall_seconds=3)
+    with Sandbox(level=Level.UNSAFE, unsafe=True, workers=1, limits=limits) as one:
+        results = one.run_many([right, spoiler, right, spoiler, spoiler, right])
+    assert len(results) == 6
+    assert results[0].outcome is Outcome.PASS
+
+
+def test_the_last_line_of_standard_error_reaches_the_detail(sandbox: Sandbox) -> None:
+    text = TextTests(cases=[("", "1")])
+    for program, said in (
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.stderr.write('a\\nb\\x1b[2Jc\\n')\nsys.exit(3)", "b\\x1b[2Jc"),
+        ("raise SystemExit('no input')", "no input"),
+        ("import sys\nsys.stderr.write('x' * 5000)\nsys.exit(1)", "x…"),
+        ("x = (", "SyntaxError"),
+    ):
+        result = sandbox.run(Job(program, text))
+        assert result.outcome is Outcome.EXCEPTION
+        assert said in result.detail, result
+        assert len(result.detail) <= 520
+        assert result.detail.isprintable()
+    crash = "import ctypes, sys\ndef f():\n    print('so far', file=sys.stderr)\n"
+    result = sandbox.run(Job(crash + "    ctypes.string_at(0)", ONE))
+    assert (result.outcome, result.detail) == (
+        Outcome.EXCEPTION, "killed by signal 11: so far",
+    )  # fmt: skip
+
+
 def test_dead_servers_are_replaced(level: Level) -> None:
     with Sandbox(level=level, workers=1) as one:
         job = Job("def f(): return 1", ONE)
@@ -127,11 +229,61 @@ def test_a_broken_sandbox_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None
             assert "broken" in result.detail or "closed" in result.detail
 
 
-def test_tests_that_never_call_the_program_are_no_verdict(sandbox: Sandbox) -> None:
-    result = sandbox.run(Job("def f(): return 1", CodeTests(tests="assert 1 == 1")))
-    assert (result.outcome, result.detail) == (
-        Outcome.SANDBOX_ERROR, "the tests never call the program",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("tests", "why"),
+    [
+        ("assert 1 == 1", "the tests never call the program"),
+        ("from math import pi\nassert pi > 3", "the tests never call the program"),
+        ("from solution import f\nassert 1 == 1", "the tests never call the program"),
+        ("from solution import f as g\nimport math\nassert math.pi > 3", "never call the program"),
+        ("import solution\nassert 1 == 1", "the tests never call the program"),
+        ("f(1)", "the tests assert nothing"),
+        ("assert True\nf(1)", "the tests assert nothing"),
+        ("def helper():\n    assert f() == 1", "the tests never call the program"),
+        ("from unittest import mock\nwith mock.patch('a.b'):\n    assert f() == 1", "patch"),
+        ("def test_a(tmp_path):\n    assert f() == 1", "the fixture tmp_path"),
+        ("def test_a(monkeypatch):\n    assert f() == 1", "the fixture monkeypatch"),
+        ("import no_such_thing\nassert f() == 1", "import no_such_thing"),
+        ("import sys, io\nsys.stdin = io.StringIO('1')\nassert f() == 1", "replace stdin"),
+        ("assert f(open('x')) == 1", "open files"),
+        ("import tempfile\nassert f() == 1", "use tempfile"),
+        ("import re\nassert f(re.compile('a')) == 1", "pass a Pattern"),
+    ],
+)
+def test_tests_that_can_judge_no_program_are_no_verdict(
+    sandbox: Sandbox, tests: str, why: str
+) -> None:
+    result = sandbox.run(Job("def f(*a): return 1", CodeTests(tests=tests)))
+    assert (result.outcome, result.tries) == (Outcome.UNSUPPORTED, 1)
+    assert why in result.detail
+
+
+@pytest.mark.parametrize("program", ["def f(): return 1", "f = 5", "f = list", "f = ValueError"])
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "from solution import f\ndef helper():\n    assert f() == 1\nassert 1 < 2",
+        "def f(): return 1\ndef check(c):\n    assert c() == 1",
+        "if 0:\n    assert f() == 1\nassert 1 < 2",
+    ],
+)
+def test_what_never_calls_the_program_is_no_pass(
+    sandbox: Sandbox, program: str, tests: str
+) -> None:
+    result = sandbox.run(Job(program, CodeTests(tests=tests, entry_point="f")))
+    assert result.outcome is not Outcome.PASS
+    if program.startswith("def"):
+        assert result.outcome is Outcome.UNSUPPORTED
+
+
+def test_an_assertion_that_is_not_reached_is_no_pass(sandbox: Sandbox) -> None:
+    loop = CodeTests(tests="for x in f():\n    assert x == 1")
+    assert sandbox.run(Job("def f(): return [1, 1]", loop)).outcome is Outcome.PASS
+    for empty in ("def f(): return []", "f = list", "def f():\n    yield from ()"):
+        result = sandbox.run(Job(empty, loop))
+        assert (result.outcome, result.detail) == (
+            Outcome.WRONG, "no assertion of the tests was reached",
+        )  # fmt: skip
 
 
 def test_packages_can_be_shown(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import enum
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
+
+from grpolab.validate.sandbox.suite import Suite, read_suite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +16,9 @@ class CodeTests:
     """Tests given as source: HumanEval's ``check``, asserts, pytest functions, unittest classes.
 
     ``context`` runs before them: imports and helpers that the problem gives. What neither defines
-    is asked of the program, and so is what is imported from a module ``solution``. With
-    ``in_place`` arguments that the program changes are changed for the tests too, whatever the
-    call returns; else only where it returns None.
+    is asked of the program, and so is what is imported from a module ``solution``; a builtin only
+    where ``entry_point`` names it. With ``in_place`` arguments that the program changes are
+    changed for the tests too, whatever the call returns; else only where it returns None.
     """
 
     tests: str
@@ -32,6 +32,11 @@ class CodeTests:
                 compile(source, name, "exec", dont_inherit=True)
             except (SyntaxError, ValueError) as err:
                 raise ValueError(f"{name} is no Python: {err}") from err
+        self.suite()
+
+    def suite(self) -> Suite:
+        """What the source of the tests says about them."""
+        return read_suite(self.tests, self.context, self.entry_point)
 
     def names(self) -> list[str]:
         """Names that the tests ask of the program.
@@ -39,7 +44,7 @@ class CodeTests:
         >>> CodeTests(tests="assert f(len([1])) == 1").names()
         ['f']
         """
-        return sorted(_free_names(self.tests, self.context) | ({self.entry_point} - {""}))
+        return list(self.suite().names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,40 +105,14 @@ class Job:
     tests: Tests | Output
 
 
-def _free_names(tests: str, context: str) -> set[str]:
-    """Names that the tests read and nobody defines, and what they import from ``solution``."""
-    loaded: set[str] = set()
-    bound: set[str] = set(dir(builtins)) | {"check"}
-    asked: set[str] = set()
-    for source, is_test in ((context, False), (tests, True)):
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.ImportFrom) and node.module == "solution":
-                asked |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                bound.add(node.name)
-            elif isinstance(node, ast.arg):
-                bound.add(node.arg)
-            elif isinstance(node, ast.ExceptHandler) and node.name:
-                bound.add(node.name)
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                asked |= {node.attr} if node.value.id == "solution" else set()
-            elif isinstance(node, ast.Name):
-                if isinstance(node.ctx, ast.Load):
-                    loaded |= {node.id} if is_test else set()
-                else:
-                    bound.add(node.id)
-    return (loaded - bound) | asked
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Limits of one run of a program; its tests run under the same ones.
 
     ``cpu_seconds`` is what counts: processor time does not depend on the machine's load. The
     clock on the wall only ends what sleeps, so ``wall_seconds`` should be several times as long.
-    Processes and files have no number here: a program can start and write none.
+    Processes have no number here: a program can start none. ``scratch_bytes`` bounds what it may
+    write into its private folder for temporary files.
 
     >>> Limits(cpu_seconds=1.0).memory_bytes == 512 << 20
     True
@@ -144,6 +123,7 @@ class Limits:
     memory_bytes: int = 512 << 20
     output_bytes: int = 16 << 20
     threads: int = 16
+    scratch_bytes: int = 16 << 20
 
     def __post_init__(self) -> None:
         for name, low in (
@@ -159,7 +139,10 @@ class Limits:
 
 
 class Outcome(enum.StrEnum):
-    """Verdict on one program; only SANDBOX_ERROR is no verdict, and no program can bring it about.
+    """Verdict on one program; the last two are none, and no program can bring them about.
+
+    SANDBOX_ERROR: the sandbox failed, or the program was killed from outside. UNSUPPORTED: the
+    tests, by their own source, need what the sandbox cannot give, or judge no program.
 
     >>> Outcome.PASS.reward, Outcome.OOM.reward, Outcome.SANDBOX_ERROR.reward
     (1.0, 0.0, nan)
@@ -171,18 +154,19 @@ class Outcome(enum.StrEnum):
     TIMEOUT = "timeout"
     OOM = "oom"
     SANDBOX_ERROR = "sandbox_error"
+    UNSUPPORTED = "unsupported"
 
     @property
     def reward(self) -> float:
-        """1 for PASS, NaN for SANDBOX_ERROR, else 0."""
-        if self is Outcome.SANDBOX_ERROR:
-            return math.nan
-        return float(self is Outcome.PASS)
+        """1 for PASS, NaN for SANDBOX_ERROR and UNSUPPORTED, else 0."""
+        return math.nan if self.verdict is None else float(self is Outcome.PASS)
 
     @property
     def verdict(self) -> bool | None:
         """The reward as True, False or, without one, None."""
-        return None if self is Outcome.SANDBOX_ERROR else self is Outcome.PASS
+        if self in (Outcome.SANDBOX_ERROR, Outcome.UNSUPPORTED):
+            return None
+        return self is Outcome.PASS
 
 
 class Result(NamedTuple):

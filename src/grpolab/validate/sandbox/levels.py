@@ -19,8 +19,9 @@ class Level(enum.StrEnum):
     """How a program is walled in.
 
     ``bubblewrap``: namespaces of its own for files, processes, network; seccomp; limits.
-    ``landlock``: landlock, seccomp, limits. ``unsafe``: limits only; verdicts are as safe as
-    elsewhere, the machine is not.
+    ``landlock``: landlock, seccomp, limits. ``unsafe``: limits only; a program can reach the tests,
+    its verdict, its owner and the machine as any process of the user can, so neither the machine
+    nor a verdict is safe from it.
     """
 
     BUBBLEWRAP = "bubblewrap"
@@ -47,9 +48,9 @@ for name in ("grpolab", "grpolab.validate", "grpolab.validate.sandbox"):
 sys.modules["grpolab.validate.sandbox"].__path__ = [sys.argv[1]]
 import json
 from grpolab.validate.sandbox.child import server
-level, readable, listable, path = json.loads(sys.argv[2])
+level, role, readable, listable, path, scratch = json.loads(sys.argv[2])
 sys.path += path
-server.main(server.Walls(level, tuple(readable), tuple(listable)))
+server.main(server.Walls(level, role, tuple(readable), tuple(listable), scratch))
 """
 
 
@@ -68,19 +69,22 @@ def interpreter() -> Interpreter:
     return Interpreter(str(base), library, tuple(shared))
 
 
-def _command(level: Level, python: Interpreter, packages: Sequence[str], sandbox: str) -> list[str]:
+def _command(
+    level: Level, python: Interpreter, packages: Sequence[str], sandbox: str, scratch: str
+) -> list[str]:
     inside = [
         entry.path
         for entry in os.scandir(python.library)
         if entry.name not in _PACKAGES and entry.name != "__pycache__"
     ]
     readable = [*inside, *python.shared, *packages]
-    walls = json.dumps([level, readable, [python.library], list(packages)])
+    role = "programs" if scratch else "tests"
+    walls = json.dumps([level, role, readable, [python.library], list(packages), scratch])
     flags = ["-s", "-S", "-P", "-B", "-X", "utf8"]
     return [python.executable, *flags, "-c", _BOOT, sandbox, walls]
 
 
-def _bubblewrap(python: Interpreter, packages: Sequence[str]) -> list[str]:
+def _bubblewrap(python: Interpreter, packages: Sequence[str], scratch: str) -> list[str]:
     words = [shutil.which("bwrap") or "bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc",
              "--unshare-uts", "--unshare-cgroup-try", "--clearenv", "--new-session"]  # fmt: skip
     if os.geteuid() == 0:  # the server gives root up itself, once it can see its files
@@ -99,7 +103,11 @@ def _bubblewrap(python: Interpreter, packages: Sequence[str]) -> list[str]:
             words += ["--tmpfs", place, "--remount-ro", place]
     words += ["--dir", "/dev"]
     words += ["--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"]
-    words += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/"]
+    if scratch:
+        words += ["--tmpfs", scratch]
+    else:
+        words += ["--dir", "/tmp"]
+    words += ["--remount-ro", "/", "--chdir", "/"]
     for name, value in environment().items():
         words += ["--setenv", name, value]
     return [*words, "--"]
@@ -119,13 +127,25 @@ def environment() -> dict[str, str]:
     }
 
 
-def server_command(level: Level, packages: Sequence[Path] = ()) -> list[str]:
-    """The command line of a server at this level; ``packages`` are folders put on its path."""
+def server_command(level: Level, packages: Sequence[Path] = (), scratch: str = "") -> list[str]:
+    """The command line of a server at this level.
+
+    ``packages`` are folders put on its path, ``scratch`` the folder that its programs may write
+    to, made for them alone (see `inside_scratch`). A server without one is for tests.
+    """
     python = interpreter()
     folders = [str(path.resolve()) for path in packages]
     sandbox = str(Path(child.__file__).resolve().parents[1])
-    wrapped = _bubblewrap(python, folders) if level is Level.BUBBLEWRAP else []
-    return [*wrapped, *_command(level, python, folders, sandbox)]
+    wrapped = _bubblewrap(python, folders, scratch) if level is Level.BUBBLEWRAP else []
+    return [*wrapped, *_command(level, python, folders, sandbox, scratch)]
+
+
+def inside_scratch(packages: Sequence[Path] = ()) -> str:
+    """The private folder inside bubblewrap: ``/tmp``, unless something is shown below it."""
+    python = interpreter()
+    places = (python.executable, python.library, *python.shared, str(child.__file__))
+    shown = [*map(Path, places), *packages]
+    return "/scratch" if any(path.resolve().is_relative_to("/tmp") for path in shown) else "/tmp"
 
 
 def is_installed(level: Level) -> bool:

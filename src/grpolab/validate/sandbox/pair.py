@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from grpolab.validate.sandbox.jobs import (
     TextTests,
 )
 from grpolab.validate.sandbox.levels import Level
-from grpolab.validate.sandbox.text import same_text
+from grpolab.validate.sandbox.suite import RAN
+from grpolab.validate.sandbox.text import printable, same_text
 from grpolab.validate.sandbox.worker import Report, Worker, WorkerLost
 
 _VERDICTS = {
@@ -30,8 +31,10 @@ _VERDICTS = {
     "wrong": Outcome.WRONG,
     "exception": Outcome.EXCEPTION,
     "oom": Outcome.OOM,
+    "unsupported": Outcome.UNSUPPORTED,
 }
 _LATE = ("cpu", "wall")
+_NO_VERDICT = ("unready", "killed")
 
 
 class Pair:
@@ -42,9 +45,14 @@ class Pair:
         self._limits = limits
         self._packages = packages
         self._workers: list[Worker] = []
+        self.lost_running = False
+        """Whether the last run ended because a server died after the program had begun."""
 
     def run(self, job: Job) -> Result:
         """The verdict on one job; SANDBOX_ERROR when a server fails, never an exception."""
+        self.lost_running = False
+        if isinstance(job.tests, CodeTests) and (refusal := job.tests.suite().refusal):
+            return Result(Outcome.UNSUPPORTED, str(self._level), refusal)
         try:
             match job.tests:
                 case TextTests():
@@ -57,13 +65,15 @@ class Pair:
                     self._start(2)
                     return self._run_calls(job.program, job.tests)
         except WorkerLost as err:
+            self.lost_running = any(worker.running for worker in self._workers)
             self.close()
             return Result(Outcome.SANDBOX_ERROR, str(self._level), str(err))
 
     def _start(self, count: int) -> None:
         """Have ``count`` servers: scripts need none for tests."""
         while len(self._workers) < count:
-            self._workers.append(Worker(self._level, self._packages))
+            first = not self._workers  # the server of programs
+            self._workers.append(Worker(self._level, self._packages, scratch=first))
 
     def close(self) -> None:
         """End both servers; a later `run` starts new ones."""
@@ -72,7 +82,7 @@ class Pair:
 
     def _result(self, outcome: Outcome, detail: str, *reports: Report) -> Result:
         return Result(
-            outcome, str(self._level), detail,
+            outcome, str(self._level), printable(detail),
             cpu_seconds=sum(r.cpu_seconds for r in reports),
             wall_seconds=sum(r.wall_seconds for r in reports),
             peak_bytes=max(r.peak_bytes for r in reports),
@@ -108,12 +118,13 @@ class Pair:
 
     def _run_calls(self, program: str, tests: CodeTests | CaseTests) -> Result:
         limits = self._limits.as_dict()
-        names, trial = describe_tests(tests)
+        trial = describe_tests(tests)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.closing(ours), contextlib.closing(theirs):
             self._workers[0].submit(
-                {"kind": "serve", "program": program, "names": names, "in_place": tests.in_place,
-                 "limits": limits}, [theirs.fileno()],
+                {"kind": "serve", "program": program, "in_place": tests.in_place,
+                 "plain": isinstance(tests, CaseTests), "captures": trial.get("captures", False),
+                 "names": trial["names"], "limits": limits}, [theirs.fileno()],
             )  # fmt: skip
             self._workers[1].submit({"kind": "trial", "limits": limits, **trial}, [ours.fileno()])
         trial_report = self._workers[1].collect()
@@ -126,36 +137,52 @@ def _printed(report: Report) -> str:
     return report.output.decode("utf-8", "surrogateescape")
 
 
-def describe_tests(tests: CodeTests | CaseTests) -> tuple[list[str], dict[str, Any]]:
-    """Names to look for in the program, and the message for the server of tests."""
+def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
+    """The message for the server of tests."""
     if isinstance(tests, CodeTests):
-        return tests.names(), {
-            "trial": "code", "tests": tests.tests, "context": tests.context,
-            "entry_point": tests.entry_point,
+        suite = tests.suite()
+        return {
+            "trial": "code", "tests": suite.tests.hex(), "context": suite.context.hex(),
+            "names": suite.names, "classes": suite.classes, "constants": suite.constants,
+            "modules": suite.modules,
+            "star": suite.star, "captures": suite.captures, "ran": RAN,
+            "defines_check": suite.defines_check, "entry_point": tests.entry_point,
+            "in_place": tests.in_place,
         }  # fmt: skip
     cases = [[encode(list(args)), encode(expected)] for args, expected in tests.cases]
-    return [tests.entry_point, "Solution"], {
+    return {
         "trial": "cases", "cases": cases, "entry_point": tests.entry_point,
+        "names": [tests.entry_point, "Solution"],
         "tolerance": tests.tolerance, "in_place": tests.in_place,
     }  # fmt: skip
 
 
 def judge_script(report: Report) -> tuple[Outcome, str]:
     """Whether a script ended well; its output is for the caller to compare."""
-    if report.how == "unready":
+    if report.how in _NO_VERDICT:
         return Outcome.SANDBOX_ERROR, _fallen(report)
     if report.how in _LATE:
         return Outcome.TIMEOUT, f"{report.how} limit"
     if report.how == "output":
         return Outcome.WRONG, "too much output"
+    if report.how == "disk":
+        return Outcome.EXCEPTION, "too many files"
     if report.how == "exit" and report.code == script.OK:
         return Outcome.PASS, ""
     if report.how == "exit" and report.code == script.NO_MEMORY:
         return Outcome.OOM, "out of memory"
-    return Outcome.EXCEPTION, f"{report.how} {report.code}"
+    return Outcome.EXCEPTION, _with_words(f"{report.how} {report.code}", report)
+
+
+def _with_words(detail: str, report: Report) -> str:
+    """A detail and the last line that the program wrote to standard error."""
+    lines = report.words.strip().splitlines()
+    return f"{detail}: {lines[-1]}" if lines else detail
 
 
 def _fallen(report: Report) -> str:
+    if report.how == "killed":
+        return "killed from outside"
     said = report.output.decode("utf-8", "replace")
     return f"the walls did not stand: {said or f'{report.how} {report.code}'}"
 
@@ -163,27 +190,36 @@ def _fallen(report: Report) -> str:
 def judge_calls(program: Report, trial: Report) -> tuple[Outcome, str]:
     """One outcome from how the program ended and what the tests say.
 
-    Only a wall that did not stand, or tests that never call the program, are no verdict; whatever
-    the program does to its own process, to the channel or to the tests' time is a failure of it.
+    Only a wall that did not stand, a kill from outside, or tests that judge no program are no
+    verdict; whatever the program does to its own process, to the channel or to the tests' time is
+    a failure of it.
     """
     for report in (program, trial):
-        if report.how == "unready":
+        if report.how in _NO_VERDICT:
             return Outcome.SANDBOX_ERROR, _fallen(report)
-    said = _verdict(trial)
-    verdict, detail = said.get("verdict", "none"), said.get("detail", "")
+    verdict, detail = _verdict(trial)
     if verdict in _VERDICTS:
         return _VERDICTS[verdict], detail
-    if verdict == "vacuous":
-        return Outcome.SANDBOX_ERROR, "the tests never call the program"
-    if program.how in _LATE or trial.how in _LATE:
-        return Outcome.TIMEOUT, f"{program.how if program.how in _LATE else trial.how} limit"
+    for report in (program, trial):
+        if report.how in _LATE:
+            return Outcome.TIMEOUT, f"{report.how} limit"
+    if program.how == "disk":
+        return Outcome.EXCEPTION, "too many files"
     if program.how == "signal":
-        return Outcome.EXCEPTION, f"killed by signal {program.code}"
-    return Outcome.EXCEPTION, f"the program stopped answering: {detail or trial.how}"
+        return Outcome.EXCEPTION, _with_words(f"killed by signal {program.code}", program)
+    said = f"the program stopped answering: {detail or trial.how}"
+    return Outcome.EXCEPTION, _with_words(said, program)
 
 
-def _verdict(report: Report) -> Mapping[str, str]:
+def _verdict(report: Report) -> tuple[str, str]:
+    """What the tests wrote: two texts, or nothing that counts."""
     if report.how != "exit" or report.code != 0:
-        return {}
-    verdict = json.loads(report.output)
-    return verdict if isinstance(verdict, dict) else {}
+        return "", ""
+    try:
+        said = json.loads(report.output)
+    except (ValueError, RecursionError):
+        return "", ""
+    if type(said) is not dict or set(said) != {"verdict", "detail"}:
+        return "", ""
+    verdict, detail = said["verdict"], said["detail"]
+    return (verdict, detail) if type(verdict) is type(detail) is str else ("", "")

@@ -109,11 +109,19 @@ class Sandbox:
 
 
 def _run_stubbornly(pair: Pair, job: Job) -> Result:
-    """Run until there is a verdict, at most TRIES times, each after a failure in new servers."""
-    tries = 1
+    """Run until there is a verdict, at most TRIES times, each after a failure in new servers.
+
+    A program whose server dies under it every time, the first perhaps excepted, which a program
+    before it may have spoiled, brings that about itself: it is wrong.
+    """
+    tries, deaths = 1, 0
     while (result := pair.run(job)).outcome is Outcome.SANDBOX_ERROR:
+        deaths += pair.lost_running
         pair.close()
         if tries == TRIES:
+            if deaths >= TRIES - 1:
+                detail = f"its server died in {deaths} of {TRIES} tries: {result.detail}"
+                result = result._replace(outcome=Outcome.WRONG, detail=detail)
             break
         tries += 1
     return result._replace(tries=tries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,18 @@ from grpolab.validate.sandbox.levels import Level, is_installed
 from grpolab.validate.sandbox.pair import Pair
 
 _PROGRAM = """
-import os, socket
+import fcntl, os, socket
 
-def attempts(secret, target, pid):
+def own(pid):
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
+    return True
+
+def send(kind, address):
+    ours, _ = socket.socketpair(socket.AF_UNIX, kind)
+    return ours.sendto(b"x", address)
+
+def attempts(secret, target, pid, address):
     def tried(action):
         try:
             return bool(action())
@@ -25,15 +35,20 @@ def attempts(secret, target, pid):
     return [
         tried(lambda: open(secret).read()),
         tried(lambda: open(target, "w")),
-        tried(lambda: os.open("/tmp/made", os.O_CREAT | os.O_WRONLY)),
+        tried(lambda: os.open("/made", os.O_CREAT | os.O_WRONLY)),
         tried(lambda: socket.socket()),
         tried(lambda: os.fork() or os._exit(0)),
         tried(lambda: os.execv("/bin/true", ["true"]) or True),
         tried(lambda: os.kill(pid, 0) or True),
+        tried(lambda: own(pid)),
+        tried(lambda: send(socket.SOCK_DGRAM, address)),
+        tried(lambda: send(socket.SOCK_DGRAM, "\\0" + address)),
     ]
 """
 _WALLS = ("reading a file", "writing a file", "making a file", "opening a socket",
-          "starting a process", "running a program", "signalling its owner")  # fmt: skip
+          "starting a process", "running a program", "signalling its owner",
+          "signalling through a file", "sending to a socket",
+          "sending to an abstract socket")  # fmt: skip
 
 
 @functools.cache
@@ -41,12 +56,19 @@ def broken_walls(level: Level) -> str:
     """What a program can do at this level that it must not; empty when every wall stands."""
     if not is_installed(level):
         return "bwrap is not installed"
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as named,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abstract,
+    ):
         secret = Path(folder) / "secret"
         secret.write_text("secret")
         secret.chmod(0o666)
         Path(folder).chmod(0o777)
-        args = [str(secret), str(Path(folder) / "made"), os.getpid()]
+        address = str(Path(folder) / "socket")
+        named.bind(address)
+        abstract.bind(f"\0{address}")
+        args = [str(secret), str(Path(folder) / "made"), os.getpid(), address]
         pair = Pair(level, Limits())
         try:
             for i, wall in enumerate(_WALLS):
@@ -63,10 +85,14 @@ def broken_walls(level: Level) -> str:
 def choose_level(wanted: Level | None = None, *, unsafe: bool = False) -> Level:
     """The strongest level whose walls stand, or the wanted one; UserError when there is none.
 
-    ``unsafe`` allows, as the last resort or when wanted, a level that protects verdicts only.
+    ``unsafe`` allows, as the last resort or when wanted, a level without walls, at which neither
+    verdicts nor the machine are safe from a program.
     """
     if wanted is Level.UNSAFE and not unsafe:
-        raise UserError("the unsafe level runs code without walls: allow it explicitly (unsafe)")
+        raise UserError(
+            "the unsafe level runs code without walls, which can forge its verdict and change the"
+            " machine: allow it explicitly (unsafe)"
+        )
     order: Sequence[Level] = [wanted] if wanted else [Level.BUBBLEWRAP, Level.LANDLOCK]
     reasons = []
     for level in order:

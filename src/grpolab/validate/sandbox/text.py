@@ -45,3 +45,15 @@ def _near(a: str, b: str, tolerance: float) -> bool:
         return False
     got, expected = float(a), float(b)
     return math.isfinite(got) and math.isclose(got, expected, rel_tol=tolerance, abs_tol=tolerance)
+
+
+def printable(text: str, limit: int = 500) -> str:
+    r"""A text of others for one line of ours: cut, and what is not printable escaped.
+
+    >>> printable("a\x1b[2Jb\nc"), printable("abcdef", 4)
+    ('a\\x1b[2Jb\\nc', 'abc…')
+    """
+    escaped = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:limit]
+    )
+    return escaped if len(text) <= limit and len(escaped) <= limit else f"{escaped[: limit - 1]}…"

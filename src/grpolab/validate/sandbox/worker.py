@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import subprocess
 import tempfile
@@ -12,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpolab.validate.sandbox.child import frames
-from grpolab.validate.sandbox.child.server import READY
-from grpolab.validate.sandbox.levels import Level, environment, server_command
+from grpolab.validate.sandbox.child.scratch import empty
+from grpolab.validate.sandbox.child.watch import READY, End
+from grpolab.validate.sandbox.levels import Level, environment, inside_scratch, server_command
 
 GRACE = 10.0
 """Seconds that a server may take beyond its program's limits before it is given up."""
@@ -24,7 +27,7 @@ class WorkerLost(Exception):
 
 
 class Report(NamedTuple):
-    """How a child ended (see `child.server.End`) and what it wrote."""
+    """How a child ended (see `child.watch.End`) and what it wrote."""
 
     how: str
     code: int
@@ -32,23 +35,34 @@ class Report(NamedTuple):
     wall_seconds: float
     peak_bytes: int
     output: bytes
+    words: str = ""
 
 
 class Worker:
-    """A server in its sandbox; one job at a time."""
+    """A server in its sandbox; one job at a time. ``scratch``: its programs may write files."""
 
-    def __init__(self, level: Level, packages: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, level: Level, packages: Sequence[Path] = (), *, scratch: bool = False
+    ) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.running = False
+        """Whether the job had begun to run when the server was last heard of."""
+        self._folder = ""
+        inside = inside_scratch(packages) if scratch else ""
+        if scratch and level is not Level.BUBBLEWRAP:
+            inside = self._folder = tempfile.mkdtemp(prefix="grpolab-")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._due = 0.0
         try:
             self._process = subprocess.Popen(
-                server_command(level, packages), stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
-                stderr=self._errors, env=environment(), cwd="/", start_new_session=True,
+                server_command(level, packages, inside), stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL, stderr=self._errors, env=environment(), cwd="/",
+                start_new_session=True,
             )  # fmt: skip
         except OSError as err:
             self._socket.close()
             self._errors.close()
+            self._remove_folder()
             raise WorkerLost(str(err)) from err
         finally:
             theirs.close()
@@ -56,11 +70,12 @@ class Worker:
     def submit(self, job: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Send a job; its report must be collected before the next one."""
         self._due = time.monotonic() + job["limits"]["wall_seconds"] + GRACE
+        self.running = False
         self._socket.settimeout(GRACE)
         try:
             head = json.dumps([job["kind"], job["limits"]]).encode("ascii")
             frames.send_job(self._socket, head, fds)
-            body = json.dumps(job).encode("ascii")
+            body = json.dumps({k: v for k, v in job.items() if k != "limits"}).encode("ascii")
             self._socket.sendall(len(body).to_bytes(4, "big") + body)
         except (OSError, frames.Broken) as err:
             raise self._lost(err) from err
@@ -71,8 +86,9 @@ class Worker:
             output = bytearray()
             while size := self._size():
                 output += self._receive(size)
-            head = json.loads(self._receive(self._size()))
-            return Report(**head, output=bytes(output).removeprefix(READY))
+                self.running = True
+            end = End(**json.loads(self._receive(self._size())))
+            return Report(*end[:5], bytes(output).removeprefix(READY), end.words)
         except (OSError, ValueError, TypeError) as err:
             raise self._lost(err) from err
 
@@ -103,3 +119,10 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._errors.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder:
+            with contextlib.suppress(OSError):
+                empty(self._folder)
+                os.rmdir(self._folder)

@@ -7,22 +7,22 @@ does not stand must stop the run, never pass in silence.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
-import platform
 import resource
 import struct
 import sys
 from collections.abc import Sequence
 
-from grpolab.validate.sandbox.child.syscalls import ARCHITECTURES, allowed, conditional
+from grpolab.validate.sandbox.child.filters import seccomp_program
 
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
-_CLONE_THREAD = 0x00010000
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 38, 22
-_ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
-_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # isatty, window size, FION*, FIO*CLEX
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_DUMPABLE = 38, 22, 4
+
+_CAPABILITIES, _NONE = struct.pack("=Ii", 0x20080522, 0), bytes(24)
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl, _libc.capset  # noqa: B018 (found here once, not in every child)
 
 
 def _call(name: str, *arguments: object) -> int:
@@ -43,7 +43,9 @@ def enter(process: int, flags: int) -> None:
     _call("setns", process, flags)
 
 
-def set_limits(*, cpu_seconds: float, memory_bytes: int, threads: int | None) -> None:
+def set_limits(
+    *, cpu_seconds: float, memory_bytes: int, file_bytes: int, threads: int | None
+) -> None:
     """Hard limits; the CPU limit is the backstop of a finer clock, hence a second above.
 
     ``threads`` only where the process has a user namespace of its own: elsewhere the kernel counts
@@ -53,7 +55,7 @@ def set_limits(*, cpu_seconds: float, memory_bytes: int, threads: int | None) ->
     wanted = {
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_AS: memory_bytes,
-        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_FSIZE: file_bytes,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_MEMLOCK: 0,
@@ -69,10 +71,10 @@ def set_limits(*, cpu_seconds: float, memory_bytes: int, threads: int | None) ->
 
 
 def drop_capabilities() -> None:
-    """No capability in any set, and none through any later exec."""
+    """No capability in any set, none through any later exec, and no view from other processes."""
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    header = struct.pack("=Ii", 0x20080522, 0)
-    _call("capset", header, bytes(24))
+    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _call("capset", _CAPABILITIES, _NONE)
 
 
 class _Rule(ctypes.Structure):
@@ -83,6 +85,10 @@ class _Rule(ctypes.Structure):
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _FIRST_ABI_RIGHTS = (1 << 13) - 1
+_SCRATCH = _READ_FILE | _WRITE_FILE | _READ_DIR | (1 << 4) | (1 << 5) | (1 << 7) | (1 << 8)
+"""Read, write, list, remove folders and files, make folders and files."""
+_TCP, _SCOPES = 3, 3
+"""Bind and connect; abstract sockets and signals."""
 
 
 def landlock_abi() -> int:
@@ -90,13 +96,18 @@ def landlock_abi() -> int:
     return _call("syscall", 444, None, 0, 1)
 
 
-def file_rules(readable: Sequence[str], listable: Sequence[str]) -> int:
-    """Landlock rules, as a file descriptor: read below these, list below those, nothing else."""
+def file_rules(readable: Sequence[str], listable: Sequence[str], scratch: str = "") -> int:
+    """Landlock rules, as a file descriptor: read below these, list below those, nothing else.
+
+    Below ``scratch`` files may be written, too. Where the kernel knows them, TCP ports, signals to
+    processes outside and abstract sockets of others are refused as well.
+    """
     abi = landlock_abi()
     handled = _FIRST_ABI_RIGHTS
     for version, bit in ((2, 13), (3, 14), (5, 15)):
         handled |= (1 << bit) if abi >= version else 0
-    attribute = struct.pack("=Q", handled)
+    words = [handled, *([_TCP] if abi >= 4 else []), *([_SCOPES] if abi >= 6 else [])]
+    attribute = struct.pack(f"={len(words)}Q", *words)
     ruleset = _call("syscall", 444, attribute, ctypes.c_size_t(len(attribute)), 0)
     for path in readable:
         _allow(ruleset, path, _READ_FILE | _EXECUTE | (_READ_DIR if os.path.isdir(path) else 0))
@@ -104,6 +115,8 @@ def file_rules(readable: Sequence[str], listable: Sequence[str]) -> int:
         _allow(ruleset, path, _READ_DIR)
     _allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
     _allow(ruleset, "/dev/urandom", _READ_FILE)
+    if scratch:
+        _allow(ruleset, scratch, _SCRATCH | ((1 << 14) if abi >= 3 else 0))
     return ruleset
 
 
@@ -123,74 +136,25 @@ def _allow(ruleset: int, path: str, access: int) -> None:
     os.close(fd)
 
 
-def _statement(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, yes, no, value)
-
-
-_LOAD, _EQUAL, _ABOVE, _AND, _RETURN = 0x20, 0x15, 0x25, 0x54, 0x06
-
-
-def _low(argument: int) -> bytes:
-    """Load the low half of an argument (both architectures are little-endian)."""
-    return _statement(_LOAD, 16 + 8 * argument)
-
-
-def _when(number: int, body: bytes) -> bytes:
-    """``body``, which always returns, where the loaded call number is this one."""
-    return _statement(_EQUAL, number, 0, len(body) // 8) + body
-
-
-def _one_of(argument: int, values: Sequence[int]) -> bytes:
-    """Allow when the argument is one of ``values``, else refuse."""
-    tests = [
-        _statement(_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)
-    ]  # a match jumps over the remaining tests and the refusal
-    return (
-        _low(argument) + b"".join(tests) + _statement(_RETURN, _EPERM) + _statement(_RETURN, _ALLOW)
-    )
-
-
-def seccomp_program(machine: str, pid: int) -> bytes:
-    """The filter for a process ``pid``: an allow-list, with conditions on a few arguments."""
-    if machine not in ARCHITECTURES:
-        raise OSError(f"no list of system calls for {machine}")
-    arch, column = ARCHITECTURES[machine]
-    calls = conditional(column)
-    threads_only = (
-        _low(0)
-        + _statement(_AND, _CLONE_THREAD)
-        + _statement(_EQUAL, _CLONE_THREAD, 1, 0)
-        + _statement(_RETURN, _EPERM)
-        + _statement(_RETURN, _ALLOW)
-    )
-    parts = [
-        _statement(_LOAD, 4),
-        _statement(_EQUAL, arch, 1, 0),
-        _statement(_RETURN, _KILL),
-        _statement(_LOAD, 0),
-        _when(calls["kill"], _one_of(0, [pid])),
-        _when(calls["tgkill"], _one_of(0, [pid])),
-        _when(calls["prlimit64"], _one_of(0, [0, pid])),
-        _when(calls["ioctl"], _one_of(1, _IOCTLS)),
-        _when(calls["clone"], threads_only),
-        _when(calls["clone3"], _statement(_RETURN, _ENOSYS)),  # the C library then uses clone
-    ]
-    numbers = sorted(allowed(column).values())
-    parts += [_when(number, _statement(_RETURN, _ALLOW)) for number in numbers]
-    return b"".join(parts) + _statement(_RETURN, _EPERM)
-
-
 class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+    holder: object
+
+
+@functools.cache
+def prepare_filter(pid: int) -> _Filter:
+    """The filter for a process of this number, ready to be installed."""
+    code = seccomp_program(os.uname().machine, pid)
+    holder = ctypes.create_string_buffer(code, len(code))
+    made = _Filter(len(code) // 8, ctypes.cast(holder, ctypes.c_char_p))
+    made.holder = holder
+    return made
 
 
 def filter_calls() -> None:
-    """Install the filter for the calling process."""
-    code = seccomp_program(platform.machine(), os.getpid())
-    holder = ctypes.create_string_buffer(code, len(code))
-    program = _Filter(len(code) // 8, ctypes.cast(holder, ctypes.c_char_p))
-    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _call("prctl", _PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0)
+    """Install the filter for the calling process, which may not gain privileges any more."""
+    program = ctypes.byref(prepare_filter(os.getpid()))
+    _call("prctl", _PR_SET_SECCOMP, 2, program, 0, 0)
 
 
 def leave_root() -> None:

@@ -15,15 +15,20 @@ def read_exactly(fd: int, size: int) -> bytes:
     """``size`` bytes; Broken when the stream ends before."""
     parts = []
     while size:
-        try:
-            part = os.read(fd, min(size, 1 << 20))
-        except OSError as err:
-            raise Broken(str(err)) from err
-        if not part:
-            raise Broken("end of stream")
+        part = _read(fd, min(size, 1 << 20))
         parts.append(part)
         size -= len(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _read(fd: int, size: int) -> bytes:
+    try:
+        part = os.read(fd, size)
+    except OSError as err:
+        raise Broken(str(err)) from err
+    if not part:
+        raise Broken("end of stream")
+    return part
 
 
 def read_frame(fd: int, *, cap: int) -> bytes:
@@ -36,12 +41,16 @@ def read_frame(fd: int, *, cap: int) -> bytes:
 
 def write_frame(fd: int, payload: bytes | memoryview) -> None:
     """Write one frame whole; Broken when nobody reads."""
-    size = len(payload).to_bytes(4, "big")
+    write_all(fd, b"".join((len(payload).to_bytes(4, "big"), payload)))
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it; Broken when nobody reads."""
     try:
-        sent = os.writev(fd, [size, payload])
-        with memoryview(payload) as data:
-            while sent < 4 + len(payload):
-                sent += os.write(fd, data[sent - 4 :] if sent >= 4 else size[sent:])
+        sent = os.write(fd, data)
+        with memoryview(data) as view:
+            while sent < len(data):
+                sent += os.write(fd, view[sent:])
     except OSError as err:
         raise Broken(str(err)) from err
 

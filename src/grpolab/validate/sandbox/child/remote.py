@@ -1,116 +1,88 @@
-"""The trusted side of a program in another sandbox: stand-ins that hold no code of it."""
+"""The trusted side of a program in another sandbox: one channel, and what is believed of it."""
 
 from __future__ import annotations
 
-import builtins
-import contextlib
-from collections import deque
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from grpolab.validate.sandbox.child.errors import Errors, ProgramError
 from grpolab.validate.sandbox.child.frames import Broken, read_frame, write_frame
+from grpolab.validate.sandbox.child.own import Owned
+from grpolab.validate.sandbox.child.specials import overwrite, special
+from grpolab.validate.sandbox.child.standins import Remote, RemoteIterator, awaited, over
 from grpolab.validate.sandbox.child.values import decode, dumps, encode, loads
 
 T = TypeVar("T")
-
-_ENDINGS = ("StopIteration", "StopAsyncIteration")
+_KINDS = ("function", "class", "generator", "object")
 
 
 class ProgramGone(BaseException):
     """The program's process is gone or no longer speaks the protocol; no test may survive this."""
 
 
-class ProgramError(Exception):
-    """An exception of the program whose class is not one of Python's own."""
-
-
-class Remote:
-    """An object that lives in the program's process.
-
-    Attributes, calls, items, length, iteration, text and truth are asked for over the channel and
-    come back as plain data or as further stand-ins. Equality is identity and there is no order and
-    no arithmetic: what a program's object claims about itself counts for nothing.
-    """
-
-    __slots__ = ("_number", "_program")
-    _program: Program
-    _number: int
-
-    def __init__(self, program: Program, number: int) -> None:
-        object.__setattr__(self, "_program", program)
-        object.__setattr__(self, "_number", number)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__") and name not in ("__name__", "__doc__"):
-            raise AttributeError(name)
-        return self._program.ask("getattr", self, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        self._program.ask("setattr", self, name, value)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the object where it lives."""
-        return self._program.call(self, args, kwargs)
-
-    def __getitem__(self, key: object) -> Any:
-        return self._program.ask("getitem", self, key)
-
-    def __setitem__(self, key: object, value: object) -> None:
-        self._program.ask("setitem", self, key, value)
-
-    def __delitem__(self, key: object) -> None:
-        self._program.ask("delitem", self, key)
-
-    def __len__(self) -> int:
-        return self._program.exact(int, "len", self)
-
-    def __bool__(self) -> bool:
-        return self._program.exact(bool, "bool", self)
-
-    def __str__(self) -> str:
-        return self._program.exact(str, "str", self)
-
-    def __repr__(self) -> str:
-        return self._program.exact(str, "repr", self)
-
-    def __iter__(self) -> Any:
-        return iter(self._program.ask("iter", self))
-
-    def __next__(self) -> Any:
-        return self._program.ask("next", self)
-
-    def __instancecheck__(self, instance: object) -> bool:
-        return self._program.exact(bool, "isinstance", instance, self)
-
-
-class _Iterator(Remote):
-    __slots__ = ()
-
-    def __iter__(self) -> Any:
-        return self
+class Unsupported(BaseException):
+    """The tests need what cannot cross the wall; says what."""
 
 
 class Program:
-    """The tests' end of the channel: counts calls, remembers what the program raised."""
+    """The tests' end of the channel: counts calls, remembers what the program raised.
 
-    def __init__(self, channel: int, *, cap: int) -> None:
+    ``in_place``: whether arguments that the program changed are changed here though the call
+    returned a value. ``classes`` are names that the tests use as classes.
+    """
+
+    def __init__(
+        self, channel: int, *, cap: int, in_place: bool = False, classes: Sequence[str] = ()
+    ) -> None:
         self._channel = channel
         self._cap = cap
+        self._lock = threading.RLock()  # threads of the tests take turns
+        self._in_place = in_place
+        self._classes = frozenset(classes)
+        self._makers: set[int] = set()
         self._callbacks: list[Callable[..., Any]] = []
+        self._thrown: list[BaseException] = []
         self._stand_ins: dict[int, Remote] = {}
+        self._owned = Owned()
+        self._errors = Errors()
+        self._copies: Mapping[int, object] = {}
         self.calls = 0
         self.gone = ""
+        self.refusal = ""
         self.raised: list[BaseException] = []
+        self.failed_inside: list[AssertionError] = []
         self.out_of_memory = False
 
-    def names(self) -> list[str]:
-        """Names that the program defines, among those asked for; raises what its loading raised."""
-        names = self._reply()["value"]
-        return [n for n in names if type(n) is str] if type(names) is list else self._lost("names")
+    def loaded(self, names: Sequence[str]) -> dict[str, Any]:
+        """Wait until the program is loaded; what it defines of these names.
+
+        Raises what its loading raised. The names are ours: the answer has one place for each.
+        """
+        places = self._reply()["value"]
+        if type(places) is not list or len(places) != len(names):
+            self._lost("no bindings")
+        return {
+            name: self._named(name, self._value({"value": place})[0])
+            for name, place in zip(names, places, strict=True)
+            if type(place) is list and len(place) == 1
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether the program defines a name."""
+        return self.exact(bool, "has", name)
 
     def name(self, name: str) -> Any:
         """A global of the program."""
-        return self.ask("name", name)
+        return self._named(name, self.ask("name", name))
+
+    def _named(self, name: str, value: Any) -> Any:
+        if issubclass(type(value), type) and not issubclass(value, BaseException):
+            self._lost(f"{name} is a class of this side")
+        if name in self._classes and type(value) is Remote:
+            self._makers.add(value._number)
+        return value
 
     def missing(self, name: str) -> Exception:
         """What is raised where the program lacks a name that the tests need."""
@@ -118,13 +90,19 @@ class Program:
         self.raised.append(error)
         return error
 
+    def raised_here(self, error: BaseException | None) -> bool:
+        """Whether an exception came from the program."""
+        return any(error is known for known in self.raised)
+
     def ask(self, action: str, *args: object) -> Any:
         """One operation on the program's objects."""
-        self.calls += 1
-        self._send({"do": action, "args": [encode(a, self._encode_other) for a in args]})
-        value = self._value(self._reply(ending=action == "next"))
+        with self._lock:
+            if action not in ("name", "has", "plain", "seed"):
+                self.calls += 1
+            self._send({"do": action, "args": [self._encode(a) for a in args]})
+            value = self._value(self._reply(ending=action in ("next", "anext")))
         if action == "iter" and type(value) is Remote:
-            return _Iterator(self, value._number)
+            return RemoteIterator(self, value._number)
         return value
 
     def exact(self, kind: type[T], action: str, *args: object) -> T:
@@ -135,102 +113,172 @@ class Program:
         return value
 
     def call(self, function: Remote, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call; arguments that the program changed in place are changed here too."""
+        """Call; arguments that the program changed are changed here where that is allowed."""
+        with self._lock:
+            return self._call(function, args, kwargs)
+
+    def _call(self, function: Remote, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         self.calls += 1
-        packed = [encode(a, self._encode_other) for a in (function, *args)]
-        named = {key: encode(a, self._encode_other) for key, a in kwargs.items()}
-        self._send({"do": "call", "args": packed, "kwargs": named})
+        message: dict[str, Any] = {"do": "call", "args": [self._encode(function)]}
+        message["args"] += [self._encode(a) for a in args]
+        if kwargs:
+            message["kwargs"] = {key: self._encode(a) for key, a in kwargs.items()}
+        self._send(message)
         reply = self._reply()
+        allowed = self._in_place or reply["value"] is None
+        self._copies = {}
+        owns = reply.get("own")
+        if type(owns) is dict and owns:
+            self._copies = self._guarded(lambda: self._owned.targets(owns, in_place=allowed))
+            self._guarded(lambda: self._owned.fill(owns, self._copies, self._decode))
         changed = reply.get("args")
-        if type(changed) is list:
-            for old, new in zip(args, changed, strict=False):
-                _overwrite(old, self._value({"value": new}))
-        return self._value(reply)
+        if allowed and type(changed) is list:
+            for old, new in zip((*args, *kwargs.values()), changed, strict=False):
+                if new is not None:
+                    overwrite(old, self._value({"value": new}))
+        value = self._value(reply)
+        self._copies = {}
+        if function._number in self._makers and type(value) is Remote:
+            object.__setattr__(value, "_owned", True)
+        return value
+
+    def _encode(self, value: object) -> Any:
+        return encode(value, self._encode_other, self._encode_special)
+
+    def _encode_special(self, value: object, plain: object) -> Any:
+        remote = getattr(value, "__dict__", {}).get("_grpolab_remote")
+        if remote is not None:
+            return {"ref": remote._number}
+        fields = getattr(type(value), "_fields", None)
+        if isinstance(value, tuple) and type(fields) is tuple:
+            return {"named": [type(value).__name__, list(fields), self._encode(list(value))]}
+        return self._encode(plain)
 
     def _encode_other(self, value: object) -> Any:
-        if isinstance(value, Remote):
-            return {"ref": value._number}
+        if issubclass(type(value), Remote):
+            return {"ref": value._number}  # type: ignore[attr-defined]
+        if Owned.is_own(value):
+            return self._owned.refer(value)
         if callable(value):
-            self._callbacks.append(value)
-            return {"callback": len(self._callbacks) - 1}
-        raise TypeError(f"the tests pass a {type(value).__name__}, which is not plain data")
+            known = (i for i, function in enumerate(self._callbacks) if function is value)
+            number = next(known, len(self._callbacks))
+            self._callbacks[number:] = self._callbacks[number:] or [value]
+            return {"callback": number}
+        self.refusal = f"the tests pass a {type(value).__name__} to the program"
+        raise Unsupported(self.refusal)
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         if self.gone:
             raise ProgramGone(self.gone)
+        table = self._owned.table(self._encode)
+        if table:
+            message["own"] = table
         try:
             write_frame(self._channel, dumps(message))
         except Broken as err:
             self._lost(str(err))
 
     def _reply(self, *, ending: bool = False) -> dict[str, Any]:
-        """The answer to the last request; callbacks are served meanwhile.
-
-        StopIteration is passed on only where it is the answer (``ending``): elsewhere it would end
-        a loop of the tests before they are through.
-        """
+        """The answer to the last request; callbacks are served meanwhile."""
         while True:
-            try:
-                message = loads(read_frame(self._channel, cap=self._cap))
-                if type(message) is not dict:
-                    raise ValueError("no object")
-                if "raise" in message:
-                    names, text = message["raise"]
-                    error = self._error([str(name) for name in names], str(text), ending)
-                elif "callback" in message:
-                    self._serve_callback(message)
-                    continue
-                elif "value" in message:
-                    return message
-                else:
-                    raise ValueError("no answer")
-            except (Broken, ValueError, TypeError, KeyError, IndexError, RecursionError) as err:
-                self._lost(f"{type(err).__name__}: {err}")
-            raise error
+            message = self._guarded(lambda: loads(read_frame(self._channel, cap=self._cap)))
+            if type(message) is not dict:
+                self._lost("no object")
+            if type(message.get("printed")) is str:
+                sys.stdout.write(message["printed"])
+            if "raise" in message:
+                raise self._guarded(lambda m=message: self._error(m["raise"], ending))  # type: ignore[misc]
+            if "callback" in message:
+                self._guarded(lambda m=message: self._serve_callback(m))  # type: ignore[misc]
+            elif "value" in message:
+                return message
+            else:
+                self._lost("no answer")
+
+    def _guarded(self, read: Callable[[], T]) -> T:
+        """What a message means; a program that sends what means nothing is gone."""
+        try:
+            return read()
+        except (
+            ArithmeticError, AttributeError, Broken, LookupError, RecursionError, TypeError,
+            ValueError,
+        ) as err:  # fmt: skip
+            self._lost(f"{type(err).__name__}: {err}")
 
     def _serve_callback(self, message: Mapping[str, Any]) -> None:
-        args, kwargs = (decode(part, self._decode_other) for part in message["with"])
+        args, kwargs = (self._decode(part) for part in message["with"])
+        target = message["callback"]
+        function = self._callback(target)
         try:
-            value = self._callbacks[message["callback"]](*args, **kwargs)
-            reply = {"value": encode(value, self._encode_other)}
+            reply = {"value": self._encode(function(*args, **kwargs))}
         except Exception as err:
-            reply = {"raise": f"{type(err).__name__}: {err}"}
+            if isinstance(err, AssertionError) and not self.raised_here(err):
+                self.failed_inside.append(err)
+            self._thrown.append(err)
+            names = [cls.__name__ for cls in type(err).__mro__]
+            reply = {"raise": [names, str(err), len(self._thrown) - 1]}
         self._send(reply)
 
-    def _value(self, message: Mapping[str, Any]) -> Any:
-        try:
-            return decode(message["value"], self._decode_other)
-        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as err:
-            return self._lost(f"{type(err).__name__}: {err}")
+    def _callback(self, target: Any) -> Callable[..., Any]:
+        """A function that the tests passed, or a method of an object that they passed."""
+        if type(target) is list:
+            return self._owned.method(*target)
+        if type(target) is not int or target < 0:
+            raise ValueError("a function goes by its number")
+        return self._callbacks[target]
 
-    def _decode_other(self, data: Mapping[str, Any]) -> Remote:
-        number, _ = data["ref"]
+    def _value(self, message: Mapping[str, Any]) -> Any:
+        return self._guarded(lambda: self._decode(message["value"]))
+
+    def _decode(self, data: Any) -> Any:
+        return decode(data, self._decode_other)
+
+    def _decode_other(self, data: Mapping[str, Any]) -> Any:
+        if "own" in data:
+            number = data["own"]
+            return self._copies[number] if number in self._copies else self._owned.get(number)
+        if "sub" in data:
+            plain, number, fields, name, shown = data["sub"]
+            return special(self, self._decode(plain), self._stand_in(number), fields, name, shown)
+        if "callback" in data:
+            return self._callback(data["callback"])
+        number, kind, *more = data["ref"]
+        if kind == "exception":
+            return self._errors.kind(more[0])
+        if kind == "coroutine":
+            return awaited(self._stand_in(number))
+        if kind == "asyncgen":
+            return over(self._stand_in(number, kind))
+        return self._stand_in(number, kind if kind in _KINDS else "object")
+
+    def _stand_in(self, number: object, kind: str = "object") -> Remote:
         if type(number) is not int:
             raise ValueError("a reference is a number")
-        return self._stand_ins.setdefault(number, Remote(self, number))
+        if number not in self._stand_ins:
+            self._stand_ins[number] = Remote(self, number, kind)
+        return self._stand_ins[number]
 
-    def _error(self, names: Sequence[str], text: str, ending: bool) -> BaseException:
-        self.out_of_memory |= names[:1] == ["MemoryError"]
-        kinds = (getattr(builtins, name, None) for name in names if ending or name not in _ENDINGS)
-        kind = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), None)
-        error: Exception = ProgramError(f"{names[0]}: {text}")
-        if kind not in (None, Exception):
-            with contextlib.suppress(TypeError):  # a class with more arguments than a message
-                error = kind(text)
+    def _error(self, said: Mapping[str, Any], ending: bool) -> BaseException:
+        thrown = said.get("thrown")
+        if type(thrown) is int:
+            error = self._thrown[thrown]
+        else:
+            line, text = list(said["line"]), str(said["text"])
+            self.out_of_memory |= line[:1] == [["builtins", "MemoryError"]]
+            kind = self._errors.kind(line, ending=ending)
+            args = self._decode(said["args"]) if kind is not ProgramError else None
+            if type(args) is not tuple:
+                args = (f"{line[0][1]}: {text}" if kind is ProgramError else text,)
+            try:
+                error = kind(*args)
+            except Exception:
+                error = kind.__new__(kind, text)
+            if "__getattr__" in vars(type(error)):
+                number = self._stand_in(said["number"])
+                vars(error).update(_grpolab_text=text, _grpolab_remote=number)
         self.raised.append(error)
         return error
 
     def _lost(self, why: str) -> NoReturn:
         self.gone = self.gone or why
         raise ProgramGone(why)
-
-
-def _overwrite(old: Any, new: Any) -> None:
-    """Give a mutable container the content of another of the same type."""
-    if type(old) is not type(new):
-        return
-    if type(old) is list:
-        old[:] = new
-    elif type(old) in (dict, set, deque):
-        old.clear()
-        old.extend(new) if type(old) is deque else old.update(new)
