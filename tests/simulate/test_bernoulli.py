@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from grpolab import theory
 from grpolab.simulate import Options, Trajectory, bernoulli, simulate_bernoulli
 from grpolab.simulate import _kernels as kernels
-from grpolab.simulate.trajectory import Sums
+from grpolab.simulate.trajectory import NUM_SUMS, Sums
 from grpolab.theory.drift import one_step
 
 KW: dict[str, Any] = {"group_size": 8, "learning_rate": 0.1, "num_steps": 7, "seed": 3}
@@ -94,10 +94,12 @@ class TestReproducible:
         for run in (kernels.plain_chains, getattr(kernels.plain_chains, "py_func", None)):
             if run is None:
                 pytest.skip("kernels are not compiled here")
-            state, stats = odds.copy(), np.zeros((5, 6), np.int64)
+            state, stats = odds.copy(), np.zeros((5, 3), np.int64)
+            moments = np.zeros((1, 5, 3))
             times = np.full((2, 21), kernels.NEVER)
-            run(state, np.uint64(7), *key, np.uint64(1), ratio, factor, stats, 2.0, *times)
-            results.append((state, stats, times))
+            run(state, np.uint64(7), *key, np.uint64(1), ratio, factor, stats, moments,
+                2.0, *times)  # fmt: skip
+            results.append((state, stats, moments, times))
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 
@@ -110,13 +112,14 @@ class TestReproducible:
         results = []
         for run in (option_chains, option_chains.py_func):
             odds, velocity, square = np.geomspace(0.01, 9, 7), np.zeros(7), np.zeros(7)
-            stats, times = np.zeros((6, 6), np.int64), np.full((2, 7), kernels.NEVER)
+            stats, times = np.zeros((6, 4), np.int64), np.full((2, 7), kernels.NEVER)
+            moments = np.zeros((1, 6, 3))
             run(
                 odds, velocity, square, np.full(7, 0.3), np.uint64(4), np.uint64(1), np.uint64(2),
                 np.uint64(0), advantage.correct, advantage.wrong,
-                OPTIONS["everything"].plan(8, 0.1), stats, 2.0, *times,
+                OPTIONS["everything"].plan(8, 0.1), stats, moments, 2.0, *times,
             )  # fmt: skip
-            results.append((odds, velocity, square, stats, times))
+            results.append((odds, velocity, square, stats, moments, times))
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 
@@ -201,7 +204,7 @@ class TestMemory:
 
     def test_totals_do_not_overflow(self) -> None:
         sums = Sums(1)
-        large = np.full((1, 6), 2**62, np.int64)
+        large = np.full((1, NUM_SUMS), 2**62, np.int64)
         for _ in range(50):
             sums.add(0, [large])
         assert sums.column(0)[0] == 50 * 2.0**62

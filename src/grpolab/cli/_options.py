@@ -23,10 +23,15 @@ _MANY = 6  # names above which their list is too long for the column of types
 
 
 class OneOf:
-    """Marks an option, or each of several, as one of these names: Annotated[str, OneOf(...)]."""
+    """Marks an option, or each of several, as one of these names: Annotated[str, OneOf(...)].
 
-    def __init__(self, names: Iterable[str]) -> None:
+    With ``own`` it may also be an object of the user's own, ``FILE.py:NAME``; the command looks it
+    up (`grpolab.errors.named`).
+    """
+
+    def __init__(self, names: Iterable[str], *, own: bool = False) -> None:
         self.names = tuple(names)
+        self.own = own
 
 
 class Group:
@@ -93,10 +98,11 @@ def _parameter(name: str, kind: Any, default: Any, *, panel: str = "") -> inspec
     if get_origin(kind) is Annotated:
         base, *marks = get_args(kind)
         names = [m.names for m in marks if isinstance(m, OneOf)]
-        for words in names:
+        own = any(m.own for m in marks if isinstance(m, OneOf))
+        for words in [] if own else names:
             choice = enum.StrEnum(name, [(word, word) for word in words])  # type: ignore[misc]
             base = _chosen(base, choice)
-        kept = [_placed(m, panel, *names) for m in marks if not isinstance(m, OneOf)]
+        kept = [_placed(m, panel, *names, own=own) for m in marks if not isinstance(m, OneOf)]
         kind = Annotated[base, *kept] if kept else base
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
@@ -118,13 +124,14 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
 
-def _placed(mark: Any, panel: str, names: tuple[str, ...] = ()) -> Any:
+def _placed(mark: Any, panel: str, names: tuple[str, ...] = (), *, own: bool = False) -> Any:
     """What typer is told, under the panel; many names go into the help, where they wrap."""
     if not isinstance(mark, OptionInfo):
         return mark
     placed = copy.copy(mark)
     placed.rich_help_panel = placed.rich_help_panel or panel or None
-    if len(names) > _MANY:
+    if len(names) > _MANY or own:
         placed.metavar = "NAME"
-        placed.help = f"{placed.help} One of {', '.join(names)}."
+        more = ", or your own FILE.py:NAME" if own else ""
+        placed.help = f"{placed.help} One of {', '.join(names)}{more}."
     return placed

@@ -38,14 +38,18 @@ from grpolab.theory.dependence import (
     OneFactorProbit,
 )
 from grpolab.theory.drift import (
-    chain_law,
-    escape_time,
-    escape_time_small_p,
     expected_drift,
-    expected_hitting_time,
     flow,
     noisy_drift,
     one_step,
+)
+from grpolab.theory.escape import (
+    chain_law,
+    escape_time,
+    escape_time_small_p,
+    expected_hitting_time,
+    hitting_time_small_p,
+    never_falls,
 )
 from grpolab.theory.groups import (
     GroupCounts,
@@ -180,12 +184,14 @@ __all__ = [
     "flow",
     "group_size_for",
     "group_update",
+    "hitting_time_small_p",
     "interference_threshold",
     "k3_fixed_point",
     "kl_fixed_points",
     "kl_fixed_points_limit",
     "kl_gain_ceiling",
     "kl_step",
+    "never_falls",
     "noisy_drift",
     "one_step",
     "pass_at_k",

@@ -8,24 +8,15 @@ ascends J with J'(p) = w(p).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_mean
-from grpolab.theory.advantage import Advantages
+from grpolab.theory.advantage import Advantages, TwoValued, advantage_table
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
-
-
-class TwoValued(Protocol):
-    """Anything that turns (num_correct, group_size) into two advantages, as AdvantageRule does."""
-
-    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
-        """Advantage of a correct and of a wrong rollout."""
-        ...
 
 
 def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
@@ -41,7 +32,7 @@ def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayL
     """
     chance = _check.probability("p", p)
     g = _check.whole("group_size", group_size)
-    return binomial_mean(lambda m, n: _steps(rule, n + 1), chance, g - 1.0)
+    return binomial_mean(lambda m, n: pulls(rule, n + 1), chance, g - 1.0)
 
 
 def expected_objective(
@@ -59,15 +50,15 @@ def expected_objective(
     g = _check.whole("group_size", group_size)
 
     def value(k: FloatArray, n: int) -> FloatArray:
-        return np.concatenate([[0.0], np.cumsum(_steps(rule, n))]) / n
+        return np.concatenate([[0.0], np.cumsum(pulls(rule, n))]) / n
 
     return binomial_mean(value, chance, g)
 
 
-def _steps(rule: TwoValued, size: int) -> FloatArray:
+def pulls(rule: TwoValued, size: int) -> FloatArray:
     """A+(j+1) - A-(j) for j = 0..g-1: the pull of one more correct rollout."""
-    j = np.arange(size, dtype=np.float64)
-    return rule.advantages(j + 1, size).correct - rule.advantages(j, size).wrong
+    correct, wrong = advantage_table(rule, size)
+    return correct[1:] - wrong[:-1]
 
 
 def contrast_coefficient(
@@ -106,16 +97,16 @@ class PassAtKGradient:
     k: int
 
     def __post_init__(self) -> None:
-        _check.one_whole("k", self.k)
+        object.__setattr__(self, "k", _check.one_whole("k", self.k))
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-); group_size must be >= k."""
         c, n = _samples_for(self.k, num_correct, group_size)
         if self.k == 1:
-            return Advantages(np.ones_like(c), np.zeros_like(c))
+            return Advantages(_check.result(np.ones_like(c)), _check.result(np.zeros_like(c)))
         others = np.maximum(n - 1, 1)
         best = pass_at_k(others, np.minimum(c, others), self.k - 1)
-        return Advantages(np.full_like(c, self.k), self.k * best)
+        return Advantages(_check.result(np.full_like(c, self.k)), _check.result(self.k * best))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +118,13 @@ class PassAtKTraining:
     c > N - k, where every subset holds a correct sample, nor at c = 0.
 
     >>> PassAtKTraining(2).advantages(7, 8)
-    Advantages(correct=array(0.), wrong=array(0.))
+    Advantages(correct=np.float64(0.0), wrong=np.float64(0.0))
     """
 
     k: int
 
     def __post_init__(self) -> None:
-        _check.one_whole("k", self.k)
+        object.__setattr__(self, "k", _check.one_whole("k", self.k))
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-); group_size must be >= k."""
@@ -147,7 +138,8 @@ class PassAtKTraining:
         some = spread > 0
         safe = np.where(some, spread, 1.0)
         return Advantages(
-            np.where(some, fail / safe, 0.0), np.where(some, (fail - all_wrong) / safe, 0.0)
+            _check.result(np.where(some, fail / safe, 0.0)),
+            _check.result(np.where(some, (fail - all_wrong) / safe, 0.0)),
         )
 
 

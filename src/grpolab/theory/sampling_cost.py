@@ -25,18 +25,22 @@ class DynamicSampling(NamedTuple):
 def dynamic_sampling(batch_size: npt.ArrayLike, *, prob_zero_std: npt.ArrayLike) -> DynamicSampling:
     """``B/(1-E d)`` prompts are drawn and the expected step is ``1/(1-E d)`` times as long.
 
-    Groups without a signal contribute nothing, so leaving them out (arXiv 2503.14476) changes the
-    expected direction in nothing but its length: a fair test against no filtering rescales the
-    step. Not so under Adam, which undoes the scale. prob_zero_std, the mean of d_g over prompts, in
-    [0, 1); ValueError outside. Derived here.
+    Three conditions: every draw is a *new* prompt from the same law (arXiv 2503.14476), groups
+    without a signal contribute nothing (advantages that sum to zero, no KL or entropy term, not
+    MaxRL or sign), and the step is linear in the gradient. Then the expected direction stays and
+    only its length changes, so a fair test against no filtering rescales the step. The direction
+    does change where the same prompt is drawn until its group is mixed, which weighs it by
+    1/(1 - d_g(p)); where an epoch ends before the easy and hard prompts gave as many groups; and
+    under Adam, which undoes the scale. prob_zero_std, the mean of d_g over prompts, in [0, 1);
+    ValueError outside. Derived here.
 
     >>> dynamic_sampling(64, prob_zero_std=0.5)
     DynamicSampling(expected_prompts=np.float64(128.0), step_scale=np.float64(2.0))
     """
     batch = _check.whole("batch_size", batch_size)
     dead = _check.within("prob_zero_std", prob_zero_std, 0.0, 1.0, ends="low")
-    scale = 1.0 / (1.0 - dead)
-    return DynamicSampling(batch * scale, scale)
+    scale = _check.result(1.0 / (1.0 - dead))
+    return DynamicSampling(_check.result(batch * scale), scale)
 
 
 def expected_rollouts_until_mixed(p: npt.ArrayLike) -> FloatArray:

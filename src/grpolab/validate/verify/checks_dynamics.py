@@ -9,7 +9,8 @@ import numpy as np
 
 from grpolab import theory
 from grpolab.simulate import KLForm, Options, Trajectory, simulate_bernoulli, tally_groups
-from grpolab.theory.drift import chain_law, expected_hitting_time, noisy_drift, one_step
+from grpolab.theory.drift import noisy_drift, one_step
+from grpolab.theory.escape import chain_law, expected_hitting_time
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
 
 _STARTS = (0.02, 0.083, 0.5)
