@@ -11,6 +11,7 @@ from grpolab.simulate.experiments import (
 )
 from grpolab.simulate.ladder import Ladder, LadderConfig, run_ladder
 from grpolab.simulate.options import KLForm, Options
+from grpolab.simulate.prefix import PrefixState, PrefixTrajectory, simulate_prefix
 from grpolab.simulate.pstar import (
     CriticalPEstimate,
     derive_critical_p,
@@ -29,6 +30,8 @@ __all__ = [
     "Ladder",
     "LadderConfig",
     "Options",
+    "PrefixState",
+    "PrefixTrajectory",
     "SoftmaxState",
     "SoftmaxTrajectory",
     "Trajectory",
@@ -44,6 +47,7 @@ __all__ = [
     "run_sweep",
     "simulate_bernoulli",
     "simulate_escape",
+    "simulate_prefix",
     "simulate_softmax",
     "tally_groups",
 ]

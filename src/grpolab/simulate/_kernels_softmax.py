@@ -201,11 +201,11 @@ def softmax_models(
                             for y in range(size):
                                 gradient[d, y] += features[x, d] * logits[y]
                 count = np.int64(step) * plan.inner_epochs + epoch + 1
-                _update(weights[s], gradient, velocity[s], square[s], count, plan)
+                update(weights[s], gradient, velocity[s], square[s], count, plan)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _update(weights, gradient, velocity, square, count, plan):
+def update(weights, gradient, velocity, square, count, plan):
     """One optimiser step of all weights [D, V] of a model."""
     flat, grad = weights.ravel(), gradient.ravel()
     v, q = velocity.ravel(), square.ravel()

@@ -266,7 +266,8 @@ EXPERIMENTS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
 
 
 def _rule(name: str) -> TwoValued:
-    rule = named("rule", name, PRESETS)
-    if not callable(getattr(rule, "advantages", None)) or isinstance(rule, type):
+    rule: Any = named("rule", name, PRESETS)
+    if isinstance(rule, type) or not callable(getattr(rule, "advantages", None)):
         raise ValueError(f"rule must be an object with a method advantages, {name} is none")
-    return rule
+    found: TwoValued = rule
+    return found

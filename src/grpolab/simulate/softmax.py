@@ -135,7 +135,8 @@ def simulate_softmax(
     (0.25, 0.98)
     """
     options = options or Options()
-    _check_arguments(group_size, learning_rate, num_steps, num_models, snapshot_every, options)
+    check_play(group_size, learning_rate, num_steps)
+    check_models(num_models, snapshot_every, options)
     group_size, num_steps, num_models = int(group_size), int(num_steps), int(num_models)
     if isinstance(logits, SoftmaxState):
         state = logits
@@ -184,7 +185,7 @@ def _play(
     end = start.step + num_steps
     shots: list[tuple[int, FloatArray]] = []
     chunk = -(-models // (workers * block)) * block
-    for first, stop in _segments(start.step, end, snapshot_every, workers + len(sizes)):
+    for first, stop in segments(start.step, end, snapshot_every, workers + len(sizes)):
         parts = map_chunks(partial(advance, first, stop), models, chunk=chunk, threads=workers)
         sums.add(first - start.step, [counts for counts, _ in parts])
         moments.add(first - start.step, [sums_of_p for _, sums_of_p in parts])
@@ -194,7 +195,8 @@ def _play(
     return _trajectory(state, sums, moments, group_size, shots)
 
 
-def _segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
+def segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
+    """Steps that are played at once: up to a snapshot, and within the memory for sums."""
     longest = max(1, _SUM_BYTES // (8 * kernels.COLUMNS * chunks))
     cuts = [start]
     while cuts[-1] < end:
@@ -289,15 +291,8 @@ def _table(name: str, values: npt.ArrayLike, shape: tuple[int, ...] | None) -> F
     return table
 
 
-def _check_arguments(
-    group_size: int,
-    learning_rate: float,
-    num_steps: int,
-    num_models: int,
-    every: int,
-    options: Options,
-) -> None:
-    check_play(group_size, learning_rate, num_steps)
+def check_models(num_models: int, every: int, options: Options) -> None:
+    """Raise ValueError for arguments that models of many responses cannot take."""
     _check.one_whole("num_models", num_models)
     _check.one_whole("snapshot_every", every, least=0)
     for name in ("prior_p", "ref_p", "pressure"):

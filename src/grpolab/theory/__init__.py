@@ -9,6 +9,13 @@ from grpolab.theory.advantage import (
     SIGN,
     AdvantageRule,
     Advantages,
+    TwoValued,
+)
+from grpolab.theory.autoregressive import (
+    expected_gain,
+    prefix_update,
+    response_probs,
+    success_gradient,
 )
 from grpolab.theory.bounds import (
     critical_p_band,
@@ -67,7 +74,6 @@ from grpolab.theory.kl import (
 from grpolab.theory.objective import (
     PassAtKGradient,
     PassAtKTraining,
-    TwoValued,
     arcsine_weight,
     contrast_coefficient,
     expected_objective,
@@ -170,6 +176,7 @@ __all__ = [
     "escape_time_small_p",
     "expected_drift",
     "expected_entropy",
+    "expected_gain",
     "expected_groups_until_mixed",
     "expected_hitting_time",
     "expected_logit_step",
@@ -197,15 +204,18 @@ __all__ = [
     "pass_at_k",
     "pass_at_k_tail",
     "pass_at_k_variance",
+    "prefix_update",
     "prob_all_right",
     "prob_all_wrong",
     "prob_mixed",
     "prob_zero_std",
+    "response_probs",
     "rho_from_concentration",
     "rho_from_entropy",
     "sandwich",
     "signal_per_rollout",
     "snr",
+    "success_gradient",
     "success_rate",
     "thin_all_right",
     "thin_all_wrong",

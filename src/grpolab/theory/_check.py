@@ -69,7 +69,7 @@ def one_whole(name: str, value: npt.ArrayLike, *, least: int = 1, most: int | No
     else:
         array = within(name, value, least, most)
         if not np.all(array == np.floor(array)):
-            raise ValueError(f"{name} must be a whole number in {least}..{most}, got {value}")
+            raise ValueError(f"{name} must be a whole number in {least}..{most}, got {value!r}")
     if array.ndim:
         raise ValueError(f"{name} must be a single whole number, got shape {list(array.shape)}")
     return int(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -25,6 +26,11 @@ def complement_log(p: FloatArray) -> FloatArray:
     """log(1 - p) without loss at small p; -inf at p = 1."""
     with np.errstate(divide="ignore"):
         return np.log1p(-p)
+
+
+def logit_of(p: float) -> float:
+    """log(p / (1 - p)) of one number inside (0, 1)."""
+    return math.log(p) - math.log1p(-p)
 
 
 def log_odds(p: FloatArray) -> FloatArray:

@@ -106,7 +106,7 @@ def _threshold(
     corr = np.where(some, corr, 0.0)  # nan in the end; at rho = 0 every family has a law
 
     def excess(mean: FloatArray) -> FloatArray:
-        return _share(at, mean, corr, g, event) - share
+        return _check.result(_share(at, mean, corr, g, event) - share)
 
     end = np.full(g.shape, 1.0 if upper else 0.0)
     edge = _last_law(lambda mean: at(mean=mean, rho=corr).has_law, best, end)
@@ -194,7 +194,8 @@ def critical_rho(
 
     def least_excess(rho: FloatArray) -> FloatArray:
         best, some = _safest(at, g, rho, "identical")
-        return np.where(some, _share(at, best, np.where(some, rho, 0.0), g, ""), np.inf) - share
+        least = _share(at, best, np.where(some, rho, 0.0), g, "identical")
+        return _check.result(np.where(some, least, np.inf) - share)
 
     start = np.zeros(g.shape)
     top = _last_law(lambda rho: _safest(at, g, rho, "identical")[1], start, start + 1.0)

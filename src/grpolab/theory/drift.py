@@ -165,7 +165,7 @@ def _maxrl_flow(start: FloatArray, time: FloatArray) -> FloatArray:
 def _maxrl_natural_flow(start: FloatArray, time: FloatArray) -> FloatArray:
     """log(e^x - 1) of x = -log(1 - p)."""
     x = np.logaddexp(0.0, start) + time
-    return x + np.log(-np.expm1(-x))
+    return _check.result(x + np.log(-np.expm1(-x)))
 
 
 _FLOWS: dict[tuple[str, bool], Callable[[FloatArray, FloatArray], FloatArray]] = {

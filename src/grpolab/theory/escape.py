@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import binomial_pmf_at, log_odds, unit_rule
+from grpolab.theory._numeric import binomial_pmf_at, log_odds, logit_of, unit_rule
 from grpolab.theory.advantage import TwoValued
 from grpolab.theory.drift import logit_pulls
 from grpolab.theory.groups import FloatArray
@@ -140,7 +140,7 @@ def chain_law(
     count = _check.one_whole("steps", steps, least=0)
     floor = _check.single("prune", _check.within("prune", prune, 0.0, 1.0, ends="low"))
     up, down = logit_pulls(rule, g)
-    logit, prob, lost = np.array([np.log(start) - np.log1p(-start)]), np.ones(1), 0.0
+    logit, prob, lost = np.array([logit_of(start)]), np.ones(1), 0.0
     for step in range(count):
         if len(logit) * (g + 1) > _MOST_CELLS:
             raise ValueError(
@@ -204,7 +204,7 @@ def expected_hitting_time(
     g = _check.one_whole("group_size", group_size)
     if not never_falls(rule, group_size=g):
         raise ValueError("rule must not lower z: it needs A+ >= 0 and A- <= 0 in every group")
-    low, high = (float(log_odds(np.float64(p))) for p in (start, goal))
+    low, high = (logit_of(p) for p in (start, goal))
     if low >= high:
         return 0.0
     count = max(2, int(np.ceil((high - low) * _check.one_whole("bins", bins))))

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from grpolab.theory import _check
+from grpolab.theory._numeric import all_roots, binomial_mean, find_root, log_odds, logit_of
 from grpolab.theory.advantage import GRPO, TwoValued
-from grpolab.theory._numeric import all_roots, binomial_mean, find_root, log_odds
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update, pulls
 
@@ -82,14 +82,14 @@ def kl_fixed_points_limit(p_ref: float, *, beta: float, eps: float = 1e-6) -> Fi
 
 def _fixed_points(weight: Weight, derivative: Weight, p_ref: float, beta: float) -> FixedPoints:
     ref = _check.single("p_ref", _check.within("p_ref", p_ref, 0.0, 1.0, ends="none"))
-    base = float(log_odds(np.float64(ref)))
+    base = logit_of(ref)
     cost = _check.single("beta", _check.positive("beta", beta))
 
     def excess(z: FloatArray) -> FloatArray:
         return base + weight(expit(z)) / cost - z
 
     def slope_at(z: FloatArray) -> FloatArray:
-        return expit(z) * expit(-z) * derivative(expit(z)) / cost - 1.0
+        return _check.result(expit(z) * expit(-z) * derivative(expit(z)) / cost - 1.0)
 
     # every root is p_ref moved by a weight that lies between its least and its largest value
     value = weight(expit(np.linspace(-745.0, 745.0, 2001))) / cost

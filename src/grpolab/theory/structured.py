@@ -95,7 +95,7 @@ class WithoutReplacement:
     def __post_init__(self) -> None:
         pool = _check.one_whole("pool", self.pool)
         object.__setattr__(self, "pool", pool)
-        right = _check.count_of("num_correct", self.num_correct, "pool", np.float64(pool))[0]
+        right = _check.count_of("num_correct", self.num_correct, "pool", np.array(float(pool)))[0]
         object.__setattr__(self, "num_correct", int(_check.single("num_correct", right)))
 
     @property
@@ -180,7 +180,7 @@ class Antithetic:
         """P(K = g)."""
         return np.float64(max(0.0, 2 * self.mean - 1) ** self._pairs(group_size))
 
-    def prob_zero_std(self, group_size: int) -> FloatArray:
+    def prob_zero_std(self, group_size: int) -> np.float64:
         """P(K = 0 or K = g)."""
         return self.prob_all_wrong(group_size) + self.prob_all_right(group_size)
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import all_roots, find_root, log_odds
+from grpolab.theory._numeric import all_roots, find_root, logit_of
+from grpolab.theory.advantage import TwoValued
 from grpolab.theory.drift import expected_drift
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.kl import weight_derivative
@@ -69,7 +70,7 @@ def decay_equilibria(
     g = _check.one_whole("group_size", group_size)
     rate = _check.single("decay", _check.positive("decay", decay))
     start = _check.single("prior", _check.within("prior", prior, 0.0, 1.0, ends="none"))
-    base = float(log_odds(np.float64(start)))
+    base = logit_of(start)
 
     def net(z: FloatArray) -> FloatArray:
         return expected_drift(rule, expit(z), group_size=g) - rate * (z - base)
