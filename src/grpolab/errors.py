@@ -1,4 +1,4 @@
-"""What users give: the one exception for bad input, shown as a single line, and their own objects."""
+"""What users give: the exception for bad input, shown as a single line, and their own objects."""
 
 from __future__ import annotations
 

@@ -197,9 +197,10 @@ def plain_chains(
     """Advance odds [C] by len(stats) steps; stats [T, 3]: groups all wrong, all right, K(g-K).
 
     moments [ceil(C/BLOCK), T, 3] holds p of the first chain of a block, and the sums of the
-    differences from it and of their squares. ratio [g rounded up to UNROLL] holds (g-k)/(k+1), then zeros; factor [g+1] the multipliers.
-    If moved and above have shape [C] and not [0], they hold on return the steps after which the
-    odds had moved and had reached the threshold for the first time, or stay as they were.
+    differences from it and of their squares. ratio [g rounded up to UNROLL] holds (g-k)/(k+1),
+    then zeros; factor [g+1] the multipliers. If moved and above have shape [C] and not [0], they
+    hold on return the steps after which the odds had moved and had reached the threshold for the
+    first time, or stay as they were.
     """
     size = len(factor) - 1
     u = np.empty((2, BLOCK))

@@ -149,7 +149,7 @@ def _monotone(size: Size) -> Evidence:
             predicted=0.0,
             stderr=1e-12,
             reference="derived here",
-        )  # fmt: skip
+        )
     )
     return evidence
 
