@@ -20,6 +20,7 @@ from grpolab.simulate.draw import tally_groups
 from grpolab.streams import stream_seed
 from grpolab.theory import _check
 from grpolab.theory.advantage import GRPO, TwoValued
+from grpolab.theory.critical import BoolArray, last_law
 from grpolab.theory.dependence import family
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.model import Model
@@ -187,9 +188,7 @@ def derive_critical_p(
     if group_size < 2 and event == "identical":
         raise ValueError(f"group_size must be >= 2: rewards of one are alike, got {group_size}")
     _check.single("frac", _check.within("frac", frac, 0.0, 1.0, ends="none"))
-    grid = _GRID[at(mean=_GRID, rho=np.full(len(_GRID), float(rho))).has_law]
-    if len(grid) < 2:
-        raise ValueError(f"model must have laws with rho = {rho}, {at.__name__} has none")
+    grid = _means_with_a_law(at, rho)
 
     def silent_groups(mean: float, groups: int) -> float:
         law = at(mean=mean, rho=rho)
@@ -199,6 +198,22 @@ def derive_critical_p(
     stream = stream_seed(seed, "p* from groups")
     target = share_target(frac, number=num_groups, level=level)
     return invert_crossing(silent_groups, target, level, grid=grid)
+
+
+def _means_with_a_law(at: type[Model], rho: float) -> FloatArray:
+    """The grid, cut to the means at which the family has a law, with the ends of these added."""
+
+    def held(mean: FloatArray) -> BoolArray:
+        return at(mean=mean, rho=np.full(np.shape(mean), float(rho))).has_law
+
+    good = held(_GRID)
+    if np.all(good):
+        return _GRID
+    if not np.any(good):
+        raise ValueError(f"model must have laws with rho = {rho}, {at.__name__} has none")
+    grid = _GRID[good]
+    ends = [last_law(held, grid[[i]], np.array([end])) for i, end in ((0, 0.0), (-1, 1.0))]
+    return np.unique(np.concatenate([ends[0], grid, ends[1]]).clip(_GRID[0], _GRID[-1]))
 
 
 def derive_critical_p_from_waiting(

@@ -109,7 +109,7 @@ def _threshold(
         return _check.result(_share(at, mean, corr, g, event) - share)
 
     end = np.full(g.shape, 1.0 if upper else 0.0)
-    edge = _last_law(lambda mean: at(mean=mean, rho=corr).has_law, best, end)
+    edge = last_law(lambda mean: at(mean=mean, rho=corr).has_law, best, end)
     least, last = excess(best), excess(edge)
     root = np.where(last <= 0, edge, find_root(excess, best, edge))
     touches = np.abs(least) <= _TANGENT
@@ -125,7 +125,7 @@ def _share(
     return np.asarray(law.prob_all_wrong(g) if event == "all-wrong" else law.prob_zero_std(g))
 
 
-def _last_law(
+def last_law(
     has_law: Callable[[FloatArray], BoolArray], inside: FloatArray, end: FloatArray
 ) -> FloatArray:
     """The place next to ``end`` up to which a family has a law, coming from ``inside``."""
@@ -156,7 +156,7 @@ def _safest(
 
     def edge(end: float) -> FloatArray:
         law = np.full(g.shape, end)
-        return _last_law(lambda mean: at(mean=mean, rho=rho).has_law, start, law)
+        return last_law(lambda mean: at(mean=mean, rho=rho).has_law, start, law)
 
     if event == "all-wrong":
         return edge(1.0), some
@@ -198,7 +198,7 @@ def critical_rho(
         return _check.result(np.where(some, least, np.inf) - share)
 
     start = np.zeros(g.shape)
-    top = _last_law(lambda rho: _safest(at, g, rho, "identical")[1], start, start + 1.0)
+    top = last_law(lambda rho: _safest(at, g, rho, "identical")[1], start, start + 1.0)
     at_start = least_excess(start)
     root = find_root(least_excess, start, top)
     return _check.result(

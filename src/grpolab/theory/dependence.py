@@ -60,7 +60,7 @@ class OneFactorProbit(FiniteMixture):
                 r == 1, 1 - rho, np.where(rho == 0, r, reward_correlation(mean, r) - rho)
             )
 
-        return find_root(excess, low, low + 1)
+        return _check.result(find_root(excess, low, low + 1))
 
     @property
     def mechanism(self) -> Mechanism:

@@ -95,7 +95,7 @@ def hitting_time_small_p(
 
 
 _SAME = 1e-9  # logits closer than this, relative to the learning rate, are one state
-_MOST_CELLS = 50_000_000  # states times groups of one update that are held at once
+_MOST_CELLS = 20_000_000  # states times groups of one update that are held at once
 
 
 class ChainLaw(NamedTuple):
@@ -127,7 +127,7 @@ def chain_law(
     and RLOO, whose changes are multiples of eta/g^2, a lattice of order steps g^2/4. Other rules
     are exact too, without that bound. ``prune`` drops states below that probability and reports
     what was lost. Raises ValueError for p0 outside (0, 1), and where the states times g + 1 exceed
-    5e7. Derived here.
+    2e7. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> law = chain_law(GRPO, 0.5, group_size=2, learning_rate=1.0, steps=2)

@@ -125,7 +125,7 @@ class FiniteMixture(Model):
                 f" mean {np.atleast_1d(self.mean)[~np.atleast_1d(good)][0]:g} and"
                 f" rho {np.atleast_1d(self.rho)[~np.atleast_1d(good)][0]:g}"
             )
-        weight, p, q = atoms = Atoms(*(np.maximum(part, 0.0) for part in self.atoms()))
+        weight, p, q = atoms = Atoms(*(np.clip(part, 0.0, 1.0) for part in self.atoms()))
         for name, found in (("weights", weight.sum(axis=-1)), ("p + q", p + q)):
             if not np.allclose(found, 1.0, rtol=1e-9):
                 raise ValueError(f"atoms of {type(self).__name__} must have {name} that sum to 1")

@@ -32,7 +32,7 @@ def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayL
     """
     chance = _check.probability("p", p)
     g = _check.whole("group_size", group_size)
-    return binomial_mean(lambda m, n: pulls(rule, n + 1), chance, g - 1.0)
+    return _check.result(binomial_mean(lambda m, n: pulls(rule, n + 1), chance, g - 1.0))
 
 
 def expected_objective(
@@ -52,7 +52,7 @@ def expected_objective(
     def value(k: FloatArray, n: int) -> FloatArray:
         return np.concatenate([[0.0], np.cumsum(pulls(rule, n))]) / n
 
-    return binomial_mean(value, chance, g)
+    return _check.result(binomial_mean(value, chance, g))
 
 
 def pulls(rule: TwoValued, size: int) -> FloatArray:
