@@ -15,6 +15,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
+import typer
 from typer.models import OptionInfo
 
 OUTPUT = "Output"
@@ -124,6 +125,19 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
 
+def _known(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Checks the value, or values, of an option that takes names and objects of the user's own."""
+
+    def check(value: Any) -> Any:
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and one not in names and ":" not in one:
+                known = ", ".join(f"'{name}'" for name in names)
+                raise typer.BadParameter(f"'{one}' is not one of {known}, nor FILE.py:NAME")
+        return value
+
+    return check
+
+
 def _placed(mark: Any, panel: str, names: tuple[str, ...] = (), *, own: bool = False) -> Any:
     """What typer is told, under the panel; many names go into the help, where they wrap."""
     if not isinstance(mark, OptionInfo):
@@ -134,4 +148,6 @@ def _placed(mark: Any, panel: str, names: tuple[str, ...] = (), *, own: bool = F
         placed.metavar = "NAME"
         more = ", or your own FILE.py:NAME" if own else ""
         placed.help = f"{placed.help} One of {', '.join(names)}{more}."
+    if own:
+        placed.callback = _known(names)
     return placed

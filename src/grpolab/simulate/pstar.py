@@ -74,11 +74,14 @@ def invert_crossing(
     count = target.num_groups
     if total(best) > target.most:  # even the best mean has too many
         return CriticalPEstimate(np.nan, np.nan, np.nan, level, count)
-    if total(floor) <= target.most:
+    if total(floor) <= target.most and floor == _GRID[0]:
         raise ValueError(f"p* lies below {floor}, the smallest mean that is tried")
-    left = _Crossing(
-        lambda m: total(m) > target.most, low if total(low) > target.most else floor, best
-    )
+    if total(floor) <= target.most:  # the family has no law at smaller means
+        left = _Crossing(lambda m: False, floor, floor)
+    else:
+        left = _Crossing(
+            lambda m: total(m) > target.most, low if total(low) > target.most else floor, best
+        )
     if total(best) >= target.least:  # it touches the wanted value and does not cross it
         right = _Crossing(lambda m: total(m) <= target.most, best, float(grid[-1]))
         _refine(left, right)
