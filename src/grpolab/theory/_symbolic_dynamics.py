@@ -220,9 +220,11 @@ def small_p() -> Derivation:
     prove(time, result)
     return notes.done("small_p", "Escape time, std scaling: leading order in small p_0 = exp(z_0)",
                       result,
-                      scope="The drift near 0 was proved at g = 2, 5, 8. The integral runs on with"
-                      " that drift, where p is no longer small: at p_0 = 0.02 the exact time is"
-                      " longer, see `escape_time` and `verify escape`")  # fmt: skip
+                      scope="The drift near 0 was proved at g = 2, 5, 8. This is the mean field. The"
+                      " exact chain jumps by eta A+(1)/g after 1/(g p) updates, so its mean time"
+                      " is 1/(g p_0 (1 - exp(-eta A+(1)/g))): 1.17 times as long at g = 8 and"
+                      " eta = 1, 1.02 at eta = 0.1; see `hitting_time_small_p` and"
+                      " `verify escape-small-p`")  # fmt: skip
 
 
 DYNAMICS = (

@@ -260,7 +260,9 @@ def entropy_icc() -> Derivation:
     notes.add("Two rollouts coincide with chance C and share a label, else labels are independent",
               both)  # fmt: skip
     prove((both - m**2) / (m * (1 - m)), c)
-    return notes.done("entropy_icc", "Correlation of two rewards", c)
+    return notes.done("entropy_icc", "Correlation of two rewards", c,
+                      scope="Labels of distinct responses are drawn independently of each other"
+                      " and of the policy's weights")  # fmt: skip
 
 
 def dirichlet_entropy() -> Derivation:
@@ -275,7 +277,9 @@ def dirichlet_entropy() -> Derivation:
     prove(sp.gammasimp(collision), 1 / (1 + alpha))
     notes.add("E[H] = -E[log v]; and s = 1 gives the collision chance", sp.gammasimp(collision))
     prove(sp.series(result, alpha, 0, 2).removeO(), sp.pi**2 / 6 * alpha)
-    return notes.done("dirichlet_entropy", "Mean entropy at concentration alpha", result)
+    return notes.done("dirichlet_entropy", "Mean entropy at concentration alpha", result,
+                      scope="Over prompts the policy is a Dirichlet process of one concentration"
+                      " whose base measure has no atoms; the mean is over prompts")  # fmt: skip
 
 
 def pass_at_k() -> Derivation:

@@ -2,7 +2,7 @@
 
 A rule gives a correct rollout the advantage A+(K) and a wrong one A-(K). The expected on-policy
 update (1/g) sum_i A_i grad log pi(y_i) of one prompt is w(p) grad p for every policy, so the rule
-ascends J with J'(p) = w(p).
+ascends J with J'(p) = w(p) (Davis and Recht, arXiv 2510.13651).
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayL
 
     Exact for every rule, group size and policy, with eps and ddof as the rule has them: one member
     of the group is set apart, and the rest is M. Importance ratios are 1 (on policy). p in [0, 1],
-    group_size >= 1 broadcast; ValueError outside. Derived here.
+    group_size >= 1 broadcast; ValueError outside. That weights which depend on K alone ascend a
+    function of p, and its Bernstein form, are in arXiv 2510.13651; surrogate rewards of shaped
+    advantages in arXiv 2510.23049.
 
     >>> from grpolab.theory.advantage import MAXRL, RLOO, SIGN
     >>> [expected_update(r, 0.5, group_size=2).item() for r in (RLOO, MAXRL, SIGN)]
@@ -40,7 +42,9 @@ def expected_objective(
 ) -> FloatArray:
     """``J(p) = int_0^p w = (1/g) E_{K ~ Bin(g, p)}[sum_{j<K} A+(j+1) - A-(j)]``, J(0) = 0.
 
-    A polynomial in Bernstein form, so nothing cancels. Arguments as expected_update. Derived here.
+    A polynomial in Bernstein form, so nothing cancels. Arguments as expected_update. The objective
+    of binary rewards as a monotone function of p is arXiv 2510.13651 (GRPO for g -> infinity:
+    2 arcsin sqrt p).
 
     >>> from grpolab.theory.advantage import DR_GRPO, GRPO
     >>> expected_objective(GRPO, [0.25, 1.0], group_size=2).tolist()
@@ -153,7 +157,7 @@ def _samples_for(
 def arcsine_weight(p: npt.ArrayLike) -> FloatArray:
     """``1/sqrt(p (1-p))``, the g -> infinity weight; infinite at both ends.
 
-    Derived here.
+    arXiv 2510.13651.
 
     >>> arcsine_weight(0.5).item()
     2.0

@@ -74,7 +74,8 @@ def snr(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``E^2/Var = g pq / [(1-4pq) + 2pq/(g-1)]`` of the RLOO gradient of a logit; 0 at g = 1.
 
     The gradient of a one-parameter Bernoulli policy is s^2, the ddof-1 variance. Infinite nowhere
-    in (0, 1) for finite g; 0 at both ends. p in [0, 1], group_size >= 1 broadcast. Derived here.
+    in (0, 1) for finite g; 0 at both ends. p in [0, 1], group_size >= 1 broadcast. The gradient is
+    a U-statistic of order two (arXiv 2603.01162); this variance derived here.
 
     >>> snr(0.5, 8).item()
     28.0
