@@ -20,6 +20,7 @@ from grpolab.simulate import (
     derive_trap,
     draw,
     draw_groups,
+    draw_members,
     prefix,
     run_ladder,
     simulate_bernoulli,
@@ -35,6 +36,7 @@ from grpolab.validate.verify.registry import Size
 STEP: dict[str, Any] = {"group_size": 4, "learning_rate": 0.1, "num_steps": 1}
 PLAYS: dict[str, Callable[[int], object]] = {
     "groups": lambda s: draw_groups(0.3, group_size=4, num_groups=2, seed=s),
+    "members": lambda s: draw_members([0.3, 0.5], num_groups=2, seed=s),
     "chains": lambda s: simulate_bernoulli(0.3, **STEP, seed=s),
     "tables": lambda s: simulate_softmax([0.0, 0.0], [True, False], **STEP, seed=s),
     "tokens": lambda s: simulate_prefix(np.zeros((3, 2)), [True] * 2 + [False] * 2, **STEP, seed=s),

@@ -72,6 +72,13 @@ CALLS: dict[str, Any] = {
     "thin_pq": lambda: theory.thin_pq(8, 2),
     "thin_std": lambda: theory.thin_std(8, 2, 4),
     "thin_zero_std": lambda: theory.thin_zero_std(8, 2, 4),
+    "stale_drift": lambda: theory.stale_drift(GRPO, 0.3, behaviour=[0.5, 0.5], importance=True),
+    "unequal_variance": lambda: theory.unequal_variance([0.1, 0.5]),
+    "unequal_zero_std": lambda: theory.unequal_zero_std([0.1, 0.5]),
+    "prob_mode_missed": lambda: theory.prob_mode_missed(0.3, 0.1, 8),
+    "prob_mode_seen": lambda: theory.prob_mode_seen(0.3, 0.1, 8),
+    "mode_share_of_signal": lambda: theory.mode_share_of_signal(0.3, 0.1, 8),
+    "most_missed_group_size": lambda: theory.most_missed_group_size(0.3, 0.1),
     "unique_beta": lambda: theory.unique_beta(GRPO, group_size=8),
     "update_weight": lambda: theory.update_weight(0.1, 8),
     "variance_of_variance": lambda: theory.variance_of_variance(0.1, 8),
@@ -123,7 +130,8 @@ def test_every_scalar_function_is_in_the_list():
     shown = {name.split(".")[0].split(" ")[0] for name in CALLS}
     arrays = {"chain_law", "count_pmf", "decay_equilibria", "expected_logit_step", "group_update",
               "kl_fixed_points", "kl_fixed_points_limit", "never_falls", "one_step",
-              "prefix_update", "response_probs", "success_gradient", "tilt"}  # fmt: skip
+              "prefix_update", "response_probs", "success_gradient", "tilt",
+              "unequal_count_pmf"}  # fmt: skip
     functions = {n for n in theory.__all__ if callable(getattr(theory, n)) and n[0].islower()}
     assert functions - shown - arrays == set()
 

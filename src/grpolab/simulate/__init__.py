@@ -1,7 +1,7 @@
 """Monte Carlo of groups and whole training runs, by compiled counter-based kernels."""
 
 from grpolab.simulate.bernoulli import simulate_bernoulli
-from grpolab.simulate.draw import Within, draw_groups, tally_groups
+from grpolab.simulate.draw import Within, draw_groups, draw_members, tally_groups
 from grpolab.simulate.experiments import (
     EXPERIMENTS,
     EscapeTime,
@@ -40,6 +40,7 @@ __all__ = [
     "derive_critical_p_from_waiting",
     "derive_trap",
     "draw_groups",
+    "draw_members",
     "grid_points",
     "log_slope",
     "point_seed",

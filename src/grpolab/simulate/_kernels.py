@@ -122,6 +122,18 @@ def uniforms(purpose, first, k0, k1, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def draw_members(chance, first, k0, k1, out):
+    """Rewards of groups first, first + 1, ... whose members have chances [g] of their own."""
+    for i in range(len(out)):
+        row = first + np.uint64(i)
+        u = w = 0.0
+        for j in range(len(chance)):
+            if j % 2 == 0:
+                u, w = two_uniforms(np.uint64(j // 2), _ZERO, row, SOURCE, k0, k1)
+            out[i, j] = (w if j % 2 else u) < chance[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def draw_groups(kind, strength, parts, chance, size, first, k0, k1, out):
     """Correct rollouts of groups first, first + 1, ...: chance [M], size [M], out [M]."""
     for i in range(len(out)):

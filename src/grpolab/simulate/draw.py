@@ -128,6 +128,32 @@ def draw_groups(
     )
 
 
+def draw_members(
+    p: npt.ArrayLike, *, num_groups: int, seed: int, threads: int | None = None
+) -> npt.NDArray[np.bool_]:
+    """Rewards [M, g] of groups whose member j is correct with chance p[j]: stale or mixed groups.
+
+    `grpolab.theory.unequal_zero_std` and its kin have their laws. Raises ValueError for p outside
+    [0, 1] or of another shape than [g], g up to 1024.
+
+    >>> draw_members([0.0, 0.5, 1.0], num_groups=3, seed=0)[:, [0, 2]].tolist()
+    [[False, True], [False, True], [False, True]]
+    """
+    chance = _check.probability("p", p)
+    if chance.ndim != 1 or not 1 <= chance.size <= MAX_GROUP_SIZE:
+        raise ValueError(f"p must have shape [g], g <= {MAX_GROUP_SIZE}, got {list(chance.shape)}")
+    rows = _check.one_whole("num_groups", num_groups, least=0)
+    chance = np.ascontiguousarray(chance)
+    out = np.empty((rows, chance.size), np.bool_)
+    key = stream_key(seed, "members")
+
+    def work(low: int, high: int) -> None:
+        _kernels.draw_members(chance, np.uint64(low), key.low, key.high, out[low:high])
+
+    map_chunks(work, rows, chunk=_CHUNK, threads=threads)
+    return out
+
+
 def tally_groups(
     model: Any,
     *,

@@ -71,6 +71,12 @@ from grpolab.theory.kl import (
     tilt,
     unique_beta,
 )
+from grpolab.theory.modes import (
+    mode_share_of_signal,
+    most_missed_group_size,
+    prob_mode_missed,
+    prob_mode_seen,
+)
 from grpolab.theory.objective import (
     PassAtKGradient,
     PassAtKTraining,
@@ -124,6 +130,12 @@ from grpolab.theory.traps import (
     adam_rare_gain,
     decay_equilibria,
     interference_threshold,
+)
+from grpolab.theory.unequal import (
+    stale_drift,
+    unequal_count_pmf,
+    unequal_variance,
+    unequal_zero_std,
 )
 from grpolab.theory.zero_std import (
     prob_all_right,
@@ -198,6 +210,8 @@ __all__ = [
     "kl_fixed_points_limit",
     "kl_gain_ceiling",
     "kl_step",
+    "mode_share_of_signal",
+    "most_missed_group_size",
     "never_falls",
     "noisy_drift",
     "one_step",
@@ -208,6 +222,8 @@ __all__ = [
     "prob_all_right",
     "prob_all_wrong",
     "prob_mixed",
+    "prob_mode_missed",
+    "prob_mode_seen",
     "prob_zero_std",
     "response_probs",
     "rho_from_concentration",
@@ -215,6 +231,7 @@ __all__ = [
     "sandwich",
     "signal_per_rollout",
     "snr",
+    "stale_drift",
     "success_gradient",
     "success_rate",
     "thin_all_right",
@@ -223,6 +240,9 @@ __all__ = [
     "thin_std",
     "thin_zero_std",
     "tilt",
+    "unequal_count_pmf",
+    "unequal_variance",
+    "unequal_zero_std",
     "unique_beta",
     "update_weight",
     "variance_of_variance",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab import theory
-from grpolab.simulate import draw_groups, tally_groups
+from grpolab.simulate import draw_groups, draw_members, tally_groups
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.theory.model import Model
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
@@ -164,6 +164,46 @@ def _structured(size: Size) -> Evidence:
         for k in range(g + 1):
             label = f"{type(model).__name__} K={k}"
             _count(evidence, label, int(tally[k]), tally, right[k], wrong[k])
+    return evidence
+
+
+@REGISTRY.register(
+    "unequal-p",
+    claim="members with chances p_i: P(zero std) = prod p_i + prod q_i, and the variance",
+    wrong="the binomial at the mean of the p_i",
+)
+def _unequal(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p in ((0.05, 0.6), (0.1, 0.1, 0.4, 0.9), tuple(np.linspace(0.02, 0.5, 8))):
+        g, mean = len(p), float(np.mean(p))
+        reward = draw_members(p, num_groups=size.groups, seed=size.cell_seed(*p))
+        tally = np.bincount(reward.sum(axis=1), minlength=g + 1)
+        label = f"g={g} mean={mean:.2g}"
+        right, wrong = theory.unequal_zero_std(p), theory.prob_zero_std(mean, g)
+        _count(evidence, label, int(tally[0] + tally[-1]), tally, right, wrong)
+        spread, flat = theory.unequal_variance(p), theory.expected_variance(mean, g)
+        law = theory.unequal_count_pmf(p)
+        _mean(evidence, f"variance {label}", tally, _spread(g), law, spread, flat)
+    return evidence
+
+
+@REGISTRY.register(
+    "rare-modes",
+    claim="a mixed group without a mode of chance tau: (1-tau)^g - (1-p)^g - (p-tau)^g",
+    wrong="(1-tau)^g P(mixed), the two events taken for independent",
+)
+def _rare_modes(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, mode in ((0.3, 0.05), (0.1, 0.01), (0.8, 0.3)):
+        for g in (4, 8, 32):
+            rng = np.random.default_rng(size.cell_seed(p, mode, g))
+            drawn = rng.multinomial(g, [mode, p - mode, 1 - p], size=min(size.groups, 2_000_000))
+            correct = g - drawn[:, 2]
+            missed = (drawn[:, 0] == 0) & (correct > 0) & (correct < g)
+            tally = np.array([int(np.sum(~missed)), int(np.sum(missed))])
+            right = theory.prob_mode_missed(p, mode, g)
+            wrong = theory.prob_mixed(p, g) * (1 - mode) ** g
+            _count(evidence, f"p={p} tau={mode} g={g}", int(tally[1]), tally, right, wrong)
     return evidence
 
 
