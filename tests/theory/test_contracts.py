@@ -72,6 +72,9 @@ CALLS: dict[str, Any] = {
     "thin_pq": lambda: theory.thin_pq(8, 2),
     "thin_std": lambda: theory.thin_std(8, 2, 4),
     "thin_zero_std": lambda: theory.thin_zero_std(8, 2, 4),
+    "cover_kernel": lambda: theory.cover_kernel(0.5, values=[0, 1, 1]),
+    "expected_from_cover": lambda: theory.expected_from_cover([1.0], [0.5], values=[0, 1, 1]),
+    "cover": lambda: LAW.cover(0.5),
     "stale_drift": lambda: theory.stale_drift(GRPO, 0.3, behaviour=[0.5, 0.5], importance=True),
     "unequal_variance": lambda: theory.unequal_variance([0.1, 0.5]),
     "unequal_zero_std": lambda: theory.unequal_zero_std([0.1, 0.5]),
@@ -131,7 +134,7 @@ def test_every_scalar_function_is_in_the_list():
     arrays = {"chain_law", "count_pmf", "decay_equilibria", "expected_logit_step", "group_update",
               "kl_fixed_points", "kl_fixed_points_limit", "never_falls", "one_step",
               "prefix_update", "response_probs", "success_gradient", "tilt",
-              "unequal_count_pmf"}  # fmt: skip
+              "unequal_count_pmf", "count_survival"}  # fmt: skip
     functions = {n for n in theory.__all__ if callable(getattr(theory, n)) and n[0].islower()}
     assert functions - shown - arrays == set()
 

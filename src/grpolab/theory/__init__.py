@@ -30,6 +30,11 @@ from grpolab.theory.collapse import (
     rho_from_concentration,
     rho_from_entropy,
 )
+from grpolab.theory.cover import (
+    count_survival,
+    cover_kernel,
+    expected_from_cover,
+)
 from grpolab.theory.critical import (
     critical_p,
     critical_p_upper,
@@ -175,6 +180,8 @@ __all__ = [
     "collision_rho",
     "contrast_coefficient",
     "count_pmf",
+    "count_survival",
+    "cover_kernel",
     "critical_p",
     "critical_p_band",
     "critical_p_upper",
@@ -188,6 +195,7 @@ __all__ = [
     "escape_time_small_p",
     "expected_drift",
     "expected_entropy",
+    "expected_from_cover",
     "expected_gain",
     "expected_groups_until_mixed",
     "expected_hitting_time",

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, gammaln, ndtr, ndtri
+from scipy.special import betaincc, betaincinv, gammaln, ndtr, ndtri
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import find_root, log_all_miss, unit_rule
@@ -66,6 +66,16 @@ class OneFactorProbit(FiniteMixture):
     def mechanism(self) -> Mechanism:
         """One common factor per prompt."""
         return Mechanism(float(self.mean), "probit", float(self.latent))
+
+    def cover(self, tau: npt.ArrayLike) -> FloatArray:
+        """``Phi((Phi^-1(m) - sqrt(1-r) Phi^-1(tau))/sqrt r)``."""
+        level = _check.probability("tau", tau)
+        r = self.latent
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = (ndtri(self.mean) - np.sqrt(1 - r) * ndtri(level)) / np.sqrt(r)
+        flat = (r == 0) | (self.mean == 0) | (self.mean == 1)
+        share = np.where(flat, level <= self.mean, ndtr(score))
+        return _check.result(np.where(level == 0, 1.0, share))
 
     def atoms(self) -> Atoms:
         """One atom per quadrature node."""
@@ -133,6 +143,16 @@ class BetaBinomial(Model):
     def mechanism(self) -> Mechanism:
         """A beta variate per prompt."""
         return Mechanism(float(self.mean), "beta", float(self.rho))
+
+    def cover(self, tau: npt.ArrayLike) -> FloatArray:
+        """``1 - I_tau(a, b)``; a step at the mean at rho = 0, at 0 and 1 at rho = 1."""
+        level, mean, rho = np.broadcast_arrays(_check.probability("tau", tau), self.mean, self.rho)
+        inner = (rho > 0) & (rho < 1) & (mean > 0) & (mean < 1)
+        total = (1 - rho) / np.where(inner, rho, 1.0)
+        a = np.where(inner, mean * total, 1.0)
+        b = np.where(inner, (1 - mean) * total, 1.0)
+        step = np.where(rho == 1, np.where(level > 0, mean, 1.0), level <= mean)
+        return _check.result(np.where(inner, betaincc(a, b, level), step))
 
     def rates(self, uniform: FloatArray) -> FloatArray:
         """Quantiles of Beta(a, b)."""

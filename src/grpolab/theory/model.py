@@ -67,6 +67,10 @@ class Model:
         """Success rates of prompts, made of independent uniforms in [0, 1) of shape [N]."""
         raise NotImplementedError
 
+    def cover(self, tau: npt.ArrayLike) -> FloatArray:
+        """Cover@tau, ``P(p >= tau)`` over prompts; tau broadcasts. For families that have a p."""
+        raise NotImplementedError
+
     def sample(self, number: int, *, rng: np.random.Generator) -> FloatArray:
         """Success rates of ``number`` prompts; for families whose prompts have one.
 
@@ -130,6 +134,12 @@ class FiniteMixture(Model):
             if not np.allclose(found, 1.0, rtol=1e-9):
                 raise ValueError(f"atoms of {type(self).__name__} must have {name} that sum to 1")
         return atoms
+
+    def cover(self, tau: npt.ArrayLike) -> FloatArray:
+        """Weight of the atoms at tau or above."""
+        atoms = self.law_of_p()
+        level = _check.probability("tau", tau)[..., None]
+        return _check.result(np.sum(np.where(atoms.p >= level, atoms.weight, 0.0), axis=-1))
 
     def rates(self, uniform: FloatArray) -> FloatArray:
         """One of the atoms per prompt; for one mean and one correlation."""

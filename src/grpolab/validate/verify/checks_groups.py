@@ -208,6 +208,27 @@ def _rare_modes(size: Size) -> Evidence:
 
 
 @REGISTRY.register(
+    "cover",
+    claim="P(K > j) is the mean of Cover@tau under Beta(j+1, g-j), for sampled prompts",
+    wrong="the mean under Beta(g-j, j+1), right and wrong exchanged",
+)
+def _cover(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    g, cells = 8, 20_000
+    tau = np.arange(1, cells + 1) / cells
+    for name in ("beta-binomial", "probit", "shock"):
+        law = theory.MODELS[name](mean=0.2, rho=0.3)
+        tally = _play(size, law, g, name)
+        curve = law.cover(tau - 0.5 / cells)
+        above = theory.count_survival(tau, curve, group_size=g)
+        mirrored = theory.count_survival(tau, 1.0 - curve[::-1], group_size=g)
+        for j in range(0, g, 2):
+            successes = int(tally[j + 1 :].sum())
+            _count(evidence, f"{name} K>{j}", successes, tally, above[j], mirrored[j])
+    return evidence
+
+
+@REGISTRY.register(
     "thinning",
     claim="E[(C(c,g) + C(n-c,g))/C(n,g)] = P(zero std) at g < n, for any law of c",
     wrong="(c/n)^g + (1-c/n)^g, the plug-in",
