@@ -81,8 +81,8 @@ def cover_kernel(tau: npt.ArrayLike, *, values: npt.ArrayLike) -> FloatArray:
         raise ValueError(f"values must have shape [g + 1], got {list(value.shape)}")
     size = value.size - 1
     ways = np.ones(size)
-    for j in range(1, size):
-        ways[j] = ways[j - 1] * (size - j) / j
+    for i in range(1, size):
+        ways[i] = ways[i - 1] * (size - i) / i
     j = np.arange(size)
     at = level[..., None]
     chance = ways * np.exp(xlogy(j, at) + xlog1py(size - 1.0 - j, -at))
