@@ -82,6 +82,12 @@ from grpolab.theory.modes import (
     prob_mode_missed,
     prob_mode_seen,
 )
+from grpolab.theory.noise import (
+    seen_rate,
+    seen_rho,
+    step_noise,
+    true_rate,
+)
 from grpolab.theory.objective import (
     PassAtKGradient,
     PassAtKTraining,
@@ -237,9 +243,12 @@ __all__ = [
     "rho_from_concentration",
     "rho_from_entropy",
     "sandwich",
+    "seen_rate",
+    "seen_rho",
     "signal_per_rollout",
     "snr",
     "stale_drift",
+    "step_noise",
     "success_gradient",
     "success_rate",
     "thin_all_right",
@@ -248,6 +257,7 @@ __all__ = [
     "thin_std",
     "thin_zero_std",
     "tilt",
+    "true_rate",
     "unequal_count_pmf",
     "unequal_variance",
     "unequal_zero_std",

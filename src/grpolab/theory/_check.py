@@ -92,6 +92,16 @@ def mask(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray
     return array
 
 
+def indices(name: str, value: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
+    """One index or more in 0..size-1, [g]."""
+    raw = numbers(name, value)
+    if raw.ndim != 1 or not raw.size or np.any((raw != np.floor(raw)) | (raw < 0) | (raw >= size)):
+        raise ValueError(
+            f"{name} must be indices in 0..{size - 1}, got {np.asarray(value).tolist()}"
+        )
+    return raw.astype(np.int64)
+
+
 def distribution(name: str, value: npt.ArrayLike) -> FloatArray:
     """Probabilities that sum to 1 along the last axis."""
     array = probability(name, value)

@@ -126,9 +126,7 @@ def prefix_update(
     """
     table, token, paths = _table(logits)
     mark = _check.mask("correct", correct, (len(paths.token),))
-    drawn = _check.within("responses", responses, 0, len(mark) - 1).astype(np.int64)
-    if drawn.ndim != 1 or not drawn.size or not np.array_equal(drawn, np.asarray(responses)):
-        raise ValueError(f"responses must be numbers [g] in 0..{len(mark) - 1}, got {responses!r}")
+    drawn = _check.indices("responses", responses, len(mark))
     rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
     reward = mark[drawn]
     right, wrong = advantage_table(rule, len(drawn))

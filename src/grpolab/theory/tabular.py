@@ -80,9 +80,7 @@ def group_update(
     pi = np.exp(theta - theta.max())
     pi /= pi.sum()
     mark = _check.mask("correct", correct, pi.shape)
-    drawn = _check.within("responses", responses, 0, len(theta) - 1).astype(np.int64)
-    if drawn.ndim != 1 or not drawn.size or not np.array_equal(drawn, np.asarray(responses)):
-        raise ValueError(f"responses must be indices [g] in 0..{len(theta) - 1}, got {responses!r}")
+    drawn = _check.indices("responses", responses, len(theta))
     reward = mark[drawn]
     right, wrong = advantage_table(rule, len(drawn))
     advantage = np.where(reward, right[reward.sum()], wrong[reward.sum()])

@@ -219,6 +219,33 @@ def _noisy(size: Size) -> Evidence:
 
 
 @REGISTRY.register(
+    "step-noise",
+    claim="variance of a step for every rule, with an erring grader, too",
+    wrong="Var(s^2) of the RLOO step, for every rule and grader",
+)
+def _step_noise(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    g = 8
+    for rule in (theory.GRPO, theory.DR_GRPO, theory.MAXRL, theory.PRESETS["nemo-rl"]):
+        for tpr, fpr in ((1.0, 0.0), (0.8, 0.1)):
+            for p in _STARTS:
+                options = Options(true_positive=tpr, false_positive=fpr)
+                cell = f"step-noise {rule.name} {tpr}"
+                run = _run(size, p, g, steps=1, cell=cell, rule=rule, options=options)
+                moves = (run.state.logit - math.log(p / (1 - p))) / _RATE
+                right = theory.step_noise(
+                    rule, p, group_size=g, true_positive=tpr, false_positive=fpr
+                )
+                squares = (moves - float(right.mean)) ** 2
+                error = float(squares.std()) / math.sqrt(size.chains)
+                wrong = float(theory.variance_of_variance(p, g, ddof=1))
+                label = f"{rule.name} p={p} TPR={tpr}"
+                variance = float(right.variance)
+                add_both(evidence, label, float(squares.mean()), variance, wrong, error)
+    return evidence
+
+
+@REGISTRY.register(
     "kl",
     claim="as a loss k1, k2, k3 pull by 0, p(1-p)(z - z_ref), p - p_ref",
     wrong="one form's pull taken for another's: k2's for k1 and k3, k3's for k2",
