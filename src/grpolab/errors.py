@@ -1,10 +1,15 @@
-"""The one exception that means "the input is at fault", shown to the user as a single line."""
+"""What users give: the exception for bad input, shown as a single line, and their own objects."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -43,3 +48,48 @@ def input_errors() -> Iterator[None]:
         yield
     except ValueError as err:
         raise UserError(str(err)) from err
+
+
+def load_object(place: str, *, kind: str = "") -> Any:
+    """The object at ``FILE.py:NAME``; UserError where there is none or the file cannot be run.
+
+    ``kind`` (with a space after it) says in the message what was wanted.
+    """
+    file, _, name = place.rpartition(":")
+    path = Path(file)
+    spec = importlib.util.spec_from_file_location(path.stem, file) if file else None
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UserError(f"{place}: no such file")
+    module = importlib.util.module_from_spec(spec)
+    there = sys.modules.get(spec.name)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as err:  # somebody else's code
+        raise UserError(f"{place}: {file} cannot be run ({type(err).__name__}: {err})") from err
+    finally:
+        if there is None:
+            del sys.modules[spec.name]
+        else:
+            sys.modules[spec.name] = there
+    if not hasattr(module, name):
+        raise UserError(f"{place}: {file} has no {kind}{name!r}")
+    return getattr(module, name)
+
+
+def named(what: str, value: str | T, table: Mapping[str, T]) -> T:
+    """The entry of a table, the object at ``FILE.py:NAME``, or what was given if it is no name.
+
+    ValueError for an unknown name.
+
+    >>> named("size", "small", {"small": 1}), named("size", 7, {"small": 1})
+    (1, 7)
+    """
+    if not isinstance(value, str):
+        return value
+    if value in table:
+        return table[value]
+    if ":" in value:
+        found: T = load_object(value)
+        return found
+    raise ValueError(f"{what} must be one of {sorted(table)} or FILE.py:NAME, got {value}")

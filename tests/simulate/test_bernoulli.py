@@ -13,9 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpolab import theory
-from grpolab.simulate import Options, Trajectory, bernoulli, simulate_bernoulli
+from grpolab.simulate import (
+    Options,
+    Trajectory,
+    bernoulli,
+    simulate_bernoulli,
+    simulate_escape,
+    simulate_softmax,
+)
 from grpolab.simulate import _kernels as kernels
-from grpolab.simulate.trajectory import Sums
+from grpolab.simulate.trajectory import NUM_SUMS, Sums
 from grpolab.theory.drift import one_step
 
 KW: dict[str, Any] = {"group_size": 8, "learning_rate": 0.1, "num_steps": 7, "seed": 3}
@@ -94,10 +101,12 @@ class TestReproducible:
         for run in (kernels.plain_chains, getattr(kernels.plain_chains, "py_func", None)):
             if run is None:
                 pytest.skip("kernels are not compiled here")
-            state, stats = odds.copy(), np.zeros((5, 6), np.int64)
+            state, stats = odds.copy(), np.zeros((5, 3), np.int64)
+            moments = np.zeros((1, 5, 3))
             times = np.full((2, 21), kernels.NEVER)
-            run(state, np.uint64(7), *key, np.uint64(1), ratio, factor, stats, 2.0, *times)
-            results.append((state, stats, times))
+            run(state, np.uint64(7), *key, np.uint64(1), ratio, factor, stats, moments,
+                2.0, *times)  # fmt: skip
+            results.append((state, stats, moments, times))
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 
@@ -110,13 +119,14 @@ class TestReproducible:
         results = []
         for run in (option_chains, option_chains.py_func):
             odds, velocity, square = np.geomspace(0.01, 9, 7), np.zeros(7), np.zeros(7)
-            stats, times = np.zeros((6, 6), np.int64), np.full((2, 7), kernels.NEVER)
+            stats, times = np.zeros((6, 4), np.int64), np.full((2, 7), kernels.NEVER)
+            moments = np.zeros((1, 6, 3))
             run(
                 odds, velocity, square, np.full(7, 0.3), np.uint64(4), np.uint64(1), np.uint64(2),
                 np.uint64(0), advantage.correct, advantage.wrong,
-                OPTIONS["everything"].plan(8, 0.1), stats, 2.0, *times,
+                OPTIONS["everything"].plan(8, 0.1), stats, moments, 2.0, *times,
             )  # fmt: skip
-            results.append((odds, velocity, square, stats, times))
+            results.append((odds, velocity, square, stats, moments, times))
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 
@@ -201,7 +211,7 @@ class TestMemory:
 
     def test_totals_do_not_overflow(self) -> None:
         sums = Sums(1)
-        large = np.full((1, 6), 2**62, np.int64)
+        large = np.full((1, NUM_SUMS), 2**62, np.int64)
         for _ in range(50):
             sums.add(0, [large])
         assert sums.column(0)[0] == 50 * 2.0**62
@@ -396,3 +406,74 @@ class TestBadInput:
             simulate_bernoulli(state, **KW, options=Options(optimiser="adam"))
         with pytest.raises(ValueError, match="ref_p must be given"):
             simulate_bernoulli(state, **KW, options=Options(kl=0.1))
+
+
+class TestMoments:
+    """Mean and spread of p keep their digits whatever p is, and whatever the threads."""
+
+    @pytest.mark.parametrize("p0", [1e-300, 1e-30, 1e-12, 1e-6, 1e-3, 0.5, 1 - 1e-9])
+    @pytest.mark.parametrize(
+        "options", [Options(), Options(inner_epochs=2)], ids=["plain", "inner"]
+    )
+    def test_means_and_spreads_are_those_of_the_chains(self, p0: float, options: Options) -> None:
+        run = simulate_bernoulli(
+            p0, group_size=8, learning_rate=1.0, num_steps=40, seed=0, num_chains=1500,
+            snapshot_every=1, options=options,
+        )  # fmt: skip
+        p = run.snapshot_p
+        np.testing.assert_allclose(run.mean_p[1:], p.mean(axis=1), rtol=1e-13)
+        np.testing.assert_allclose(run.std_p[1:], p.std(axis=1), rtol=1e-9, atol=1e-15 * p0)
+        np.testing.assert_allclose(run.stderr_p, run.std_p / np.sqrt(1499), rtol=1e-14)
+
+    def test_a_small_spread_around_a_large_mean(self) -> None:
+        run = simulate_bernoulli(
+            0.5, group_size=8, learning_rate=1e-9, num_steps=3, seed=0, num_chains=700,
+            snapshot_every=1,
+        )  # fmt: skip
+        np.testing.assert_allclose(run.std_p[1:], run.snapshot_p.std(axis=1), rtol=1e-5)
+        assert 0 < run.std_p[1] < 1e-9
+
+    def test_softmax_tables_too(self) -> None:
+        run = simulate_softmax(
+            np.array([-30.0, 0.0]), np.array([True, False]), group_size=4, learning_rate=1.0,
+            num_steps=3, seed=0, num_models=600, snapshot_every=1,
+        )  # fmt: skip
+        p = np.append([np.full((600, 1), np.exp(-30) / (1 + np.exp(-30)))], run.snapshot_p, axis=0)
+        np.testing.assert_allclose(run.mean_p, p.mean(axis=(1, 2)), rtol=1e-12)
+        np.testing.assert_allclose(run.std_p, p.std(axis=(1, 2)), rtol=1e-6, atol=1e-25)
+        # -p log p of the rare response: 2.9e-12, three units of 2^-40
+        assert run.mean_entropy[0] == pytest.approx(float(p[0, 0, 0]) * 31, rel=1e-6)
+
+
+class TestRulesOfOnesOwn:
+    @pytest.mark.parametrize("rule", theory.PRESETS)
+    def test_escape_of_every_preset(self, rule: str) -> None:
+        found = simulate_escape(
+            0.2, rule=theory.PRESETS[rule], group_size=8, learning_rate=0.3, num_chains=2000, seed=0
+        )
+        assert abs(found.mean - found.exact) < 5 * found.stderr + 2e-3 * found.exact
+
+    def test_a_rule_that_can_lower_p_has_no_exact_time(self) -> None:
+        found = simulate_escape(
+            0.2, rule=theory.PassAtKGradient(2), group_size=4, learning_rate=0.2, num_chains=500,
+            seed=0,
+        )  # fmt: skip
+        assert np.isnan(found.exact)
+        assert found.mean == pytest.approx(found.mean_field, rel=0.1)
+
+    @pytest.mark.parametrize(
+        ("kw", "words"),
+        [
+            ({"group_size": 8.5}, "group_size must be a whole number"),
+            ({"group_size": [4, 8]}, "group_size must be a single whole number"),
+            ({"learning_rate": [0.1, 0.2]}, "learning_rate must be a single number"),
+            ({"learning_rate": float("nan")}, "learning_rate must be finite"),
+            ({"num_steps": 2.5}, "num_steps must be a whole number"),
+            ({"num_chains": 2.5}, "num_chains must be a whole number"),
+            ({"escape_p": [0.1, 0.2]}, "escape_p must be a single number"),
+            ({"p0": "half"}, "p0 must be a number"),
+        ],
+    )
+    def test_numbers(self, kw: dict[str, Any], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            simulate_bernoulli(**({"p0": 0.1} | KW | kw))

@@ -148,11 +148,12 @@ class TestReproducible:
         weights = state.weights.copy()
         advantage = theory.GRPO.advantages(np.arange(9), 8)
         stats = np.zeros((2, kernels.COLUMNS), np.int64)
+        moments = np.zeros((1, 2, kernels.MOMENTS))
         zero, key = np.uint64(0), stream_key(5, "softmax models")
         twin(
             weights, state.velocity.copy(), state.square.copy(), state.base, state.features,
             state.reference, state.correct, zero, *key, zero,
-            advantage.correct, advantage.wrong, Options().plan(8, 0.3), stats,
+            advantage.correct, advantage.wrong, Options().plan(8, 0.3), stats, moments, 1,
         )  # fmt: skip
         assert np.array_equal(weights, run.state.weights)
 

@@ -10,6 +10,7 @@ from grpolab.theory import (
     GRPO,
     RLOO,
     SIGN,
+    PassAtKGradient,
     chain_law,
     expected_hitting_time,
     one_step,
@@ -91,7 +92,7 @@ def test_edges():
     assert expected_hitting_time(GRPO, 0.5, stop=0.4, group_size=4, learning_rate=1.0) == 0.0
     law = chain_law(GRPO, 0.5, group_size=4, learning_rate=1.0, steps=0)
     assert law.mean_p == 0.5
-    with pytest.raises(ValueError, match="z never falls"):
-        expected_hitting_time(SIGN, 0.2, stop=0.5, group_size=4, learning_rate=1.0)
+    with pytest.raises(ValueError, match="must not lower z"):
+        expected_hitting_time(PassAtKGradient(2), 0.2, stop=0.5, group_size=4, learning_rate=1.0)
     with pytest.raises(ValueError, match=r"p0 must lie in \(0, 1\), got 0"):
         chain_law(GRPO, 0.0, group_size=4, learning_rate=1.0, steps=1)

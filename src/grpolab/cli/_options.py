@@ -15,6 +15,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
+import typer
 from typer.models import OptionInfo
 
 OUTPUT = "Output"
@@ -23,10 +24,15 @@ _MANY = 6  # names above which their list is too long for the column of types
 
 
 class OneOf:
-    """Marks an option, or each of several, as one of these names: Annotated[str, OneOf(...)]."""
+    """Marks an option, or each of several, as one of these names: Annotated[str, OneOf(...)].
 
-    def __init__(self, names: Iterable[str]) -> None:
+    With ``own`` it may also be an object of the user's own, ``FILE.py:NAME``; the command looks it
+    up (`grpolab.errors.named`).
+    """
+
+    def __init__(self, names: Iterable[str], *, own: bool = False) -> None:
         self.names = tuple(names)
+        self.own = own
 
 
 class Group:
@@ -93,10 +99,11 @@ def _parameter(name: str, kind: Any, default: Any, *, panel: str = "") -> inspec
     if get_origin(kind) is Annotated:
         base, *marks = get_args(kind)
         names = [m.names for m in marks if isinstance(m, OneOf)]
-        for words in names:
+        own = any(m.own for m in marks if isinstance(m, OneOf))
+        for words in [] if own else names:
             choice = enum.StrEnum(name, [(word, word) for word in words])  # type: ignore[misc]
             base = _chosen(base, choice)
-        kept = [_placed(m, panel, *names) for m in marks if not isinstance(m, OneOf)]
+        kept = [_placed(m, panel, *names, own=own) for m in marks if not isinstance(m, OneOf)]
         kind = Annotated[base, *kept] if kept else base
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
@@ -118,13 +125,29 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
 
-def _placed(mark: Any, panel: str, names: tuple[str, ...] = ()) -> Any:
+def _known(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Checks the value, or values, of an option that takes names and objects of the user's own."""
+
+    def check(value: Any) -> Any:
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and one not in names and ":" not in one:
+                known = ", ".join(f"'{name}'" for name in names)
+                raise typer.BadParameter(f"'{one}' is not one of {known}, nor FILE.py:NAME")
+        return value
+
+    return check
+
+
+def _placed(mark: Any, panel: str, names: tuple[str, ...] = (), *, own: bool = False) -> Any:
     """What typer is told, under the panel; many names go into the help, where they wrap."""
     if not isinstance(mark, OptionInfo):
         return mark
     placed = copy.copy(mark)
     placed.rich_help_panel = placed.rich_help_panel or panel or None
-    if len(names) > _MANY:
+    if len(names) > _MANY or own:
         placed.metavar = "NAME"
-        placed.help = f"{placed.help} One of {', '.join(names)}."
+        more = ", or your own FILE.py:NAME" if own else ""
+        placed.help = f"{placed.help} One of {', '.join(names)}{more}."
+    if own:
+        placed.callback = _known(names)
     return placed

@@ -10,11 +10,12 @@ import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, print_table, say
-from grpolab.errors import UserError, input_errors
+from grpolab.errors import UserError, input_errors, named
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import percent, significant
 from grpolab.theory.critical import Event
 from grpolab.theory.dependence import MODELS
+from grpolab.theory.model import Model
 
 
 @expanded
@@ -24,7 +25,7 @@ def pstar(
         float, typer.Option(help="Correlation of two rewards of a group; 0 for one prompt.")
     ] = 0.0,
     model: Annotated[
-        str, OneOf(MODELS), typer.Option(help="How rewards depend on each other.")
+        str, OneOf(MODELS, own=True), typer.Option(help="How rewards depend on each other.")
     ] = "beta-binomial",
     event: Annotated[
         str,
@@ -49,19 +50,22 @@ def pstar(
     Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
     with input_errors():
-        answer = _answer(group_size, rho, model, event, frac)
+        family = named("model", model, MODELS)
+        answer = _answer(group_size, rho, model, family, event, frac)
     if plot is not None:
-        _draw(plot, answer)
+        _draw(plot, answer, family)
     if json:
         print_json(answer)
     else:
         _show(answer)
 
 
-def _answer(group_size: int, rho: float, model: Any, event: Any, frac: float) -> dict[str, Any]:
+def _answer(
+    group_size: int, rho: float, model: str, family: type[Model], event: Any, frac: float
+) -> dict[str, Any]:
     from grpolab.theory import critical_p, critical_p_band, critical_p_upper, critical_rho
 
-    number = critical_p(group_size, rho=rho, model=model, event=event, frac=frac)
+    number = critical_p(group_size, rho=rho, model=family, event=event, frac=frac)
     answer = {
         "p_star": _number(number),
         "p_star_upper": None,
@@ -74,9 +78,9 @@ def _answer(group_size: int, rho: float, model: Any, event: Any, frac: float) ->
         "band": None,
     }
     if event == "identical":
-        upper = critical_p_upper(group_size, rho=rho, model=model, frac=frac)
+        upper = critical_p_upper(group_size, rho=rho, model=family, frac=frac)
         answer["p_star_upper"] = _number(upper)
-        answer["critical_rho"] = _number(critical_rho(group_size, model=model, frac=frac))
+        answer["critical_rho"] = _number(critical_rho(group_size, model=family, frac=frac))
         band = critical_p_band(group_size, rho=rho, frac=frac)
         answer["band"] = [_number(band.low), _number(band.high)]
     return answer
@@ -110,7 +114,7 @@ def _show(answer: dict[str, Any]) -> None:
     print_table(Table(("", Column("value", significant)), rows, caption, title=title))
 
 
-def _draw(path: Path, answer: dict[str, Any]) -> None:
+def _draw(path: Path, answer: dict[str, Any], family: type[Model]) -> None:
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -120,7 +124,8 @@ def _draw(path: Path, answer: dict[str, Any]) -> None:
     from grpolab.figures.style import BLUE, styled
 
     mean = np.linspace(0.0, 1.0, 401)
-    law = MODELS[answer["model"]](mean=mean, rho=answer["rho"])
+    mean = mean[family(mean=mean, rho=np.full(len(mean), answer["rho"])).has_law]
+    law = family(mean=mean, rho=answer["rho"])
     size = answer["group_size"]
     wrong_only = answer["event"] == "all-wrong"
     share = law.prob_all_wrong(size) if wrong_only else law.prob_zero_std(size)

@@ -26,7 +26,7 @@ simulate = typer.Typer(
 
 Rule = Annotated[
     list[str] | None,
-    OneOf(PRESETS),
+    OneOf(PRESETS, own=True),
     typer.Option("--rule", help="Advantage rule; repeat for several."),
 ]
 Sizes = Annotated[list[int] | None, typer.Option("-g", "--group-size", help="Repeat for several.")]
@@ -71,7 +71,9 @@ def pstar(
     group_size: Sizes = None,
     rho: Annotated[list[float] | None, typer.Option(help="ICC; repeat for several.")] = None,
     model: Annotated[
-        list[str] | None, OneOf(MODELS), typer.Option(help="Dependence; repeat for several.")
+        list[str] | None,
+        OneOf(MODELS, own=True),
+        typer.Option(help="Dependence; repeat for several."),
     ] = None,
     event: Annotated[
         str, OneOf(get_args(Event)), typer.Option(help="Rewards of a group without a signal.")

@@ -24,6 +24,13 @@ def verify(
     level: Annotated[
         float, typer.Option(min=1e-9, max=0.5, help="Chance that any right formula is rejected.")
     ] = 1e-3,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A dependence model of your own, FILE.py:NAME, to be checked like those of the"
+            " library; repeat for several."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Test every formula against simulation; a wrong variant must be rejected.
@@ -41,7 +48,10 @@ def verify(
         _list(entries, as_json)
         return
     size = suite.FULL if full else suite.SMALL
-    outcomes = _run(chosen, size, level)
+    with input_errors():
+        size = size._replace(own=tuple(model or ()))
+        _ = size.models  # refuse a model that is none before the checks begin
+    outcomes = _run(chosen, size, level, full)
     passed = all(outcome.passed for outcome in outcomes)
     if as_json:
         print_json(
@@ -57,11 +67,11 @@ def verify(
     raise typer.Exit(0 if passed else 1)
 
 
-def _run(names: list[str], size: Any, level: float) -> list[Any]:
+def _run(names: list[str], size: Any, level: float, full: bool) -> list[Any]:
     from grpolab.progress import ProgressBar
     from grpolab.validate.verify import suite
 
-    total = len(suite.entries(names, full=size == suite.FULL))
+    total = len(suite.entries(names, full=full))
     with ProgressBar(total, note=f"{total} checks", patience=1.0) as bar:
         begun: list[str] = []
 
@@ -71,7 +81,8 @@ def _run(names: list[str], size: Any, level: float) -> list[Any]:
             bar.part(name, 0)
             begun.append(name)
 
-        found = suite.run_suite(names, size=size, level=level, progress=begin)
+        with input_errors():
+            found = suite.run_suite(names, size=size, level=level, full=full, progress=begin)
         bar.part(begun[-1], 1, finished=True)
         return found
 

@@ -74,8 +74,8 @@ CLAIMS: tuple[Claim, ...] = (
         name="escape",
         title="Half the starting rate, twice the wait",
         sentence="The number of updates that a hard prompt needs grows like 1/p₀, without a jump at"
-        " p* = 0.083; std scaling shortens it by up to g/√(g-1), and the mean field agrees"
-        " with the exact chain and with simulation within a few per cent.",
+        " p* = 0.083; std scaling shortens it by up to g/√(g-1), and the mean field is"
+        " short of the exact chain and of simulation by half an update and 1 to 2%.",
         source="Exact first-step equations and T = ∫dz/(η p(1-p) w(p)): derived here.",
         data=escape.data,
         draw=escape.draw,

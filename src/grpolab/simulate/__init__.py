@@ -1,7 +1,7 @@
 """Monte Carlo of groups and whole training runs, by compiled counter-based kernels."""
 
 from grpolab.simulate.bernoulli import simulate_bernoulli
-from grpolab.simulate.draw import Within, draw_groups, tally_groups
+from grpolab.simulate.draw import Within, draw_groups, draw_members, tally_groups
 from grpolab.simulate.experiments import (
     EXPERIMENTS,
     EscapeTime,
@@ -11,6 +11,7 @@ from grpolab.simulate.experiments import (
 )
 from grpolab.simulate.ladder import Ladder, LadderConfig, run_ladder
 from grpolab.simulate.options import KLForm, Options
+from grpolab.simulate.prefix import PrefixState, PrefixTrajectory, simulate_prefix
 from grpolab.simulate.pstar import (
     CriticalPEstimate,
     derive_critical_p,
@@ -29,6 +30,8 @@ __all__ = [
     "Ladder",
     "LadderConfig",
     "Options",
+    "PrefixState",
+    "PrefixTrajectory",
     "SoftmaxState",
     "SoftmaxTrajectory",
     "Trajectory",
@@ -37,6 +40,7 @@ __all__ = [
     "derive_critical_p_from_waiting",
     "derive_trap",
     "draw_groups",
+    "draw_members",
     "grid_points",
     "log_slope",
     "point_seed",
@@ -44,6 +48,7 @@ __all__ = [
     "run_sweep",
     "simulate_bernoulli",
     "simulate_escape",
+    "simulate_prefix",
     "simulate_softmax",
     "tally_groups",
 ]

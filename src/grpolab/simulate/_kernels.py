@@ -4,7 +4,9 @@ Counter of every draw: (index, step, chain low word, chain high word << 8 | purp
 drawn by inverting the binomial distribution function in double precision: K is the number of
 k < g with u >= F(k), so that its law is exact up to the 53 bits of u and rounding of F.
 
-Statistics are integers (p in units of 2**-40), so sums do not depend on their order.
+Counts are integers. Sums of p are doubles over blocks of a fixed number of chains, around the first
+chain of the block, so that neither threads nor chunks change their order and a small spread keeps
+its digits.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-decorators, allow-untyped-calls
@@ -18,8 +20,8 @@ from numba import njit
 from grpolab.simulate._philox import philox, unit
 
 BLOCK = 512  # chains that move together: their work arrays stay in the first-level cache
+LANES = 64  # sums of a block that are kept apart, so that adding up is a vector operation
 UNROLL = 4  # terms of the distribution function per pass over a block
-FIXED = 2.0**40  # one unit of a sum of probabilities
 NEVER = 2**62  # a time that was not reached
 LEAST, MOST = 1e-300, 1e300  # odds stay inside, so that their inverse is finite
 
@@ -120,6 +122,18 @@ def uniforms(purpose, first, k0, k1, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def draw_members(chance, first, k0, k1, out):
+    """Rewards of groups first, first + 1, ... whose members have chances [g] of their own."""
+    for i in range(len(out)):
+        row = first + np.uint64(i)
+        u = w = 0.0
+        for j in range(len(chance)):
+            if j % 2 == 0:
+                u, w = two_uniforms(np.uint64(j // 2), _ZERO, row, SOURCE, k0, k1)
+            out[i, j] = (w if j % 2 else u) < chance[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def draw_groups(kind, strength, parts, chance, size, first, k0, k1, out):
     """Correct rollouts of groups first, first + 1, ...: chance [M], size [M], out [M]."""
     for i in range(len(out)):
@@ -189,16 +203,21 @@ def _from_pool(p, g, pool, row, k0, k1):
 # the logit moves by an amount that depends on K alone, and the odds are multiplied by factor[K]:
 # no exponential is evaluated. All inner loops run over contiguous chains and vectorise.
 @njit(cache=True, nogil=True, error_model="numpy")
-def plain_chains(odds, first, k0, k1, start, ratio, factor, stats, threshold, moved, above):
-    """Advance odds [C] by len(stats) steps; stats [T, 5]: sums of p, p^2, wrong, right, K(g-K).
+def plain_chains(
+    odds, first, k0, k1, start, ratio, factor, stats, moments, threshold, moved, above
+):
+    """Advance odds [C] by len(stats) steps; stats [T, 3]: groups all wrong, all right, K(g-K).
 
-    ratio [g rounded up to UNROLL] holds (g-k)/(k+1), then zeros; factor [g+1] the multipliers.
-    If moved and above have shape [C] and not [0], they hold on return the steps after which the
-    odds had moved and had reached the threshold for the first time, or stay as they were.
+    moments [ceil(C/BLOCK), T, 3] holds p of the first chain of a block, and the sums of the
+    differences from it and of their squares. ratio [g rounded up to UNROLL] holds (g-k)/(k+1),
+    then zeros; factor [g+1] the multipliers. If moved and above have shape [C] and not [0], they
+    hold on return the steps after which the odds had moved and had reached the threshold for the
+    first time, or stay as they were.
     """
     size = len(factor) - 1
     u = np.empty((2, BLOCK))
-    small, term, total, origin = np.empty((4, BLOCK))
+    small, term, total, origin, chance = np.empty((5, BLOCK))
+    lanes, squares = np.empty((2, LANES))
     count = np.empty(BLOCK, np.int64)
     for low in range(0, len(odds), BLOCK):
         block = odds[low : low + BLOCK]
@@ -207,7 +226,8 @@ def plain_chains(odds, first, k0, k1, start, ratio, factor, stats, threshold, mo
             step = start + np.uint64(t)
             if t == 0 or step & _ONE == _ZERO:
                 _fill(u, len(block), first + np.uint64(low), step >> _ONE, k0, k1)
-            _open_block(block, small, term, total, count, size, stats[t])
+            _open_block(block, chance, small, term, total, count, size)
+            _add_moments(chance, len(block), lanes, squares, moments[low // BLOCK, t])
             _invert_block(u[np.int64(step & _ONE)], small, term, total, count, len(block), ratio)
             _close_block(block, count, size, factor, stats[t])
             if len(above) > 0:
@@ -223,22 +243,18 @@ def _fill(u, length, first, pair, k0, k1):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _open_block(block, small, term, total, count, size, stats):
-    """Odds of the rarer outcome and the distribution function at 0; adds up p and p^2."""
+def _open_block(block, chance, small, term, total, count, size):
+    """Chances, odds of the rarer outcome and the distribution function at 0."""
     length = len(block)
-    sum_p, sum_square = np.int64(0), np.int64(0)
     for i in range(length):
         x = block[i]
         q = 1.0 / (1.0 + x)
         p = x * q
-        sum_p += np.int64(p * FIXED)
-        sum_square += np.int64(p * p * FIXED)
+        chance[i] = p
         small[i] = min(x, 1.0 / x)
         term[i] = max(p, q)
         total[i] = 1.0
         count[i] = 0
-    stats[0] += sum_p
-    stats[1] += sum_square
     left = size
     while left > 0:
         if left & 1:
@@ -250,6 +266,46 @@ def _open_block(block, small, term, total, count, size, stats):
                 term[i] *= term[i]
     for i in range(length):
         term[i] = total[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _add_moments(chance, length, lanes, squares, out):
+    """First chance, and the sums of differences from it and of their squares, lane by lane."""
+    shift = chance[0]
+    for j in range(LANES):
+        lanes[j] = 0.0
+        squares[j] = 0.0
+    whole = length - length % LANES
+    for i in range(0, whole, LANES):
+        for j in range(LANES):
+            d = chance[i + j] - shift
+            lanes[j] += d
+            squares[j] += d * d
+    for j in range(length - whole):
+        d = chance[whole + j] - shift
+        lanes[j] += d
+        squares[j] += d * d
+    width = LANES
+    while width > 1:
+        width //= 2
+        for j in range(width):
+            lanes[j] += lanes[j + width]
+            squares[j] += squares[j + width]
+    out[0] = shift
+    out[1] = lanes[0]
+    out[2] = squares[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def note_chance(p, first, out):
+    """Add one chance to [shift, sum, sum of squares]; the first of a block is the shift."""
+    if first:
+        out[0] = p
+        out[1] = 0.0
+        out[2] = 0.0
+    d = p - out[0]
+    out[1] += d
+    out[2] += d * d
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -287,9 +343,9 @@ def _close_block(block, count, size, factor, stats):
         right += np.int64(k == size)
         spread += k * (size - k)
         block[i] = min(max(x * factor[np.uint64(k)], LEAST), MOST)  # unsigned: a vector gather
-    stats[2] += wrong
-    stats[3] += right
-    stats[4] += spread
+    stats[0] += wrong
+    stats[1] += right
+    stats[2] += spread
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

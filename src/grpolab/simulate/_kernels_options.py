@@ -16,12 +16,13 @@ import numpy as np
 from numba import njit
 
 from grpolab.simulate._kernels import (
-    FIXED,
+    BLOCK,
     GROUP,
     LEAST,
     MOST,
     NEVER,
     binomial,
+    note_chance,
     two_uniforms,
 )
 
@@ -91,10 +92,10 @@ def sample_group(p, step, chain, k0, k1, plan, stats):
     cells = draw_cells(p, attempt, step, chain, k0, k1, plan)
     while True:
         marked = cells.hit + cells.fooled
-        stats[2] += int(marked == 0)
-        stats[3] += int(marked == g)
-        stats[4] += marked * (g - marked)
-        stats[5] += 1
+        stats[0] += int(marked == 0)
+        stats[1] += int(marked == g)
+        stats[2] += marked * (g - marked)
+        stats[3] += 1
         attempt += _ONE
         if 0 < marked < g or attempt >= np.uint64(plan.max_tries):
             return cells
@@ -167,17 +168,16 @@ def _inside(odds):
 @njit(cache=True, nogil=True, error_model="numpy")
 def option_chains(
     odds, velocity, square, reference, first, k0, k1, start, right, wrong, plan, stats,
-    threshold, moved, above,
+    moments, threshold, moved, above,
 ):  # fmt: skip
-    """Advance independent chains: odds [C], reference [C] odds, stats [T, 6], else as plain."""
+    """Advance independent chains: odds [C], reference [C] odds, stats [T, 4], else as plain."""
     for i in range(len(odds)):
         chain = first + np.uint64(i)
         x, origin = odds[i], odds[i]
         for t in range(len(stats)):
             step = start + np.uint64(t)
             p = x / (1.0 + x)
-            stats[t, 0] += np.int64(p * FIXED)
-            stats[t, 1] += np.int64(p * p * FIXED)
+            note_chance(p, i % BLOCK == 0, moments[i // BLOCK, t])
             cells = sample_group(p, step, chain, k0, k1, plan, stats[t])
             old = x
             for epoch in range(plan.inner_epochs):

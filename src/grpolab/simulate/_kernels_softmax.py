@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numba import njit
 
-from grpolab.simulate._kernels import FIXED, two_uniforms
+from grpolab.simulate._kernels import note_chance, two_uniforms
 from grpolab.simulate._kernels_options import (
     NO_KL,
     NOISE,
@@ -25,7 +25,8 @@ from grpolab.simulate._kernels_options import (
 )
 
 RESPONSE = np.uint64(8)
-COLUMNS = 10  # p, p^2, wrong, right, K(g-K), groups, entropy, collision, distinct, equal pairs
+COLUMNS = 6  # groups all wrong, all right, K(g-K), groups, distinct responses, equal pairs
+MOMENTS = 5  # shift, sum and sum of squares of p; entropy; collision probability
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
@@ -115,8 +116,8 @@ def add_gradient(log_pi, log_old, log_ref, responses, verdicts, marked, right, w
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def note_policy(log_pi, correct, stats):
-    """Add chance, entropy and collision probability of one prompt."""
+def note_policy(log_pi, correct, first, moments):
+    """Add chance, entropy and collision probability of one prompt to those of its block."""
     p = entropy = collision = 0.0
     for y in range(len(log_pi)):
         chance = math.exp(log_pi[y])
@@ -125,21 +126,22 @@ def note_policy(log_pi, correct, stats):
         if chance > 0.0:
             entropy -= chance * log_pi[y]
         collision += chance * chance
-    p = min(p, 1.0)
-    stats[0] += np.int64(p * FIXED)
-    stats[1] += np.int64(p * p * FIXED)
-    stats[6] += np.int64(entropy * FIXED)
-    stats[7] += np.int64(collision * FIXED)
+    note_chance(min(p, 1.0), first, moments)
+    if first:
+        moments[3] = 0.0
+        moments[4] = 0.0
+    moments[3] += entropy
+    moments[4] += collision
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def note_group(responses, marked, stats):
     """Add what one group shows: verdicts, distinct responses, pairs of equal ones."""
     g = len(responses)
-    stats[2] += int(marked == 0)
-    stats[3] += int(marked == g)
-    stats[4] += marked * (g - marked)
-    stats[5] += 1
+    stats[0] += int(marked == 0)
+    stats[1] += int(marked == g)
+    stats[2] += marked * (g - marked)
+    stats[3] += 1
     equal = 0
     for i in range(g):
         first = True
@@ -147,16 +149,19 @@ def note_group(responses, marked, stats):
             if responses[i] == responses[j]:
                 equal += 1
                 first = False
-        stats[8] += int(first)
-    stats[9] += equal
+        stats[4] += int(first)
+    stats[5] += equal
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def softmax_models(
     weights, velocity, square, base, features, reference, correct, first, k0, k1, start,
-    right, wrong, plan, stats,
+    right, wrong, plan, stats, moments, block,
 ):  # fmt: skip
-    """Advance models: weights [S, D, V], base, reference, correct [S, P, V], stats [T, COLUMNS]."""
+    """Advance models: weights [S, D, V], base, reference, correct [S, P, V], stats [T, COLUMNS].
+
+    moments [ceil(S/block), T, MOMENTS] are sums over blocks of models.
+    """
     prompts, size = base.shape[1], base.shape[2]
     logits, gradient = np.empty(size), np.empty(weights.shape[1:])
     log_old, log_pi = np.empty((prompts, size)), np.empty(size)
@@ -170,7 +175,8 @@ def softmax_models(
                 chain = first + np.uint64(s * prompts + x)
                 prompt_logits(base[s, x], features[x], weights[s], logits)
                 log_softmax(logits, log_old[x])
-                note_policy(log_old[x], correct[s, x], stats[t])
+                opens = x == 0 and s % block == 0
+                note_policy(log_old[x], correct[s, x], opens, moments[s // block, t])
                 for attempt in range(plan.max_tries):
                     a = np.uint64(attempt)
                     draw_responses(log_old[x], a, step, chain, k0, k1, responses[x])
@@ -195,11 +201,11 @@ def softmax_models(
                             for y in range(size):
                                 gradient[d, y] += features[x, d] * logits[y]
                 count = np.int64(step) * plan.inner_epochs + epoch + 1
-                _update(weights[s], gradient, velocity[s], square[s], count, plan)
+                update(weights[s], gradient, velocity[s], square[s], count, plan)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _update(weights, gradient, velocity, square, count, plan):
+def update(weights, gradient, velocity, square, count, plan):
     """One optimiser step of all weights [D, V] of a model."""
     flat, grad = weights.ravel(), gradient.ravel()
     v, q = velocity.ravel(), square.ravel()

@@ -21,14 +21,23 @@ from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import available_cores, map_chunks
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
-from grpolab.simulate.trajectory import NUM_SUMS, ChainState, Sums, Trajectory
-from grpolab.theory.advantage import GRPO
+from grpolab.simulate.trajectory import (
+    NUM_SUMS,
+    ChainState,
+    Moments,
+    Sums,
+    Trajectory,
+    block_sizes,
+)
+from grpolab.theory import _check
+from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.drift import logit_pulls
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.theory.objective import TwoValued
 
 _LARGEST_CHUNK = 64 * _kernels.BLOCK
-_SUM_BYTES = 1 << 26  # memory for the sums that chunks have in flight
-Advance = Callable[[int, int, int, int], IntArray]
+_SUM_BYTES = 1 << 22  # memory for the sums that chunks have in flight
+Part = tuple[IntArray, FloatArray]  # counts [t, NUM_SUMS], moments [blocks, t, 3]
+Advance = Callable[[int, int, int, int], Part]
 
 
 class Moves(NamedTuple):
@@ -50,10 +59,7 @@ def group_moves(rule: TwoValued, group_size: int) -> Moves:
     >>> group_moves(GRPO, 2).right.tolist()
     [0.0, 0.5, 0.0]
     """
-    k = np.arange(group_size + 1)
-    advantage = rule.advantages(k, group_size)
-    wrong = (group_size - k) * advantage.wrong
-    return Moves(k * advantage.correct / group_size, wrong / group_size)
+    return Moves(*logit_pulls(rule, group_size))
 
 
 def simulate_bernoulli(
@@ -124,6 +130,7 @@ def simulate_bernoulli(
     """
     _check_numbers(group_size, learning_rate, num_steps, escape_p)
     _check_counts(num_chains=num_chains, snapshot_every=snapshot_every, first_chain=first_chain)
+    group_size, num_steps, num_chains = int(group_size), int(num_steps), int(num_chains)
     options = options or Options()
     state = _start(p0, num_chains, options)
     run = _Run(state, escape_p, first_chain)
@@ -164,15 +171,15 @@ def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> 
     ratio[:group_size] = (group_size - k) / (k + 1.0)
     key = stream_key(seed, "bernoulli chains")
 
-    def advance(low: int, high: int, start: int, stop: int) -> IntArray:
-        sums = np.zeros((stop - start, NUM_SUMS), np.int64)
+    def advance(low: int, high: int, start: int, stop: int) -> Part:
+        sums, moments = _empty(high - low, stop - start)
         _kernels.plain_chains(
             run.odds[low:high], np.uint64(run.first + low), key.low, key.high,
-            np.uint64(start), ratio, factor, sums,
+            np.uint64(start), ratio, factor, sums, moments,
             run.threshold, run.moved[low:high], run.above[low:high],
         )  # fmt: skip
-        sums[:, 5] = high - low
-        return sums
+        sums[:, 3] = high - low
+        return sums, moments
 
     return advance
 
@@ -186,21 +193,27 @@ def _with_options(
     learning_rate: float,
     seed: int,
 ) -> Advance:
-    advantage = rule.advantages(np.arange(group_size + 1), group_size)
+    advantage = advantage_table(rule, group_size)
     plan = options.plan(group_size, learning_rate)
     key = stream_key(seed, "bernoulli chains")
 
-    def advance(low: int, high: int, start: int, stop: int) -> IntArray:
-        sums = np.zeros((stop - start, NUM_SUMS), np.int64)
+    def advance(low: int, high: int, start: int, stop: int) -> Part:
+        sums, moments = _empty(high - low, stop - start)
         option_chains(
             run.odds[low:high], run.velocity[low:high], run.square[low:high],
             reference[low:high], np.uint64(run.first + low), key.low, key.high, np.uint64(start),
-            advantage.correct, advantage.wrong, plan, sums,
+            advantage.correct, advantage.wrong, plan, sums, moments,
             run.threshold, run.moved[low:high], run.above[low:high],
         )  # fmt: skip
-        return sums
+        return sums, moments
 
     return advance
+
+
+def _empty(chains: int, steps: int) -> Part:
+    """Room for what a kernel adds up."""
+    blocks = -(-chains // _kernels.BLOCK)
+    return np.zeros((steps, NUM_SUMS), np.int64), np.zeros((blocks, steps, 3))
 
 
 def _play(
@@ -214,10 +227,12 @@ def _play(
     """Run in segments, so that the sums of all chunks and the snapshots stay in bounds."""
     chains = len(run.odds)
     share = -(-chains // (threads or available_cores()))
-    chunk = min(-(-share // _kernels.BLOCK) * _kernels.BLOCK, _LARGEST_CHUNK)
-    longest = max(2, _SUM_BYTES // (8 * NUM_SUMS * -(-chains // chunk)))
+    blocks = min(-(-share // _kernels.BLOCK), max(1, _LARGEST_CHUNK // _kernels.BLOCK))
+    chunk = blocks * _kernels.BLOCK
+    sizes = block_sizes(chains, _kernels.BLOCK)
+    longest = max(2, _SUM_BYTES // (8 * (NUM_SUMS * -(-chains // chunk) + 6 * len(sizes))))
     end = run.start + num_steps
-    sums = Sums(num_steps)
+    sums, moments = Sums(num_steps), Moments(num_steps, sizes)
     steps, shots = [], []
     now = run.start
     while now < end:
@@ -226,37 +241,39 @@ def _play(
             stop = min(stop, now - now % snapshot_every + snapshot_every)
         segment = partial(_segment, advance, now, stop)
         parts = map_chunks(segment, chains, chunk=chunk, threads=threads)
-        sums.add(now - run.start, parts)
+        sums.add(now - run.start, [counts for counts, _ in parts])
+        moments.add(now - run.start, [sums_of_p for _, sums_of_p in parts])
         now = stop
         if snapshot_every and now % snapshot_every == 0:
             steps.append(now)
             shots.append(run.odds / (1.0 + run.odds))
-    return _trajectory(run, sums, group_size, end, steps, shots)
+    return _trajectory(run, sums, moments, group_size, end, steps, shots)
 
 
-def _segment(advance: Advance, start: int, stop: int, low: int, high: int) -> IntArray:
+def _segment(advance: Advance, start: int, stop: int, low: int, high: int) -> Part:
     return advance(low, high, start, stop)
 
 
 def _trajectory(
     run: _Run,
     sums: Sums,
+    moments: Moments,
     group_size: int,
     end: int,
     steps: list[int],
     shots: list[FloatArray],
 ) -> Trajectory:
     chains = len(run.odds)
-    mean, spread = sums.moments(run.odds)
-    drawn = sums.column(5)
+    p = run.odds / (1.0 + run.odds)
+    drawn = sums.column(3)
     return Trajectory(
         group_size=group_size,
         num_chains=chains,
-        mean_p=mean,
-        std_p=spread,
-        frac_all_wrong=sums.column(2) / drawn,
-        frac_all_right=sums.column(3) / drawn,
-        mean_variance=sums.column(4) / (drawn * group_size**2),
+        mean_p=moments.mean(p),
+        std_p=moments.std(p),
+        frac_all_wrong=sums.column(0) / drawn,
+        frac_all_right=sums.column(1) / drawn,
+        mean_variance=sums.column(2) / (drawn * group_size**2),
         mean_groups_drawn=drawn / chains,
         state=run.state(end),
         first_move=np.where(run.moved == _kernels.NEVER, -1, run.moved),
@@ -272,7 +289,7 @@ def _start(p0: npt.ArrayLike | ChainState, num_chains: int, options: Options) ->
         if len(p0.velocity) < needs:
             raise ValueError(f"p0: the state holds no memory of the optimiser {options.optimiser}")
         return p0
-    p = np.atleast_1d(np.asarray(p0, dtype=np.float64))
+    p = np.atleast_1d(_check.numbers("p0", p0))
     if p.ndim != 1 or p.size == 0 or not np.all((p > 0) & (p < 1)):
         raise ValueError(f"p0 must be a number or an array [P] inside (0, 1), got {p0}")
     odds = np.repeat(p / (1.0 - p), num_chains)
@@ -289,23 +306,28 @@ def _reference(p0: npt.ArrayLike | ChainState, state: ChainState, options: Optio
     return state.odds.copy()
 
 
+def check_play(group_size: int, learning_rate: float, num_steps: int) -> None:
+    """Raise ValueError for numbers that no simulation can take."""
+    if not np.ndim(group_size) and not 1 <= group_size <= MAX_GROUP_SIZE:
+        raise ValueError(f"group_size must lie in 1..{MAX_GROUP_SIZE}, got {group_size}")
+    _check.one_whole("group_size", group_size)
+    if not np.all(np.isfinite(_check.numbers("learning_rate", learning_rate))):
+        raise ValueError(f"learning_rate must be finite, got {learning_rate}")
+    _check.single("learning_rate", _check.numbers("learning_rate", learning_rate))
+    if not np.ndim(num_steps) and num_steps < 0:
+        raise ValueError(f"num_steps must be >= 0, got {num_steps}")
+    _check.one_whole("num_steps", num_steps, least=0)
+
+
 def _check_numbers(
     group_size: int, learning_rate: float, num_steps: int, escape_p: float | None
 ) -> None:
-    if not 1 <= group_size <= MAX_GROUP_SIZE:
-        raise ValueError(f"group_size must lie in 1..{MAX_GROUP_SIZE}, got {group_size}")
-    if not np.isfinite(learning_rate):
-        raise ValueError(f"learning_rate must be finite, got {learning_rate}")
-    if num_steps < 0:
-        raise ValueError(f"num_steps must be >= 0, got {num_steps}")
-    if escape_p is not None and not 0 < escape_p < 1:
-        raise ValueError(f"escape_p must lie in (0, 1), got {escape_p}")
+    check_play(group_size, learning_rate, num_steps)
+    if escape_p is not None:
+        _check.single("escape_p", _check.within("escape_p", escape_p, 0.0, 1.0, ends="none"))
 
 
 def _check_counts(*, num_chains: int, snapshot_every: int, first_chain: int) -> None:
-    if num_chains < 1:
-        raise ValueError(f"num_chains must be >= 1, got {num_chains}")
-    if snapshot_every < 0:
-        raise ValueError(f"snapshot_every must be >= 0, got {snapshot_every}")
-    if first_chain < 0:
-        raise ValueError(f"first_chain must be >= 0, got {first_chain}")
+    _check.one_whole("num_chains", num_chains)
+    _check.one_whole("snapshot_every", snapshot_every, least=0)
+    _check.one_whole("first_chain", first_chain, least=0)

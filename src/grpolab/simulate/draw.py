@@ -1,8 +1,9 @@
 """Groups drawn from every dependence model: correlated over prompts, or even given the prompt.
 
 A model is a law of the prompt's success chance and, if rewards of one group depend on each other
-given the prompt, a mechanism within the group. Models are drawn by their `Mechanism` and never from
-their distribution of K, so that theory can be tested against them.
+given the prompt, a mechanism within the group. Models are drawn by their `Mechanism` and not from
+their distribution of K, so that theory can be tested against them. A model of one's own is drawn by
+its `rates`; one that has no success rate of a prompt, or does not say it, by its P(K = k).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from scipy.special import ndtr, ndtri
 from grpolab.simulate import _kernels
 from grpolab.simulate._philox import Key, stream_key
 from grpolab.simulate._threads import map_chunks
-from grpolab.theory.dependence import Atoms
+from grpolab.theory import _check
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Mechanism, Provenance
+from grpolab.theory.model import Model
 
 Kind = Literal["independent", "copy", "common-source", "shock", "antithetic"]
 _KINDS: dict[str, int] = {
@@ -50,12 +52,16 @@ class Within(NamedTuple):
 
 
 class _Law(NamedTuple):
-    """Success chances of prompts low..high, and the dependence within a group."""
+    """Success chances of prompts low..high, and the dependence within a group.
+
+    ``pmf`` draws a group whose model knows P(K = k) and nothing else.
+    """
 
     chances: Callable[[int, int, Key], FloatArray]
     kind: str = "independent"
     strength: float = 0.0
     parts: int = 1  # branches, or the size of the pool
+    pmf: Callable[[int], FloatArray] | None = None
 
 
 def draw_groups(
@@ -122,6 +128,32 @@ def draw_groups(
     )
 
 
+def draw_members(
+    p: npt.ArrayLike, *, num_groups: int, seed: int, threads: int | None = None
+) -> npt.NDArray[np.bool_]:
+    """Rewards [M, g] of groups whose member j is correct with chance p[j]: stale or mixed groups.
+
+    `grpolab.theory.unequal_zero_std` and its kin have their laws. Raises ValueError for p outside
+    [0, 1] or of another shape than [g], g up to 1024.
+
+    >>> draw_members([0.0, 0.5, 1.0], num_groups=3, seed=0)[:, [0, 2]].tolist()
+    [[False, True], [False, True], [False, True]]
+    """
+    chance = _check.probability("p", p)
+    if chance.ndim != 1 or not 1 <= chance.size <= MAX_GROUP_SIZE:
+        raise ValueError(f"p must have shape [g], g <= {MAX_GROUP_SIZE}, got {list(chance.shape)}")
+    rows = _check.one_whole("num_groups", num_groups, least=0)
+    chance = np.ascontiguousarray(chance)
+    out = np.empty((rows, chance.size), np.bool_)
+    key = stream_key(seed, "members")
+
+    def work(low: int, high: int) -> None:
+        _kernels.draw_members(chance, np.uint64(low), key.low, key.high, out[low:high])
+
+    map_chunks(work, rows, chunk=_CHUNK, threads=threads)
+    return out
+
+
 def tally_groups(
     model: Any,
     *,
@@ -159,6 +191,9 @@ def tally_groups(
 def _chunk_drawer(
     law: _Law, size: IntArray, groups_per_prompt: int, key: Key
 ) -> Callable[[int, int], IntArray]:
+    if law.pmf is not None:
+        return _count_drawer(law.pmf, size, groups_per_prompt, key)
+
     def work(low: int, high: int) -> IntArray:
         first = low // groups_per_prompt
         chances = law.chances(first, (high - 1) // groups_per_prompt + 1, key)
@@ -174,9 +209,34 @@ def _chunk_drawer(
     return work
 
 
+def _count_drawer(
+    pmf: Callable[[int], FloatArray], size: IntArray, groups_per_prompt: int, key: Key
+) -> Callable[[int, int], IntArray]:
+    """K by inverting its distribution function, for models that say no more."""
+    if groups_per_prompt > 1:
+        raise ValueError("groups_per_prompt must be 1: the model has no success rate of a prompt")
+    edges = {int(g): np.cumsum(pmf(int(g))) for g in np.unique(size)}
+    for g, edge in edges.items():
+        if edge.shape != (g + 1,) or not abs(edge[-1] - 1.0) < 1e-9:
+            raise ValueError(f"model must have a pmf of {g + 1} numbers that sum to 1 for g = {g}")
+
+    def work(low: int, high: int) -> IntArray:
+        u = np.empty(high - low)
+        _kernels.uniforms(_kernels.GROUP, np.uint64(low), key.low, key.high, u)
+        out = np.empty(high - low, np.int64)
+        here = size[low:high]
+        for g in np.unique(here):
+            rows = here == g
+            out[rows] = np.minimum(np.searchsorted(edges[int(g)], u[rows], side="right"), g)
+        return out
+
+    return work
+
+
 def _num_groups(model: Any, num_groups: int | None, groups_per_prompt: int) -> int:
-    if groups_per_prompt < 1:
-        raise ValueError(f"groups_per_prompt must be >= 1, got {groups_per_prompt}")
+    _check.one_whole("groups_per_prompt", groups_per_prompt)
+    if num_groups is not None:
+        num_groups = _check.one_whole("num_groups", num_groups, least=0)
     if _is_plain(model) and np.ndim(model) == 1:
         implied = len(model) * groups_per_prompt
         if num_groups not in (None, implied):
@@ -184,9 +244,9 @@ def _num_groups(model: Any, num_groups: int | None, groups_per_prompt: int) -> i
                 f"num_groups must be {implied} (prompts times groups_per_prompt), got {num_groups}"
             )
         return implied
-    if num_groups is None or num_groups < 0:
-        raise ValueError(f"num_groups must be >= 0, got {num_groups}")
-    return int(num_groups)
+    if num_groups is None:
+        raise ValueError("num_groups must be given unless model is an array")
+    return num_groups
 
 
 def _sizes(group_size: npt.ArrayLike, rows: int) -> IntArray:
@@ -214,7 +274,7 @@ def _law(model: Any, within: Within | None) -> _Law:
     law = _Law(_given(np.asarray(model, np.float64))) if _is_plain(model) else _model_law(model)
     if within is None:
         return law
-    if law.kind != "independent":
+    if law.kind != "independent" or law.pmf is not None:
         raise ValueError(f"within: {type(model).__name__} already correlates the group by itself")
     if within.kind not in _KINDS or not 0 <= within.strength <= 1:
         raise ValueError(
@@ -225,9 +285,14 @@ def _law(model: Any, within: Within | None) -> _Law:
 
 def _model_law(model: Any) -> _Law:
     """How the mechanism of a model is drawn; mean and correlation must be single numbers."""
+    name = type(model).__name__
+    for part in ("mean", "rho"):
+        if np.ndim(getattr(model, part, 0.0)):
+            raise ValueError(f"model must have one {part}, got {np.shape(getattr(model, part))}")
     mechanism = getattr(model, "mechanism", None)
+    if mechanism is None and not isinstance(model, type) and callable(getattr(model, "pmf", None)):
+        mechanism = Mechanism(float(model.mean), "own")
     if not isinstance(mechanism, Mechanism):
-        name = type(model).__name__
         raise ValueError(f"model must be p, an array [P] or a dependence model, got {name}")
     mean, spread = float(mechanism.mean), mechanism.spread
     match mechanism.law:
@@ -237,8 +302,12 @@ def _model_law(model: Any) -> _Law:
             chances = _beta(mean, spread)
         case "probit":
             chances = _probit(mean, spread)
-        case "atoms":
-            chances = _atoms(model.law_of_p())
+        case "own":
+            if getattr(type(model), "rates", Model.rates) is Model.rates:
+                return _Law(_given(np.float64(mean)), pmf=model.pmf)
+            chances = _rates(model, model.rates)
+        case _:
+            raise ValueError(f"mechanism of {name} must have a known law, got {mechanism.law!r}")
     return _Law(chances, mechanism.kind, mechanism.strength, mechanism.parts)
 
 
@@ -286,15 +355,18 @@ def _probit(mean: float, latent: float) -> Callable[[int, int, Key], FloatArray]
     return chances
 
 
-def _atoms(atoms: Atoms) -> Callable[[int, int, Key], FloatArray]:
-    """One of a few success chances per prompt."""
-    edges = np.cumsum(atoms.weight)
+def _rates(
+    model: Any, rates: Callable[[FloatArray], FloatArray]
+) -> Callable[[int, int, Key], FloatArray]:
+    """Success chances that the model makes of uniforms."""
 
     def chances(low: int, high: int, key: Key) -> FloatArray:
         out = np.empty(high - low)
         _kernels.uniforms(_kernels.MIXING, np.uint64(low), key.low, key.high, out)
-        place = np.searchsorted(edges, out, side="right")
-        return np.asarray(atoms.p[np.minimum(place, len(edges) - 1)])
+        p = np.asarray(rates(out), dtype=np.float64)
+        if p.shape != out.shape or not np.all((p >= 0) & (p <= 1)):
+            raise ValueError(f"rates of {type(model).__name__} must lie in [0, 1], one per uniform")
+        return p
 
     return chances
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grpolab.errors import named
 from grpolab.simulate.bernoulli import simulate_bernoulli
 from grpolab.simulate.ladder import LadderConfig, run_ladder
 from grpolab.simulate.options import Options
@@ -21,10 +22,11 @@ from grpolab.simulate.pstar import (
     share_target,
 )
 from grpolab.streams import stream_seed
-from grpolab.theory.advantage import GRPO, PRESETS, AdvantageRule
+from grpolab.theory.advantage import GRPO, PRESETS, TwoValued
 from grpolab.theory.critical import critical_p
-from grpolab.theory.drift import escape_time, expected_drift, expected_hitting_time
-from grpolab.theory.objective import TwoValued
+from grpolab.theory.dependence import MODELS
+from grpolab.theory.drift import expected_drift
+from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
 from grpolab.theory.traps import interference_threshold
 
 _PATIENCE = 40  # mean-field escape times after which a run is given up
@@ -53,17 +55,21 @@ def simulate_escape(
 ) -> EscapeTime:
     """Mean number of updates until p >= stop, from chains that all get there.
 
-    For rules whose advantages sum to zero, so that the exact time exists. Raises ValueError for
-    other rules and RuntimeError if a chain takes 40 times the mean-field time.
+    ``exact`` is nan for rules that can lower p (`never_falls`). Raises ValueError where the mean
+    field does not lead from p0 to stop, and RuntimeError if a chain takes 40 times its time.
 
     >>> found = simulate_escape(0.083, group_size=8, learning_rate=0.1, num_chains=4000, seed=0)
     >>> round(found.mean, 1), round(found.exact, 1), round(found.mean_field, 1)
     (75.4, 75.4, 74.2)
     """
-    exact = expected_hitting_time(
-        rule, p0, stop=stop, group_size=group_size, learning_rate=learning_rate
-    )
+    exact = math.nan
+    if never_falls(rule, group_size=group_size):
+        exact = expected_hitting_time(
+            rule, p0, stop=stop, group_size=group_size, learning_rate=learning_rate
+        )
     smooth = float(escape_time(rule, p0, stop, group_size=group_size, learning_rate=learning_rate))
+    if smooth < 0 < math.log(stop / (1 - stop)) - math.log(p0 / (1 - p0)):
+        raise ValueError(f"rule must raise p on average, and it lowers p between {p0} and {stop}")
     steps = max(1, math.ceil(smooth))
     times = np.full(num_chains, -1)
     start: object = p0
@@ -143,7 +149,7 @@ def pstar_experiment(
     seed: int,
 ) -> dict[str, Any]:
     """p* from simulated groups and, for independent rewards, from the wait of training runs."""
-    chosen: Any = {"rho": rho, "model": model, "event": event}
+    chosen: Any = {"rho": rho, "model": named("model", model, MODELS), "event": event}
     groups = derive_critical_p(group_size, **chosen, num_groups=num_groups, seed=seed)
     result: dict[str, Any] = {
         "theory": float(critical_p(group_size, **chosen)),
@@ -259,7 +265,9 @@ EXPERIMENTS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
 """Experiments by the name that the command line uses."""
 
 
-def _rule(name: str) -> AdvantageRule:
-    if name not in PRESETS:
-        raise ValueError(f"rule must be one of {sorted(PRESETS)}, got {name}")
-    return PRESETS[name]
+def _rule(name: str) -> TwoValued:
+    rule: Any = named("rule", name, PRESETS)
+    if isinstance(rule, type) or not callable(getattr(rule, "advantages", None)):
+        raise ValueError(f"rule must be an object with a method advantages, {name} is none")
+    found: TwoValued = rule
+    return found

@@ -15,9 +15,11 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from grpolab.errors import named
 from grpolab.simulate.options import Options
 from grpolab.simulate.softmax import BoolArray, simulate_softmax, softmax
 from grpolab.streams import generator, stream_seed
+from grpolab.theory import _check
 from grpolab.theory.advantage import PRESETS
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import expected_pass_at_k
@@ -53,16 +55,14 @@ class LadderConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("num_prompts", "num_repeats", "blocks", "k"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+            _check.one_whole(name, getattr(self, name))
         if self.num_responses < 2:
             raise ValueError(f"num_responses must be >= 2, got {self.num_responses}")
         if len(self.depths) < 2 or any(d < 0 for d in self.depths):
             raise ValueError(f"depths must be two or more numbers >= 0, got {self.depths}")
         if list(self.depths) != sorted(set(self.depths)):
             raise ValueError(f"depths must rise, got {self.depths}")
-        if self.rule not in PRESETS:
-            raise ValueError(f"rule must be one of {sorted(PRESETS)}, got {self.rule}")
+        named("rule", self.rule, PRESETS)
         if self.kl_reference not in ("start", "base"):
             raise ValueError(f"kl_reference must be start or base, got {self.kl_reference}")
 
@@ -122,7 +122,7 @@ def run_ladder(config: LadderConfig, *, seed: int) -> Ladder:
             learning_rate=config.learning_rate,
             num_steps=config.num_steps,
             seed=stream_seed(seed, "ladder"),
-            rule=PRESETS[config.rule],
+            rule=named("rule", config.rule, PRESETS),
             options=Options(
                 kl=config.kl, max_tries=config.max_tries, inner_epochs=config.inner_epochs
             ),

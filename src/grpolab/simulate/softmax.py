@@ -16,18 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.simulate import _kernels_softmax as kernels
-from grpolab.simulate._kernels import FIXED
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import available_cores, map_chunks
-from grpolab.simulate.draw import MAX_GROUP_SIZE
+from grpolab.simulate.bernoulli import check_play
 from grpolab.simulate.options import Options
-from grpolab.simulate.trajectory import Sums
-from grpolab.theory.advantage import GRPO
+from grpolab.simulate.trajectory import Moments, Sums, block_sizes
+from grpolab.theory import _check
+from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.theory.objective import TwoValued
 
 BoolArray = npt.NDArray[np.bool_]
-_SUM_BYTES = 1 << 26
+_SUM_BYTES = 1 << 22
+_MOST_BLOCKS = 256  # of models whose sums are kept apart
 _PARALLEL_WORK = 1 << 16  # response-steps below which one thread is faster
 
 
@@ -135,7 +135,9 @@ def simulate_softmax(
     (0.25, 0.98)
     """
     options = options or Options()
-    _check(group_size, learning_rate, num_steps, num_models, snapshot_every, options)
+    check_play(group_size, learning_rate, num_steps)
+    check_models(num_models, snapshot_every, options)
+    group_size, num_steps, num_models = int(group_size), int(num_steps), int(num_models)
     if isinstance(logits, SoftmaxState):
         state = logits
     else:
@@ -157,36 +159,44 @@ def _play(
 ) -> SoftmaxTrajectory:
     models, prompts, size = start.base.shape
     weights, velocity, square = (a.copy() for a in (start.weights, start.velocity, start.square))
-    advantage = rule.advantages(np.arange(group_size + 1), group_size)
+    advantage = advantage_table(rule, group_size)
     plan = options.plan(group_size, learning_rate)
     key = stream_key(seed, "softmax models")
 
-    def advance(first: int, stop: int, low: int, high: int) -> IntArray:
+    block = -(-models // _MOST_BLOCKS)
+
+    def advance(first: int, stop: int, low: int, high: int) -> tuple[IntArray, FloatArray]:
         sums = np.zeros((stop - first, kernels.COLUMNS), np.int64)
+        moments = np.zeros((-(-(high - low) // block), stop - first, kernels.MOMENTS))
         rows = slice(low, high)
         kernels.softmax_models(
             weights[rows], velocity[rows], square[rows], start.base[rows], start.features,
             start.reference[rows], start.correct[rows], np.uint64(low * prompts), key.low,
-            key.high, np.uint64(first), advantage.correct, advantage.wrong, plan, sums,
+            key.high, np.uint64(first), advantage.correct, advantage.wrong, plan, sums, moments,
+            block,
         )  # fmt: skip
-        return sums
+        return sums, moments
 
     small = models * prompts * size * num_steps < _PARALLEL_WORK
     workers = 1 if small else (threads or available_cores())
     sums = Sums(num_steps, kernels.COLUMNS)
+    sizes = prompts * block_sizes(models, block)
+    moments = Moments(num_steps, sizes, kernels.MOMENTS)
     end = start.step + num_steps
     shots: list[tuple[int, FloatArray]] = []
-    for first, stop in _segments(start.step, end, snapshot_every, workers):
-        chunk = -(-models // workers)
+    chunk = -(-models // (workers * block)) * block
+    for first, stop in segments(start.step, end, snapshot_every, workers + len(sizes)):
         parts = map_chunks(partial(advance, first, stop), models, chunk=chunk, threads=workers)
-        sums.add(first - start.step, parts)
+        sums.add(first - start.step, [counts for counts, _ in parts])
+        moments.add(first - start.step, [sums_of_p for _, sums_of_p in parts])
         if snapshot_every and stop % snapshot_every == 0:
             shots.append((stop, replace(start, weights=weights).p))
     state = replace(start, step=end, weights=weights, velocity=velocity, square=square)
-    return _trajectory(state, sums, group_size, shots)
+    return _trajectory(state, sums, moments, group_size, shots)
 
 
-def _segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
+def segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
+    """Steps that are played at once: up to a snapshot, and within the memory for sums."""
     longest = max(1, _SUM_BYTES // (8 * kernels.COLUMNS * chunks))
     cuts = [start]
     while cuts[-1] < end:
@@ -197,30 +207,29 @@ def _segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, 
 
 
 def _trajectory(
-    state: SoftmaxState, sums: Sums, group_size: int, shots: list[tuple[int, FloatArray]]
+    state: SoftmaxState,
+    sums: Sums,
+    moments: Moments,
+    group_size: int,
+    shots: list[tuple[int, FloatArray]],
 ) -> SoftmaxTrajectory:
     chance, p = state.probs, state.p
     prompts = p.size
-    drawn = sums.column(5)
+    drawn = sums.column(3)
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
-
-    def policy(column: int, last: FloatArray) -> FloatArray:
-        return np.append(sums.column(column) / FIXED / prompts, last.mean())
-
-    mean, square = policy(0, p), policy(1, p * p)
     return SoftmaxTrajectory(
         group_size=group_size,
         num_prompts=prompts,
-        mean_p=mean,
-        std_p=np.sqrt(np.maximum(square - mean * mean, 0.0)),
-        mean_entropy=policy(6, entropy),
-        mean_collision=policy(7, (chance * chance).sum(axis=-1)),
-        frac_all_wrong=sums.column(2) / drawn,
-        frac_all_right=sums.column(3) / drawn,
-        mean_variance=sums.column(4) / drawn / group_size**2,
-        mean_distinct=sums.column(8) / drawn,
-        frac_equal_pairs=sums.column(9) / drawn / max(1, group_size * (group_size - 1) // 2),
+        mean_p=moments.mean(p),
+        std_p=moments.std(p),
+        mean_entropy=moments.plain(3, entropy),
+        mean_collision=moments.plain(4, (chance * chance).sum(axis=-1)),
+        frac_all_wrong=sums.column(0) / drawn,
+        frac_all_right=sums.column(1) / drawn,
+        mean_variance=sums.column(2) / drawn / group_size**2,
+        mean_distinct=sums.column(4) / drawn,
+        frac_equal_pairs=sums.column(5) / drawn / max(1, group_size * (group_size - 1) // 2),
         mean_groups_drawn=drawn / prompts,
         state=state,
         snapshot_step=np.array([step for step, _ in shots], np.int64),
@@ -282,25 +291,10 @@ def _table(name: str, values: npt.ArrayLike, shape: tuple[int, ...] | None) -> F
     return table
 
 
-def _check(
-    group_size: int,
-    learning_rate: float,
-    num_steps: int,
-    num_models: int,
-    every: int,
-    options: Options,
-) -> None:
-    if not 1 <= group_size <= MAX_GROUP_SIZE:
-        raise ValueError(f"group_size must lie in 1..{MAX_GROUP_SIZE}, got {group_size}")
-    if not np.isfinite(learning_rate):
-        raise ValueError(f"learning_rate must be finite, got {learning_rate}")
-    for name, value, least in (
-        ("num_steps", num_steps, 0),
-        ("num_models", num_models, 1),
-        ("snapshot_every", every, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name} must be >= {least}, got {value}")
+def check_models(num_models: int, every: int, options: Options) -> None:
+    """Raise ValueError for arguments that models of many responses cannot take."""
+    _check.one_whole("num_models", num_models)
+    _check.one_whole("snapshot_every", every, least=0)
     for name in ("prior_p", "ref_p", "pressure"):
         if getattr(options, name) != getattr(Options(), name):
             raise ValueError(f"{name} has no meaning for softmax policies")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grpolab.simulate._kernels import FIXED
 from grpolab.theory.groups import FloatArray, IntArray
 
 
@@ -75,7 +74,7 @@ class Trajectory:
         return error
 
 
-NUM_SUMS = 6  # p, p^2, all wrong, all right, K(g-K), groups drawn
+NUM_SUMS = 4  # groups all wrong, all right, K(g-K), groups drawn
 _SPLIT = np.int64(1 << 20)
 
 
@@ -101,9 +100,49 @@ class Sums:
         high, low = self._high[:, index], self._low[:, index]
         return high.astype(np.float64) * float(_SPLIT) + low.astype(np.float64)
 
-    def moments(self, odds: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean and spread of p before each step and at the end, shape [T + 1] each."""
-        p = odds / (1.0 + odds)
-        mean: FloatArray = np.append(self.column(0) / FIXED / len(p), p.mean())
-        square: FloatArray = np.append(self.column(1) / FIXED / len(p), (p * p).mean())
-        return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
+
+class Moments:
+    """Mean and spread of p before each of T steps, from the sums of blocks of chains.
+
+    A block holds [shift, sum of differences from it, sum of their squares], then plain sums. Blocks
+    are the same for any number of threads, and are added up in their order.
+    """
+
+    def __init__(self, num_steps: int, sizes: IntArray, columns: int = 3) -> None:
+        self._sizes = sizes.astype(np.float64)  # [B], chances per block
+        self._rows = np.zeros((num_steps, columns - 1))  # mean, variance, means of plain sums
+
+    def add(self, first: int, parts: Sequence[FloatArray]) -> None:
+        """Take the sums [B_i, t, columns] of the blocks of chunks, for the steps from ``first``."""
+        table = np.concatenate(parts).transpose(2, 1, 0).copy()  # [columns, t, B]
+        shift, total, square = table[:3]
+        size, number = self._sizes, self._sizes.sum()
+        mean = shift + total / size
+        inner = np.maximum(square - total * total / size, 0.0)
+        centre = np.sum(size * mean, axis=-1) / number
+        between = np.sum(size * (mean - centre[:, None]) ** 2, axis=-1)
+        rows = self._rows[first : first + len(centre)]
+        rows[:, 0] = centre
+        rows[:, 1] = (np.sum(inner, axis=-1) + between) / number
+        rows[:, 2:] = (np.sum(table[3:], axis=-1) / number).T
+
+    def mean(self, last: FloatArray) -> FloatArray:
+        """Mean before each step, and that of the last chances, shape [T + 1]."""
+        return np.append(self._rows[:, 0], last.mean())
+
+    def std(self, last: FloatArray) -> FloatArray:
+        """Standard deviation before each step, and that of the last chances, shape [T + 1]."""
+        return np.append(np.sqrt(self._rows[:, 1]), last.std())
+
+    def plain(self, column: int, last: FloatArray) -> FloatArray:
+        """Mean of a plain sum before each step, and that of the last values, shape [T + 1]."""
+        return np.append(self._rows[:, column - 1], last.mean())
+
+
+def block_sizes(number: int, block: int) -> IntArray:
+    """Members of each block of ``number``.
+
+    >>> block_sizes(5, 2).tolist()
+    [2, 2, 1]
+    """
+    return np.diff(np.minimum(np.arange(-(-number // block) + 1) * block, number))

@@ -9,6 +9,13 @@ from grpolab.theory.advantage import (
     SIGN,
     AdvantageRule,
     Advantages,
+    TwoValued,
+)
+from grpolab.theory.autoregressive import (
+    expected_gain,
+    prefix_update,
+    response_probs,
+    success_gradient,
 )
 from grpolab.theory.bounds import (
     critical_p_band,
@@ -22,6 +29,11 @@ from grpolab.theory.collapse import (
     expected_entropy,
     rho_from_concentration,
     rho_from_entropy,
+)
+from grpolab.theory.cover import (
+    count_survival,
+    cover_kernel,
+    expected_from_cover,
 )
 from grpolab.theory.critical import (
     critical_p,
@@ -38,14 +50,18 @@ from grpolab.theory.dependence import (
     OneFactorProbit,
 )
 from grpolab.theory.drift import (
-    chain_law,
-    escape_time,
-    escape_time_small_p,
     expected_drift,
-    expected_hitting_time,
     flow,
     noisy_drift,
     one_step,
+)
+from grpolab.theory.escape import (
+    chain_law,
+    escape_time,
+    escape_time_small_p,
+    expected_hitting_time,
+    hitting_time_small_p,
+    never_falls,
 )
 from grpolab.theory.groups import (
     GroupCounts,
@@ -60,10 +76,21 @@ from grpolab.theory.kl import (
     tilt,
     unique_beta,
 )
+from grpolab.theory.modes import (
+    mode_share_of_signal,
+    most_missed_group_size,
+    prob_mode_missed,
+    prob_mode_seen,
+)
+from grpolab.theory.noise import (
+    seen_rate,
+    seen_rho,
+    step_noise,
+    true_rate,
+)
 from grpolab.theory.objective import (
     PassAtKGradient,
     PassAtKTraining,
-    TwoValued,
     arcsine_weight,
     contrast_coefficient,
     expected_objective,
@@ -115,6 +142,12 @@ from grpolab.theory.traps import (
     decay_equilibria,
     interference_threshold,
 )
+from grpolab.theory.unequal import (
+    stale_drift,
+    unequal_count_pmf,
+    unequal_variance,
+    unequal_zero_std,
+)
 from grpolab.theory.zero_std import (
     prob_all_right,
     prob_all_wrong,
@@ -153,6 +186,8 @@ __all__ = [
     "collision_rho",
     "contrast_coefficient",
     "count_pmf",
+    "count_survival",
+    "cover_kernel",
     "critical_p",
     "critical_p_band",
     "critical_p_upper",
@@ -166,6 +201,8 @@ __all__ = [
     "escape_time_small_p",
     "expected_drift",
     "expected_entropy",
+    "expected_from_cover",
+    "expected_gain",
     "expected_groups_until_mixed",
     "expected_hitting_time",
     "expected_logit_step",
@@ -180,26 +217,39 @@ __all__ = [
     "flow",
     "group_size_for",
     "group_update",
+    "hitting_time_small_p",
     "interference_threshold",
     "k3_fixed_point",
     "kl_fixed_points",
     "kl_fixed_points_limit",
     "kl_gain_ceiling",
     "kl_step",
+    "mode_share_of_signal",
+    "most_missed_group_size",
+    "never_falls",
     "noisy_drift",
     "one_step",
     "pass_at_k",
     "pass_at_k_tail",
     "pass_at_k_variance",
+    "prefix_update",
     "prob_all_right",
     "prob_all_wrong",
     "prob_mixed",
+    "prob_mode_missed",
+    "prob_mode_seen",
     "prob_zero_std",
+    "response_probs",
     "rho_from_concentration",
     "rho_from_entropy",
     "sandwich",
+    "seen_rate",
+    "seen_rho",
     "signal_per_rollout",
     "snr",
+    "stale_drift",
+    "step_noise",
+    "success_gradient",
     "success_rate",
     "thin_all_right",
     "thin_all_wrong",
@@ -207,6 +257,10 @@ __all__ = [
     "thin_std",
     "thin_zero_std",
     "tilt",
+    "true_rate",
+    "unequal_count_pmf",
+    "unequal_variance",
+    "unequal_zero_std",
     "unique_beta",
     "update_weight",
     "variance_of_variance",

@@ -10,6 +10,17 @@ import numpy.typing as npt
 from grpolab.theory.groups import FloatArray
 
 
+def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Float64 of what was given; the error names the argument."""
+    try:
+        raw = np.asarray(value)
+        if raw.dtype.kind in "biuf" or (raw.dtype.kind == "O" and raw.size):
+            return raw.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name} must be a number or an array of numbers, got {value!r}")
+
+
 def within(
     name: str,
     value: npt.ArrayLike,
@@ -19,7 +30,7 @@ def within(
     ends: Literal["both", "low", "high", "none"] = "both",
 ) -> FloatArray:
     """Float64 array of ``value`` when all of it lies in the interval; nan is outside of it."""
-    array = np.asarray(value, dtype=np.float64)
+    array = numbers(name, value)
     above = array >= low if ends in ("both", "low") else array > low
     below = array <= high if ends in ("both", "high") else array < high
     good = above & below
@@ -44,19 +55,63 @@ def positive(name: str, value: npt.ArrayLike) -> FloatArray:
 
 def whole(name: str, value: npt.ArrayLike, *, least: int = 1) -> FloatArray:
     """Whole numbers >= ``least``, as float64 (exact up to 2^53)."""
-    array = np.asarray(value, dtype=np.float64)
+    array = numbers(name, value)
     good = (array >= least) & (array == np.floor(array)) & np.isfinite(array)
     if not np.all(good):
         raise ValueError(f"{name} must be a whole number >= {least}, got {_first(array, good)}")
     return array
 
 
-def one_whole(name: str, value: int, *, least: int = 1) -> int:
-    """A single whole number >= ``least``."""
-    array = whole(name, value, least=least)
+def one_whole(name: str, value: npt.ArrayLike, *, least: int = 1, most: int | None = None) -> int:
+    """A single whole number >= ``least`` and, where one is given, <= ``most``."""
+    if most is None:
+        array = whole(name, value, least=least)
+    else:
+        array = within(name, value, least, most)
+        if not np.all(array == np.floor(array)):
+            raise ValueError(f"{name} must be a whole number in {least}..{most}, got {value!r}")
     if array.ndim:
         raise ValueError(f"{name} must be a single whole number, got shape {list(array.shape)}")
     return int(array)
+
+
+def single(name: str, array: FloatArray) -> float:
+    """The number that a checked argument holds, where one number and no array is meant."""
+    if array.ndim:
+        raise ValueError(f"{name} must be a single number, got shape {list(array.shape)}")
+    return float(array)
+
+
+def mask(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Booleans of this shape, or of its last axis alone; numbers are no mask."""
+    array = np.asarray(value)
+    if array.dtype != np.bool_ or array.shape not in (shape, shape[-1:]):
+        allowed = f"{shape[-1]} booleans" + (f", or of shape {list(shape)}" if shape[1:] else "")
+        what = "booleans" if array.dtype == np.bool_ else f"{array.dtype} values"
+        raise ValueError(f"{name} must be {allowed}, got {what} of shape {list(array.shape)}")
+    return array
+
+
+def indices(name: str, value: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
+    """One index or more in 0..size-1, [g]."""
+    raw = numbers(name, value)
+    if raw.ndim != 1 or not raw.size or np.any((raw != np.floor(raw)) | (raw < 0) | (raw >= size)):
+        raise ValueError(
+            f"{name} must be indices in 0..{size - 1}, got {np.asarray(value).tolist()}"
+        )
+    return raw.astype(np.int64)
+
+
+def distribution(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Probabilities that sum to 1 along the last axis."""
+    array = probability(name, value)
+    if not array.ndim or not array.shape[-1]:
+        raise ValueError(f"{name} must hold one probability or more, got shape {list(array.shape)}")
+    total = array.sum(axis=-1)
+    good = np.isclose(total, 1.0, atol=1e-9)
+    if not np.all(good):
+        raise ValueError(f"{name} must sum to 1, got {_first(total, good)}")
+    return array
 
 
 def count_of(

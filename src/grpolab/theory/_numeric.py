@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from scipy.special import expit
 
 from grpolab.theory.groups import FloatArray
 
@@ -26,6 +28,11 @@ def complement_log(p: FloatArray) -> FloatArray:
         return np.log1p(-p)
 
 
+def logit_of(p: float) -> float:
+    """log(p / (1 - p)) of one number inside (0, 1)."""
+    return math.log(p) - math.log1p(-p)
+
+
 def log_odds(p: FloatArray) -> FloatArray:
     """log(p / (1 - p)); -inf and inf at the ends."""
     with np.errstate(divide="ignore"):
@@ -35,8 +42,17 @@ def log_odds(p: FloatArray) -> FloatArray:
 
 def binomial_pmf(p: FloatArray, size: int) -> FloatArray:
     """P(K = k) for K ~ Bin(size, p); p of shape [M] gives [M, size + 1]."""
+    return _binomial(log_odds(p), p, size)
+
+
+def binomial_pmf_at(logit: FloatArray, size: int) -> FloatArray:
+    """The same from logit p, [M]: with full relative accuracy where p rounds to 1, too."""
+    return _binomial(logit, expit(logit), size)
+
+
+def _binomial(logit: FloatArray, p: FloatArray, size: int) -> FloatArray:
     k = np.arange(size, dtype=np.float64)
-    log_ratio = np.log((size - k) / (k + 1)) + log_odds(p)[:, None]
+    log_ratio = np.log((size - k) / (k + 1)) + logit[:, None]
     return _from_ratios(log_ratio, np.minimum(np.floor((size + 1) * p), size))
 
 
@@ -210,13 +226,22 @@ def find_minimum(function: Function, low: FloatArray, high: FloatArray) -> Float
 
 
 def all_roots(
-    function: Callable[[FloatArray], FloatArray], low: float, high: float, *, points: int = 4001
+    function: Function,
+    low: float,
+    high: float,
+    *,
+    points: int = 4001,
+    slope: Function | None = None,
 ) -> FloatArray:
     """Rising roots found from sign changes on ``points`` evenly spaced points.
 
     Two roots closer than the spacing are missed, as is a root where the function only touches zero.
+    With ``slope``, the derivative, its roots join the grid: then a pair of close roots is missed
+    only where the slope turns twice within the spacing, too.
     """
     grid = np.linspace(low, high, points)
+    if slope is not None:
+        grid = np.union1d(grid, all_roots(slope, low, high, points=points))
     sign = np.sign(function(grid))
     exact = grid[sign == 0]
     change = np.flatnonzero(sign[:-1] * sign[1:] < 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import sympy as sp
 
 from grpolab.theory._symbolic_base import (
@@ -260,7 +262,9 @@ def entropy_icc() -> Derivation:
     notes.add("Two rollouts coincide with chance C and share a label, else labels are independent",
               both)  # fmt: skip
     prove((both - m**2) / (m * (1 - m)), c)
-    return notes.done("entropy_icc", "Correlation of two rewards", c)
+    return notes.done("entropy_icc", "Correlation of two rewards", c,
+                      scope="Labels of distinct responses are drawn independently of each other"
+                      " and of the policy's weights")  # fmt: skip
 
 
 def dirichlet_entropy() -> Derivation:
@@ -275,7 +279,49 @@ def dirichlet_entropy() -> Derivation:
     prove(sp.gammasimp(collision), 1 / (1 + alpha))
     notes.add("E[H] = -E[log v]; and s = 1 gives the collision chance", sp.gammasimp(collision))
     prove(sp.series(result, alpha, 0, 2).removeO(), sp.pi**2 / 6 * alpha)
-    return notes.done("dirichlet_entropy", "Mean entropy at concentration alpha", result)
+    return notes.done("dirichlet_entropy", "Mean entropy at concentration alpha", result,
+                      scope="Over prompts the policy is a Dirichlet process of one concentration"
+                      " whose base measure has no atoms; the mean is over prompts")  # fmt: skip
+
+
+def unequal_variance() -> Derivation:
+    """Mean reward variance of a group whose members have unequal chances."""
+    notes = Notes()
+    size = 3
+    chances = sp.symbols("p_1:4", positive=True)
+    mean = sum(chances) / size
+    total: sp.Expr = sp.Integer(0)
+    for rewards in itertools.product((0, 1), repeat=size):
+        weight = sp.prod([c if r else 1 - c for c, r in zip(chances, rewards, strict=True)])
+        right = sum(rewards)
+        total += weight * sp.Rational(right * (size - right), size**2)
+    inner = sum(c * (1 - c) for c in chances) / size
+    spread = sum((c - mean) ** 2 for c in chances) / size
+    prove(total, sp.Rational(size - 1, size) * inner + spread)
+    notes.add("E[sigma^2] at g = 3, over all rewards", sp.factor(sp.expand(total)))
+    inside, between = sp.symbols("M_pq V_p", positive=True)
+    return notes.done("unequal_variance", "Reward variance where members have chances p_i",
+                      inside * (g - 1) / g + between,
+                      scope="Proved at g = 3. M_pq is the mean of p_i (1 - p_i), V_p the variance"
+                      " of the p_i inside the group")  # fmt: skip
+
+
+def mode_missed() -> Derivation:
+    """A mixed group that does not hold a mode of the right answers."""
+    notes = Notes()
+    tau = sp.Symbol("tau", positive=True)
+    for size in (2, 5):
+        total = sum(
+            sp.binomial(size, right) * (p - tau) ** right * (1 - p) ** (size - right)
+            for right in range(1, size)
+        )
+        prove(sp.expand(total), sp.expand((1 - tau) ** size - (1 - p) ** size - (p - tau) ** size))
+    notes.add("No member of the mode", (1 - tau) ** g)
+    same = sp.Tuple((1 - p) ** g, (p - tau) ** g)
+    notes.add("of these all are wrong, or all are right without it", same)
+    return notes.done("mode_missed", "A mixed group without a mode of chance tau",
+                      (1 - tau) ** g - (1 - p) ** g - (p - tau) ** g,
+                      scope="Summed over the number correct and proved at g = 2, 5")  # fmt: skip
 
 
 def pass_at_k() -> Derivation:
@@ -312,5 +358,6 @@ STATIC = (
     advantage_variance, variance_of_variance, snr, update_weight, rate_given_mixed,
     zero_std_convex, critical_p_all_wrong, critical_p_identical, informative_per_rollout,
     rollouts_until_mixed, sandwich, beta_binomial, common_source, failure_shock,
-    copy_critical_rho, entropy_icc, dirichlet_entropy, pass_at_k, beta_tail,
+    copy_critical_rho, unequal_variance, mode_missed, entropy_icc, dirichlet_entropy, pass_at_k,
+    beta_tail,
 )  # fmt: skip

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from grpolab.theory import _check
 from grpolab.theory.groups import FloatArray
 
 Baseline = Literal["mean", "leave-one-out", "none", "half"]
@@ -27,6 +28,14 @@ class Advantages(NamedTuple):
     wrong: FloatArray
 
 
+class TwoValued(Protocol):
+    """Anything that turns (num_correct, group_size) into two advantages, as AdvantageRule does."""
+
+    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
+        """Advantage of a correct and of a wrong rollout."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AdvantageRule:
     """A_i = (R_i - baseline) / (scale + eps), and 0 where that is 0/0.
@@ -36,7 +45,7 @@ class AdvantageRule:
     ``leave-one-out-std`` of the other members (1 where it is 0), ``mean`` reward, ``half``.
     A spread without a degree of freedom counts as 0. A group of one has no others: its
     leave-one-out mean is 0, so that its advantage is the reward, while under ``mean`` it is 0
-    (trainers do not agree there).
+    (trainers do not agree there). ddof is 0 or 1 and eps >= 0; ValueError for anything else.
 
     >>> GRPO.advantages(2, 8).correct.round(6).item()
     1.732051
@@ -48,24 +57,33 @@ class AdvantageRule:
     ddof: int = 0
     eps: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check.choice("baseline", self.baseline, get_args(Baseline))
+        _check.choice("scale", self.scale, get_args(Scale))
+        _check.one_whole("ddof", self.ddof, least=0, most=1)
+        _check.single("eps", _check.within("eps", self.eps, 0.0, np.inf, ends="low"))
+
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """Advantage of a correct and of a wrong rollout in a group with K of g correct.
 
         Where no such rollout exists (K = 0 or K = g) the value is what it would be by the formula;
-        nothing in such a group is weighed by it. Raises ValueError unless 0 <= K <= g, g >= 1.
+        nothing in such a group is weighed by it. Raises ValueError unless both are whole numbers
+        with 0 <= K <= g and g >= 1.
         """
         k, g = np.broadcast_arrays(
-            np.asarray(num_correct, dtype=np.float64), np.asarray(group_size, dtype=np.float64)
+            _check.numbers("num_correct", num_correct), _check.numbers("group_size", group_size)
         )
-        if np.any(g < 1) or np.any(k < 0) or np.any(k > g):
+        if not np.all((g >= 1) & (k >= 0) & (k <= g) & (g < np.inf)):
             raise ValueError("num_correct must lie in 0..group_size and group_size be >= 1")
+        if np.any((k != np.floor(k)) | (g != np.floor(g))):
+            raise ValueError("num_correct and group_size must be whole numbers")
         return Advantages(self._one(k, g, 1.0), self._one(k, g, 0.0))
 
     def _one(self, k: FloatArray, g: FloatArray, reward: float) -> FloatArray:
         centred = reward - self._baseline(k, g, reward)
         scale = self._scale(k, g, reward) + self.eps
         out = np.zeros_like(centred)
-        return np.divide(centred, scale, out=out, where=scale > 0)
+        return _check.result(np.divide(centred, scale, out=out, where=scale > 0))
 
     def _baseline(self, k: FloatArray, g: FloatArray, reward: float) -> FloatArray:
         match self.baseline:
@@ -98,6 +116,26 @@ class AdvantageRule:
 def _binary_std(k: FloatArray, g: FloatArray, ddof: int) -> FloatArray:
     """Standard deviation of k ones among g; 0 where there is no degree of freedom (g <= ddof)."""
     return np.asarray(np.sqrt(k * (g - k) / np.maximum(g * (g - ddof), 1.0)))
+
+
+def advantage_table(rule: TwoValued, group_size: int) -> Advantages:
+    """Advantages at K = 0..g, float64 [g + 1] each; 0 where the group holds no such rollout.
+
+    What loops over K take, from a rule of any make: one that returns plain numbers, or nan where
+    there is no rollout to weigh, does. Raises ValueError where a number that counts is not finite.
+
+    >>> advantage_table(DR_GRPO, 2).correct.tolist()
+    [0.0, 0.5, 0.0]
+    """
+    k = np.arange(group_size + 1, dtype=np.float64)
+    correct, wrong = (
+        np.array(np.broadcast_to(part, k.shape), dtype=np.float64)
+        for part in rule.advantages(k, group_size)
+    )
+    correct[0], wrong[-1] = 0.0, 0.0
+    if not np.all(np.isfinite(correct)) or not np.all(np.isfinite(wrong)):
+        raise ValueError(f"rule must give finite advantages for groups of {group_size}")
+    return Advantages(correct, wrong)
 
 
 GRPO = AdvantageRule("grpo")

@@ -25,8 +25,8 @@ _MOMENT_ERROR = 1e-7  # a law whose moments are this close is taken to have them
 class Band(NamedTuple):
     """The least and the largest possible value."""
 
-    low: FloatArray
-    high: FloatArray
+    low: FloatArray | np.float64
+    high: FloatArray | np.float64
 
 
 class _Problem(NamedTuple):
@@ -52,7 +52,8 @@ def sandwich(mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLi
     spread = expected_variance(mean, g, rho=rho)
     free = np.maximum(g - 1.0, 1.0)
     return Band(
-        np.clip(1.0 - g * g / free * spread, 0.0, 1.0), np.clip(1.0 - 4.0 * spread, 0.0, 1.0)
+        _check.result(np.clip(1.0 - g * g / free * spread, 0.0, 1.0)),
+        _check.result(np.clip(1.0 - 4.0 * spread, 0.0, 1.0)),
     )
 
 
@@ -76,14 +77,15 @@ def zero_std_band(
     (0.373, 0.551)
     """
     g = _check.one_whole("group_size", group_size)
-    m = float(_check.probability("mean", mean))
+    m = _check.single("mean", _check.probability("mean", mean))
     _check.choice("kind", kind, ("mixture", "exchangeable"))
-    extra = np.asarray(moments, dtype=np.float64).ravel()
+    extra = _check.probability("moments", moments if np.size(moments) else np.empty(0)).ravel()
+    corr = _check.single("rho", _check.within("rho", rho, -1.0, 1.0))
     if kind == "exchangeable":
         if extra.size:
             raise ValueError("moments must be empty for kind 'exchangeable'")
-        return _exchangeable_band(g, m, float(rho))
-    second = m * m + float(_check.probability("rho", rho)) * m * (1.0 - m)
+        return _exchangeable_band(g, m, corr)
+    second = m * m + float(_check.probability("rho", corr)) * m * (1.0 - m)
     target = np.concatenate([[1.0, m, second], extra])
 
     def features(p: FloatArray) -> FloatArray:
@@ -114,7 +116,7 @@ def zero_std_band_from_counts(
         return binomial_pmf(p, len(law) - 1).T
 
     centre = np.array([law @ np.arange(len(law)) / (len(law) - 1)]).clip(0.0, 1.0)
-    width = float(_check.positive("tolerance", tolerance))
+    width = _check.single("tolerance", _check.positive("tolerance", tolerance))
     return _band(g, features, law, anchors=centre, slack=width)
 
 
@@ -149,21 +151,22 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
     >>> round(float(band.low), 3), round(float(band.high), 3)
     (0.093, 0.125)
     """
-    share = float(_check.within("frac", frac, 0.0, 1.0, ends="none"))
-    if rho == 0:  # one law only
-        only = critical_p(group_size, frac=share)
+    share = _check.single("frac", _check.within("frac", frac, 0.0, 1.0, ends="none"))
+    corr = _check.single("rho", _check.probability("rho", rho))
+    if corr == 0:  # one law only
+        only = critical_p(_check.one_whole("group_size", group_size), frac=share)
         return Band(only, only)
     from scipy.optimize import brentq
 
     def crossing(side: int) -> float:
         def excess(mean: float) -> float:
-            return float(zero_std_band(group_size, mean=mean, rho=rho)[side]) - share
+            return float(zero_std_band(group_size, mean=mean, rho=corr)[side]) - share
 
-        if excess(0.5) > 0 or rho == 1:
+        if excess(0.5) > 0 or corr == 1:
             return float("nan")
         return float(brentq(excess, 1e-9, 0.5, xtol=1e-7))
 
-    return Band(np.asarray(crossing(0)), np.asarray(crossing(1)))
+    return Band(np.float64(crossing(0)), np.float64(crossing(1)))
 
 
 def _band(
@@ -179,7 +182,7 @@ def _band(
 
     low = _least_mean(_Problem(features, target, cost, anchors), slack)
     high = -_least_mean(_Problem(features, target, lambda p: -cost(p), anchors), slack)
-    return Band(np.asarray(max(low, 0.0)), np.asarray(min(high, 1.0)))
+    return Band(np.float64(max(low, 0.0)), np.float64(min(high, 1.0)))
 
 
 @cache
@@ -260,5 +263,5 @@ def _exchangeable_band(group_size: int, mean: float, rho: float) -> Band:
             raise ValueError(
                 f"rho must be a correlation that {g} rewards of mean {mean:g} can have, got {rho:g}"
             )
-        ends.append(np.asarray(np.clip(sign * answer.fun, 0.0, 1.0)))
+        ends.append(np.float64(np.clip(sign * answer.fun, 0.0, 1.0)))
     return Band(ends[0], ends[1])

@@ -1,10 +1,13 @@
 """Mode collapse: how entropy, duplicates, correlation and zero-std groups hang together.
 
-Take correctness of distinct responses as iid Bernoulli(m), independent of the policy's weights pi.
-Then Corr(R_i, R_j) = E[sum_y pi(y)^2], the chance that two rollouts coincide. With pi from a
-Dirichlet process of concentration alpha, p(x) is Beta(alpha m, alpha(1-m)): the group is
-beta-binomial with rho = 1/(1+alpha), and its entropy fixes rho. Entropy is that of whole responses
-or answers, in nats.
+Two assumptions, of which the second needs the first. (1) Labels: each distinct response of a prompt
+is correct with chance m, independently of the others and of the policy's weights pi. Then
+Corr(R_i, R_j) over prompts is E[sum_y pi(y)^2], the chance that two rollouts coincide. (2) Weights:
+over prompts pi is a Dirichlet process of one concentration alpha whose base measure has no atoms,
+so that no two of its sticks are the same response. Then p(x) is Beta(alpha m, alpha(1-m)), the
+group is beta-binomial with rho = 1/(1+alpha), and the *mean* entropy over prompts fixes rho. A
+policy whose likely responses are likely to be right, or a prompt-dependent alpha, breaks the law.
+Entropy is that of whole responses or answers, in nats.
 """
 
 from __future__ import annotations
@@ -61,8 +64,8 @@ def concentration_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
 def rho_from_entropy(entropy: npt.ArrayLike) -> FloatArray:
     """``rho = 1/(1 + alpha(H))``: the entropy-ICC law; ``1 - rho ~ (6/pi^2) H`` as H -> 0.
 
-    No free parameter. Holds over prompts; given a prompt, rewards stay independent whatever H.
-    Derived here.
+    No free parameter, under the two assumptions of this module. H is the mean over prompts; given a
+    prompt, rewards stay independent whatever H. Derived here.
 
     >>> rho_from_entropy(1.0).round(12).item()
     0.5
@@ -83,16 +86,14 @@ def entropy_from_rho(rho: npt.ArrayLike) -> FloatArray:
 
 
 def collision_rho(weights: npt.ArrayLike) -> FloatArray:
-    """``sum_y pi(y)^2``: correlation that a policy's own weights [..., V] imply (labels random).
+    """``sum_y pi(y)^2``: correlation that a policy's own weights [..., V] imply.
 
-    Exact for any law of pi: the mean of this over prompts is Corr(R_i, R_j). Raises ValueError
-    unless the weights are in [0, 1] and sum to 1 along the last axis. Derived here.
+    For any law of pi whose labels are random (the first assumption of this module) the mean of
+    this over prompts is Corr(R_i, R_j). Raises ValueError unless the weights are in [0, 1] and sum
+    to 1 along the last axis. Derived here.
 
     >>> collision_rho([0.5, 0.5]).item()
     0.5
     """
-    pi = _check.probability("weights", weights)
-    if not np.allclose(pi.sum(axis=-1), 1.0, atol=1e-9):
-        raise ValueError(f"weights must sum to 1, got {pi.sum(axis=-1).ravel()[0]:g}")
-    total: FloatArray = np.sum(pi * pi, axis=-1)
-    return total
+    pi = _check.distribution("weights", weights)
+    return _check.result(np.sum(pi * pi, axis=-1))

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import find_minimum, find_root
-from grpolab.theory.dependence import MODELS, Model
+from grpolab.theory.dependence import Model, family
 from grpolab.theory.groups import FloatArray
 
+BoolArray = npt.NDArray[np.bool_]
 Event = Literal["identical", "all-wrong"]
 _EVENTS = ("identical", "all-wrong")
 _TANGENT = 4e-15  # a minimum this close to the wanted share touches it (g = 2, rho = 0)
@@ -30,7 +31,8 @@ def critical_p(
 
     At rho = 0 every model is the binomial, p* is a per-prompt quantity and all-wrong has
     ``p* = 1 - frac^(1/g)``; with rho > 0 it is a mean over prompts. arXiv 2606.18487 has g = 8,
-    rho = 0; the rest derived here.
+    rho = 0; the rest derived here. A family of one's own that has no law at small means has its
+    least mean as p* where the share is below ``frac`` there already.
 
     Parameters
     ----------
@@ -92,7 +94,6 @@ def _threshold(
     *,
     upper: bool,
 ) -> FloatArray:
-    family = _family(model)
     _check.choice("event", event, _EVENTS)
     g, corr, share = np.broadcast_arrays(
         _check.whole("group_size", group_size),
@@ -100,34 +101,73 @@ def _threshold(
         _check.within("frac", frac, 0.0, 1.0, ends="none"),
     )
 
+    at = family(model)
+    best, some = _safest(at, g, corr, event)
+    corr = np.where(some, corr, 0.0)  # nan in the end; at rho = 0 every family has a law
+
     def excess(mean: FloatArray) -> FloatArray:
-        law = family(mean=mean, rho=corr)
-        at = law.prob_all_wrong(g) if event == "all-wrong" else law.prob_zero_std(g)
-        return _check.result(at - share)
+        return _check.result(_share(at, mean, corr, g, event) - share)
 
-    best = np.ones(g.shape) if event == "all-wrong" else _safest(family, excess, g.shape)
-    least = excess(best)
+    end = np.full(g.shape, 1.0 if upper else 0.0)
+    edge = last_law(lambda mean: at(mean=mean, rho=corr).has_law, best, end)
+    least, last = excess(best), excess(edge)
+    root = np.where(last <= 0, edge, find_root(excess, best, edge))
     touches = np.abs(least) <= _TANGENT
-    root = find_root(excess, best, np.full(g.shape, 1.0 if upper else 0.0))
-    return _check.result(np.where(touches, best, np.where(least < 0, root, np.nan)))
+    found = np.where(touches, best, np.where(least < 0, root, np.nan))
+    return _check.result(np.where(some, found, np.nan))
 
 
-def _family(model: str | type[Model]) -> type[Model]:
-    """The class of a model named, or given."""
-    if isinstance(model, type):
-        return model
-    return MODELS[_check.choice("model", model, tuple(MODELS))]
+def _share(
+    at: type[Model], mean: FloatArray, rho: FloatArray, g: FloatArray, event: str
+) -> FloatArray:
+    """P(event)."""
+    law = at(mean=mean, rho=rho)
+    return np.asarray(law.prob_all_wrong(g) if event == "all-wrong" else law.prob_zero_std(g))
+
+
+def last_law(
+    has_law: Callable[[FloatArray], BoolArray], inside: FloatArray, end: FloatArray
+) -> FloatArray:
+    """The place next to ``end`` up to which a family has a law, coming from ``inside``."""
+    # at a mean of 0 or 1 every family has one, also where none has next to it
+    there = has_law(end) & has_law(end + (inside - end) * 1e-9)
+    if np.all(there):
+        return end
+    good, bad = inside, end
+    for _ in range(60):
+        middle = (good + bad) / 2
+        held = has_law(middle)
+        good, bad = np.where(held, middle, good), np.where(held, bad, middle)
+    return np.where(there, end, good)
+
+
+_PLACES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.05, 0.95, 0.02, 0.98)  # laws are sought
 
 
 def _safest(
-    family: type[Model], excess: Callable[[FloatArray], FloatArray], shape: tuple[int, ...]
-) -> FloatArray:
-    """Mean with the fewest identical groups."""
-    if family.symmetric:
-        return np.full(shape, 0.5)
-    half = np.full(shape, 0.5)
-    found = find_minimum(excess, np.zeros(shape), np.ones(shape))
-    return np.where(excess(half) <= excess(found), half, found)
+    at: type[Model], g: FloatArray, rho: FloatArray, event: str
+) -> tuple[FloatArray, BoolArray]:
+    """Mean with the fewest such groups among those that have a law, and whether any has."""
+    start, some = np.full(g.shape, 0.5), np.zeros(g.shape, np.bool_)
+    for place in _PLACES:
+        held = ~some & at(mean=np.full(g.shape, place), rho=rho).has_law
+        start, some = np.where(held, place, start), some | held
+    rho = np.where(some, rho, 0.0)
+
+    def edge(end: float) -> FloatArray:
+        law = np.full(g.shape, end)
+        return last_law(lambda mean: at(mean=mean, rho=rho).has_law, start, law)
+
+    if event == "all-wrong":
+        return edge(1.0), some
+    if at.symmetric:
+        return start, some
+
+    def share(mean: FloatArray) -> FloatArray:
+        return _share(at, mean, rho, g, event)
+
+    found = find_minimum(share, edge(0.0), edge(1.0))
+    return np.where(share(start) <= share(found), start, found), some
 
 
 def critical_rho(
@@ -138,28 +178,29 @@ def critical_rho(
 ) -> FloatArray:
     """rho_c: from this correlation on, ``P(zero std) >= frac`` at every mean; no p* exists above.
 
-    nan where that is so already at rho = 0 (g = 1, or frac below 2^(1-g)). The copy model has
-    ``(frac - 2^(1-g))/(1 - 2^(1-g))``. group_size >= 1 and frac in (0, 1) broadcast; ValueError
-    outside. Derived here.
+    nan where that is so already at rho = 0 (g = 1, or frac below 2^(1-g)), and for a family of
+    one's own that has no law up to such a rho. The copy model has ``(frac - 2^(1-g))/(1 -
+    2^(1-g))``. group_size >= 1 and frac in (0, 1) broadcast; ValueError outside. Derived here.
 
     >>> critical_rho([4, 8]).round(3).tolist()
     [0.447, 0.595]
     """
-    family = _family(model)
+    at = family(model)
     g, share = np.broadcast_arrays(
         _check.whole("group_size", group_size),
         _check.within("frac", frac, 0.0, 1.0, ends="none"),
     )
+    g = np.asarray(g, dtype=np.float64)
 
     def least_excess(rho: FloatArray) -> FloatArray:
-        def excess(mean: FloatArray) -> FloatArray:
-            return _check.result(family(mean=mean, rho=rho).prob_zero_std(g) - share)
-
-        return excess(_safest(family, excess, g.shape))
+        best, some = _safest(at, g, rho, "identical")
+        least = _share(at, best, np.where(some, rho, 0.0), g, "identical")
+        return _check.result(np.where(some, least, np.inf) - share)
 
     start = np.zeros(g.shape)
+    top = last_law(lambda rho: _safest(at, g, rho, "identical")[1], start, start + 1.0)
     at_start = least_excess(start)
-    root = find_root(least_excess, start, start + 1.0)
+    root = find_root(least_excess, start, top)
     return _check.result(
         np.where(np.abs(at_start) <= _TANGENT, 0.0, np.where(at_start < 0, root, np.nan))
     )
@@ -181,13 +222,12 @@ def group_size_for(
     >>> group_size_for(0.5, mean=[0.083, 0.5, 0.0]).tolist()
     [8.0, 2.0, nan]
     """
-    family = _family(model)
     want, m, corr = np.broadcast_arrays(
         _check.within("share", share, 0.0, 1.0, ends="none"),
         _check.probability("mean", mean),
         _check.probability("rho", rho),
     )
-    law = family(mean=m, rho=corr)
+    law = family(model)(mean=m, rho=corr)
     low, high = np.ones(m.shape), np.full(m.shape, float(_check.one_whole("largest", largest)))
     # 1 - share may not be a float, and a share met exactly counts as met
     limit = (1.0 - want) * (1.0 + 4e-15)

@@ -11,125 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, ndtr, ndtri
+from scipy.special import betaincc, betaincinv, gammaln, ndtr, ndtri
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import (
-    binomial_pmf,
-    complement_log,
-    find_root,
-    log_all_miss,
-    unit_rule,
-)
+from grpolab.theory._numeric import find_root, log_all_miss, unit_rule
 from grpolab.theory.groups import FloatArray, Mechanism
+from grpolab.theory.model import Atoms, FiniteMixture, Model, stack_atoms
 
-_SLACK = 1e-12  # what rounding may take a probability below 0
-
-
-class Atoms(NamedTuple):
-    """A mixture over p: every field has shape [..., number of atoms]."""
-
-    weight: FloatArray
-    p: FloatArray
-    q: FloatArray  # 1 - p, kept apart so that it may be tiny
-
-
-@dataclass(frozen=True, slots=True, eq=False, init=False)
-class Model:
-    """Mean in [0, 1] and correlation in [0, 1], broadcast to one shape; ValueError outside."""
-
-    symmetric: ClassVar[bool] = False
-    """Whether P(zero std) is the same at mean m and 1 - m; then it is least at 1/2."""
-
-    mean: FloatArray
-    rho: FloatArray
-
-    def __init__(self, *, mean: npt.ArrayLike, rho: npt.ArrayLike) -> None:
-        pair = np.broadcast_arrays(_check.probability("mean", mean), _check.probability("rho", rho))
-        object.__setattr__(self, "mean", pair[0])
-        object.__setattr__(self, "rho", pair[1])
-
-    @property
-    def mechanism(self) -> Mechanism:
-        """How groups come about; for one mean and one correlation."""
-        return Mechanism(float(self.mean), "atoms")
-
-    def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
-        """P(K = 0); group_size broadcasts against mean and rho."""
-        raise NotImplementedError
-
-    def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
-        """P(K = g); group_size broadcasts against mean and rho."""
-        raise NotImplementedError
-
-    def pmf(self, group_size: int) -> FloatArray:
-        """P(K = k), shape [..., g + 1]."""
-        raise NotImplementedError
-
-    def prob_zero_std(self, group_size: npt.ArrayLike) -> FloatArray:
-        """P(K = 0 or K = g); 1 at g = 1."""
-        g = _check.whole("group_size", group_size)
-        total = self.prob_all_wrong(g) + self.prob_all_right(g)
-        return _check.result(np.where(g == 1, 1.0, np.minimum(total, 1.0)))
-
-
-@dataclass(frozen=True, slots=True, eq=False, init=False)
-class FiniteMixture(Model):
-    """p takes a few values: everything follows from the atoms."""
-
-    def atoms(self) -> Atoms:
-        """Weights, values of p and of 1 - p, shape [..., N]."""
-        raise NotImplementedError
-
-    def law_of_p(self) -> Atoms:
-        """The atoms; ValueError where they are no law of p."""
-        atoms = self.atoms()
-        if any(np.any(part < -_SLACK) for part in atoms):
-            raise ValueError(
-                f"{type(self).__name__} has no law of p in [0, 1] for mean {self.mean} and rho"
-                f" {self.rho}"
-            )
-        return atoms
-
-    def prob_all_wrong(self, group_size: npt.ArrayLike) -> FloatArray:
-        """``E[(1-p)^g]`` over the mixture."""
-        atoms = self.law_of_p()
-        return _mean_power(group_size, atoms.weight, atoms.q, atoms.p)
-
-    def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
-        """``E[p^g]`` over the mixture."""
-        atoms = self.law_of_p()
-        return _mean_power(group_size, atoms.weight, atoms.p, atoms.q)
-
-    def pmf(self, group_size: int) -> FloatArray:
-        """P(K = k), shape [..., g + 1]."""
-        g = _check.one_whole("group_size", group_size)
-        weight, p, _ = self.law_of_p()
-        table = binomial_pmf(p.ravel(), g).reshape(*p.shape, g + 1)
-        law: FloatArray = np.einsum("...n,...nk->...k", weight, table)
-        return law
-
-
-def _mean_power(
-    group_size: npt.ArrayLike, weight: FloatArray, base: FloatArray, rest: FloatArray
-) -> FloatArray:
-    """``sum_n weight base^g`` with base + rest = 1: the smaller of the two carries the digits."""
-    g = _check.whole("group_size", group_size)[..., None]
-    with np.errstate(divide="ignore"):
-        log_base = np.where(rest < 0.5, complement_log(np.minimum(rest, 0.5)), np.log(base))
-    chance: FloatArray = np.sum(weight * np.exp(g * log_base), axis=-1)
-    return chance
-
-
-def stack_atoms(*atoms: tuple[FloatArray, FloatArray, FloatArray]) -> Atoms:
-    """Atoms from (weight, p, 1 - p) of each."""
-    weight, p, q = (np.stack(list(part), axis=-1) for part in zip(*atoms, strict=True))
-    return Atoms(weight, p, q)
-
+__all__ = [
+    "MODELS", "Atoms", "BetaBinomial", "CommonSource", "CopyAll", "FailureShock", "FiniteMixture",
+    "Model", "OneFactorProbit", "family", "reward_correlation", "stack_atoms",
+]  # fmt: skip
 
 _ORDER = 16
 _REACH = 10.0  # standard deviations of the common factor that are integrated over
@@ -164,12 +60,22 @@ class OneFactorProbit(FiniteMixture):
                 r == 1, 1 - rho, np.where(rho == 0, r, reward_correlation(mean, r) - rho)
             )
 
-        return find_root(excess, low, low + 1)
+        return _check.result(find_root(excess, low, low + 1))
 
     @property
     def mechanism(self) -> Mechanism:
         """One common factor per prompt."""
         return Mechanism(float(self.mean), "probit", float(self.latent))
+
+    def cover(self, tau: npt.ArrayLike) -> FloatArray:
+        """``Phi((Phi^-1(m) - sqrt(1-r) Phi^-1(tau))/sqrt r)``."""
+        level = _check.probability("tau", tau)
+        r = self.latent
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = (ndtri(self.mean) - np.sqrt(1 - r) * ndtri(level)) / np.sqrt(r)
+        flat = (r == 0) | (self.mean == 0) | (self.mean == 1)
+        share = np.where(flat, level <= self.mean, ndtr(score))
+        return _check.result(np.where(level == 0, 1.0, share))
 
     def atoms(self) -> Atoms:
         """One atom per quadrature node."""
@@ -212,8 +118,8 @@ def reward_correlation(mean: FloatArray, latent: FloatArray) -> FloatArray:
 class BetaBinomial(Model):
     """p ~ Beta(a, b) with a = m(1-rho)/rho, so ``rho = 1/(1 + a + b)``; binomial at rho = 0.
 
-    It is the exact law of mode collapse (collapse.py). Skellam 1948; the products in rho are
-    derived here.
+    It is the law of groups under the two assumptions of collapse.py, and an approximation for
+    anything else. Skellam 1948; the products in rho are derived here.
 
     >>> BetaBinomial(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.472
@@ -238,6 +144,24 @@ class BetaBinomial(Model):
         """A beta variate per prompt."""
         return Mechanism(float(self.mean), "beta", float(self.rho))
 
+    def cover(self, tau: npt.ArrayLike) -> FloatArray:
+        """``1 - I_tau(a, b)``; a step at the mean at rho = 0, at 0 and 1 at rho = 1."""
+        level, mean, rho = np.broadcast_arrays(_check.probability("tau", tau), self.mean, self.rho)
+        inner = (rho > 0) & (rho < 1) & (mean > 0) & (mean < 1)
+        total = (1 - rho) / np.where(inner, rho, 1.0)
+        a = np.where(inner, mean * total, 1.0)
+        b = np.where(inner, (1 - mean) * total, 1.0)
+        step = np.where(rho == 1, np.where(level > 0, mean, 1.0), level <= mean)
+        return _check.result(np.where(inner, betaincc(a, b, level), step))
+
+    def rates(self, uniform: FloatArray) -> FloatArray:
+        """Quantiles of Beta(a, b)."""
+        if self.rho == 0.0 or self.mean in (0.0, 1.0):
+            return np.full(np.shape(uniform), float(self.mean))
+        if self.rho == 1.0:
+            return (uniform < self.mean).astype(np.float64)
+        return _check.result(betaincinv(self.a, self.b, uniform))
+
     @classmethod
     def from_ab(cls, a: npt.ArrayLike, b: npt.ArrayLike) -> BetaBinomial:
         """The model with beta parameters a, b > 0.
@@ -252,6 +176,11 @@ class BetaBinomial(Model):
         """``prod_{j<g} (b + j)/(a + b + j)``."""
         g = _check.whole("group_size", group_size)
         return _check.result(np.exp(log_all_miss(self.mean, 1 - self.mean, self.rho, g)))
+
+    def prob_some_right(self, group_size: npt.ArrayLike) -> FloatArray:
+        """``1 - prod_{j<g} (b + j)/(a + b + j)``, with full relative accuracy at small means."""
+        g = _check.whole("group_size", group_size)
+        return _check.result(-np.expm1(log_all_miss(self.mean, 1 - self.mean, self.rho, g)))
 
     def prob_all_right(self, group_size: npt.ArrayLike) -> FloatArray:
         """``prod_{j<g} (a + j)/(a + b + j)``."""
@@ -334,9 +263,8 @@ class CommonSource(FiniteMixture):
     def atoms(self) -> Atoms:
         """Atoms at t + (1-t)m and (1-t)m."""
         m, t = self.mean, self.share
-        return stack_atoms(
-            (m, t + (1 - t) * m, (1 - t) * (1 - m)), (1 - m, (1 - t) * m, t + (1 - t) * (1 - m))
-        )
+        rest = (1 - self.rho) / (1 + t)  # 1 - t without loss
+        return stack_atoms((m, t + rest * m, rest * (1 - m)), (1 - m, rest * m, t + rest * (1 - m)))
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -357,11 +285,19 @@ class FailureShock(FiniteMixture):
         return self.mean + self.rho * (1 - self.mean)
 
     @property
+    def spared(self) -> FloatArray:
+        """``1 - s = m/(m + rho(1-m))``, with all its digits where s rounds to 1; 1 at m = 0."""
+        p0 = self.success_rate
+        some = p0 > 0
+        return _check.result(np.where(some, self.mean / np.where(some, p0, 1.0), 1.0))
+
+    @property
     def shock(self) -> FloatArray:
         """s, the chance that the group is struck."""
         p0 = self.success_rate
         some = p0 > 0
-        return np.where(some, self.rho * (1 - self.mean) / np.where(some, p0, 1.0), 0.0)
+        struck = self.rho * (1 - self.mean) / np.where(some, p0, 1.0)
+        return _check.result(np.where(some, struck, 0.0))
 
     @property
     def mechanism(self) -> Mechanism:
@@ -370,8 +306,10 @@ class FailureShock(FiniteMixture):
 
     def atoms(self) -> Atoms:
         """Atoms at 0 and p0."""
-        m, s, p0 = self.mean, self.shock, self.success_rate
-        return stack_atoms((s, 0 * m, 1 + 0 * m), (1 - s, p0, (1 - self.rho) * (1 - m)))
+        m, p0 = self.mean, self.success_rate
+        rest = (1 - self.rho) * (1 - m)
+        spared = np.where((m == 0) & (self.rho > 0), 0.0, self.spared)
+        return stack_atoms((1.0 - spared, 0 * m, 1 + 0 * m), (spared, p0, rest))
 
 
 MODELS: Mapping[str, type[Model]] = MappingProxyType(
@@ -388,3 +326,16 @@ MODELS: Mapping[str, type[Model]] = MappingProxyType(
 A new family needs its class and an entry here: thresholds, simulation (through its `Mechanism`),
 checks and the choices of the command line follow.
 """
+
+
+def family(model: str | type[Model]) -> type[Model]:
+    """The class of a model that is named or given; ValueError for anything else.
+
+    >>> family("shock").__name__
+    'FailureShock'
+    """
+    if isinstance(model, type):
+        if not issubclass(model, Model):
+            raise ValueError(f"model must be a subclass of Model, got {model.__name__}")
+        return model
+    return MODELS[_check.choice("model", model, tuple(MODELS))]

@@ -322,12 +322,12 @@ class Mechanism(NamedTuple):
     """How groups of a model come about, which is how `grpolab.simulate.draw_groups` plays them.
 
     ``law`` of the success chance over prompts: "fixed" at ``mean``, "beta" with correlation
-    ``spread``, "probit" with latent correlation ``spread``, or the "atoms" of the model. ``kind``,
+    ``spread``, "probit" with latent correlation ``spread``, or the model's "own". ``kind``,
     ``strength`` and ``parts`` (branches, size of a pool): what correlates rewards inside a group.
     """
 
     mean: float
-    law: Literal["fixed", "beta", "probit", "atoms"] = "fixed"
+    law: Literal["fixed", "beta", "probit", "own"] = "fixed"
     spread: float = 0.0
     kind: str = "independent"
     strength: float = 0.0

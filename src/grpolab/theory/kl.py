@@ -1,9 +1,9 @@
-"""Fixed points of KL-regularised training on one prompt, all of them, with their stability.
+"""Fixed points of KL-regularised training on one prompt, with their stability.
 
 The optimum against a reference keeps the reference's shares inside the correct and inside the wrong
 responses and moves only the odds: ``logit p = logit p_ref + w(p)/beta``. Iterated (p_n from
 w(p_{n-1})), it is the recursion of arXiv 2503.06639, there with w = 1/sqrt(pq + eps), that is g ->
-infinity. At finite g the weight is bounded by sqrt(g-1), and so is the gain.
+infinity. At finite g the weight is bounded, and so is the gain: `kl_gain_ceiling`.
 
 This is the exact reverse KL(policy || reference). Of the sampled penalties used as a loss, k2, and
 k3 times the importance ratio, have its gradient in expectation. k3 alone has that of the forward
@@ -21,9 +21,10 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import all_roots, binomial_mean, find_root, log_odds
+from grpolab.theory._numeric import all_roots, binomial_mean, find_root, log_odds, logit_of
+from grpolab.theory.advantage import GRPO, TwoValued
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.objective import TwoValued, expected_update
+from grpolab.theory.objective import expected_update, pulls
 
 Weight = Callable[[FloatArray], FloatArray]
 
@@ -37,9 +38,12 @@ class FixedPoints(NamedTuple):
 
 
 def kl_fixed_points(rule: TwoValued, p_ref: float, *, beta: float, group_size: int) -> FixedPoints:
-    """All p with ``logit p = logit p_ref + w(p)/beta``, w the exact finite-g weight of the rule.
+    """The p with ``logit p = logit p_ref + w(p)/beta``, w the exact finite-g weight of the rule.
 
-    ``slope = p q w'(p)/beta``. p_ref in (0, 1), beta > 0; ValueError outside. Derived here.
+    ``slope = p q w'(p)/beta``. Found from sign changes on a grid of 8001 logits that holds the
+    turning points in between, so that close pairs are seen, too; that there are no others is not
+    proved, except for beta above `unique_beta`, where there is one. p_ref in (0, 1), beta > 0;
+    ValueError outside. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> kl_fixed_points(GRPO, 0.01, beta=1.0, group_size=8).p.round(3).tolist()
@@ -65,7 +69,7 @@ def kl_fixed_points_limit(p_ref: float, *, beta: float, eps: float = 1e-6) -> Fi
     >>> kl_fixed_points_limit(0.01, beta=1.0, eps=1e-6).p.round(3).tolist()[:2]
     [0.146, 0.987]
     """
-    small = float(_check.positive("eps", eps))
+    small = _check.single("eps", _check.positive("eps", eps))
 
     def weight(p: FloatArray) -> FloatArray:
         return 1.0 / np.sqrt(p * (1.0 - p) + small)
@@ -77,17 +81,21 @@ def kl_fixed_points_limit(p_ref: float, *, beta: float, eps: float = 1e-6) -> Fi
 
 
 def _fixed_points(weight: Weight, derivative: Weight, p_ref: float, beta: float) -> FixedPoints:
-    base = float(log_odds(_check.within("p_ref", p_ref, 0.0, 1.0, ends="none")))
-    cost = float(_check.positive("beta", beta))
+    ref = _check.single("p_ref", _check.within("p_ref", p_ref, 0.0, 1.0, ends="none"))
+    base = logit_of(ref)
+    cost = _check.single("beta", _check.positive("beta", beta))
 
     def excess(z: FloatArray) -> FloatArray:
         return base + weight(expit(z)) / cost - z
+
+    def slope_at(z: FloatArray) -> FloatArray:
+        return _check.result(expit(z) * expit(-z) * derivative(expit(z)) / cost - 1.0)
 
     # every root is p_ref moved by a weight that lies between its least and its largest value
     value = weight(expit(np.linspace(-745.0, 745.0, 2001))) / cost
     low, high = base + float(value.min()) - 1.0, base + float(value.max()) + 1.0
     # p -> 1 beyond z = 37: split there, so that the scan stays fine where p moves
-    inner = all_roots(excess, max(low, -745.0), min(high, 60.0), points=8001)
+    inner = all_roots(excess, max(low, -745.0), min(high, 60.0), points=8001, slope=slope_at)
     outer = all_roots(excess, 60.0, high) if high > 60.0 else np.empty(0)
     z = np.concatenate([inner, outer])
     p = expit(z)
@@ -110,17 +118,15 @@ def weight_derivative(
     g = _check.whole("group_size", group_size)
 
     def second(m: FloatArray, n: int) -> FloatArray:
-        j = np.arange(n + 2, dtype=np.float64)
-        pull = rule.advantages(j + 1, n + 2).correct - rule.advantages(j, n + 2).wrong
-        return (n + 1.0) * np.diff(pull)
+        return (n + 1.0) * np.diff(pulls(rule, n + 2))
 
-    return np.where(g > 1, binomial_mean(second, chance, g - 2.0), 0.0)
+    return _check.result(np.where(g > 1, binomial_mean(second, chance, g - 2.0), 0.0))
 
 
 def unique_beta(rule: TwoValued, *, group_size: int) -> float:
     """``sup_p p q |w'(p)|``: for any larger beta the fixed point is unique and stable.
 
-    Derived here.
+    The maximum over 3001 logits, refined around the largest. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> [round(unique_beta(GRPO, group_size=g), 3) for g in (4, 8)]
@@ -162,17 +168,38 @@ def k3_fixed_point(
     return _check.result(find_root(balance, ref, np.ones(ref.shape)))
 
 
-def kl_gain_ceiling(group_size: npt.ArrayLike, *, beta: npt.ArrayLike) -> FloatArray:
-    """``sqrt(g-1)/beta``: the most logits by which the KL optimum lies above its reference.
+def kl_gain_ceiling(
+    group_size: npt.ArrayLike, *, beta: npt.ArrayLike, rule: TwoValued = GRPO
+) -> FloatArray:
+    """``max_p w(p)/beta``: the most logits by which the KL optimum lies above its reference.
 
-    For std-normalised GRPO with the exact reverse KL, in expectation, however small p_ref is; not
-    for the k3 penalty without the importance ratio, see `k3_fixed_point`. Derived here.
+    ``sqrt(g-1)/beta`` for advantages normalised by the ddof-0 std (GRPO); 2.47/beta for TRL's
+    ddof 1 with eps, 1/beta for RLOO and g/beta for MaxRL at g = 8. With the exact reverse KL, in
+    expectation, however small p_ref is; not for the k3 penalty without the importance ratio, see
+    `k3_fixed_point`. group_size >= 1 and beta > 0 broadcast; ValueError outside. Derived here.
 
-    >>> kl_gain_ceiling(5, beta=0.5).item()
-    4.0
+    >>> from grpolab.theory.advantage import MAXRL
+    >>> kl_gain_ceiling(5, beta=0.5).item(), kl_gain_ceiling(8, beta=1.0, rule=MAXRL).item()
+    (4.0, 8.0)
     """
     g = _check.whole("group_size", group_size)
-    return np.sqrt(g - 1.0) / _check.positive("beta", beta)
+    cost = _check.positive("beta", beta)
+    most = {size: _largest_weight(rule, int(size)) for size in np.unique(g)}
+    return _check.result(np.vectorize(most.get, otypes=[np.float64])(g) / cost)
+
+
+def _largest_weight(rule: TwoValued, group_size: int) -> float:
+    """max_p w(p): a mean of the pulls, so their largest where that is at an end; else searched."""
+    pull = pulls(rule, group_size)
+    top = float(pull.max())
+    if top in (pull[0], pull[-1]):
+        return top
+    z = np.linspace(-40.0, 40.0, 4001)
+    for _ in range(3):  # each time on a grid a thousand times finer
+        weight = expected_update(rule, expit(z), group_size=group_size)
+        best = z[int(np.argmax(weight))]
+        z = np.linspace(best - (z[1] - z[0]), best + (z[1] - z[0]), 2001)
+    return float(max(weight.max(), pull[0], pull[-1]))
 
 
 def kl_step(
@@ -203,17 +230,19 @@ def tilt(policy: npt.ArrayLike, correct: npt.ArrayLike, *, gain: float) -> Float
     """``pi_ref(y) e^(gain 1{y correct})/Z``: the KL optimum, [..., V]; gain = inf conditions on it.
 
     Shares inside each class are the reference's, so against a reference that has lost its diversity
-    none comes back. Raises ValueError when gain is inf and nothing is correct. Derived here.
+    none comes back. ``correct`` are booleans, [V] or [..., V]. Raises ValueError for numbers in
+    their place, a policy that does not sum to 1, and an infinite gain towards an empty class.
 
     >>> tilt([0.25, 0.25, 0.5], [True, False, False], gain=float("inf")).tolist()
     [1.0, 0.0, 0.0]
     """
-    pi = _check.probability("policy", policy)
-    mark = np.asarray(correct, dtype=np.bool_)
+    pi = _check.distribution("policy", policy)
+    mark = _check.mask("correct", correct, pi.shape)
+    shift = _check.single("gain", _check.within("gain", gain, -np.inf, np.inf))
     # scaled by e^-gain when that is the smaller number
-    factor = np.where(mark, 1.0, np.exp(-gain)) if gain > 0 else np.where(mark, np.exp(gain), 1.0)
-    weight = pi * factor
+    weight = pi * np.where(mark == (shift > 0), 1.0, np.exp(-abs(shift)))
     total = weight.sum(axis=-1, keepdims=True)
     if not np.all(total > 0):
-        raise ValueError(f"policy must hold a correct response for gain = {gain}")
+        kind = "correct" if shift > 0 else "wrong"
+        raise ValueError(f"policy must hold a {kind} response for gain = {gain:g}")
     return _check.result(weight / total)

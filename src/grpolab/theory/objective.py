@@ -2,30 +2,21 @@
 
 A rule gives a correct rollout the advantage A+(K) and a wrong one A-(K). The expected on-policy
 update (1/g) sum_i A_i grad log pi(y_i) of one prompt is w(p) grad p for every policy, so the rule
-ascends J with J'(p) = w(p).
+ascends J with J'(p) = w(p) (Davis and Recht, arXiv 2510.13651).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_mean
-from grpolab.theory.advantage import Advantages
+from grpolab.theory.advantage import Advantages, TwoValued, advantage_table
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
-
-
-class TwoValued(Protocol):
-    """Anything that turns (num_correct, group_size) into two advantages, as AdvantageRule does."""
-
-    def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
-        """Advantage of a correct and of a wrong rollout."""
-        ...
 
 
 def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
@@ -33,7 +24,9 @@ def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayL
 
     Exact for every rule, group size and policy, with eps and ddof as the rule has them: one member
     of the group is set apart, and the rest is M. Importance ratios are 1 (on policy). p in [0, 1],
-    group_size >= 1 broadcast; ValueError outside. Derived here.
+    group_size >= 1 broadcast; ValueError outside. That weights which depend on K alone ascend a
+    function of p, and its Bernstein form, are in arXiv 2510.13651; surrogate rewards of shaped
+    advantages in arXiv 2510.23049.
 
     >>> from grpolab.theory.advantage import MAXRL, RLOO, SIGN
     >>> [expected_update(r, 0.5, group_size=2).item() for r in (RLOO, MAXRL, SIGN)]
@@ -41,7 +34,7 @@ def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayL
     """
     chance = _check.probability("p", p)
     g = _check.whole("group_size", group_size)
-    return binomial_mean(lambda m, n: _steps(rule, n + 1), chance, g - 1.0)
+    return _check.result(binomial_mean(lambda m, n: pulls(rule, n + 1), chance, g - 1.0))
 
 
 def expected_objective(
@@ -49,7 +42,9 @@ def expected_objective(
 ) -> FloatArray:
     """``J(p) = int_0^p w = (1/g) E_{K ~ Bin(g, p)}[sum_{j<K} A+(j+1) - A-(j)]``, J(0) = 0.
 
-    A polynomial in Bernstein form, so nothing cancels. Arguments as expected_update. Derived here.
+    A polynomial in Bernstein form, so nothing cancels. Arguments as expected_update. The objective
+    of binary rewards as a monotone function of p is arXiv 2510.13651 (GRPO for g -> infinity:
+    2 arcsin sqrt p).
 
     >>> from grpolab.theory.advantage import DR_GRPO, GRPO
     >>> expected_objective(GRPO, [0.25, 1.0], group_size=2).tolist()
@@ -59,15 +54,15 @@ def expected_objective(
     g = _check.whole("group_size", group_size)
 
     def value(k: FloatArray, n: int) -> FloatArray:
-        return np.concatenate([[0.0], np.cumsum(_steps(rule, n))]) / n
+        return np.concatenate([[0.0], np.cumsum(pulls(rule, n))]) / n
 
-    return binomial_mean(value, chance, g)
+    return _check.result(binomial_mean(value, chance, g))
 
 
-def _steps(rule: TwoValued, size: int) -> FloatArray:
+def pulls(rule: TwoValued, size: int) -> FloatArray:
     """A+(j+1) - A-(j) for j = 0..g-1: the pull of one more correct rollout."""
-    j = np.arange(size, dtype=np.float64)
-    return rule.advantages(j + 1, size).correct - rule.advantages(j, size).wrong
+    correct, wrong = advantage_table(rule, size)
+    return correct[1:] - wrong[:-1]
 
 
 def contrast_coefficient(
@@ -106,16 +101,16 @@ class PassAtKGradient:
     k: int
 
     def __post_init__(self) -> None:
-        _check.one_whole("k", self.k)
+        object.__setattr__(self, "k", _check.one_whole("k", self.k))
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-); group_size must be >= k."""
         c, n = _samples_for(self.k, num_correct, group_size)
         if self.k == 1:
-            return Advantages(np.ones_like(c), np.zeros_like(c))
+            return Advantages(_check.result(np.ones_like(c)), _check.result(np.zeros_like(c)))
         others = np.maximum(n - 1, 1)
         best = pass_at_k(others, np.minimum(c, others), self.k - 1)
-        return Advantages(np.full_like(c, self.k), self.k * best)
+        return Advantages(_check.result(np.full_like(c, self.k)), _check.result(self.k * best))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +122,13 @@ class PassAtKTraining:
     c > N - k, where every subset holds a correct sample, nor at c = 0.
 
     >>> PassAtKTraining(2).advantages(7, 8)
-    Advantages(correct=array(0.), wrong=array(0.))
+    Advantages(correct=np.float64(0.0), wrong=np.float64(0.0))
     """
 
     k: int
 
     def __post_init__(self) -> None:
-        _check.one_whole("k", self.k)
+        object.__setattr__(self, "k", _check.one_whole("k", self.k))
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-); group_size must be >= k."""
@@ -147,7 +142,8 @@ class PassAtKTraining:
         some = spread > 0
         safe = np.where(some, spread, 1.0)
         return Advantages(
-            np.where(some, fail / safe, 0.0), np.where(some, (fail - all_wrong) / safe, 0.0)
+            _check.result(np.where(some, fail / safe, 0.0)),
+            _check.result(np.where(some, (fail - all_wrong) / safe, 0.0)),
         )
 
 
@@ -161,7 +157,7 @@ def _samples_for(
 def arcsine_weight(p: npt.ArrayLike) -> FloatArray:
     """``1/sqrt(p (1-p))``, the g -> infinity weight; infinite at both ends.
 
-    Derived here.
+    arXiv 2510.13651.
 
     >>> arcsine_weight(0.5).item()
     2.0

@@ -160,8 +160,7 @@ def thin_pq(num_samples: npt.ArrayLike, num_correct: npt.ArrayLike) -> FloatArra
     """
     n, c = _counts(num_samples, num_correct)
     pairs = np.where(n > 1, n * (n - 1.0), np.nan)
-    spread: FloatArray = c * (n - c) / pairs
-    return spread
+    return _check.result(c * (n - c) / pairs)
 
 
 def thin_std(
@@ -258,7 +257,8 @@ def pass_at_k_variance(law: Exchangeable, *, num_samples: int, k: int) -> PassAt
     """``sum_j C(k,j) C(n-k,k-j)/C(n,k) E[q^(2k-j) - q^2k]`` within, ``Var(q^k)`` between tasks.
 
     Exact for the unbiased estimator: two k-subsets that share j samples are correlated through
-    them. ``law`` says how p varies over tasks; at rho = 0 all tasks have p = mean and between is 0.
+    them. Computed from chances of at least one success, so that small p lose no digits. ``law``
+    says how p varies over tasks; at rho = 0 all tasks have p = mean and between is 0.
     Raises ValueError unless 1 <= k <= num_samples. Derived here.
 
     >>> from grpolab.theory.dependence import BetaBinomial
@@ -271,13 +271,19 @@ def pass_at_k_variance(law: Exchangeable, *, num_samples: int, k: int) -> PassAt
     if order > n:
         raise ValueError(f"k must lie in 1..num_samples = {n}, got {order}")
     shared = hypergeometric_pmf(np.array([float(n)]), np.array([float(order)]), order)[0]
-    j = np.arange(1, order + 1)
-    mean = np.asarray(law.mean)
-    both = law.prob_all_wrong(2 * order)
-    fail = np.stack([np.broadcast_to(law.prob_all_wrong(2 * order - i), mean.shape) for i in j], -1)
-    within = np.maximum((fail - np.asarray(both)[..., None]) @ shared[1:], 0.0)
-    between = np.maximum(both - law.prob_all_wrong(order) ** 2, 0.0)
-    return PassAtKVariance(within, between, within + between)
+    sizes = np.array([2 * order, order, *(2 * order - j for j in range(1, order + 1))])
+    some = _some_right(law, sizes)
+    both, once, fewer = some[..., 0], some[..., 1], some[..., 2:]
+    within = np.maximum((both[..., None] - fewer) @ shared[1:], 0.0)
+    # Var(q^k) = E[(1 - q^k)^2] - (1 - E q^k)^2
+    between = np.maximum(2.0 * once - both - once**2, 0.0)
+    return PassAtKVariance(*(_check.result(part) for part in (within, between, within + between)))
+
+
+def _some_right(law: Exchangeable, sizes: npt.NDArray[np.int64]) -> FloatArray:
+    """P(K > 0) for groups of each size, last axis; by the model itself where it can tell."""
+    own = getattr(law, "prob_some_right", None)
+    return np.stack([own(g) if own else 1.0 - law.prob_all_wrong(int(g)) for g in sizes], axis=-1)
 
 
 def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> FloatArray:
@@ -291,5 +297,4 @@ def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> F
     """
     left, right = _check.positive("a", a), _check.positive("b", b)
     order = _check.whole("k", k)
-    tail: FloatArray = np.exp(gammaln(left + right) - gammaln(right) - left * np.log(order))
-    return tail
+    return _check.result(np.exp(gammaln(left + right) - gammaln(right) - left * np.log(order)))

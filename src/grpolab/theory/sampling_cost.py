@@ -25,18 +25,22 @@ class DynamicSampling(NamedTuple):
 def dynamic_sampling(batch_size: npt.ArrayLike, *, prob_zero_std: npt.ArrayLike) -> DynamicSampling:
     """``B/(1-E d)`` prompts are drawn and the expected step is ``1/(1-E d)`` times as long.
 
-    Groups without a signal contribute nothing, so leaving them out (arXiv 2503.14476) changes the
-    expected direction in nothing but its length: a fair test against no filtering rescales the
-    step. Not so under Adam, which undoes the scale. prob_zero_std, the mean of d_g over prompts, in
-    [0, 1); ValueError outside. Derived here.
+    Three conditions: every draw is a *new* prompt from the same law (arXiv 2503.14476), groups
+    without a signal contribute nothing (advantages that sum to zero, no KL or entropy term, not
+    MaxRL or sign), and the step is linear in the gradient. Then the expected direction stays and
+    only its length changes, so a fair test against no filtering rescales the step. The direction
+    does change where the same prompt is drawn until its group is mixed, which weighs it by
+    1/(1 - d_g(p)); where an epoch ends before the easy and hard prompts gave as many groups; and
+    under Adam, which undoes the scale. prob_zero_std, the mean of d_g over prompts, in [0, 1);
+    ValueError outside. Derived here.
 
     >>> dynamic_sampling(64, prob_zero_std=0.5)
     DynamicSampling(expected_prompts=np.float64(128.0), step_scale=np.float64(2.0))
     """
     batch = _check.whole("batch_size", batch_size)
     dead = _check.within("prob_zero_std", prob_zero_std, 0.0, 1.0, ends="low")
-    scale = 1.0 / (1.0 - dead)
-    return DynamicSampling(batch * scale, scale)
+    scale = _check.result(1.0 / (1.0 - dead))
+    return DynamicSampling(_check.result(batch * scale), scale)
 
 
 def expected_rollouts_until_mixed(p: npt.ArrayLike) -> FloatArray:
@@ -70,7 +74,8 @@ def snr(p: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
     """``E^2/Var = g pq / [(1-4pq) + 2pq/(g-1)]`` of the RLOO gradient of a logit; 0 at g = 1.
 
     The gradient of a one-parameter Bernoulli policy is s^2, the ddof-1 variance. Infinite nowhere
-    in (0, 1) for finite g; 0 at both ends. p in [0, 1], group_size >= 1 broadcast. Derived here.
+    in (0, 1) for finite g; 0 at both ends. p in [0, 1], group_size >= 1 broadcast. The gradient is
+    a U-statistic of order two (arXiv 2603.01162); this variance derived here.
 
     >>> snr(0.5, 8).item()
     28.0

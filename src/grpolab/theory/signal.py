@@ -176,8 +176,8 @@ def variance_of_variance(
 ) -> FloatArray:
     """``Var(s^2) = (pq/g) [(1 - 4pq) + 2pq/(g-1)]``; times ((g-1)/g)^2 for ddof 0; nan at g = 1.
 
-    Rewards iid given the prompt. p in [0, 1], group_size >= 1 broadcast; ValueError outside.
-    Derived here.
+    Rewards iid given the prompt; s^2 is a U-statistic of order two (cf. arXiv 2603.01162). p in
+    [0, 1], group_size >= 1 broadcast; ValueError outside. Derived here.
 
     >>> variance_of_variance(0.5, 2, ddof=1).item()
     0.0625

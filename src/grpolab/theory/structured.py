@@ -19,7 +19,7 @@ from grpolab.theory.groups import FloatArray, Mechanism
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedPrefix:
     """A group of B branches of g/B rollouts; p is drawn anew per branch, Beta with mean m.
 
@@ -36,9 +36,10 @@ class SharedPrefix:
     branches: int
 
     def __post_init__(self) -> None:
-        _check.probability("mean", self.mean)
-        _check.probability("branch_rho", self.branch_rho)
-        _check.one_whole("branches", self.branches)
+        for name in ("mean", "branch_rho"):
+            value = _check.probability(name, getattr(self, name))
+            object.__setattr__(self, name, _check.single(name, value))
+        object.__setattr__(self, "branches", _check.one_whole("branches", self.branches))
 
     @property
     def mechanism(self) -> Mechanism:
@@ -77,7 +78,7 @@ class SharedPrefix:
         return _convolve(law.pmf(size), self.branches)
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WithoutReplacement:
     """The group is drawn without replacement from ``pool`` responses, num_correct of them right.
 
@@ -92,8 +93,10 @@ class WithoutReplacement:
     num_correct: int
 
     def __post_init__(self) -> None:
-        n = _check.whole("pool", self.pool)
-        _check.count_of("num_correct", self.num_correct, "pool", n)
+        pool = _check.one_whole("pool", self.pool)
+        object.__setattr__(self, "pool", pool)
+        right = _check.count_of("num_correct", self.num_correct, "pool", np.array(float(pool)))[0]
+        object.__setattr__(self, "num_correct", int(_check.single("num_correct", right)))
 
     @property
     def mean(self) -> float:
@@ -134,7 +137,7 @@ class WithoutReplacement:
         return law
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Antithetic:
     """Pairs of rollouts from uniforms U and 1 - U, pairs independent; even group sizes.
 
@@ -148,7 +151,8 @@ class Antithetic:
     mean: float
 
     def __post_init__(self) -> None:
-        _check.probability("mean", self.mean)
+        mean = _check.single("mean", _check.probability("mean", self.mean))
+        object.__setattr__(self, "mean", mean)
 
     @property
     def pair_rho(self) -> float:
@@ -168,15 +172,15 @@ class Antithetic:
             raise ValueError(f"group_size must be even, got {g}")
         return g // 2
 
-    def prob_all_wrong(self, group_size: int) -> FloatArray:
+    def prob_all_wrong(self, group_size: int) -> np.float64:
         """P(K = 0)."""
-        return np.asarray(max(0.0, 1 - 2 * self.mean) ** self._pairs(group_size))
+        return np.float64(max(0.0, 1 - 2 * self.mean) ** self._pairs(group_size))
 
-    def prob_all_right(self, group_size: int) -> FloatArray:
+    def prob_all_right(self, group_size: int) -> np.float64:
         """P(K = g)."""
-        return np.asarray(max(0.0, 2 * self.mean - 1) ** self._pairs(group_size))
+        return np.float64(max(0.0, 2 * self.mean - 1) ** self._pairs(group_size))
 
-    def prob_zero_std(self, group_size: int) -> FloatArray:
+    def prob_zero_std(self, group_size: int) -> np.float64:
         """P(K = 0 or K = g)."""
         return self.prob_all_wrong(group_size) + self.prob_all_right(group_size)
 

@@ -10,20 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
+from grpolab.theory.advantage import TwoValued, advantage_table
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.objective import TwoValued, expected_update
+from grpolab.theory.objective import expected_update
 
 
 def _policy(
     policy: npt.ArrayLike, correct: npt.ArrayLike
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    pi = _check.probability("policy", policy)
-    if not np.allclose(pi.sum(axis=-1), 1.0, atol=1e-9):
-        raise ValueError(f"policy must sum to 1, got {pi.sum(axis=-1).ravel()[0]:g}")
-    mark = np.asarray(correct)
-    if mark.dtype != np.bool_ or mark.shape != pi.shape[-1:]:
-        raise ValueError(f"correct must be {pi.shape[-1]} booleans, got shape {list(mark.shape)}")
-    return pi, mark
+    pi = _check.distribution("policy", policy)
+    return pi, _check.mask("correct", correct, pi.shape)
 
 
 def success_rate(policy: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
@@ -35,7 +31,7 @@ def success_rate(policy: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
     0.5
     """
     pi, mark = _policy(policy, correct)
-    return np.clip(pi @ mark.astype(np.float64), 0.0, 1.0)
+    return _check.result(np.clip(np.sum(np.where(mark, pi, 0.0), axis=-1), 0.0, 1.0))
 
 
 def expected_logit_step(
@@ -67,28 +63,30 @@ def group_update(
     ``dtheta_y = (eta/g) [sum over i with y_i = y of A_i - pi_y sum_i A_i]``. With advantages that
     sum to zero it is >= 0 for every correct and <= 0 for every wrong response, so p cannot fall:
     for any group, any step size and any non-negative diagonal preconditioner (momentum, Adam).
-    Without a baseline, with several inner epochs, shared parameters, decay or a wrong grader it
-    can. Derived here.
+    That rests on a logit of its own for every whole response. Where responses share parameters, as
+    those of a policy over tokens do (`PrefixPolicy`), a single group can lower p, and only the
+    expected change is known not to, to first order. So it can without a baseline, with several
+    inner epochs, with prompts that share parameters, under decay and with a wrong grader. Derived
+    here.
 
     >>> from grpolab.theory.advantage import DR_GRPO
     >>> mark = [True, False]
     >>> group_update(DR_GRPO, [0, 0], correct=mark, responses=[0, 1], learning_rate=1.0).tolist()
     [0.25, -0.25]
     """
-    theta = np.asarray(logits, dtype=np.float64)
-    drawn = np.asarray(responses, dtype=np.int64)
+    theta = _check.within("logits", logits, -np.inf, np.inf, ends="none")
+    if theta.ndim != 1 or not theta.size:
+        raise ValueError(f"logits must have shape [V], got {list(theta.shape)}")
     pi = np.exp(theta - theta.max())
     pi /= pi.sum()
-    _, mark = _policy(pi, correct)
-    if drawn.ndim != 1 or not drawn.size or drawn.min() < 0 or drawn.max() >= len(theta):
-        raise ValueError(f"responses must be indices in 0..{len(theta) - 1}, got {drawn.tolist()}")
+    mark = _check.mask("correct", correct, pi.shape)
+    drawn = _check.indices("responses", responses, len(theta))
     reward = mark[drawn]
-    right, wrong = rule.advantages(float(reward.sum()), len(drawn))
-    advantage = np.where(reward, right, wrong)
+    right, wrong = advantage_table(rule, len(drawn))
+    advantage = np.where(reward, right[reward.sum()], wrong[reward.sum()])
     pull = np.bincount(drawn, weights=advantage, minlength=len(theta)) - pi * advantage.sum()
-    return _check.result(
-        theta + _check.positive("learning_rate", learning_rate) / len(drawn) * pull
-    )
+    rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
+    return _check.result(theta + rate / len(drawn) * pull)
 
 
 def entropy(policy: npt.ArrayLike) -> FloatArray:
@@ -99,10 +97,9 @@ def entropy(policy: npt.ArrayLike) -> FloatArray:
     >>> entropy([0.5, 0.5, 0.0]).round(6).item()
     0.693147
     """
-    pi = _check.probability("policy", policy)
+    pi = _check.distribution("policy", policy)
     safe = np.where(pi > 0, pi, 1.0)
-    total: FloatArray = -np.sum(pi * np.log(safe), axis=-1)
-    return total
+    return _check.result(-np.sum(pi * np.log(safe), axis=-1))
 
 
 def entropy_drift(policy: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
@@ -114,8 +111,8 @@ def entropy_drift(policy: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
     >>> entropy_drift([0.75, 0.25], [1.0, 0.0]).round(6).item()
     -0.20599
     """
-    pi = _check.probability("policy", policy)
-    move = np.asarray(step, dtype=np.float64)
+    pi = _check.distribution("policy", policy)
+    move = _check.within("step", step, -np.inf, np.inf, ends="none")
     log_pi = np.log(np.where(pi > 0, pi, 1.0))
     centred = move - np.sum(pi * move, axis=-1, keepdims=True)
     total: FloatArray = -np.sum(pi * log_pi * centred, axis=-1)

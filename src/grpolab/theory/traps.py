@@ -14,10 +14,12 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import all_roots, find_root, log_odds
+from grpolab.theory._numeric import all_roots, find_root, logit_of
+from grpolab.theory.advantage import TwoValued
 from grpolab.theory.drift import expected_drift
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.objective import TwoValued
+from grpolab.theory.kl import weight_derivative
+from grpolab.theory.objective import expected_update
 
 
 class Equilibria(NamedTuple):
@@ -37,7 +39,7 @@ def interference_threshold(
     from 0 to p = 1/2. nan where the load exceeds the drift at 1/2: everything falls. load > 0 and
     group_size >= 1 broadcast. Derived here.
 
-    >>> from grpolab.theory.advantage import DR_GRPO, GRPO
+    >>> from grpolab.theory.advantage import DR_GRPO, GRPO, TwoValued
     >>> [round(interference_threshold(r, 0.02, group_size=8).item(), 4) for r in (GRPO, DR_GRPO)]
     [0.0077, 0.0234]
     """
@@ -48,32 +50,41 @@ def interference_threshold(
     def excess(p: FloatArray) -> FloatArray:
         return _check.result(expected_drift(rule, p, group_size=g) - push)
 
-    return find_root(excess, np.zeros(g.shape), np.full(g.shape, 0.5))
+    return _check.result(find_root(excess, np.zeros(g.shape), np.full(g.shape, 0.5)))
 
 
 def decay_equilibria(
     rule: TwoValued, *, group_size: int, decay: float, prior: float = 0.5
 ) -> Equilibria:
-    """All rest points of ``dz/d(eta t) = p q w(p) - decay (z - logit prior)``.
+    """Rest points of ``dz/d(eta t) = p q w(p) - decay (z - logit prior)``.
 
     ``decay`` is lambda/eta; decay acts towards the weights it is applied to, which for an adapter
-    trained on top of an SFT adapter is the base model. prior in (0, 1), decay > 0. Derived here.
+    trained on top of an SFT adapter is the base model. prior in (0, 1), decay > 0. Found from
+    sign changes on a grid of 20001 logits with its turning points, so that close pairs are seen;
+    that there are no others is not proved. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> decay_equilibria(GRPO, group_size=8, decay=0.1, prior=0.01).p.round(3).tolist()
     [0.014, 0.16, 0.511]
     """
     g = _check.one_whole("group_size", group_size)
-    rate = float(_check.positive("decay", decay))
-    base = float(log_odds(_check.within("prior", prior, 0.0, 1.0, ends="none")))
+    rate = _check.single("decay", _check.positive("decay", decay))
+    start = _check.single("prior", _check.within("prior", prior, 0.0, 1.0, ends="none"))
+    base = logit_of(start)
 
     def net(z: FloatArray) -> FloatArray:
         return expected_drift(rule, expit(z), group_size=g) - rate * (z - base)
 
+    def slope(z: FloatArray) -> FloatArray:
+        p, q = expit(z), expit(-z)
+        weight = expected_update(rule, p, group_size=g)
+        turn = (q - p) * weight + p * q * weight_derivative(rule, p, group_size=g)
+        return _check.result(p * q * turn - rate)
+
     # where decay alone exceeds the largest drift nothing can rest
     most = float(np.abs(expected_drift(rule, np.linspace(0, 1, 401), group_size=g)).max())
     reach = 1.1 * most / rate + 1.0
-    z = all_roots(net, base - reach, base + reach, points=20001)
+    z = all_roots(net, base - reach, base + reach, points=20001, slope=slope)
     step = 1e-5
     return Equilibria(expit(z), net(z + step) < net(z - step))
 
@@ -92,5 +103,4 @@ def adam_rare_gain(beta1: npt.ArrayLike = 0.9, beta2: npt.ArrayLike = 0.999) -> 
     b2 = _check.within("beta2", beta2, 0.0, 1.0, ends="low")
     if not np.all(b1 < np.sqrt(b2)):
         raise ValueError("beta1 must lie below sqrt(beta2): else the lone gradient never dies out")
-    gain: FloatArray = (1.0 - b1) / np.sqrt(1.0 - b2) / (1.0 - b1 / np.sqrt(b2))
-    return gain
+    return _check.result((1.0 - b1) / np.sqrt(1.0 - b2) / (1.0 - b1 / np.sqrt(b2)))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from grpolab.errors import UserError, require
+from grpolab.errors import UserError, load_object, require
 from grpolab.validate.tasks.base import NoVerdict
 from grpolab.validate.tasks.numbers import stated_number
 from grpolab.validate.tasks.reply import final_reply
@@ -169,17 +167,9 @@ def load_function(place: str) -> Verifier | TrlReward:
 
     UserError where there is no such file or function, or the file cannot be run.
     """
-    file, _, name = place.rpartition(":")
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None or not Path(file).is_file():
-        raise UserError(f"{place}: no such file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as err:  # somebody else's code
-        raise UserError(f"{place}: {file} cannot be run ({type(err).__name__}: {err})") from err
-    function = getattr(module, name, None)
+    function = load_object(place, kind="function ")
     if not callable(function):
+        file, _, name = place.rpartition(":")
         raise UserError(f"{place}: {file} has no function {name!r}")
     is_trl = "completions" in inspect.signature(function).parameters
     found: Verifier | TrlReward = TrlReward(function) if is_trl else function

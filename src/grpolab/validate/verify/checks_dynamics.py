@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from grpolab import theory
-from grpolab.simulate import KLForm, Options, Trajectory, simulate_bernoulli, tally_groups
-from grpolab.theory.drift import chain_law, expected_hitting_time, noisy_drift, one_step
+from grpolab.simulate import (
+    KLForm,
+    Options,
+    Trajectory,
+    draw_members,
+    simulate_bernoulli,
+    tally_groups,
+)
+from grpolab.theory.drift import noisy_drift, one_step
+from grpolab.theory.escape import chain_law, expected_hitting_time
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
 
 _STARTS = (0.02, 0.083, 0.5)
@@ -23,16 +30,19 @@ _RATE = 0.1
 )
 def _critical_p(size: Size) -> Evidence:
     evidence = Evidence([], [])
-    names: list[Any] = list(theory.MODELS)
-    for name in names:
+    for name, at in size.models.items():
         for g, rho in ((8, 0.2), (16, 0.1)):
-            right = float(theory.critical_p(g, rho=rho, model=name))
+            right = float(theory.critical_p(g, rho=rho, model=at))
+            wrong = float(theory.critical_p(g))
+            law = at(mean=[right, wrong], rho=rho)
+            if not np.all(law.has_law) or abs(float(law.prob_zero_std(g)[0]) - 0.5) > 1e-9:
+                continue  # a family of one's own may have no law there, or no crossing
             for mean, into in (
                 (right, evidence.checks),
-                (float(theory.critical_p(g)), evidence.controls),
+                (wrong, evidence.controls),
             ):
                 tally = tally_groups(
-                    theory.MODELS[name](mean=mean, rho=rho),
+                    at(mean=mean, rho=rho),
                     group_size=g,
                     num_groups=size.groups,
                     seed=size.cell_seed("critical-p", name, g, rho, mean),
@@ -133,6 +143,62 @@ def _escape(size: Size) -> Evidence:
 
 
 @REGISTRY.register(
+    "escape-small-p",
+    claim="hard prompts: 1/(g p0 (1 - exp(-eta A+(1)/g))) updates, the exact chain's limit",
+    wrong="1/(eta sqrt(g-1) p0), the limit of the mean field",
+)
+def _escape_small_p(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    p, g, rate, chains = 1e-3, 8, 1.0, min(size.chains, 4096)
+    right = float(theory.hitting_time_small_p(theory.GRPO, p, group_size=g, learning_rate=rate))
+    wrong = float(theory.escape_time_small_p(p, group_size=g, learning_rate=rate))
+    run = simulate_bernoulli(
+        p, group_size=g, learning_rate=rate, num_steps=math.ceil(12 * right), num_chains=chains,
+        seed=size.cell_seed(p, g), escape_p=0.5,
+    )  # fmt: skip
+    times = run.escape_step.astype(np.float64)
+    if np.any(times < 0):
+        raise RuntimeError("a chain did not escape within the steps that were played")
+    # the limit is short by a share of order p
+    error = math.hypot(float(times.std()) / math.sqrt(chains), 30 * p * right)
+    add_both(evidence, f"p0={p} g={g}", float(times.mean()), right, wrong, error)
+    return evidence
+
+
+_STALE = (0.1, 0.1, 0.3, 0.3, 0.5, 0.5, 0.8, 0.8)  # chances of the members of a stale group
+
+
+@REGISTRY.register(
+    "staleness",
+    claim="a stale group: E[dz] = p q mean w(b) with importance ratios, E[K A+]/g without",
+    wrong="each formula for the other",
+)
+def _staleness(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    p = 0.2
+    for rule in (theory.GRPO, theory.DR_GRPO, theory.MAXRL):
+        for name, chances in (("equal", (0.4,) * 8), ("unequal", _STALE)):
+            drawn = np.array(chances)
+            reward = draw_members(
+                drawn,
+                num_groups=min(4 * size.chains, 1 << 20),
+                seed=size.cell_seed(rule.name, name),
+            )
+            correct, wrong_one = rule.advantages(reward.sum(axis=1)[:, None], len(drawn))
+            pull = np.where(reward, correct, wrong_one) * (reward - p)
+            ratio = np.where(reward, p / drawn, (1 - p) / (1 - drawn))
+            right = [
+                float(theory.stale_drift(rule, p, behaviour=drawn, importance=i))
+                for i in (True, False)
+            ]
+            for i, moves in enumerate(((pull * ratio).mean(axis=1), pull.mean(axis=1))):
+                error = float(moves.std()) / math.sqrt(len(moves))
+                label = f"{rule.name} {name} {('with', 'without')[i]} ratios"
+                add_both(evidence, label, float(moves.mean()), right[i], right[1 - i], error)
+    return evidence
+
+
+@REGISTRY.register(
     "noisy-verifier",
     claim="E[dz] = eta J p(1-p) w(r), r = FPR + J p, J = TPR - FPR",
     wrong="J left out",
@@ -149,6 +215,33 @@ def _noisy(size: Size) -> Evidence:
         )
         error = float(moves.std()) / math.sqrt(size.chains)
         add_both(evidence, f"p={p}", float(moves.mean()), right, right / (tpr - fpr), error)
+    return evidence
+
+
+@REGISTRY.register(
+    "step-noise",
+    claim="variance of a step for every rule, with an erring grader, too",
+    wrong="Var(s^2) of the RLOO step, for every rule and grader",
+)
+def _step_noise(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    g = 8
+    for rule in (theory.GRPO, theory.DR_GRPO, theory.MAXRL, theory.PRESETS["nemo-rl"]):
+        for tpr, fpr in ((1.0, 0.0), (0.8, 0.1)):
+            for p in _STARTS:
+                options = Options(true_positive=tpr, false_positive=fpr)
+                cell = f"step-noise {rule.name} {tpr}"
+                run = _run(size, p, g, steps=1, cell=cell, rule=rule, options=options)
+                moves = (run.state.logit - math.log(p / (1 - p))) / _RATE
+                right = theory.step_noise(
+                    rule, p, group_size=g, true_positive=tpr, false_positive=fpr
+                )
+                squares = (moves - float(right.mean)) ** 2
+                error = float(squares.std()) / math.sqrt(size.chains)
+                wrong = float(theory.variance_of_variance(p, g, ddof=1))
+                label = f"{rule.name} p={p} TPR={tpr}"
+                variance = float(right.variance)
+                add_both(evidence, label, float(squares.mean()), variance, wrong, error)
     return evidence
 
 

@@ -3,21 +3,53 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from grpolab import theory
-from grpolab.simulate import draw_groups, tally_groups
+from grpolab.simulate import draw_groups, draw_members, tally_groups
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.model import Model
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
 
 _CELLS = [(p, g) for p in (0.01, 0.083, 0.3, 0.5, 0.9) for g in (2, 4, 8, 16)]
-_CORRELATED = [
-    (name, mean, rho, g)
-    for name in theory.MODELS
-    for mean, rho, g in ((0.151, 0.2, 8), (0.5, 0.05, 4), (0.3, 0.6, 16))
-]
+_CORRELATED = ((0.151, 0.2, 8), (0.5, 0.05, 4), (0.3, 0.6, 16))
+_ELSEWHERE = (0.3, 0.5, 0.7)  # means where a family is checked that has no law at one of the above
+
+
+class Cell(NamedTuple):
+    """A family at one mean, correlation and group size."""
+
+    name: str
+    at: type[Model]
+    mean: float
+    rho: float
+    group_size: int
+
+    @property
+    def law(self) -> Model:
+        """The model."""
+        return self.at(mean=self.mean, rho=self.rho)
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return f"{self.name} m={self.mean} rho={self.rho} g={self.group_size}"
+
+
+def cells(size: Size) -> list[Cell]:
+    """Every family at every cell; at another mean where it has no law at that of the cell."""
+    found = []
+    for name, at in size.models.items():
+        here = []
+        for mean, rho, g in _CORRELATED:
+            means = [m for m in (mean, *_ELSEWHERE) if np.all(at(mean=m, rho=rho).has_law)]
+            here += [Cell(name, at, means[0], rho, g)] if means else []
+        if not here:
+            raise ValueError(f"model {name} has no law at any cell of {_CORRELATED}")
+        found += here
+    return found
 
 
 @REGISTRY.register(
@@ -89,12 +121,11 @@ def _rate_given_mixed(size: Size) -> Evidence:
 )
 def _correlated(size: Size) -> Evidence:
     evidence = Evidence([], [])
-    for name, mean, rho, g in _CORRELATED:
-        model: Any = theory.MODELS[name](mean=mean, rho=rho)
-        tally = _correlated_tally(size, name, mean, rho, g)
-        right, wrong = model.prob_zero_std(g), theory.prob_zero_std(mean, g)
-        label = f"{name} m={mean} rho={rho} g={g}"
-        _count(evidence, label, int(tally[0] + tally[-1]), tally, right, wrong)
+    for cell in cells(size):
+        g = cell.group_size
+        tally = _correlated_tally(size, cell)
+        right, wrong = cell.law.prob_zero_std(g), theory.prob_zero_std(cell.mean, g)
+        _count(evidence, cell.label, int(tally[0] + tally[-1]), tally, right, wrong)
     return evidence
 
 
@@ -105,13 +136,12 @@ def _correlated(size: Size) -> Evidence:
 )
 def _correlated_variance(size: Size) -> Evidence:
     evidence = Evidence([], [])
-    for name, mean, rho, g in _CORRELATED:
-        model: Any = theory.MODELS[name](mean=mean, rho=rho)
-        tally = _correlated_tally(size, name, mean, rho, g)
-        right = theory.expected_variance(mean, g, rho=rho)
-        wrong = theory.expected_variance(mean, g)
-        label = f"{name} m={mean} rho={rho} g={g}"
-        _mean(evidence, label, tally, _spread(g), model.pmf(g), right, wrong)
+    for cell in cells(size):
+        g = cell.group_size
+        tally = _correlated_tally(size, cell)
+        right = theory.expected_variance(cell.mean, g, rho=cell.rho)
+        wrong = theory.expected_variance(cell.mean, g)
+        _mean(evidence, cell.label, tally, _spread(g), cell.law.pmf(g), right, wrong)
     return evidence
 
 
@@ -134,6 +164,67 @@ def _structured(size: Size) -> Evidence:
         for k in range(g + 1):
             label = f"{type(model).__name__} K={k}"
             _count(evidence, label, int(tally[k]), tally, right[k], wrong[k])
+    return evidence
+
+
+@REGISTRY.register(
+    "unequal-p",
+    claim="members with chances p_i: P(zero std) = prod p_i + prod q_i, and the variance",
+    wrong="the binomial at the mean of the p_i",
+)
+def _unequal(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p in ((0.05, 0.6), (0.1, 0.1, 0.4, 0.9), tuple(np.linspace(0.02, 0.5, 8))):
+        g, mean = len(p), float(np.mean(p))
+        reward = draw_members(p, num_groups=size.groups, seed=size.cell_seed(*p))
+        tally = np.bincount(reward.sum(axis=1), minlength=g + 1)
+        label = f"g={g} mean={mean:.2g}"
+        right, wrong = theory.unequal_zero_std(p), theory.prob_zero_std(mean, g)
+        _count(evidence, label, int(tally[0] + tally[-1]), tally, right, wrong)
+        spread, flat = theory.unequal_variance(p), theory.expected_variance(mean, g)
+        law = theory.unequal_count_pmf(p)
+        _mean(evidence, f"variance {label}", tally, _spread(g), law, spread, flat)
+    return evidence
+
+
+@REGISTRY.register(
+    "rare-modes",
+    claim="a mixed group without a mode of chance tau: (1-tau)^g - (1-p)^g - (p-tau)^g",
+    wrong="(1-tau)^g P(mixed), the two events taken for independent",
+)
+def _rare_modes(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    for p, mode in ((0.3, 0.05), (0.1, 0.01), (0.8, 0.3)):
+        for g in (4, 8, 32):
+            rng = np.random.default_rng(size.cell_seed(p, mode, g))
+            drawn = rng.multinomial(g, [mode, p - mode, 1 - p], size=min(size.groups, 2_000_000))
+            correct = g - drawn[:, 2]
+            missed = (drawn[:, 0] == 0) & (correct > 0) & (correct < g)
+            tally = np.array([int(np.sum(~missed)), int(np.sum(missed))])
+            right = theory.prob_mode_missed(p, mode, g)
+            wrong = theory.prob_mixed(p, g) * (1 - mode) ** g
+            _count(evidence, f"p={p} tau={mode} g={g}", int(tally[1]), tally, right, wrong)
+    return evidence
+
+
+@REGISTRY.register(
+    "cover",
+    claim="P(K > j) is the mean of Cover@tau under Beta(j+1, g-j), for sampled prompts",
+    wrong="the mean under Beta(g-j, j+1), right and wrong exchanged",
+)
+def _cover(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    g, cells = 8, 20_000
+    tau = np.arange(1, cells + 1) / cells
+    for name in ("beta-binomial", "probit", "shock"):
+        law = theory.MODELS[name](mean=0.2, rho=0.3)
+        tally = _play(size, law, g, name)
+        curve = law.cover(tau - 0.5 / cells)
+        above = theory.count_survival(tau, curve, group_size=g)
+        mirrored = theory.count_survival(tau, 1.0 - curve[::-1], group_size=g)
+        for j in range(0, g, 2):
+            successes = int(tally[j + 1 :].sum())
+            _count(evidence, f"{name} K>{j}", successes, tally, above[j], mirrored[j])
     return evidence
 
 
@@ -208,8 +299,8 @@ def _iid(size: Size, p: float, group_size: int) -> IntArray:
     return _play(size, p, group_size, p)
 
 
-def _correlated_tally(size: Size, name: str, mean: float, rho: float, g: int) -> IntArray:
-    return _play(size, theory.MODELS[name](mean=mean, rho=rho), g, name, mean, rho)
+def _correlated_tally(size: Size, cell: Cell) -> IntArray:
+    return _play(size, cell.law, cell.group_size, cell.name, cell.mean, cell.rho)
 
 
 def _play(size: Size, model: Any, group_size: int, *cell: object) -> IntArray:

@@ -7,13 +7,22 @@ import math
 import numpy as np
 
 from grpolab import theory
-from grpolab.simulate import Options, SoftmaxTrajectory, simulate_bernoulli, simulate_softmax
+from grpolab.simulate import (
+    Options,
+    SoftmaxTrajectory,
+    simulate_bernoulli,
+    simulate_prefix,
+    simulate_softmax,
+)
 from grpolab.simulate.softmax import softmax
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
 
 _LOGITS = np.array([0.5, 0.0, -1.0, 0.3, 1.2])
 _RIGHT = np.array([True, True, False, False, False])
+# two tokens: success has chance 0.1 after token 0 and 0.9 after token 1
+_TOKENS = np.log([[0.5, 0.5], [0.1, 0.9], [0.1, 0.9]])
+_RIGHT_TOKENS = np.array([True, False, False, True])
 
 
 @REGISTRY.register(
@@ -102,8 +111,8 @@ def _mode_collapse(size: Size) -> Evidence:
 
 @REGISTRY.register(
     "monotone",
-    claim="advantages that sum to zero, on policy: p never falls, whatever was drawn",
-    wrong="the same with ten inner epochs of PPO",
+    claim="a logit per response, advantages that sum to zero, on policy: no group lowers p",
+    wrong="the same with ten inner epochs of PPO, or with a logit per prefix of tokens",
 )
 def _monotone(size: Size) -> Evidence:
     evidence = Evidence([], [])
@@ -128,6 +137,44 @@ def _monotone(size: Size) -> Evidence:
                 reference="derived here",
             )
         )
+    tokens = simulate_prefix(
+        _TOKENS, _RIGHT_TOKENS, group_size=4, learning_rate=1.0, num_steps=10, snapshot_every=1,
+        num_models=min(2000, size.chains), seed=size.cell_seed("prefix"),
+    )  # fmt: skip
+    falls = float(np.diff(tokens.snapshot_p, axis=0).min())
+    evidence.controls.append(
+        Check.from_z(
+            "logits per prefix",
+            observed=min(0.0, falls),
+            predicted=0.0,
+            stderr=1e-12,
+            reference="derived here",
+        )
+    )
+    return evidence
+
+
+@REGISTRY.register(
+    "expected-gain",
+    claim="E[dp] = eta w(p) |grad p|^2 to first order, for a policy over tokens, too",
+    wrong="eta p(1-p) w(p), one logit for all of the policy, times its slope p(1-p)",
+)
+def _expected_gain(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    rate = 1e-3
+    p = float(theory.success_rate(theory.response_probs(_TOKENS), _RIGHT_TOKENS))
+    square = float(np.sum(theory.success_gradient(_TOKENS, correct=_RIGHT_TOKENS) ** 2))
+    for rule in (theory.GRPO, theory.RLOO, theory.MAXRL):
+        for g in (2, 8):
+            run = simulate_prefix(
+                _TOKENS, _RIGHT_TOKENS, group_size=g, learning_rate=rate, rule=rule, num_steps=1,
+                num_models=4 * size.chains, seed=size.cell_seed(rule.name, g),
+            )  # fmt: skip
+            moves = run.state.p - p
+            update = float(theory.expected_update(rule, p, group_size=g))
+            error = math.hypot(float(moves.std()) / math.sqrt(len(moves)), rate**2)  # second order
+            right, wrong = rate * update * square, rate * update * (p * (1 - p)) ** 2
+            add_both(evidence, f"{rule.name} g={g}", float(moves.mean()), right, wrong, error)
     return evidence
 
 

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
+from grpolab.errors import named
 from grpolab.streams import stream_seed
+from grpolab.theory.dependence import MODELS, family
+from grpolab.theory.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,12 @@ class Size(NamedTuple):
     chains: int  # training runs per cell of a check
     seed: int
     check: str = ""  # name of the check that draws
+    own: tuple[str, ...] = ()  # models of the user's own, FILE.py:NAME
+
+    @property
+    def models(self) -> dict[str, type[Model]]:
+        """Families that are checked: those of the library, and the user's own."""
+        return dict(MODELS) | {place: family(named("model", place, MODELS)) for place in self.own}
 
     def cell_seed(self, *cell: object) -> int:
         """A seed of its own for every cell of every check, the same in every process."""

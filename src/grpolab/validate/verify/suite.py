@@ -40,13 +40,17 @@ def run_suite(
     *,
     size: Size = SMALL,
     level: float = LEVEL,
+    full: bool | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[CheckOutcome]:
     """Run the checks; ``level`` is the chance that any right formula is rejected.
+
+    ``full`` includes the calibration; by default at the size FULL.
 
     >>> outcome = run_suite(["zero-std"])[0]
     >>> outcome.passed, len(outcome.checks), len(outcome.failed)
     (True, 20, 0)
     """
-    registry = _ALL if names or size == FULL else REGISTRY
+    everything = size == FULL if full is None else full
+    registry = _ALL if names or everything else REGISTRY
     return registry.run(names, size=size, level=level, progress=progress)

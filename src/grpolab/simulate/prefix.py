@@ -1,0 +1,199 @@
+"""Autoregressive softmax policies: responses of L tokens, one table of logits per prefix.
+
+The smallest policy whose responses share parameters. One prompt, on policy, with advantages that
+sum to zero, a group can lower p here; with a logit per response (`simulate_softmax`) none can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from grpolab.simulate import _kernels_softmax as columns
+from grpolab.simulate._kernels_prefix import prefix_models
+from grpolab.simulate._philox import stream_key
+from grpolab.simulate._threads import available_cores, map_chunks
+from grpolab.simulate.bernoulli import check_play
+from grpolab.simulate.options import Options
+from grpolab.simulate.softmax import check_models, segments, softmax
+from grpolab.simulate.trajectory import Moments, Sums, block_sizes
+from grpolab.theory import _check
+from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.autoregressive import BoolArray, response_length, response_paths
+from grpolab.theory.groups import FloatArray, IntArray
+
+_MOST_BLOCKS = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefixState:
+    """Where the models stand after ``step`` steps; handed back, the run goes on bit for bit."""
+
+    step: int
+    logits: FloatArray  # [S, N, V]
+    velocity: FloatArray  # [S, N, V], zeros without momentum
+    square: FloatArray  # [S, N, V], zeros without Adam
+    correct: BoolArray  # [V^L]
+    reference: FloatArray  # [N, V] log-probabilities
+
+    @property
+    def probs(self) -> FloatArray:
+        """Chances of the responses, shape [S, V^L]."""
+        tokens = self.logits.shape[2]
+        paths = response_paths(tokens, response_length(tokens, self.logits.shape[1]))
+        chance: FloatArray = np.prod(softmax(self.logits)[:, paths.prefix, paths.token], axis=-1)
+        return chance
+
+    @property
+    def p(self) -> FloatArray:
+        """Success chances, shape [S]."""
+        chance: FloatArray = np.minimum(self.probs[:, self.correct].sum(axis=-1), 1.0)
+        return chance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefixTrajectory:
+    """Means over models; policies before each step, groups at each step."""
+
+    group_size: int
+    mean_p: FloatArray  # [T + 1]
+    std_p: FloatArray  # [T + 1]
+    mean_entropy: FloatArray  # [T + 1], nats per response
+    frac_all_wrong: FloatArray  # [T]
+    frac_all_right: FloatArray  # [T]
+    mean_variance: FloatArray  # [T]
+    mean_groups_drawn: FloatArray  # [T]
+    state: PrefixState
+    snapshot_step: IntArray  # [N]
+    snapshot_p: FloatArray  # [N, S]
+
+    @property
+    def frac_zero_std(self) -> FloatArray:
+        """Share of groups whose verdicts are all equal, shape [T]."""
+        return np.minimum(self.frac_all_wrong + self.frac_all_right, 1.0)
+
+
+def simulate_prefix(
+    logits: npt.ArrayLike | PrefixState,
+    correct: npt.ArrayLike | None = None,
+    *,
+    group_size: int,
+    learning_rate: float,
+    num_steps: int,
+    seed: int,
+    rule: TwoValued = GRPO,
+    options: Options | None = None,
+    num_models: int = 1,
+    snapshot_every: int = 0,
+    threads: int | None = None,
+) -> PrefixTrajectory:
+    """Play GRPO on policies over tokens, one prompt and one group per step and model.
+
+    logits: the start, [N, V] as `grpolab.theory.response_probs` takes it, or the state of an
+    earlier run. correct: which of the V^L responses are right. Losses are summed over the tokens of
+    a response; with inner epochs ratios and clips are those of tokens. The KL reference is the
+    start. Options without meaning here (prior_p, ref_p, pressure) must keep their defaults. Raises
+    ValueError for bad input.
+
+    >>> table, mark = np.log([[0.5, 0.5], [0.1, 0.9], [0.1, 0.9]]), [True, False, False, True]
+    >>> run = simulate_prefix(table, mark, group_size=2, learning_rate=0.1, num_steps=1, seed=0,
+    ...                       num_models=1000)
+    >>> bool(run.mean_p[1] > run.mean_p[0]), bool(run.state.p.min() < run.mean_p[0])
+    (True, True)
+    """
+    options = options or Options()
+    check_play(group_size, learning_rate, num_steps)
+    check_models(num_models, snapshot_every, options)
+    if isinstance(logits, PrefixState):
+        state = logits
+    else:
+        state = _start(logits, correct, int(num_models))
+    return _play(
+        state, rule, options, int(group_size), learning_rate, int(num_steps), seed,
+        snapshot_every, threads,
+    )  # fmt: skip
+
+
+def _start(logits: npt.ArrayLike, correct: npt.ArrayLike | None, num_models: int) -> PrefixState:
+    table = _check.within("logits", logits, -np.inf, np.inf, ends="none")
+    if table.ndim != 2:
+        raise ValueError(f"logits must have shape [N, V], got {list(table.shape)}")
+    length = response_length(table.shape[1], table.shape[0])
+    mark = _check.mask("correct", np.asarray(correct), (table.shape[1] ** length,))
+    copies = np.tile(table, (num_models, 1, 1))
+    memory = np.zeros_like(copies)
+    return PrefixState(0, copies, memory, memory.copy(), mark, np.log(softmax(table)))
+
+
+def _play(
+    start: PrefixState,
+    rule: TwoValued,
+    options: Options,
+    group_size: int,
+    learning_rate: float,
+    num_steps: int,
+    seed: int,
+    snapshot_every: int,
+    threads: int | None,
+) -> PrefixTrajectory:
+    weights, velocity, square = (a.copy() for a in (start.logits, start.velocity, start.square))
+    models, prefixes, tokens = weights.shape
+    length = response_length(tokens, prefixes)
+    advantage = advantage_table(rule, group_size)
+    plan = options.plan(group_size, learning_rate)
+    key = stream_key(seed, "prefix models")
+    block = -(-models // _MOST_BLOCKS)
+    sizes = block_sizes(models, block)
+
+    def advance(first: int, stop: int, low: int, high: int) -> tuple[IntArray, FloatArray]:
+        sums = np.zeros((stop - first, columns.COLUMNS), np.int64)
+        moments = np.zeros((-(-(high - low) // block), stop - first, columns.MOMENTS))
+        rows = slice(low, high)
+        prefix_models(
+            weights[rows], velocity[rows], square[rows], start.reference, start.correct, length,
+            np.uint64(low), key.low, key.high, np.uint64(first), advantage.correct,
+            advantage.wrong, plan, sums, moments, block,
+        )  # fmt: skip
+        return sums, moments
+
+    workers = threads or available_cores()
+    chunk = -(-models // (workers * block)) * block
+    sums, moments = Sums(num_steps, columns.COLUMNS), Moments(num_steps, sizes, columns.MOMENTS)
+    shots: list[tuple[int, FloatArray]] = []
+    end = start.step + num_steps
+    for first, stop in segments(start.step, end, snapshot_every, workers + len(sizes)):
+        parts = map_chunks(partial(advance, first, stop), models, chunk=chunk, threads=workers)
+        sums.add(first - start.step, [counts for counts, _ in parts])
+        moments.add(first - start.step, [sums_of_p for _, sums_of_p in parts])
+        if snapshot_every and stop % snapshot_every == 0:
+            shots.append((stop, replace(start, logits=weights).p))
+    state = replace(start, step=end, logits=weights, velocity=velocity, square=square)
+    return _trajectory(state, sums, moments, group_size, shots)
+
+
+def _trajectory(
+    state: PrefixState,
+    sums: Sums,
+    moments: Moments,
+    group_size: int,
+    shots: list[tuple[int, FloatArray]],
+) -> PrefixTrajectory:
+    chance, p, drawn = state.probs, state.p, sums.column(3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
+    return PrefixTrajectory(
+        group_size=group_size,
+        mean_p=moments.mean(p),
+        std_p=moments.std(p),
+        mean_entropy=moments.plain(3, entropy),
+        frac_all_wrong=sums.column(0) / drawn,
+        frac_all_right=sums.column(1) / drawn,
+        mean_variance=sums.column(2) / drawn / group_size**2,
+        mean_groups_drawn=drawn / len(p),
+        state=state,
+        snapshot_step=np.array([step for step, _ in shots], np.int64),
+        snapshot_p=np.array([shot for _, shot in shots]).reshape(len(shots), len(p)),
+    )
