@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,10 +114,9 @@ def _audit_all(
 
 
 def _compare_all(found: list[Audit]) -> list[Difference]:
-    from grpolab.validate.audit.compare import compare
+    from grpolab.validate.audit.compare import compare_all
 
-    pairs = itertools.combinations(found, 2)
-    return [difference for a, b in pairs for difference in compare(a, b)]
+    return compare_all(found)
 
 
 def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import OUTPUT, expanded
 from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, shortest_tails
-from grpolab.errors import input_errors
+from grpolab.errors import UserError, input_errors
 
 if TYPE_CHECKING:
     from grpolab.validate.triage.ranking import Triage
@@ -39,6 +39,9 @@ def triage(
             min=0, help="Completions per prompt; 0: four groups.", rich_help_panel="Sampling"
         ),
     ] = 0,
+    equal_within: Annotated[
+        float, typer.Option(help="Signals that differ by less are called equal.")
+    ] = 0.02,
     out: Annotated[
         Path,
         typer.Option(
@@ -56,6 +59,8 @@ def triage(
     """
     from grpolab.validate.triage.ranking import triage as compare_runs
 
+    if not equal_within > 0:
+        raise UserError(f"--equal-within must be > 0, got {equal_within:g}")
     options = engine.engine_options()
     names = shortest_tails(models, what="checkpoint")
     with task.open() as (the_task, prompts):
@@ -67,7 +72,8 @@ def triage(
             for label, model in zip(names, models, strict=True)
         }
     with input_errors():
-        found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=sampling.seed)
+        found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=sampling.seed,
+                             margin=equal_within)  # fmt: skip
     if html is not None:
         from grpolab.validate.triage.page import write_triage
 

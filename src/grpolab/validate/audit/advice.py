@@ -166,18 +166,33 @@ def advise_comparison(differences: Sequence[Difference]) -> list[str]:
     found = []
     for _, alike in itertools.groupby(differences, key=_verdict):
         several = list(alike)
-        found += [_lead(several)] if several[0].decided else [_undecided(d) for d in several]
+        d = several[0]
+        if d.decided:
+            found.append(_lead(several))
+        elif d.equal:
+            found.append(_equal(several))
+        else:
+            found += [_undecided(one) for one in several]
     return found
 
 
 def _verdict(d: Difference) -> tuple[object, ...]:
     """What differences must share to be told in one sentence."""
     what = d.quantity.partition("g=")[0]
-    return d.first, d.second, what, d.decided, d.difference > 0, d.paired, d.num_prompts
+    return (
+        d.first, d.second, what, d.decided, d.equal, d.difference > 0 and d.decided, d.paired,
+        d.num_prompts,
+    )  # fmt: skip
 
 
 def _basis(d: Difference) -> str:
     return f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
+
+
+def _names(alike: Sequence[Difference]) -> str:
+    """The quantity, with all its group sizes."""
+    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
+    return f"{alike[0].quantity}{sizes}"
 
 
 def _lead(alike: Sequence[Difference]) -> str:
@@ -185,18 +200,35 @@ def _lead(alike: Sequence[Difference]) -> str:
     more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
     spans = [sorted((100 * abs(e.low), 100 * abs(e.high))) for e in alike]
     points = ", ".join(f"{near:.1f} to {far:.1f}" for near, far in spans)
-    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
-    return f"{d.quantity}{sizes}: {more} is above {less} ({points} points, {_basis(d)})."
+    by = f" by less than {100 * d.margin:.0f} points" if d.equal else ""
+    return f"{_names(alike)}: {more} is above {less}{by} ({points} points, {_basis(d)})."
+
+
+def _span(d: Difference) -> str:
+    return f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"
+
+
+def _equal(alike: Sequence[Difference]) -> str:
+    d = alike[0]
+    return (
+        f"{_names(alike)}: {d.first} and {d.second} are equal within {100 * d.margin:.0f} points"
+        f" ({', '.join(map(_span, alike))} points, {_basis(d)})."
+    )
 
 
 def _undecided(d: Difference) -> str:
-    half = (d.high - d.low) / 2
-    if half == 0:
-        return f"{d.quantity}: {d.first} and {d.second} do not differ ({_basis(d)})."
-    distance = max(abs(d.difference), 0.01)
-    needed = d.num_prompts * (half / distance) ** 2
-    span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {_basis(d)}"
+    said = (
+        f"{d.quantity}: cannot tell {d.first} and {d.second} apart yet ({_span(d)} points,"
+        f" {_basis(d)})"
+    )
+    if d.difference == 0 and d.p_value == 1:
+        said = (
+            f"{d.quantity}: {d.first} and {d.second} do not differ on these prompts ({_basis(d)})"
+        )
+    more = d.prompts_needed - d.num_prompts
+    if not math.isfinite(more):
+        return f"{said}."
     return (
-        f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the difference is"
-        f" {100 * distance:.1f} points, about {count(round_up(needed))} prompts would tell."
+        f"{said}; about {count(round_up(more))} more prompts would show who has more, or that they"
+        f" are equal within {100 * d.margin:.0f} points."
     )

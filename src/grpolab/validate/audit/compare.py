@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit.summary import Audit
-from grpolab.validate.estimate import bootstrap
+from grpolab.validate.estimate.contrasts import (
+    EQUAL_WITHIN,
+    Gap,
+    contrasts,
+    paired_gap,
+    unpaired_gap,
+)
 from grpolab.validate.forecast.law import prompt_laws
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two inputs differ in one number: first minus second, with its interval."""
+    """How two inputs differ in one number: first minus second, with its interval.
+
+    The interval, ``decided`` (one has more) and ``equal`` (the difference is below ``margin``) hold
+    for all differences of a comparison at once; the p-values are Holm-adjusted. ``prompts_needed``
+    prompts would settle it either way with chance 0.8; NaN where it is settled.
+    """
 
     first: str
     second: str
@@ -24,25 +36,51 @@ class Difference:
     high: float
     paired: bool
     num_prompts: int
-
-    @property
-    def decided(self) -> bool:
-        """True when the interval does not hold zero."""
-        return self.low > 0 or self.high < 0
+    p_value: float
+    p_equal: float
+    decided: bool
+    equal: bool
+    margin: float
+    prompts_needed: float
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        names = ("first", "second", "quantity", "difference", "low", "high", "paired")
-        values = {name: getattr(self, name) for name in names}
-        return {**values, "num_prompts": self.num_prompts, "decided": self.decided}
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def compare(first: Audit, second: Audit, *, level: float = 0.95) -> list[Difference]:
+    """`compare_all` of two inputs."""
+    return compare_all([first, second], level=level)
+
+
+def compare_all(
+    audits: Sequence[Audit], *, level: float = 0.95, margin: float = EQUAL_WITHIN
+) -> list[Difference]:
     """Differences in pass@1 and in the mixed share at every group size both have samples for.
 
     Prompts with one name in both inputs are paired, which takes their difficulty out of the noise;
-    without common names the inputs are treated as independent samples. t-intervals over prompts.
+    without common names the inputs are treated as independent samples. t-tests over prompts,
+    corrected for the number of all differences: inputs that are equal in all of them get a winner
+    with chance at most ``1 - level``.
     """
+    keys, gaps = [], []
+    for first, second in itertools.combinations(audits, 2):
+        for name, paired, gap in _gaps(first, second, margin):
+            keys.append((first.label, second.label, name, paired))
+            gaps.append(gap)
+    found = []
+    for (one, other, name, paired), gap, c in zip(
+        keys, gaps, contrasts(gaps, level=level, margin=margin), strict=True
+    ):
+        found.append(
+            Difference(one, other, name, c.difference, c.low, c.high, paired, gap.num_prompts,
+                       c.p_value, c.p_equal, c.decided, c.equal, margin, c.prompts_needed)
+        )  # fmt: skip
+    return found
+
+
+def _gaps(first: Audit, second: Audit, margin: float) -> list[tuple[str, bool, Gap]]:
+    """Name, whether prompts are paired, and the gap of every quantity of two inputs."""
     if first.counts.provenance.filtered or second.counts.provenance.filtered:
         return []
     rows = _common(first.counts, second.counts)
@@ -50,16 +88,10 @@ def compare(first: Audit, second: Audit, *, level: float = 0.95) -> list[Differe
     for name, values in _quantities(first, second):
         a, b = (f(c) for f, c in zip(values, (first.counts, second.counts), strict=True))
         if rows is not None:
-            gap = a[rows[0]] - b[rows[1]]
-            mean, stderr, free = float(gap.mean()), bootstrap.mean_stderr(gap), len(gap) - 1
+            gap = paired_gap(a[rows[0]] - b[rows[1]], margin=margin)
         else:
-            mean = float(a.mean() - b.mean())
-            stderr = math.hypot(bootstrap.mean_stderr(a), bootstrap.mean_stderr(b))
-            free = min(len(a), len(b)) - 1
-        half = bootstrap.half_width(stderr, free=free, level=level)
-        low, high = mean - half, mean + half
-        pair = (first.label, second.label, name)
-        found.append(Difference(*pair, mean, low, high, rows is not None, free + 1))
+            gap = unpaired_gap(a, b, margin=margin)
+        found.append((name, rows is not None, gap))
     return found
 
 

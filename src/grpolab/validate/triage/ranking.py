@@ -7,64 +7,41 @@ std-normalised GRPO. It is estimated without bias from n >= g samples per prompt
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from grpolab import streams
-from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
-from grpolab.theory.pass_at_k import thin_std
-from grpolab.validate.audit.compare import Difference, compare
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.audit.compare import Difference, compare_all
 from grpolab.validate.audit.summary import Audit, audit
 from grpolab.validate.estimate import bootstrap
+from grpolab.validate.estimate.best import best_chances
+from grpolab.validate.estimate.contrasts import EQUAL_WITHIN
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.sampler import PositionTest, SeedTest, duplicate_test, position_test
-from grpolab.validate.forecast.law import prompt_laws
 from grpolab.validate.rollouts.stream import named_counts
 from grpolab.validate.rollouts.table import Entropies, Rollouts, entropies
+from grpolab.validate.triage.pairs import MAX_SIGNAL, CheckpointPair, compare_pairs, signals
 
 TAU_H = 0.18
 """Token entropy in nats under which arXiv 2606.18487 flags a checkpoint; one model family."""
-_SMALLEST = 0.005  # differences of signal below this (1% of its maximum 1/2) are not worth chasing
 _SUSPICIOUS, _MANY = 0.02, 20_000  # permutations below this p-value
-_CHANCE = 0.8  # with which the recommended number of prompts or samples would settle a pair
 
 
 class Signal(NamedTuple):
-    """Expected signal of a planned group, its interval, and the chance of being the highest."""
+    """Expected signal of a planned group, its interval, and the chance of being the highest.
+
+    ``prob_best`` is shrunk (see `grpolab.validate.estimate.best`), so that it equals the hit rate.
+    """
 
     value: float
     low: float
     high: float
     prob_best: float
-
-
-class CheckpointPair(NamedTuple):
-    """Two checkpoints: does the first have more signal than the second?
-
-    ``prob_more`` is the share of bootstrap resamples of the prompts in which it has (ties half).
-    ``prompts_needed`` at the present samples per prompt, or ``samples_needed`` per prompt at the
-    present prompts (inf where no number would do), settle the pair with chance 0.8 if the true
-    difference is the one measured; both NaN where it is settled or too small to be worth it.
-    """
-
-    first: str
-    second: str
-    difference: float
-    prob_more: float
-    decided: bool
-    prompts_needed: float
-    samples_needed: float
-
-    @property
-    def equal(self) -> bool:
-        """Not settled, and a difference (below 0.005) that would not be worth settling."""
-        return not self.decided and abs(self.difference) < _SMALLEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +105,7 @@ class Triage:
     sampling: Mapping[str, Any]
     num_prompts: int
     samples_per_prompt: int
+    margin: float
 
     @property
     def entropy_name(self) -> str:
@@ -147,6 +125,7 @@ class Triage:
             "group_size": self.group_size,
             "num_prompts": self.num_prompts,
             "samples_per_prompt": self.samples_per_prompt,
+            "equal_within": self.margin,
             "sampling": dict(self.sampling),
             "ranking": [c.label for c in self.checkpoints],
             "checkpoints": [c.as_dict(self.group_size) for c in self.checkpoints],
@@ -164,6 +143,7 @@ def triage(
     rng: np.random.Generator | int,
     level: float = 0.95,
     num_resamples: int = 2000,
+    margin: float = EQUAL_WITHIN,
 ) -> Triage:
     """Rank checkpoints by the signal that groups of ``group_size`` will carry.
 
@@ -183,6 +163,8 @@ def triage(
         Confidence level of the intervals, in (0, 1).
     num_resamples : int
         Resamples of the prompts.
+    margin : float
+        Signals that differ by less are called equal.
 
     Returns
     -------
@@ -192,7 +174,8 @@ def triage(
     Raises
     ------
     ValueError
-        A group size below 2, tables that differ in prompts or law, or fewer than 2 prompts left.
+        A group size below 2, a margin of 0 or less, tables that differ in prompts or law, or fewer
+        than 2 prompts left.
 
     Examples
     --------
@@ -218,32 +201,26 @@ def triage(
     generator = streams.generator(rng, "triage")
     tables = {label: table.select(np.isin(table.prompt_id, kept)) for label, table in runs.items()}
     counts = {label: named_counts(table, task=task) for label, table in tables.items()}
-    values = np.stack([_signal(c, group_size) for c in counts.values()])
+    values = np.stack([signals(c, group_size) for c in counts.values()])
     boot = _resample_means(values, num_resamples=num_resamples, rng=generator)
-    best = bootstrap.top_share(boot).mean(axis=0)
+    chances = best_chances(values, rng=generator)
     found = []
     for row, (label, table) in enumerate(tables.items()):
-        low, high = bootstrap.percentile_interval(boot[:, row], level=level, num_clusters=len(kept))
-        signal = Signal(float(values[row].mean()), max(low, 0.0), high, float(best[row]))
+        signal = _interval(values[row], boot[:, row], level, float(chances.best[row]))
         notes = _notes(runs[label], len(kept))
         one = audit(counts[label], rng=generator, label=label, group_sizes=[group_size],
                     level=level, notes=notes)  # fmt: skip
         found.append(_checkpoint(one, table, signal, _contrast(one, generator)))
     order = sorted(range(len(found)), key=lambda i: -found[i].signal.value)
-    noise = np.stack([_sampling_variance(c, group_size) for c in counts.values()])
     samples = int(min(c.by_prompt().num_samples.min() for c in counts.values()))
-    pairs = [
-        _pair(found[a].label, found[b].label, values[a] - values[b], boot[:, a] - boot[:, b],
-              noise[a] + noise[b], samples=samples, level=level)
-        for a, b in itertools.combinations(order, 2)
-    ]  # fmt: skip
+    pairs = compare_pairs(
+        counts, values, order, chances.more, group_size=group_size, samples=samples, level=level,
+        margin=margin,
+    )  # fmt: skip
     ranked = [found[i] for i in order]
-    differences = [
-        d for a, b in itertools.combinations(ranked, 2)
-        for d in compare(a.audit, b.audit, level=level)
-    ]  # fmt: skip
+    differences = compare_all([c.audit for c in ranked], level=level, margin=margin)
     return Triage(
-        group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples
+        group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples, margin
     )
 
 
@@ -275,28 +252,6 @@ def _enough(runs: Mapping[str, Rollouts], group_size: int) -> IntArray:
     return kept
 
 
-def _signal(counts: GroupCounts, group_size: int) -> FloatArray:
-    """E[sigma] of every prompt, shape [P]."""
-    return prompt_laws(counts).expected_std(group_size)
-
-
-def _sampling_variance(counts: GroupCounts, group_size: int) -> FloatArray:
-    """Variance [P] of `_signal` from the choice of samples, by the jackknife over samples.
-
-    Leaving out one of c right or n - c wrong samples gives one of two values, so that all n
-    leave-one-out estimates need two evaluations. Too large rather than too small (by a quarter at
-    n = 2 g). NaN where n = group_size: none can be left out.
-    """
-    totals = counts.by_prompt()
-    n, c = totals.num_samples, totals.num_correct
-    less = np.maximum(n - 1, 1)
-    without_right = thin_std(less, np.clip(c - 1, 0, less), group_size)
-    without_wrong = thin_std(less, np.minimum(c, less), group_size)
-    mean = (c * without_right + (n - c) * without_wrong) / n
-    squares = c * (without_right - mean) ** 2 + (n - c) * (without_wrong - mean) ** 2
-    return np.asarray((n - 1) / n * squares)
-
-
 def _resample_means(
     values: FloatArray, *, num_resamples: int, rng: np.random.Generator
 ) -> FloatArray:
@@ -304,6 +259,15 @@ def _resample_means(
     size = values.shape[1]
     weight = bootstrap.draw_weights(np.ones(size), num_resamples=num_resamples, rng=rng)
     return np.asarray(weight @ values.T / size)
+
+
+def _interval(values: FloatArray, boot: FloatArray, level: float, best: float) -> Signal:
+    """Signals lie in [0, 1/2]; an interval is never of zero width."""
+    value = float(values.mean())
+    low, high = bootstrap.share_interval(
+        boot / MAX_SIGNAL, value=value / MAX_SIGNAL, level=level, num_clusters=len(values)
+    )
+    return Signal(value, MAX_SIGNAL * max(low, 0.0), MAX_SIGNAL * high, best)
 
 
 def _contrast(one: Audit, rng: np.random.Generator) -> PairContrast:
@@ -343,31 +307,3 @@ def _notes(table: Rollouts, kept: int) -> list[str]:
     if missing:
         notes.append(f"{missing} of {len(table)} completions have no verdict")
     return notes
-
-
-def _pair(
-    first: str,
-    second: str,
-    gap: FloatArray,
-    boot: FloatArray,
-    noise: FloatArray,
-    *,
-    samples: int,
-    level: float,
-) -> CheckpointPair:
-    more = float(np.mean(boot > 1e-12) + np.mean(np.abs(boot) <= 1e-12) / 2)
-    tail = (1.0 - level) / 2.0
-    difference = float(gap.mean())
-    if not tail < more < 1 - tail:
-        return CheckpointPair(first, second, difference, more, True, math.nan, math.nan)
-    if abs(difference) < _SMALLEST:
-        return CheckpointPair(first, second, difference, more, False, math.nan, math.nan)
-    reach = abs(difference) / (special.ndtri(1.0 - tail) + special.ndtri(_CHANCE))
-    total = float(np.var(gap, ddof=1))
-    inside = min(float(np.mean(noise)), total)  # NaN where n = g: then only prompts are known
-    between = total - inside
-    room = len(gap) * reach**2 - between
-    more_samples = samples * inside / room if room > 0 else math.inf
-    if math.isnan(inside):
-        more_samples = math.nan
-    return CheckpointPair(first, second, difference, more, False, total / reach**2, more_samples)
