@@ -346,6 +346,17 @@ def read_parquet(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], Any]
         raise UserError(f"{path}: not a grpolab table ({err})") from None
 
 
+def has_column(path: Path, name: str) -> bool:
+    """Whether a parquet file has a column; False where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return name in pq.read_schema(path).names
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def read_counts(path: Path) -> GroupCounts:
     """Read what `write_counts` wrote; UserError where it is anything else."""
     if path.suffix == ".parquet":

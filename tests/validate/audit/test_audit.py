@@ -112,7 +112,7 @@ def test_advice_finds_shared_seeds_when_groups_repeat():
     stuck = rng.random(400) < 0.3
     correct = np.where(stuck, 8 * rng.binomial(1, p), rng.binomial(8, p))
     counts = GroupCounts(correct, 8, prompt_id=np.repeat(np.arange(200), 2))
-    assert any("not independent given the prompt" in s for s in advise(audit(counts, rng=0)))
+    assert any("correlated beyond the prompt" in s for s in advise(audit(counts, rng=0)))
     fair = GroupCounts(rng.binomial(8, p), 8, prompt_id=np.repeat(np.arange(200), 2))
     assert any("No sign that rollouts" in s for s in advise(audit(fair, rng=0)))
 

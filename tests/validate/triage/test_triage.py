@@ -153,9 +153,8 @@ def test_dependent_draws_are_suspect():
     logs = good.logprob.reshape(80, 4, 8)[:, :, :1].repeat(8, axis=2).ravel()
     bad = dataclasses.replace(good, reward=copied, text_hash=texts, logprob=logs)
     result = triage({"good": good, "bad": bad}, task="t", group_size=8, rng=0)
-    assert {(label, test) for label, test, _ in result.suspects} == {
-        ("bad", "groups"), ("bad", "duplicates")
-    }  # fmt: skip
+    assert {s.label for s in result.suspects} == {"bad"}
+    assert {s.test for s in result.suspects} >= {"groups", "duplicates", "texts"}
     assert advise_triage(result)[0].startswith("**Do not trust the numbers of bad**")
 
 
@@ -164,7 +163,7 @@ def test_shared_noise_between_prompts_is_suspect():
     good = rollouts(np.full(80, 0.5))
     bad = dataclasses.replace(good, reward=(shared < 0.5).astype(float).ravel())
     result = triage({"bad": bad}, task="t", group_size=8, rng=0)
-    assert "positions" in {test for _, test, _ in result.suspects}
+    assert "positions" in {s.test for s in result.suspects}
 
 
 def test_advice_names_what_the_usual_rule_would_pick(found):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from grpolab.figures.words import count, p_value, percent, percent_interval, round_up
+from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.summary import Audit, GroupPlan
 
@@ -16,6 +17,12 @@ _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts
 
 def advise(audit: Audit) -> list[str]:
     """Sentences about one input, most important first."""
+    return [*map(alarm_sentence, audit.alarms), *_advise(audit)]
+
+
+def _advise(audit: Audit) -> list[str]:
+    if audit.refused:
+        return []
     if audit.truncated is not None or audit.counts.provenance.filtered:
         return _filtered(audit)
     if not audit.plans:
@@ -136,11 +143,13 @@ def _sampler(audit: Audit) -> list[str]:
     test = audit.independence
     if not test.identifiable:
         return [f"Cannot tell whether rollouts of a prompt are independent draws: {test.reason}."]
+    if any(alarm.test == "groups" for alarm in audit.alarms):
+        return []
     if test.p_value < 0.01:
         return [
-            f"Rollouts of a group are not independent given the prompt (correlation {test.rho:.3f},"
-            f" p={p_value(test.p_value)}): look for seeds shared inside a group, grader outages or"
-            " a policy that changed inside a group before trusting any other number here."
+            f"Rewards of a group may be correlated beyond the prompt (correlation {test.rho:.3f},"
+            f" p={p_value(test.p_value)}): as much as that is seen by chance in one of"
+            f" {count(1 / test.p_value)} tests, and no alarm. Fresh samples would tell."
         ]
     return [
         "No sign that rollouts of a group depend on each other beyond the prompt (correlation"

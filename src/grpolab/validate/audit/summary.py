@@ -12,13 +12,17 @@ import numpy as np
 from grpolab import streams
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
-from grpolab.theory.groups import GroupCounts
+from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.samples import SampleTable
+from grpolab.validate.audit import examine as examination
+from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
+from grpolab.validate.estimate.faults import FALSE_ALARMS, Alarm
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
-from grpolab.validate.forecast.law import fit_law
+from grpolab.validate.forecast.law import LawOfP, fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
 from grpolab.validate.forecast.zero_std import (
     ZeroStdPrediction,
@@ -75,6 +79,8 @@ class Audit:
     """Everything that one table of counts says; fields are None where it cannot say.
 
     ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
+    ``alarms`` are the tests of the samples that reject; where they show a selection that nothing
+    can correct, the forecast is ``refused``. ``distinct`` completions of so many of a group.
     """
 
     label: str
@@ -89,6 +95,9 @@ class Audit:
     independence: PairContrast
     truncated: TruncatedFit | None
     warnings: tuple[str, ...]
+    alarms: tuple[Alarm, ...] = ()
+    refused: bool = False
+    distinct: tuple[float, float] | None = None
 
     @property
     def origin(self) -> str:
@@ -135,6 +144,9 @@ class Audit:
             "zero_std": {g: plan.as_dict() for g, plan in self.plans.items()},
             "independence": self.independence._asdict(),
             "truncated": None if self.truncated is None else self.truncated._asdict(),
+            "alarms": [examination.as_dict(a, alarm_sentence(a)) for a in self.alarms],
+            "refused": self.refused,
+            "distinct_per_group": None if self.distinct is None else list(self.distinct),
             "warnings": list(self.warnings),
         }
 
@@ -149,6 +161,8 @@ def audit(
     level: float = 0.95,
     num_resamples: int = 1000,
     notes: Sequence[str] = (),
+    samples: SampleTable | None = None,
+    alarm_level: float = FALSE_ALARMS,
 ) -> Audit:
     """Estimate everything that the counts identify, and warn about the rest.
 
@@ -173,6 +187,10 @@ def audit(
         Resamples of the bootstrap.
     notes : sequence of str
         Warnings to put before those of the audit.
+    samples : SampleTable, optional
+        The samples behind the counts in the order of the file, for tests of order and of copies.
+    alarm_level : float
+        Chance of any alarm on clean samples; 0 makes no tests.
 
     Returns
     -------
@@ -194,15 +212,19 @@ def audit(
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
     generator = streams.generator(rng, "audit")
     contrast = pair_contrast(counts, rng=generator)
-    counts, span = _latest(counts)
+    examined = examination.examine(counts, samples, contrast, rng=generator, level=alarm_level)
+    counts, span = _latest(examined.counts)
     totals = counts.by_prompt()
     never = int(np.sum(totals.num_correct == 0))
     always = int(np.sum(totals.num_correct == totals.num_samples))
     solved = (never, len(totals.prompt_id) - never - always, always)
     warnings = [*notes, *_warnings(counts), *span]
-    common: dict[str, Any] = {"label": label, "counts": counts, "format": format, "solved": solved}
-    if counts.provenance.filtered:
-        fit = _truncated(counts, generator, warnings)
+    common: dict[str, Any] = {
+        "label": label, "counts": counts, "format": format, "solved": solved,
+        "alarms": examined.alarms, "refused": examined.refused, "distinct": examined.distinct,
+    }  # fmt: skip
+    if counts.provenance.filtered or examined.refused:
+        fit = None if examined.refused else _truncated(counts, generator, warnings)
         return Audit(
             **common, pass_at_k={}, icc=None, beta_binomial=None, mixture=None, plans={},
             independence=contrast, truncated=fit, warnings=tuple(warnings),
@@ -210,6 +232,8 @@ def audit(
     # one seed for all: every interval is over the same resamples, whatever else was asked for
     draw = int(generator.integers(2**32))
     options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
+    if examined.stopped:
+        return _stopped(counts, sizes, common, contrast, warnings, **options)
     smallest = int(totals.num_samples.min())
     scores = {k: estimate_pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
     identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
@@ -220,6 +244,33 @@ def audit(
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
+        independence=contrast, truncated=None, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _stopped(
+    counts: GroupCounts,
+    sizes: Sequence[int],
+    common: dict[str, Any],
+    contrast: PairContrast,
+    warnings: Sequence[str],
+    **options: Any,
+) -> Audit:
+    """Where sampling stops by outcome: the likelihood is that of fixed n, means and moments not."""
+    law = fit_law(counts, "beta-binomial")
+    scores = {}
+    for k in (1, *sizes):
+
+        def solved(one: LawOfP, k: int = k) -> FloatArray:
+            return one.pass_at(k)
+
+        low, high = law.interval(solved, **options)
+        scores[k] = PassAtK(k, float(law.pass_at(k)), low, high, math.nan, math.nan)
+    fit = fit_beta_binomial(counts)
+    icc = icc_interval(counts, method="beta-binomial", interval="profile", **options)
+    plans = {g: _plan(counts, g, fit, method="beta-binomial", **options) for g in sizes}
+    return Audit(
+        **common, pass_at_k=scores, icc=icc, beta_binomial=fit, mixture=None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings),
     )  # fmt: skip
 

@@ -13,6 +13,8 @@ from grpolab.figures.words import (
     percent,
     round_up,
 )
+from grpolab.validate.audit.alarms import alarm_sentence
+from grpolab.validate.triage.confirm import Suspicion
 from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
@@ -21,7 +23,7 @@ _TRUNCATED = 0.05  # from here on truncation is worth a sentence
 
 def advise_triage(found: Triage) -> list[str]:
     """Sentences, most important first."""
-    sentences = [_suspect(*suspect) for suspect in found.suspects]
+    sentences = [_suspect(suspicion) for suspicion in found.suspicions]
     sentences.append(_best(found))
     sentences += [_pair(pair, found) for pair in found.pairs if pair.equal or not pair.decided]
     sentences += _rule_of_thumb(found)
@@ -36,16 +38,18 @@ def advise_triage(found: Triage) -> list[str]:
     return sentences
 
 
-def _suspect(label: str, test: str, p: float) -> str:
-    what = {
-        "groups": "rewards inside a group are correlated beyond the prompt",
-        "duplicates": "equal completions are more or less frequent than their probabilities allow",
-        "positions": "the place of a sample in its request predicts its reward",
-    }[test]
-    return (
-        f"**Do not trust the numbers of {label}**: {what} (p={p_value(p)}). Look for seeds shared"
-        " between requests or samples, caching, or log-probabilities under another law."
-    )
+def _suspect(one: Suspicion) -> str:
+    said = alarm_sentence(one.alarm)
+    if not one.stands:
+        return (
+            f"{one.label}: a test of the sampler raised an alarm (`{one.test}`,"
+            f" p={p_value(one.alarm.p_value)}) that a second, independent sample did not confirm"
+            f" (p={p_value(one.second_p)}): a chance alarm."
+        )
+    again = ""
+    if not math.isnan(one.second_p):
+        again = f" A second, independent sample shows it, too (p={p_value(one.second_p)})."
+    return f"**Do not trust the numbers of {one.label}**: {said}{again}"
 
 
 def _best(found: Triage) -> str:

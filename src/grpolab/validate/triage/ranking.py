@@ -8,7 +8,7 @@ std-normalised GRPO. It is estimated without bias from n >= g samples per prompt
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,15 +21,14 @@ from grpolab.validate.audit.summary import Audit, audit
 from grpolab.validate.estimate import bootstrap
 from grpolab.validate.estimate.best import best_chances
 from grpolab.validate.estimate.contrasts import EQUAL_WITHIN
-from grpolab.validate.estimate.independence import PairContrast, pair_contrast
-from grpolab.validate.estimate.sampler import PositionTest, SeedTest, duplicate_test, position_test
+from grpolab.validate.estimate.faults import Evidence
 from grpolab.validate.rollouts.stream import named_counts
 from grpolab.validate.rollouts.table import Entropies, Rollouts, entropies
+from grpolab.validate.triage.confirm import Suspicion, rollout_evidence, suspect
 from grpolab.validate.triage.pairs import MAX_SIGNAL, CheckpointPair, compare_pairs, signals
 
 TAU_H = 0.18
 """Token entropy in nats under which arXiv 2606.18487 flags a checkpoint; one model family."""
-_SUSPICIOUS, _MANY = 0.02, 20_000  # permutations below this p-value
 
 
 class Signal(NamedTuple):
@@ -46,7 +45,7 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What the rollouts of one checkpoint say; tests are None where the data cannot carry them."""
+    """What the rollouts of one checkpoint say; ``tests`` of the sampler as far as the data go."""
 
     label: str
     audit: Audit
@@ -54,23 +53,13 @@ class Checkpoint:
     signal: Signal
     frac_truncated: float
     num_missing: int
-    groups: PairContrast
-    duplicates: SeedTest | None
-    positions: PositionTest | None
+    tests: Mapping[str, Evidence]
 
     @property
     def entropy(self) -> float:
         """Mean token entropy, or its estimate from log-probabilities where there is no other."""
         token = self.entropies.token_entropy
         return self.entropies.token_surprisal if math.isnan(token) else token
-
-    @property
-    def p_values(self) -> dict[str, float]:
-        """The tests of the sampler that could be made."""
-        found = {"groups": self.groups.p_value}
-        found["duplicates"] = math.nan if self.duplicates is None else self.duplicates.p_value
-        found["positions"] = math.nan if self.positions is None else self.positions.p_value
-        return {name: p for name, p in found.items() if not math.isnan(p)}
 
     def as_dict(self, group_size: int) -> dict[str, Any]:
         """Plain JSON types."""
@@ -89,7 +78,7 @@ class Checkpoint:
             "entropies": self.entropies._asdict(),
             "tau_h": TAU_H,
             "below_tau_h": bool(self.entropy < TAU_H),
-            "sampler_p_values": self.p_values,
+            "sampler_p_values": {name: test.p_value for name, test in self.tests.items()},
             "warnings": list(self.audit.warnings),
         }
 
@@ -106,6 +95,7 @@ class Triage:
     num_prompts: int
     samples_per_prompt: int
     margin: float
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def entropy_name(self) -> str:
@@ -114,10 +104,9 @@ class Triage:
         return "token H" if all(known) else "surprisal"
 
     @property
-    def suspects(self) -> list[tuple[str, str, float]]:
-        """(checkpoint, test, p-value) of sampler tests that reject at 0.01 over all of them."""
-        tests = [(c.label, name, p) for c in self.checkpoints for name, p in c.p_values.items()]
-        return [test for test in tests if test[2] < 0.01 / len(tests)]
+    def suspects(self) -> list[Suspicion]:
+        """Alarms of sampler tests that stand: on clean rollouts one triage in 1,000 has any."""
+        return [one for one in self.suspicions if one.stands]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -131,7 +120,8 @@ class Triage:
             "checkpoints": [c.as_dict(self.group_size) for c in self.checkpoints],
             "pairs": [pair._asdict() for pair in self.pairs],
             "comparison": [d.as_dict() for d in self.differences],
-            "suspects": [list(s) for s in self.suspects],
+            "suspects": [one.as_dict() for one in self.suspects],
+            "not_confirmed": [one.as_dict() for one in self.suspicions if not one.stands],
         }
 
 
@@ -144,6 +134,7 @@ def triage(
     level: float = 0.95,
     num_resamples: int = 2000,
     margin: float = EQUAL_WITHIN,
+    again: Callable[[str], Rollouts] | None = None,
 ) -> Triage:
     """Rank checkpoints by the signal that groups of ``group_size`` will carry.
 
@@ -165,6 +156,9 @@ def triage(
         Resamples of the prompts.
     margin : float
         Signals that differ by less are called equal.
+    again : callable, optional
+        Draws a second, independent table of the checkpoint with this label. With it an alarm of a
+        sampler test stands only if the second table confirms it.
 
     Returns
     -------
@@ -209,8 +203,9 @@ def triage(
         signal = _interval(values[row], boot[:, row], level, float(chances.best[row]))
         notes = _notes(runs[label], len(kept))
         one = audit(counts[label], rng=generator, label=label, group_sizes=[group_size],
-                    level=level, notes=notes)  # fmt: skip
-        found.append(_checkpoint(one, table, signal, _contrast(one, generator)))
+                    level=level, notes=notes, alarm_level=0.0)  # fmt: skip
+        tests = rollout_evidence(table, one.independence, rng=generator)
+        found.append(_checkpoint(one, table, signal, tests))
     order = sorted(range(len(found)), key=lambda i: -found[i].signal.value)
     samples = int(min(c.by_prompt().num_samples.min() for c in counts.values()))
     pairs = compare_pairs(
@@ -219,9 +214,11 @@ def triage(
     )  # fmt: skip
     ranked = [found[i] for i in order]
     differences = compare_all([c.audit for c in ranked], level=level, margin=margin)
+    suspicions = suspect({c.label: c.tests for c in ranked}, again, rng=generator)
     return Triage(
-        group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples, margin
-    )
+        group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples,
+        margin, tuple(suspicions),
+    )  # fmt: skip
 
 
 def _common_law(runs: Mapping[str, Rollouts]) -> Mapping[str, Any]:
@@ -270,19 +267,9 @@ def _interval(values: FloatArray, boot: FloatArray, level: float, best: float) -
     return Signal(value, MAX_SIGNAL * max(low, 0.0), MAX_SIGNAL * high, best)
 
 
-def _contrast(one: Audit, rng: np.random.Generator) -> PairContrast:
-    """The test of the audit, with more permutations where their number limits the p-value."""
-    first = one.independence
-    if not first.p_value < _SUSPICIOUS:
-        return first
-    return pair_contrast(one.counts, rng=rng, num_permutations=_MANY)
-
-
-def _checkpoint(one: Audit, table: Rollouts, signal: Signal, groups: PairContrast) -> Checkpoint:
-    ids = table.text_hash if table.token_hash is None else table.token_hash
-    several = np.unique(table.prompt_id, return_counts=True)[1].min() >= 2
-    matrix = table.reward_matrix()
-    whole = matrix[~np.isnan(matrix).any(axis=1)]
+def _checkpoint(
+    one: Audit, table: Rollouts, signal: Signal, tests: Mapping[str, Evidence]
+) -> Checkpoint:
     return Checkpoint(
         label=one.label,
         audit=one,
@@ -290,11 +277,7 @@ def _checkpoint(one: Audit, table: Rollouts, signal: Signal, groups: PairContras
         signal=signal,
         frac_truncated=float(table.truncated.mean()),
         num_missing=int(np.isnan(table.reward).sum()),
-        groups=groups,
-        duplicates=duplicate_test(ids, np.minimum(table.logprob, 0.0), group_id=table.prompt_id)
-        if several
-        else None,
-        positions=position_test(whole) if whole.shape[1] >= 2 and len(whole) else None,
+        tests=tests,
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
+from grpolab.validate.estimate.sampler import SeedTest
 from grpolab.validate.forecast.pass_at_k import PassAtK
 from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
@@ -108,28 +109,29 @@ def _pairs(found: Triage) -> Table:
 
 
 def _tests(found: Triage) -> Table:
+    names = ("groups", "duplicates", "positions", "order", "texts", "neighbours")
     rows = []
     for c in found.checkpoints:
-        pair, copies, places = c.groups, c.duplicates, c.positions
+        pair, copies = c.audit.independence, c.tests.get("duplicates")
         rows.append(
             [
                 c.label,
                 f"{pair.rho:+.3f}" if pair.identifiable else "not identifiable",
-                pair.p_value,
-                None if copies is None else copies.duplicate_rate,
-                None if copies is None else copies.predicted,
-                None if copies is None else copies.p_value,
-                None if places is None else places.p_value,
+                copies.duplicate_rate if isinstance(copies, SeedTest) else None,
+                copies.predicted if isinstance(copies, SeedTest) else None,
+                *(c.tests[name].p_value if name in c.tests else None for name in names),
             ]
         )
-    columns = (
-        "checkpoint", "rho", Column("p", words.p_value), Column("equal", _four),
-        Column("predicted", _four), Column("p", words.p_value), Column("place: p", words.p_value),
-    )  # fmt: skip
+    columns: list[Column | str] = [
+        "checkpoint", "rho", Column("equal", _four), Column("predicted", _four),
+        *(Column(f"{name}: p", words.p_value) for name in names),
+    ]  # fmt: skip
     caption = (
         "`rho`: correlation of two rewards of a group beyond what the prompt explains. `equal`:"
         " share of equal pairs of completions of a prompt, against what their log-probabilities"
-        " predict. `place`: does the place of a sample in its request predict its reward?"
+        " predict. `positions`: does the place of a sample in its request predict its reward?"
+        " `order`, `texts`: are rewards, or completions, more alike at some places than at others?"
+        " `neighbours`: do completions of different requests begin alike more often than by chance?"
     )
     return Table(columns, rows, caption, title="Are these independent draws?")
 
