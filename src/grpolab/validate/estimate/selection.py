@@ -143,7 +143,7 @@ def stopping_test(counts: GroupCounts, rows: SampleRows | None = None) -> Stoppi
         return min(
             (
                 _stopping(True, c == 1, chance),
-                _stopping(False, (c == n - 1) & (n > 2), chance),
+                _stopping(False, c == n - 1, chance),
             ),
             key=lambda s: s.p_value,
         )
