@@ -58,12 +58,15 @@ class Suspicion(NamedTuple):
 
 
 def rollout_evidence(
-    table: Rollouts, contrast: PairContrast, *, rng: np.random.Generator | int
+    table: Rollouts, contrast: PairContrast | None = None, *, rng: np.random.Generator | int
 ) -> dict[str, Evidence]:
     """All tests that rollouts with log-probabilities can carry.
 
     Copies are judged by the log-probabilities (``duplicates``), which is exact, and not by texts.
     """
+    rng = streams.generator(rng, "sampler")
+    if contrast is None:
+        contrast = pair_contrast(table.counts(), rng=rng)
     found = sample_evidence(table.samples(), rng=rng)
     found.pop("copies", None)
     if not math.isnan(contrast.p_value):
@@ -93,9 +96,7 @@ def suspect(
         if again is None or not alarms:
             found += [Suspicion(label, alarm, math.nan, stands=True) for alarm in alarms]
             continue
-        table = again(label)
-        contrast = pair_contrast(table.counts(), rng=generator)
-        second = rollout_evidence(table, contrast, rng=generator)
+        second = rollout_evidence(again(label), rng=generator)
         named = {a.test: second[a.test] for a in alarms if a.test in second}
         (confirmed,) = alarms_of([named], level=SECOND)
         stands = {alarm.test for alarm in confirmed}

@@ -15,7 +15,13 @@ import numpy as np
 
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import thin_std
-from grpolab.validate.estimate import contrasts
+from grpolab.validate.estimate.contrasts import (
+    Gap,
+    contrasts,
+    first_settled,
+    growth_factors,
+    paired_gap,
+)
 from grpolab.validate.forecast.law import prompt_laws
 
 MAX_SIGNAL = 0.5
@@ -67,15 +73,12 @@ def compare_pairs(
     """Every pair of checkpoints in the given order; ``values`` [K, P] are their signals."""
     names = list(counts)
     pairs = list(itertools.combinations(order, 2))
-    gaps = [
-        contrasts.paired_gap(values[a] - values[b], span=MAX_SIGNAL, margin=margin)
-        for a, b in pairs
-    ]
+    gaps = [paired_gap(values[a] - values[b], span=MAX_SIGNAL, margin=margin) for a, b in pairs]
     noise = [sampling_variance(c, group_size) for c in counts.values()]
     tail = (1.0 - level) / max(len(pairs), 1)
     found = []
     for (a, b), gap, one in zip(
-        pairs, gaps, contrasts.contrasts(gaps, level=level, margin=margin), strict=True
+        pairs, gaps, contrasts(gaps, level=level, margin=margin), strict=True
     ):
         more_samples = math.nan
         if not math.isnan(one.prompts_needed):
@@ -89,9 +92,7 @@ def compare_pairs(
     return found
 
 
-def _samples_needed(
-    gap: contrasts.Gap, inside: float, *, samples: int, margin: float, tail: float
-) -> float:
+def _samples_needed(gap: Gap, inside: float, *, samples: int, margin: float, tail: float) -> float:
     """Samples of each of the same prompts that settle the pair with chance 0.8.
 
     Of the variance of a prompt's gap only the part ``inside``, from the choice of samples, shrinks
@@ -101,10 +102,10 @@ def _samples_needed(
         return math.nan
     total = gap.num_prompts * gap.stderr**2
     inside = min(inside, total)
-    factors = contrasts.growth_factors()
+    factors = growth_factors()
     ahead = np.sqrt(inside * (1.0 - 1.0 / factors) / gap.num_prompts)
     later = np.sqrt((total - inside + inside / factors) / gap.num_prompts)
-    return samples * contrasts.first_settled(gap.difference, ahead, later, margin=margin, tail=tail)
+    return samples * first_settled(gap.difference, ahead, later, margin=margin, tail=tail)
 
 
 def sampling_variance(counts: GroupCounts, group_size: int) -> FloatArray:
