@@ -92,9 +92,8 @@ def _audit_all(
 ) -> list[Audit]:
     from grpolab.progress import ProgressBar
     from grpolab.validate import readers
-    from grpolab.validate.audit.summary import GROUP_SIZES
+    from grpolab.validate.audit.summary import ALARM_LEVEL, GROUP_SIZES
     from grpolab.validate.audit.summary import audit as audit_counts
-    from grpolab.validate.estimate.faults import FALSE_ALARMS
 
     labels = shortest_tails([str(p.resolve()) for p in paths], what="input")
     found = []
@@ -109,7 +108,7 @@ def _audit_all(
                         reading.counts, rng=seed, label=label, format=reading.format,
                         group_sizes=group_size or GROUP_SIZES, notes=reading.notes,
                         samples=getattr(reading, "samples", None),
-                        alarm_level=FALSE_ALARMS / len(paths),
+                        alarm_level=ALARM_LEVEL / len(paths),
                     )
                 )  # fmt: skip
             bar.part(label, 1.0, finished=True)

@@ -31,6 +31,8 @@ from grpolab.validate.forecast.zero_std import (
 )
 
 GROUP_SIZES = (4, 8, 16)
+ALARM_LEVEL = FALSE_ALARMS
+"""Chance of any alarm of a command on clean samples, over all its inputs."""
 _RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
 _SHOWN = 100  # names of prompts that are listed
 
@@ -162,7 +164,7 @@ def audit(
     num_resamples: int = 1000,
     notes: Sequence[str] = (),
     samples: SampleTable | None = None,
-    alarm_level: float = FALSE_ALARMS,
+    alarm_level: float = ALARM_LEVEL,
 ) -> Audit:
     """Estimate everything that the counts identify, and warn about the rest.
 
