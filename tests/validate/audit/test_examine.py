@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from grpolab.cli import app
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit import audit
 from grpolab.validate.audit.advice import advise
@@ -112,6 +114,35 @@ def test_two_distinct_of_eight_are_two_samples():
     assert "come in 4 copies" in "".join(advise(found))
     assert set(found.counts.group_size.tolist()) == {2}
     assert found.counts.step.max() == 39
+
+
+def test_a_warning_is_no_error_and_nothing_is_compared(tmp_path):
+    _, k = drawn(prompts=1500)
+    files = []
+    for name, keep in (("all", k >= 0), ("solved", k > 0)):
+        rows = [f"{i},{c},8" for i, c in enumerate(k) if keep[i]]
+        files.append(tmp_path / f"{name}.csv")
+        files[-1].write_text("\n".join(["problem,num_correct,group_size", *rows]) + "\n")
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(app, ["audit", *map(str, files), "-g", "8", "--html", str(page)])
+    assert result.exit_code == 0
+    assert "No group of 8 is all wrong" in result.stdout
+    assert "apart" not in result.stdout
+    assert " is above " not in result.stdout
+    assert "No group of 8 is all wrong" in page.read_text()
+    result = CliRunner().invoke(app, ["audit", *map(str, files), "-g", "8", "--json"])
+    first, second = json.loads(result.stdout)["inputs"]
+    assert (first["alarms"], second["refused"]) == ([], True)
+    assert second["alarms"][0]["evidence"]["kind"] == "no all-wrong"
+
+
+def test_two_places_in_order_are_best_and_worst():
+    reward = np.tile([1.0, 0.0], 60)
+    reward[:40] = 0.0
+    prompt = np.repeat(np.arange(60), 2)
+    counts = GroupCounts(reward.reshape(60, 2).sum(axis=1), 2)
+    said = advise(audit(counts, samples=Samples(prompt, reward), **OPTIONS))
+    assert any("best and the worst" in sentence for sentence in said)
 
 
 def test_no_level_no_tests():

@@ -75,6 +75,8 @@ def _positions(found: PositionTest) -> tuple[str, str]:
         f" right at place {odd}, {percent(float(others))} elsewhere)"
     )
     first = "sample 0 is greedy, or " if odd == 0 else ""
+    if len(share) == 2:
+        first = "the best and the worst sample of each group were kept, in this order, or "
     return seen, (
         f"Likely: {first}one seed for the samples at the same place of all requests, samples stored"
         " sorted, or later samples that ran into a limit or an outage."
@@ -113,7 +115,10 @@ def _order(found: OrderTest, *, texts: bool) -> tuple[str, str]:
 def _neighbours(found: NeighbourTest) -> tuple[str, str]:
     if found.lag == 0:
         where = "samples at the same place of all requests"
-        causes = "one seed for all requests, or samples stored sorted by likelihood"
+        causes = (
+            "one seed for all requests, samples stored sorted by likelihood, or an instruction of"
+            " its own for each place"
+        )
     elif found.lag > 1:
         where = f"samples of requests {found.lag} apart"
         causes = "workers that start from the same seed"

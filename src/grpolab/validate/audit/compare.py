@@ -81,7 +81,7 @@ def compare_all(
 
 def _gaps(first: Audit, second: Audit, margin: float) -> list[tuple[str, bool, Gap]]:
     """Name, whether prompts are paired, and the gap of every quantity of two inputs."""
-    if first.counts.provenance.filtered or second.counts.provenance.filtered:
+    if not (first.is_comparable and second.is_comparable):
         return []
     rows = _common(first.counts, second.counts)
     found = []

@@ -108,6 +108,12 @@ class Audit:
         return f"{self.format}: {name}" if self.format and name else self.format or name
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether rates per prompt are unbiased: nothing selected, nothing stopped by outcome."""
+        stopped = any(alarm.test == "stopping" for alarm in self.alarms)
+        return not (self.counts.provenance.filtered or self.refused or stopped)
+
+    @property
     def num_prompts(self) -> int:
         """Prompts with at least one verdict."""
         return len(np.unique(self.counts.prompt_id))

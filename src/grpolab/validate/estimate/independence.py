@@ -157,5 +157,5 @@ def _permutation_p(blocks: Blocks, *, rng: np.random.Generator, num_permutations
     if min(above, below) < _FEW:
         centre = draws.mean()
         far = np.abs(draws - centre)
-        return max(tail_p(abs(observed - centre), far), 1e-300)
+        return tail_p(abs(observed - centre), far)
     return min(1.0, 2.0 * (1 + min(above, below)) / (num_permutations + 1))

@@ -63,4 +63,4 @@ def tail_p(observed: float, draws: FloatArray) -> float:
     if count >= _TAIL or len(excess) < _TAIL:  # often enough, or too few distinct values
         return (count + 1) / (len(draws) + 1)
     share = len(excess) / len(draws)
-    return min(1.0, float(share * np.exp(-(observed - edge) / excess.mean())))
+    return float(np.clip(share * np.exp(-(observed - edge) / excess.mean()), 1e-300, 1.0))

@@ -16,6 +16,7 @@ from scipy import special, stats
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.samples import SampleRows
 
+_AGREE = 0.9  # share of prompts that follow one rule of stopping; the others have errors
 Kind = Literal["mixed only", "no all-wrong", "no all-right", "extremes", "too even"]
 
 
@@ -124,7 +125,8 @@ def stopping_test(counts: GroupCounts, rows: SampleRows | None = None) -> Stoppi
     Looked at are prompts with at least 2 samples and fewer than the most. With the samples in order
     (``rows``): given K of n right the last is right with chance K / n. Without: by the chance that
     exactly one of n is right, at most (1 - 1/n)^(n-1) whatever p is. One-sided exact tests
-    (Poisson-binomial) for success and for failure. None where all prompts have as many samples.
+    (Poisson-binomial) for success and for failure. None where all prompts have as many samples, or
+    where they do not agree on how many successes (failures) end the sampling.
 
     >>> found = stopping_test(GroupCounts([1] * 20, np.arange(20) % 4 + 3))
     >>> found.on_success, found.p_value < 1e-3
@@ -135,30 +137,37 @@ def stopping_test(counts: GroupCounts, rows: SampleRows | None = None) -> Stoppi
     if len(n) == 0 or n.min() == n.max():
         return None
     if rows is None:
+        chance = (1.0 - 1.0 / n) ** (n - 1)
         short = (n >= 2) & (n < n.max())
-        if not short.any():
-            return None
-        chance = (1.0 - 1.0 / n[short]) ** (n[short] - 1)
-        n, c = n[short], c[short]
-        return min(
-            (
-                _stopping(True, c == 1, chance),
-                _stopping(False, c == n - 1, chance),
-            ),
-            key=lambda s: s.p_value,
+        return _surer(
+            [
+                _stopping(on_success, hits[short] == 1, chance[short])
+                for on_success, hits in ((True, c), (False, n - c))
+                if short.any() and _one_rule(n, hits, 1)
+            ]
         )
     size = np.bincount(rows.request)
-    right = np.bincount(rows.request, weights=rows.reward)
+    right = np.bincount(rows.request, weights=rows.reward).astype(np.int64)
     last = np.zeros(len(size))
     last[rows.request] = rows.reward  # the last one written stays
     short = (size >= 2) & (size < size.max()) & (right > 0) & (right < size)
-    if not short.any():
-        return None
-    share = (right / size)[short]
-    return min(
-        (_stopping(True, last[short] == 1, share), _stopping(False, last[short] == 0, 1 - share)),
-        key=lambda s: s.p_value,
+    return _surer(
+        [
+            _stopping(on_success, last[short] == on_success, (hits / size)[short])
+            for on_success, hits in ((True, right), (False, size - right))
+            if short.any() and _one_rule(size, hits, int(np.bincount(hits[short]).argmax()))
+        ]
     )
+
+
+def _one_rule(size: IntArray, hits: IntArray, most: int) -> bool:
+    """Whether sampling can end at the ``most``-th success: nearly all have that many, none more."""
+    short = size < size.max()
+    return bool(np.mean(hits[short] == most) >= _AGREE and np.mean(hits[~short] <= most) >= _AGREE)
+
+
+def _surer(found: list[Stopping]) -> Stopping | None:
+    return min(found, key=lambda s: s.p_value, default=None)
 
 
 def _stopping(on_success: bool, ends: IntArray, chance: FloatArray) -> Stopping:
