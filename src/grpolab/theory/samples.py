@@ -114,8 +114,8 @@ def sample_rows(
     seen = ~np.isnan(reward)
     zero = np.zeros(len(prompt), np.int64)
     key = [prompt[seen], (zero if step is None else step)[seen]]
-    request = _by_appearance(key)
-    inner = _by_appearance([request, (zero if group is None else group)[seen]])
+    request = _by_appearance(pairs_of(*key))
+    inner = _by_appearance(pairs_of(request, (zero if group is None else group)[seen]))
     columns = {name: None if v is None else v[seen] for name, v in texts.items()}
     return SampleRows(prompt[seen], request, inner, reward[seen], key[1], **columns)
 
@@ -132,9 +132,19 @@ def rows_of(table: SampleTable) -> SampleRows:
     )  # fmt: skip
 
 
-def _by_appearance(keys: Sequence[IntArray]) -> IntArray:
+def pairs_of(first: IntArray, second: IntArray) -> IntArray:
+    """Equal numbers for equal pairs, ordered as the pairs are.
+
+    >>> pairs_of(np.array([5, 5, 2]), np.array([1, 3, 1])).tolist()
+    [2, 3, 0]
+    """
+    values, code = np.unique(second, return_inverse=True)
+    return np.asarray(np.unique(first, return_inverse=True)[1] * max(len(values), 1) + code)
+
+
+def _by_appearance(keys: IntArray) -> IntArray:
     """Numbers 0, 1, ... of the distinct keys in order of first appearance."""
-    _, first, code = np.unique(np.stack(keys), axis=1, return_index=True, return_inverse=True)
+    _, first, code = np.unique(keys, return_index=True, return_inverse=True)
     place = np.empty(len(first), np.int64)
     place[np.argsort(first)] = np.arange(len(first))
     return np.asarray(place[code.reshape(-1)])

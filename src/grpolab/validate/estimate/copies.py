@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from grpolab.theory.groups import GroupCounts, IntArray
-from grpolab.theory.samples import SampleRows, in_rows, sample_rows  # noqa: F401
+from grpolab.theory.samples import SampleRows, in_rows, pairs_of, sample_rows  # noqa: F401
 from grpolab.validate.estimate.selection import upper_tail
 
 _FACTORS = (2, 3, 5, 7)
@@ -70,10 +70,10 @@ def copies_test(rows: SampleRows) -> Copies | None:
 def _multiplicities(rows: SampleRows) -> IntArray:
     """How often each text of a group comes, [G, most], padded with zeros, largest first."""
     assert rows.text is not None
-    keys = np.stack([rows.group, rows.text])[:, rows.text >= 0]
-    pairs, times = np.unique(keys, axis=1, return_counts=True)
+    group, text = rows.group[rows.text >= 0], rows.text[rows.text >= 0]
+    _, first, times = np.unique(pairs_of(group, text), return_index=True, return_counts=True)
     groups = int(rows.group.max()) + 1
-    table = np.maximum(in_rows(pairs[0], times), 0)
+    table = np.maximum(in_rows(group[first], times), 0)
     found = np.zeros((groups, table.shape[1]), np.int64)
     found[: len(table)] = table
     return -np.sort(-found, axis=1)
@@ -100,8 +100,8 @@ def _whole(rows: SampleRows, times: IntArray) -> tuple[int, int, int, float]:
     first = np.zeros(len(size), np.int64)
     first[rows.group[::-1]] = np.arange(len(rows.group))[::-1]
     text = rows.text[first]
-    owners = np.unique(np.stack([rows.text, rows.prompt]), axis=1)[0]
-    names, prompts = np.unique(owners, return_counts=True)
+    owners = np.unique(pairs_of(rows.text, rows.prompt), return_index=True)[1]
+    names, prompts = np.unique(rows.text[owners], return_counts=True)
     own = prompts[np.searchsorted(names, text)] == 1
     long = np.zeros(len(size), bool)
     if rows.length is not None:
@@ -123,16 +123,17 @@ def without_copies(counts: GroupCounts, rows: SampleRows, found: Copies) -> Grou
     """
     assert rows.text is not None
     text = np.where(rows.text < 0, -1 - np.arange(len(rows.text)), rows.text)
-    keys, place, times = np.unique(
-        np.stack([rows.group, text]), axis=1, return_inverse=True, return_counts=True
+    _, first, place, times = np.unique(
+        pairs_of(rows.group, text), return_index=True, return_inverse=True, return_counts=True
     )
-    right = np.bincount(place.reshape(-1), weights=rows.reward, minlength=len(times)) / times
+    group = rows.group[first]
+    right = np.bincount(place, weights=rows.reward, minlength=len(times)) / times
     draws = np.ones(len(times), np.int64)
     if found.size:
         draws = np.maximum(1, np.round(times / found.size).astype(np.int64))
     groups = int(rows.group.max()) + 1
-    size = np.bincount(keys[0], weights=draws, minlength=groups)
-    correct = np.bincount(keys[0], weights=draws * (right > 0.5), minlength=groups)
+    size = np.bincount(group, weights=draws, minlength=groups)
+    correct = np.bincount(group, weights=draws * (right > 0.5), minlength=groups)
     prompt, step = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
     prompt[rows.group], step[rows.group] = rows.prompt, rows.step
     return GroupCounts(

@@ -55,7 +55,7 @@ def selection_test(counts: GroupCounts) -> Selection | None:
     Given the sum and the number of groups at k - 1, k and k + 1, the number at k has at the
     boundary a law without free parameters (for g = 2 that of the exact test of Hardy-Weinberg), and
     is stochastically smaller inside. Bonferroni over k and over the sizes that a fifth of the
-    groups have. None where no size has enough groups. Derived here.
+    groups have. None where no such group of two or more is mixed. Derived here.
 
     >>> selection_test(GroupCounts(np.repeat([1, 2, 3], 30), 4)).kind
     'mixed only'
@@ -65,8 +65,8 @@ def selection_test(counts: GroupCounts) -> Selection | None:
     looked, best = 0, None
     for g in common:
         seen = np.bincount(counts.num_correct[counts.group_size == g], minlength=g + 1)
-        for k in range(1, g):
-            looked += 1
+        looked += g - 1
+        for k in (np.flatnonzero(seen[1:g]) + 1).tolist():
             found = _boundary_p(g, k, seen)
             if best is None or found < best[0]:
                 best = (found, g, k, seen)
