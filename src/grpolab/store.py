@@ -371,6 +371,17 @@ def read_parquet(
         raise UserError(f"{path}: not a grpolab table ({first_line(err)})") from None
 
 
+def has_column(path: Path, name: str) -> bool:
+    """Whether a parquet file has a column; False where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return name in pq.read_schema(path).names
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def read_counts(path: Path) -> GroupCounts:
     """Read what `write_counts` wrote; UserError where it is anything else."""
     if path.suffix == ".parquet":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,7 +115,7 @@ def _audit_all(
 ) -> list[Audit]:
     from grpolab.progress import ProgressBar
     from grpolab.validate import readers
-    from grpolab.validate.audit.summary import GROUP_SIZES
+    from grpolab.validate.audit.summary import ALARM_LEVEL, GROUP_SIZES
     from grpolab.validate.audit.summary import audit as audit_counts
 
     labels = shortest_tails([_name(p) for p in paths], what="input")
@@ -132,6 +131,7 @@ def _audit_all(
                         reading.counts, rng=seed, label=_joined(label, reading.label),
                         format=reading.format, group_sizes=group_size or GROUP_SIZES,
                         notes=reading.notes, samples=reading.samples,
+                        alarm_level=ALARM_LEVEL / (len(paths) * len(readings)),
                     )
                     for reading in readings
                 ]  # fmt: skip
@@ -152,10 +152,9 @@ def _joined(label: str, part: str) -> str:
 
 
 def _compare_all(found: list[Audit]) -> list[Difference]:
-    from grpolab.validate.audit.compare import compare
+    from grpolab.validate.audit.compare import compare_all
 
-    pairs = itertools.combinations(found, 2)
-    return [difference for a, b in pairs for difference in compare(a, b)]
+    return compare_all(found)
 
 
 def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,7 +16,7 @@ from grpolab.errors import UserError
 from grpolab.figures.words import number
 
 if TYPE_CHECKING:
-    from grpolab.validate.rollouts import Worker
+    from grpolab.validate.rollouts import RolloutPlan, Rollouts, Worker
 
 
 @expanded
@@ -50,6 +52,9 @@ def rollout(
 ) -> None:
     """Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.
 
+    Tests the sampler, too; an alarm is followed by a second sample, and a
+    warning only if that shows it again (one clean run in 1,000).
+
     Example: grpolab rollout ckpt-100 --task countdown --num-samples 32 --out runs/ckpt-100
     """
     from grpolab.validate.rollouts.make import make_engine
@@ -58,12 +63,40 @@ def rollout(
     with task.open() as (the_task, prompts):
         plan = sampling.plan(the_task, num_samples=num_samples, group_size=group_size)
         made = make_engine(model, engine.engine_options(adapter))
-        table = opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
-    summary = _summary(out, finished=table is not None)
+
+        def draw(plan: RolloutPlan, out: Path, part: Worker) -> Rollouts | None:
+            return opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
+
+        table = draw(plan, out, part)
+        found = [] if table is None else _suspicions(table, plan, draw, out)
+    summary = {**_summary(out, finished=table is not None), "sampler": found}
     if as_json:
         print_json(summary)
     else:
         _print(summary)
+
+
+def _suspicions(
+    table: Rollouts, plan: RolloutPlan, draw: Callable[..., Rollouts | None], out: Path
+) -> list[dict[str, Any]]:
+    """Tests of the sampler; an alarm is followed by a second sample of the same prompts."""
+    import numpy as np
+
+    from grpolab.streams import stream_seed
+    from grpolab.validate.rollouts import Worker
+    from grpolab.validate.triage.confirm import rollout_evidence, suspect
+
+    def again(label: str) -> Rollouts:
+        second = replace(plan, seed=stream_seed(plan.seed, "second sample"))
+        return cast("Rollouts", draw(second, out / "second sample", Worker()))
+
+    if np.isnan(table.reward).all():
+        return []
+    tests = rollout_evidence(table, rng=plan.seed)
+    return [
+        {**one.as_dict(), "confirmed": one.stands}
+        for one in suspect({str(out): tests}, again, rng=plan.seed)
+    ]
 
 
 def _worker(text: str) -> Worker:
@@ -114,4 +147,9 @@ def _print(summary: dict[str, Any]) -> None:
             f" ({summary['first_verifier_error'] or 'no error'}). Remove"
             f" {summary['out']}/verdicts and run again to judge them anew."
         )
+    for one in summary["sampler"]:
+        if one["confirmed"]:
+            say(f"! {one['said']} A second sample shows it, too: do not trust the numbers.")
+        else:
+            say(f"{one['test']}: an alarm that a second, independent sample did not confirm")
     say(f"wrote {summary['out']}; next: grpolab audit {summary['out']}/groups.parquet")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import OUTPUT, expanded
 from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
-from grpolab.errors import input_errors
+from grpolab.errors import UserError, input_errors
+from grpolab.streams import stream_seed
 
 if TYPE_CHECKING:
+    from grpolab.validate.rollouts import Rollouts
     from grpolab.validate.triage.ranking import Triage
 
 
@@ -39,6 +41,9 @@ def triage(
             min=0, help="Completions per prompt; 0: four groups.", rich_help_panel="Sampling"
         ),
     ] = 0,
+    equal_within: Annotated[
+        float, typer.Option(help="Signals that differ by less are called equal.")
+    ] = 0.02,
     out: Annotated[
         Path,
         typer.Option(
@@ -50,12 +55,15 @@ def triage(
 ) -> None:
     """Compare checkpoints on the same prompts at the same law, before any RL.
 
-    Ends with status 1 when a test says that the rollouts are not independent draws.
+    Ends with status 1 when a test says that the rollouts are not independent
+    draws, and a second, independent sample of that checkpoint confirms it.
 
     Example: grpolab triage ckpt-100 ckpt-200 --task countdown -g 8 --html triage.html
     """
     from grpolab.validate.triage.ranking import triage as compare_runs
 
+    if not equal_within > 0:
+        raise UserError(f"--equal-within must be > 0, got {equal_within:g}")
     options = engine.engine_options()
     names = shortest_tails(models, what="checkpoint")
     with task.open() as (the_task, prompts):
@@ -66,8 +74,17 @@ def triage(
             label: _run(model, label, options, plan, the_task, prompts, out)
             for label, model in zip(names, models, strict=True)
         }
-    with input_errors():
-        found = compare_runs(runs, task=the_task.name, group_size=group_size, rng=sampling.seed)
+
+        def again(label: str) -> Rollouts:
+            second = replace(plan, seed=stream_seed(plan.seed, "second sample"))
+            model, folder = models[names.index(label)], out / "second sample"
+            return cast("Rollouts", _run(model, label, options, second, the_task, prompts, folder))
+
+        with input_errors():
+            found = compare_runs(
+                runs, task=the_task.name, group_size=group_size, rng=sampling.seed,
+                margin=equal_within, again=again,
+            )  # fmt: skip
     if html is not None:
         from grpolab.validate.triage.page import write_triage
 

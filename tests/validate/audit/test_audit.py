@@ -112,7 +112,7 @@ def test_advice_finds_shared_seeds_when_groups_repeat():
     stuck = rng.random(400) < 0.3
     correct = np.where(stuck, 8 * rng.binomial(1, p), rng.binomial(8, p))
     counts = GroupCounts(correct, 8, prompt_id=np.repeat(np.arange(200), 2))
-    assert any("not independent given the prompt" in s for s in advise(audit(counts, rng=0)))
+    assert any("correlated beyond the prompt" in s for s in advise(audit(counts, rng=0)))
     fair = GroupCounts(rng.binomial(8, p), 8, prompt_id=np.repeat(np.arange(200), 2))
     assert any("No sign that rollouts" in s for s in advise(audit(fair, rng=0)))
 
@@ -180,7 +180,10 @@ def test_of_few_groups_all_count():
 
 def test_group_sizes_that_agree_share_a_sentence():
     def difference(quantity, low, high):
-        return Difference("a", "b", quantity, (low + high) / 2, low, high, True, 40)
+        decided = low > 0 or high < 0
+        p_value, needed = (0.01, np.nan) if decided else (0.4, 99.0)
+        return Difference("a", "b", quantity, (low + high) / 2, low, high, True, 40, p_value, 1.0,
+                          decided, False, 0.02, needed)  # fmt: skip
 
     told = advise_comparison(
         [
@@ -195,7 +198,8 @@ def test_group_sizes_that_agree_share_a_sentence():
         "mixed groups at g=4, 8: a is above b (10.0 to 20.0, 15.0 to 30.0 points, paired over 40"
         " prompts).",
     ]
-    assert told[2].startswith("mixed groups at g=16: cannot tell a and b apart (-10.0 to +30.0")
+    assert told[2].startswith("mixed groups at g=16: cannot tell a and b apart yet (-10.0 to +30.0")
+    assert "about 59 more prompts would show" in told[2]
     assert len(told) == 3
 
 

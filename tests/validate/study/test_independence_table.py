@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpolab.theory import GroupCounts, critical_p, critical_p_band
+from grpolab.validate.estimate.contrasts import holm
 from grpolab.validate.estimate.icc import icc
-from grpolab.validate.study.independence import holm, independence_row, independence_verdict
+from grpolab.validate.study.independence import independence_row, independence_verdict
 
 
 def rollouts(seed, *, copied=0.0, prompts=60, groups=4):

@@ -12,13 +12,8 @@ from grpolab.theory.groups import Provenance
 from grpolab.validate.rollouts import Rollouts
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.page import write_triage
-from grpolab.validate.triage.ranking import (
-    TAU_H,
-    CheckpointPair,
-    _sampling_variance,
-    _signal,
-    triage,
-)
+from grpolab.validate.triage.pairs import CheckpointPair, sampling_variance, signals
+from grpolab.validate.triage.ranking import TAU_H, triage
 
 LAW = {"max_new_tokens": 4, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "engine": "made up"}
 
@@ -71,12 +66,11 @@ def test_ranking_and_its_uncertainty(found):
     assert found.checkpoints[-1].label == "sure"
     by_name = {frozenset((p.first, p.second)): p for p in found.pairs}
     assert by_name[frozenset(("open", "sure"))].decided
-    assert by_name[frozenset(("open", "sure"))].prob_more > 0.999
+    assert by_name[frozenset(("open", "sure"))].prob_more > 0.99
     twins = by_name[frozenset(("open", "twin"))]
     assert not twins.decided
-    assert 0.5 <= twins.prob_more < 0.975
-    assert twins.equal
-    assert np.isnan([twins.prompts_needed, twins.samples_needed]).all()
+    assert 0.5 <= twins.prob_more < 0.9
+    assert twins.low < 0 < twins.high
     assert sum(c.signal.prob_best for c in found.checkpoints) == pytest.approx(1)
     assert found.suspects == []
 
@@ -114,34 +108,25 @@ def test_sampling_variance_is_that_of_repeated_sampling():
     """The jackknife errs upwards: by a quarter where n = 2 g, by next to nothing where n = 8 g."""
     for group_size, num_samples, low, high in ((8, 16, 1.0, 1.4), (4, 32, 0.95, 1.1)):
         counts = rollouts(np.full(4000, 0.3), num_samples=num_samples).counts()
-        measured = float(np.var(_signal(counts, group_size)))
-        assert low < _sampling_variance(counts, group_size).mean() / measured < high
+        measured = float(np.var(signals(counts, group_size)))
+        assert low < sampling_variance(counts, group_size).mean() / measured < high
     few = rollouts(np.full(5, 0.3), num_samples=8).counts()
-    assert np.isnan(_sampling_variance(few, 8)).all()
-
-
-def harder(prompts, seed, num_samples=16):
-    """Two checkpoints on the same prompts, the second always a bit worse."""
-    p = np.clip(np.random.default_rng(seed).beta(1.2, 1.2, prompts), 0.02, 0.98)
-    runs = {
-        name: rollouts(factor * p, num_samples=num_samples, seed=2 * seed + i)
-        for i, (name, factor) in enumerate((("a", 1.0), ("b", 0.7)))
-    }
-    return triage(runs, task="t", group_size=8, rng=seed, num_resamples=300).pairs[0]
+    assert np.isnan(sampling_variance(few, 8)).all()
 
 
 @pytest.mark.slow
-def test_the_numbers_that_settle_a_pair_do_settle_it():
-    """Planned for 80%: at the true difference both recommendations settle most repeats."""
-    p = np.clip(np.random.default_rng(0).beta(1.2, 1.2, 100_000), 0.02, 0.98)
-    gap = float((expected_std(p, 8) - expected_std(0.7 * p, 8)).mean())
-    tries = [harder(30, seed) for seed in range(40)]
-    # what it asks for scales with 1 / difference^2, so undo the luck of the measured difference
-    needed = np.nanmedian(
-        [t.prompts_needed * (t.difference / gap) ** 2 for t in tries if not t.decided]
-    )
-    hits = sum(harder(int(np.ceil(needed)), 100 + i).decided for i in range(40))
-    assert stats.binomtest(hits, 40, 0.8).pvalue > 1e-3
+def test_equal_checkpoints_seldom_have_a_winner():
+    """Five equal checkpoints, ten pairs: a winner in 5% of the triages at most."""
+    winners = 0
+    for seed in range(100):
+        p = chances(40, 0.4, seed=seed)
+        runs = {
+            name: rollouts(p, num_samples=8, seed=10 * seed + i, group_size=4)
+            for i, name in enumerate("abcde")
+        }
+        found = triage(runs, task="t", group_size=4, rng=seed, num_resamples=50)
+        winners += any(pair.decided for pair in found.pairs)
+    assert stats.binomtest(winners, 100, 0.05, alternative="greater").pvalue > 1e-3
 
 
 def test_missing_verdicts_and_thin_prompts_are_left_out_everywhere():
@@ -168,9 +153,8 @@ def test_dependent_draws_are_suspect():
     logs = good.logprob.reshape(80, 4, 8)[:, :, :1].repeat(8, axis=2).ravel()
     bad = dataclasses.replace(good, reward=copied, text_hash=texts, logprob=logs)
     result = triage({"good": good, "bad": bad}, task="t", group_size=8, rng=0)
-    assert {(label, test) for label, test, _ in result.suspects} == {
-        ("bad", "groups"), ("bad", "duplicates")
-    }  # fmt: skip
+    assert {s.label for s in result.suspects} == {"bad"}
+    assert {s.test for s in result.suspects} >= {"groups", "duplicates", "texts"}
     assert advise_triage(result)[0].startswith("**Do not trust the numbers of bad**")
 
 
@@ -179,27 +163,30 @@ def test_shared_noise_between_prompts_is_suspect():
     good = rollouts(np.full(80, 0.5))
     bad = dataclasses.replace(good, reward=(shared < 0.5).astype(float).ravel())
     result = triage({"bad": bad}, task="t", group_size=8, rng=0)
-    assert "positions" in {test for _, test, _ in result.suspects}
+    assert "positions" in {s.test for s in result.suspects}
 
 
 def test_advice_names_what_the_usual_rule_would_pick(found):
     sentences = advise_triage(found)
     assert sentences[0].startswith(f"**{found.checkpoints[0].label}** has the most signal")
-    assert any(s.startswith("As good as equal: ") for s in sentences)
+    assert any(s.startswith(("Equal within 0.02: ", "Cannot tell yet: ")) for s in sentences)
     (entropy,) = [s for s in sentences if str(TAU_H) in s]
     assert "sure" in entropy
     assert "one model family" in entropy
 
 
 def test_advice_says_what_would_settle_a_pair(found):
-    open_pair = CheckpointPair("open", "twin", 0.02, 0.9, False, 301.0, np.inf)
+    open_pair = CheckpointPair(
+        "open", "twin", 0.02, -0.01, 0.05, 0.3, 0.5, 0.9, False, False, 301.0, np.inf
+    )
     (told,) = [
         s
         for s in advise_triage(dataclasses.replace(found, pairs=(open_pair,)))
-        if s.startswith("Unsettled")
+        if s.startswith("Cannot tell yet")
     ]
-    assert "difference +0.020, 90% that open has more" in told
-    assert "about 310 prompts (now 120) at 32 samples would settle it; more samples" in told
+    assert "(difference +0.020, -0.010 to +0.050), 90% that open has more" in told
+    assert "About 190 more prompts (now 120) would show" in told
+    assert "more samples of the same prompts would not" in told
 
 
 def test_no_signal_at_all():

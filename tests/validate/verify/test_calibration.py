@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from grpolab.validate.verify import suite
 from grpolab.validate.verify.calibration import (
     CALIBRATION,
     SampledLaw,
@@ -48,6 +49,7 @@ def test_repeats_stay_in_bounds():
 
 def test_every_entry_has_a_control_and_power_stands():
     names = [e.name for e in CALIBRATION.entries()]
+    assert suite.entries()[-len(names) :] == CALIBRATION.entries()
     assert names == [
         "coverage",
         "test-size",
@@ -56,6 +58,10 @@ def test_every_entry_has_a_control_and_power_stands():
         "filter",
         "beta-binomial",
         "extrapolation",
+        "winners",
+        "prob-best",
+        "neighbours",
+        "selection",
     ]
     (outcome,) = CALIBRATION.run(["test-power"], size=QUICK, level=1e-3)
     assert outcome.passed
@@ -63,9 +69,7 @@ def test_every_entry_has_a_control_and_power_stands():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["coverage", "test-size", "bias", "filter", "beta-binomial", "extrapolation"]
-)
+@pytest.mark.parametrize("name", [e.name for e in CALIBRATION.entries() if e.name != "test-power"])
 def test_calibration_stands(name):
     (outcome,) = CALIBRATION.run([name], size=QUICK, level=1e-3)
     assert outcome.failed == []

@@ -10,6 +10,7 @@ import numpy as np
 
 from grpolab.figures.words import count, interval, p_value, percent, percent_interval, round_up
 from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.graded import lead
 from grpolab.validate.audit.plan import GroupPlan, Threshold
@@ -24,6 +25,12 @@ _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts
 
 def advise(audit: Audit) -> list[str]:
     """Sentences about one input, most important first."""
+    return [*map(alarm_sentence, audit.alarms), *_advise(audit)]
+
+
+def _advise(audit: Audit) -> list[str]:
+    if audit.refused:
+        return []
     if audit.truncated is not None or audit.counts.provenance.filtered:
         return _filtered(audit)
     if not audit.plans:
@@ -255,6 +262,8 @@ def _sampler(audit: Audit) -> list[str]:
     test = audit.independence
     if not test.identifiable:
         return [f"Cannot tell whether rollouts of a prompt are independent draws: {test.reason}."]
+    if any(alarm.test == "groups" for alarm in audit.alarms):
+        return []
     if math.isnan(test.rho):
         size = f"p={p_value(test.p_value)}"
     else:
@@ -269,8 +278,9 @@ def _sampler(audit: Audit) -> list[str]:
             " group"
         )
         return [
-            f"Rollouts of a group are not independent given the prompt ({size}): look for {look}"
-            " before trusting any other number here."
+            f"Rewards of a group may be correlated beyond the prompt ({size}): as much as that is"
+            f" seen by chance in one of {count(1 / test.p_value)} tests, and no alarm. Fresh samples"
+            f" would tell; if it stays, look for {look}."
         ]
     if test.p_value < 0.05:
         return [
@@ -298,18 +308,33 @@ def advise_comparison(differences: Sequence[Difference]) -> list[str]:
     found = []
     for _, alike in itertools.groupby(differences, key=_verdict):
         several = list(alike)
-        found += [_lead(several)] if several[0].decided else [_undecided(d) for d in several]
+        d = several[0]
+        if d.decided:
+            found.append(_lead(several))
+        elif d.equal:
+            found.append(_equal(several))
+        else:
+            found += [_undecided(one) for one in several]
     return found
 
 
 def _verdict(d: Difference) -> tuple[object, ...]:
     """What differences must share to be told in one sentence."""
     what = d.quantity.partition("g=")[0]
-    return d.first, d.second, what, d.decided, d.difference > 0, d.paired, d.num_prompts
+    return (
+        d.first, d.second, what, d.decided, d.equal, d.difference > 0 and d.decided, d.paired,
+        d.num_prompts,
+    )  # fmt: skip
 
 
 def _basis(d: Difference) -> str:
     return f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
+
+
+def _names(alike: Sequence[Difference]) -> str:
+    """The quantity, with all its group sizes."""
+    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
+    return f"{alike[0].quantity}{sizes}"
 
 
 def _lead(alike: Sequence[Difference]) -> str:
@@ -317,20 +342,35 @@ def _lead(alike: Sequence[Difference]) -> str:
     more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
     spans = [sorted((100 * abs(e.low), 100 * abs(e.high))) for e in alike]
     points = ", ".join(f"{near:.1f} to {far:.1f}" for near, far in spans)
-    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
-    return f"{d.quantity}{sizes}: {more} is above {less} ({points} points, {_basis(d)})."
+    by = f" by less than {100 * d.margin:.0f} points" if d.equal else ""
+    return f"{_names(alike)}: {more} is above {less}{by} ({points} points, {_basis(d)})."
+
+
+def _span(d: Difference) -> str:
+    return f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"
+
+
+def _equal(alike: Sequence[Difference]) -> str:
+    d = alike[0]
+    return (
+        f"{_names(alike)}: {d.first} and {d.second} are equal within {100 * d.margin:.0f} points"
+        f" ({', '.join(map(_span, alike))} points, {_basis(d)})."
+    )
 
 
 def _undecided(d: Difference) -> str:
-    half = (d.high - d.low) / 2
-    span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {_basis(d)}"
-    if d.difference == 0:
-        return f"{d.quantity}: {d.first} and {d.second} do not differ here ({span})."
-    distance = max(abs(d.difference), 0.01)
-    if half <= distance:
-        return f"{d.quantity}: {d.first} and {d.second} are close to each other ({span})."
-    needed = d.num_prompts * (half / distance) ** 2
+    said = (
+        f"{d.quantity}: cannot tell {d.first} and {d.second} apart yet ({_span(d)} points,"
+        f" {_basis(d)})"
+    )
+    if d.difference == 0 and d.p_value == 1:
+        said = (
+            f"{d.quantity}: {d.first} and {d.second} do not differ on these prompts ({_basis(d)})"
+        )
+    more = d.prompts_needed - d.num_prompts
+    if not math.isfinite(more):
+        return f"{said}."
     return (
-        f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the difference is"
-        f" {100 * distance:.1f} points, about {count(round_up(needed))} prompts would tell."
+        f"{said}; about {count(round_up(more))} more prompts would show who has more, or that they"
+        f" are equal within {100 * d.margin:.0f} points."
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,25 @@ import numpy as np
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, PromptTotals
 from grpolab.validate.audit.summary import Audit
-from grpolab.validate.estimate import bootstrap
+from grpolab.validate.estimate.contrasts import (
+    EQUAL_WITHIN,
+    Gap,
+    contrasts,
+    paired_gap,
+    unpaired_gap,
+)
 from grpolab.validate.forecast.law import LawOfP, prompt_laws
 from grpolab.validate.forecast.zero_std import natural_method
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two inputs differ in one number: first minus second, with its interval."""
+    """How two inputs differ in one number: first minus second, with its interval.
+
+    The interval, ``decided`` (one has more) and ``equal`` (the difference is below ``margin``) hold
+    for all differences of a comparison at once; the p-values are Holm-adjusted. ``prompts_needed``
+    prompts would settle it either way with chance 0.8; NaN where it is settled.
+    """
 
     first: str
     second: str
@@ -29,30 +40,53 @@ class Difference:
     high: float
     paired: bool
     num_prompts: int
-
-    @property
-    def decided(self) -> bool:
-        """True when the interval does not hold zero."""
-        return self.low > 0 or self.high < 0
+    p_value: float
+    p_equal: float
+    decided: bool
+    equal: bool
+    margin: float
+    prompts_needed: float
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        names = ("first", "second", "quantity", "difference", "low", "high", "paired")
-        values = {name: getattr(self, name) for name in names}
-        return {**values, "num_prompts": self.num_prompts, "decided": self.decided}
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def compare(first: Audit, second: Audit, *, level: float = 0.95) -> list[Difference]:
+    """`compare_all` of two inputs."""
+    return compare_all([first, second], level=level)
+
+
+def compare_all(
+    audits: Sequence[Audit], *, level: float = 0.95, margin: float = EQUAL_WITHIN
+) -> list[Difference]:
     """Differences in pass@1 and in the mixed share at the group sizes that most prompts allow.
 
     Prompts with one name in both inputs are paired, which takes their difficulty out of the noise;
     without common names the inputs are treated as independent samples. A prompt without enough
-    verdicts is left out. t-intervals over prompts, for independent samples combined by the method
-    of variance estimates recovery (Zou & Donner 2008), and widened where few prompts carry the
-    difference (`bootstrap.floored`).
+    verdicts is left out. t-tests over prompts, corrected for the number of all differences: inputs
+    that are equal in all of them get a winner with chance at most ``1 - level``.
     """
+    keys, gaps = [], []
+    for first, second in itertools.combinations(audits, 2):
+        for name, paired, gap in _gaps(first, second, margin):
+            keys.append((first.label, second.label, name, paired))
+            gaps.append(gap)
+    found = []
+    for (one, other, name, paired), gap, c in zip(
+        keys, gaps, contrasts(gaps, level=level, margin=margin), strict=True
+    ):
+        found.append(
+            Difference(one, other, name, c.difference, c.low, c.high, paired, gap.num_prompts,
+                       c.p_value, c.p_equal, c.decided, c.equal, margin, c.prompts_needed)
+        )  # fmt: skip
+    return found
+
+
+def _gaps(first: Audit, second: Audit, margin: float) -> list[tuple[str, bool, Gap]]:
+    """Name, whether prompts are paired, and the gap of every quantity of two inputs."""
     counts = (first.counts, second.counts)
-    if any(c.provenance.filtered for c in counts):
+    if not (first.is_comparable and second.is_comparable):
         return []
     rows = _common(*counts)
     totals = [c.by_prompt() for c in counts]
@@ -62,13 +96,14 @@ def compare(first: Audit, second: Audit, *, level: float = 0.95) -> list[Differe
         if rows is not None:
             both = enough[0][rows[0]] & enough[1][rows[1]]
             a, b = (of(_laws(t, at[both])) for t, at in zip(totals, rows, strict=True))
-            mean, ends, prompts = _paired(a - b, level)
         else:
             a, b = (of(_laws(t, np.flatnonzero(e))) for t, e in zip(totals, enough, strict=True))
-            mean, ends, prompts = _apart(a, b, level)
-        if prompts > 0:
-            pair = (first.label, second.label, name)
-            found.append(Difference(*pair, mean, *ends, rows is not None, prompts))
+        if min(len(a), len(b)) == 0:
+            continue
+        gap = (
+            unpaired_gap(a, b, margin=margin) if rows is None else paired_gap(a - b, margin=margin)
+        )
+        found.append((name, rows is not None, gap))
     return found
 
 
@@ -76,39 +111,6 @@ def _laws(totals: PromptTotals, rows: IntArray) -> LawOfP:
     """What some prompts' own verdicts say of each."""
     kept = GroupCounts(totals.num_correct[rows], totals.num_samples[rows])
     return prompt_laws(kept)
-
-
-def _paired(gap: FloatArray, level: float) -> tuple[float, tuple[float, float], int]:
-    if len(gap) == 0:
-        return math.nan, (math.nan, math.nan), 0
-    ends = _interval(gap, level, bounds=(-1.0, 1.0), zero=(0.0, 0.0))
-    return float(gap.mean()), ends, len(gap)
-
-
-def _apart(a: FloatArray, b: FloatArray, level: float) -> tuple[float, tuple[float, float], int]:
-    if min(len(a), len(b)) == 0:
-        return math.nan, (math.nan, math.nan), 0
-    (low_a, high_a), (low_b, high_b) = (_interval(v, level) for v in (a, b))
-    mean = float(a.mean() - b.mean())
-    below = math.hypot(a.mean() - low_a, high_b - b.mean())
-    above = math.hypot(high_a - a.mean(), b.mean() - low_b)
-    return mean, (max(mean - below, -1.0), min(mean + above, 1.0)), min(len(a), len(b))
-
-
-def _interval(
-    values: FloatArray,
-    level: float,
-    *,
-    bounds: tuple[float, float] = (0.0, 1.0),
-    zero: tuple[float, float] | None = None,
-) -> tuple[float, float]:
-    """A t interval of a mean over prompts, which few prompts cannot make too short."""
-    half = bootstrap.half_width(bootstrap.mean_stderr(values), free=len(values) - 1, level=level)
-    mean = float(values.mean())
-    return bootstrap.floored(
-        (mean - half, mean + half), values, np.ones(len(values)), rng=0, bounds=bounds, zero=zero,
-        level=level,
-    )  # fmt: skip
 
 
 def _quantities(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,23 +11,27 @@ import numpy as np
 
 from grpolab import streams
 from grpolab.figures.words import p_value
-from grpolab.theory.groups import GroupCounts
+from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.validate.audit import examine as examination
+from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.graded import equal_shares
 from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
-from grpolab.validate.estimate.heterogeneity import heterogeneity
+from grpolab.validate.estimate.faults import FALSE_ALARMS, Alarm
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.missing import Missingness, missingness
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
+from grpolab.validate.forecast.law import LawOfP, fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
 from grpolab.validate.readers.format import Samples
 
 GROUP_SIZES = (4, 8, 16)
+ALARM_LEVEL = FALSE_ALARMS
+"""Chance of any alarm of a command on clean samples, over all its inputs."""
 _RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
 _SHOWN = 100  # names of prompts that are listed
-_ALIKE = -3.7  # Tarone's Z, which independent draws fall short of once in 10,000 files
 _LEVEL = 0.01  # of the test whether verdicts are missing by success
 
 
@@ -37,6 +42,8 @@ class Audit:
     ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
     ``equal_scores`` is the share of groups with equal scores by group size, where a threshold made
     graded scores binary.
+    ``alarms`` are the tests of the samples that reject; where they show a selection that nothing
+    can correct, the forecast is ``refused``. ``distinct`` completions of so many of a group.
     """
 
     label: str
@@ -53,12 +60,21 @@ class Audit:
     warnings: tuple[str, ...]
     equal_scores: Mapping[int, float] = field(default_factory=dict)
     missing: Missingness | None = None
+    alarms: tuple[Alarm, ...] = ()
+    refused: bool = False
+    distinct: tuple[float, float] | None = None
 
     @property
     def origin(self) -> str:
         """The format, and what in it was taken for the verdict."""
         name = self.counts.provenance.verdict
         return f"{self.format}: {name}" if self.format and name else self.format or name
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether rates per prompt are unbiased: nothing selected, nothing stopped by outcome."""
+        stopped = any(alarm.test == "stopping" for alarm in self.alarms)
+        return not (self.counts.provenance.filtered or self.refused or stopped)
 
     @property
     def num_prompts(self) -> int:
@@ -101,6 +117,9 @@ class Audit:
             "independence": self.independence._asdict(),
             "missing": None if self.missing is None else self.missing._asdict(),
             "truncated": None if self.truncated is None else self.truncated._asdict(),
+            "alarms": [examination.as_dict(a, alarm_sentence(a)) for a in self.alarms],
+            "refused": self.refused,
+            "distinct_per_group": None if self.distinct is None else list(self.distinct),
             "warnings": list(self.warnings),
         }
 
@@ -116,6 +135,7 @@ def audit(
     num_resamples: int = 1000,
     notes: Sequence[str] = (),
     samples: Samples | None = None,
+    alarm_level: float = ALARM_LEVEL,
 ) -> Audit:
     """Estimate everything that the counts identify, and warn about the rest.
 
@@ -141,7 +161,10 @@ def audit(
     notes : sequence of str
         Warnings to put before those of the audit.
     samples : Samples, optional
-        The rows behind the counts, from `read`: graded scores say more than a threshold leaves.
+        The rows behind the counts in the order of the file, from `read`: graded scores say more
+        than a threshold leaves, and order and copies can be tested.
+    alarm_level : float
+        Chance of any alarm on clean samples; 0 makes no tests.
 
     Returns
     -------
@@ -163,15 +186,19 @@ def audit(
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
     generator = streams.generator(rng, "audit")
     contrast = pair_contrast(counts, rng=generator)
-    counts, span = _latest(counts)
+    examined = examination.examine(counts, samples, contrast, rng=generator, level=alarm_level)
+    counts, span = _latest(examined.counts)
     totals = counts.by_prompt()
     never = int(np.sum(totals.num_correct == 0))
     always = int(np.sum(totals.num_correct == totals.num_samples))
     solved = (never, len(totals.prompt_id) - never - always, always)
     warnings = [*notes, *_warnings(counts), *span]
-    common: dict[str, Any] = {"label": label, "counts": counts, "format": format, "solved": solved}
-    if counts.provenance.filtered:
-        fit = _truncated(counts, generator, warnings)
+    common: dict[str, Any] = {
+        "label": label, "counts": counts, "format": format, "solved": solved,
+        "alarms": examined.alarms, "refused": examined.refused, "distinct": examined.distinct,
+    }  # fmt: skip
+    if counts.provenance.filtered or examined.refused:
+        fit = None if examined.refused else _truncated(counts, generator, warnings)
         return Audit(
             **common, pass_at_k={}, icc=None, beta_binomial=None, mixture=None, plans={},
             independence=contrast, truncated=fit, warnings=tuple(warnings),
@@ -179,6 +206,8 @@ def audit(
     # one seed for all: every interval is over the same resamples, whatever else was asked for
     draw = int(generator.integers(2**32))
     options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
+    if examined.stopped:
+        return _stopped(counts, sizes, common, contrast, warnings, **options)
     most = int(np.sort(totals.num_samples)[(len(totals.num_samples) - 1) // 2])
     scores = {k: estimate_pass_at_k(counts, k, **options) for k in _powers(most, sizes)}
     gone = missingness(counts, rng=draw)
@@ -190,13 +219,37 @@ def audit(
     plans = {
         g: make_plan(counts, g, correlation, **options) for g in sizes if identified or g <= most
     }
-    if correlation is not None and heterogeneity(counts).tarone_z < _ALIKE:
-        warnings.append(_too_alike(correlation))
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
         equal_scores=equal_shares(samples, sizes),
+    )  # fmt: skip
+
+
+def _stopped(
+    counts: GroupCounts,
+    sizes: Sequence[int],
+    common: dict[str, Any],
+    contrast: PairContrast,
+    warnings: Sequence[str],
+    **options: Any,
+) -> Audit:
+    """Where sampling stops by outcome: the likelihood is that of fixed n, means and moments not."""
+    law = fit_law(counts, "beta-binomial")
+    scores = {}
+    for k in (1, *sizes):
+
+        def solved(one: LawOfP, k: int = k) -> FloatArray:
+            return one.pass_at(k)
+
+        low, high = law.interval(solved, **options)
+        scores[k] = PassAtK(k, float(law.pass_at(k)), low, high, math.nan, math.nan)
+    icc = icc_interval(counts, method="beta-binomial", interval="profile", **options)
+    plans = {g: make_plan(counts, g, icc, method="beta-binomial", **options) for g in sizes}
+    return Audit(
+        **common, pass_at_k=scores, icc=icc, beta_binomial=fit_beta_binomial(counts), mixture=None,
+        plans=plans, independence=contrast, truncated=None, warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -223,15 +276,6 @@ def _missing(gone: Missingness | None, least: int) -> list[str]:
             " and all numbers here are of the verdicts that are left"
         )
     return found
-
-
-def _too_alike(icc: IccInterval) -> str:
-    """Groups that differ less from each other than independent draws would."""
-    return (
-        f"the ICC is negative ({icc.estimate:.3f}) beyond chance: prompts differ less than"
-        " independent draws make them, as in a file that keeps the best and the worst rollouts of"
-        " each group; zero-std shares of such a file are far too low"
-    )
 
 
 def _truncated(

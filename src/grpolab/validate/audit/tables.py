@@ -14,6 +14,9 @@ from grpolab.validate.audit.summary import Audit
 def facts(audit: Audit) -> list[str]:
     """What the other numbers rest on: size and origin, pass@k, and the correlation."""
     said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.origin})"]
+    if audit.distinct is not None:
+        distinct, size = audit.distinct
+        said.append(f"{distinct:.1f} distinct completions of {size:.1f} per group")
     if audit.pass_at_k:
         scores = [f"pass@{k} {words.number(v.value)}" for k, v in audit.pass_at_k.items()]
         said.append(", ".join(scores))

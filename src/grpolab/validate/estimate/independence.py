@@ -16,6 +16,9 @@ import numpy as np
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
+from grpolab.validate.estimate.permute import tail_p
+
+_FEW = 5  # permutations beyond the statistic below which the tail is continued
 
 
 class PairContrast(NamedTuple):
@@ -69,7 +72,8 @@ def pair_contrast(
     same prompt and step; numerator and denominator are unbiased for any distribution of p. The
     test conditions on the prompt's total, under which the group counts are multivariate
     hypergeometric, and is two-sided: shared seeds give rho > 0, antithetic or without-replacement
-    sampling rho < 0. Standard error by jackknife over prompts. Derived here.
+    sampling rho < 0. Beyond the permutations the tail is continued (see `permute.tail_p`). Standard
+    error by jackknife over prompts. Derived here.
 
     >>> pair_contrast(GroupCounts([1, 2], 4), rng=0).identifiable
     False
@@ -149,6 +153,9 @@ def _permutation_p(blocks: Blocks, *, rng: np.random.Generator, num_permutations
             left -= drawn
             rest = rest - g[:, j]
     slack = 1e-9 * (1.0 + abs(observed))
-    above = (1 + int(np.sum(draws >= observed - slack))) / (num_permutations + 1)
-    below = (1 + int(np.sum(draws <= observed + slack))) / (num_permutations + 1)
-    return min(1.0, 2.0 * min(above, below))
+    above, below = int(np.sum(draws >= observed - slack)), int(np.sum(draws <= observed + slack))
+    if min(above, below) < _FEW:
+        centre = draws.mean()
+        far = np.abs(draws - centre)
+        return tail_p(abs(observed - centre), far)
+    return min(1.0, 2.0 * (1 + min(above, below)) / (num_permutations + 1))

@@ -14,7 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from grpolab import streams
 from grpolab.theory.groups import FloatArray
+from grpolab.validate.estimate.permute import permutation_p
+
+_MANY = 500  # groups from which on chi-square is right far into the tail
 
 
 class SeedTest(NamedTuple):
@@ -73,8 +77,12 @@ class PositionTest(NamedTuple):
     frac_correct: FloatArray
 
 
-def position_test(rewards: npt.ArrayLike) -> PositionTest:
+def position_test(
+    rewards: npt.ArrayLike, *, rng: np.random.Generator | int | None = None
+) -> PositionTest:
     """Does the place of a rollout in its group matter? Cochran's Q, chi-square on g - 1 df.
+
+    With ``rng`` the p-value of up to 500 mixed groups is that of a permutation within groups.
 
     ``rewards`` [M, g] of 0 and 1; given its total a group of independent rewards is a random
     order of them. Finds caching, ranks with another policy version, arrival order. Needs no
@@ -90,7 +98,25 @@ def position_test(rewards: npt.ArrayLike) -> PositionTest:
     if spread == 0:
         return PositionTest(0.0, 1.0, matrix.mean(axis=0))
     value = float((g - 1) * np.sum((column - column.mean()) ** 2) * g / spread)
-    return PositionTest(value, float(special.chdtrc(g - 1, value)), matrix.mean(axis=0))
+    mixed = matrix[(row > 0) & (row < g)]
+    if rng is None or len(mixed) > _MANY:
+        p_value = float(special.chdtrc(g - 1, value))
+    else:
+        generator = streams.generator(rng, "positions")
+        mixed = matrix[(row > 0) & (row < g)]
+
+        def draw(times: int) -> FloatArray:
+            columns = np.zeros((times, g))
+            for start in range(0, len(mixed), 2000):
+                some = np.broadcast_to(
+                    mixed[start : start + 2000], (times, *mixed[start : start + 2000].shape)
+                )
+                columns += generator.permuted(some, axis=2).sum(axis=1)
+            centred = columns - columns.mean(axis=1, keepdims=True)
+            return np.asarray((g - 1) * (centred**2).sum(axis=1) * g / spread)
+
+        p_value = permutation_p(value, draw)
+    return PositionTest(value, p_value, matrix.mean(axis=0))
 
 
 class BlockTest(NamedTuple):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from grpolab import __version__
 from grpolab.theory.groups import FloatArray, IntArray, Provenance
+from grpolab.theory.samples import pack
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, Engine, EngineInfo, texts
 from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.rollouts.plan import RolloutPlan
@@ -28,7 +29,8 @@ def describe(prompt_ids: Sequence[int], draws: Draws) -> dict[str, npt.NDArray[A
     """Columns [R] of what was drawn for P prompts, row-major in (prompt, sample), without texts.
 
     ``entropy`` is the mean token entropy of a completion in nats, NaN where the engine gives none;
-    ``logprob`` the sum of its tokens' log-probabilities; ``token_hash`` tells its tokens apart.
+    ``logprob`` the sum of its tokens' log-probabilities; ``token_hash`` tells its tokens apart;
+    ``start`` codes its first three tokens.
     """
     n = len(draws.tokens) // len(prompt_ids)
     size = draws.num_tokens
@@ -43,6 +45,7 @@ def describe(prompt_ids: Sequence[int], draws: Draws) -> dict[str, npt.NDArray[A
         "entropy": entropy,
         "logprob": draws.logprob.sum(axis=1),
         "token_hash": _token_hash(draws.tokens),
+        "start": _starts(draws.tokens),
     }
 
 
@@ -112,6 +115,13 @@ def collect(
         )  # fmt: skip
         progress(places.stop / len(prompts))
     return Rollouts.concatenate(parts, provenance=provenance(plan, engine.info))
+
+
+def _starts(tokens: IntArray) -> IntArray:
+    """The first three tokens of every row, as one number."""
+    first = np.full((len(tokens), 3), NO_TOKEN, np.int64)
+    first[:, : tokens.shape[1]] = tokens[:, :3]
+    return pack(first)
 
 
 def _token_hash(tokens: IntArray) -> IntArray:

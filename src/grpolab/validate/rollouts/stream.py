@@ -22,6 +22,7 @@ from grpolab.files import LOCK, atomic_path, exclusive, remove_scratch
 from grpolab.store import (
     check_parquet,
     claim,
+    has_column,
     read_json,
     read_parquet,
     write_counts,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 ROLLOUTS, GROUPS, RESULT = "rollouts.parquet", "groups.parquet", "result.json"
 _SAMPLES = ("prompt_id", "sample", "num_tokens", "truncated", "entropy", "logprob", "token_hash")
+_SINCE = "start"  # a column that older shards do not have
 _NO_PROGRESS: Callable[[float], None] = lambda share: None  # noqa: E731
 
 
@@ -219,7 +221,9 @@ def _collect(out: Path, num_shards: int, origin: Provenance) -> tuple[Rollouts, 
     group_size = read_json(out / MANIFEST)["group_size"]
     parts, judging = [], []
     for i in range(num_shards):
-        columns, _ = read_parquet(_shard(out, "samples", i), [*_SAMPLES, "text"])
+        path = _shard(out, "samples", i)
+        known = [_SINCE] if has_column(path, _SINCE) else []
+        columns, _ = read_parquet(path, [*_SAMPLES, *known, "text"])
         verdicts, meta = read_parquet(_shard(out, "verdicts", i), ["reward"])
         text = columns.pop("text").tolist()
         parts.append(rollouts(columns, text, verdicts["reward"], group_size=group_size))

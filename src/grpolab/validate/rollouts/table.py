@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy.special import digamma
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
+from grpolab.theory.samples import SampleRows, sample_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Rollouts:
     sampling law along the completion; ``logprob`` the sum of the log-probabilities of its tokens
     under that law, so ``-logprob`` is an unbiased estimate of the sequence entropy. ``entropy`` is
     NaN where the engine has no full distribution; see `entropies`. ``token_hash`` tells completions
-    apart that decode to one text. It, ``text`` and the training ``step`` may be None.
+    apart that decode to one text, and ``start`` codes the first three tokens (see
+    `grpolab.theory.samples.pack`). They, ``text`` and the training ``step`` may be None.
     """
 
     prompt_id: IntArray  # [R]
@@ -71,6 +73,7 @@ class Rollouts:
     token_hash: IntArray | None = None  # [R]
     text: npt.NDArray[np.object_] | None = None  # [R]
     step: IntArray | None = None  # [R]
+    start: IntArray | None = None  # [R]
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -121,6 +124,17 @@ class Rollouts:
             prompt_id=prompts[keys[keep] // span],
             provenance=Provenance(**info),
         )
+
+    def samples(self) -> SampleRows:
+        """The rows with a verdict, for tests of the sampler; completions are told by their tokens.
+
+        ``length`` counts tokens as four characters.
+        """
+        text = self.text_hash if self.token_hash is None else self.token_hash
+        return sample_rows(
+            prompt=self.prompt_id, reward=self.reward, group=self.group, step=self.step, text=text,
+            length=4 * self.num_tokens, start=self.start,
+        )  # fmt: skip
 
     @property
     def token_entropy(self) -> float:
@@ -194,7 +208,7 @@ class Rollouts:
         """Read what `write` wrote; UserError where it is anything else."""
         from grpolab.store import read_parquet
 
-        extra = ("token_hash", "text", "step")
+        extra = ("token_hash", "text", "step", "start")
         needed = [f.name for f in fields(cls) if f.name not in ("provenance", *extra)]
         columns, meta = read_parquet(path, needed, optional=extra)
         return cls(**columns, provenance=Provenance(**meta["provenance"]))

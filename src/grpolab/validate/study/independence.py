@@ -17,6 +17,7 @@ from grpolab.theory.bounds import critical_p_band, zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.bootstrap import half_width
+from grpolab.validate.estimate.contrasts import holm
 from grpolab.validate.estimate.icc import icc_interval
 from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.forecast.law import fit_law
@@ -116,20 +117,6 @@ def independence_row(
         float(critical_p(group_size)), float(critical_p(group_size, rho=rho)),
         float(band_of_critical.low), float(band_of_critical.high),
     )  # fmt: skip
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the same order (Holm 1979, Scandinavian Journal of Statistics 6).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    scaled = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(scaled, 1.0)
-    return [float(v) for v in adjusted]
 
 
 def independence_verdict(rows: Sequence[IndependenceRow]) -> IndependenceVerdict:

@@ -13,16 +13,19 @@ from grpolab.figures.words import (
     percent,
     round_up,
 )
-from grpolab.validate.triage.ranking import TAU_H, Checkpoint, CheckpointPair, Triage
+from grpolab.validate.audit.alarms import alarm_sentence
+from grpolab.validate.triage.confirm import Suspicion
+from grpolab.validate.triage.pairs import CheckpointPair
+from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
 _TRUNCATED = 0.05  # from here on truncation is worth a sentence
 
 
 def advise_triage(found: Triage) -> list[str]:
     """Sentences, most important first."""
-    sentences = [_suspect(*suspect) for suspect in found.suspects]
+    sentences = [_suspect(suspicion) for suspicion in found.suspicions]
     sentences.append(_best(found))
-    sentences += [_unsettled(pair, found) for pair in found.pairs if not pair.decided]
+    sentences += [_pair(pair, found) for pair in found.pairs if pair.equal or not pair.decided]
     sentences += _rule_of_thumb(found)
     sentences += _entropy(found)
     sentences += [_truncation(c) for c in found.checkpoints if c.frac_truncated >= _TRUNCATED]
@@ -35,16 +38,18 @@ def advise_triage(found: Triage) -> list[str]:
     return sentences
 
 
-def _suspect(label: str, test: str, p: float) -> str:
-    what = {
-        "groups": "rewards inside a group are correlated beyond the prompt",
-        "duplicates": "equal completions are more or less frequent than their probabilities allow",
-        "positions": "the place of a sample in its request predicts its reward",
-    }[test]
-    return (
-        f"**Do not trust the numbers of {label}**: {what} (p={p_value(p)}). Look for seeds shared"
-        " between requests or samples, caching, or log-probabilities under another law."
-    )
+def _suspect(one: Suspicion) -> str:
+    said = alarm_sentence(one.alarm)
+    if not one.stands:
+        return (
+            f"{one.label}: a test of the sampler raised an alarm (`{one.test}`,"
+            f" p={p_value(one.alarm.p_value)}) that a second, independent sample did not confirm"
+            f" (p={p_value(one.second_p)}): a chance alarm."
+        )
+    again = ""
+    if not math.isnan(one.second_p):
+        again = f" A second, independent sample shows it, too (p={p_value(one.second_p)})."
+    return f"**Do not trust the numbers of {one.label}**: {said}{again}"
 
 
 def _best(found: Triage) -> str:
@@ -59,27 +64,42 @@ def _best(found: Triage) -> str:
         return f"No checkpoint has a mixed group in these samples: there is no signal at g={g}."
     if len(found.checkpoints) == 1:
         return f"{lead}."
-    return f"{lead}; it is the highest in {chance(best.signal.prob_best)} of the resamples."
+    open_ = [p for p in found.pairs if p.first == best.label and not p.decided]
+    surely = f" It is the best with chance {chance(best.signal.prob_best)}"
+    if not open_:
+        return f"{lead}, more than every other checkpoint.{surely}."
+    return f"{lead} as measured.{surely}; see below for what is not settled."
 
 
-def _unsettled(pair: CheckpointPair, found: Triage) -> str:
+def _pair(pair: CheckpointPair, found: Triage) -> str:
+    """A pair that has no winner, or one by next to nothing."""
+    said = f"(difference {pair.difference:+.3f}, {pair.low:+.3f} to {pair.high:+.3f})"
+    if pair.decided:
+        return (
+            f"{pair.first} has more signal than {pair.second}, but by less than {found.margin:g}"
+            f" {said}: as good as equal. Other things should decide."
+        )
     if pair.equal:
         return (
-            f"As good as equal: {pair.first} and {pair.second} (difference {pair.difference:+.4f},"
-            f" {chance(pair.prob_more)} that {pair.first} has more). Other things should decide."
+            f"Equal within {found.margin:g}: {pair.first} and {pair.second} {said}. Other things"
+            " should decide."
         )
     text = (
-        f"Unsettled: {pair.first} against {pair.second} (difference {pair.difference:+.3f},"
-        f" {chance(pair.prob_more)} that {pair.first} has more). If that is the difference, about"
-        f" {count(round_up(pair.prompts_needed))} prompts (now {found.num_prompts}) at"
-        f" {found.samples_per_prompt} samples would settle it"
+        f"Cannot tell yet: {pair.first} against {pair.second} {said}, {chance(pair.prob_more)} that"
+        f" {pair.first} has more"
     )
-    if math.isinf(pair.samples_needed):
-        return f"{text}; more samples of the same prompts would not."
-    if math.isnan(pair.samples_needed):
-        return f"{text}."
-    needed = max(pair.samples_needed, found.samples_per_prompt + 1)
-    return f"{text}, or about {count(round_up(needed))} samples of each of the same prompts."
+    more = pair.prompts_needed - found.num_prompts
+    if math.isfinite(more):
+        text += (
+            f". About {count(round_up(more))} more prompts (now {found.num_prompts}) would show who"
+            f" has more, or that they are equal within {found.margin:g}"
+        )
+        if math.isinf(pair.samples_needed):
+            text += "; more samples of the same prompts would not"
+        elif not math.isnan(pair.samples_needed):
+            more = pair.samples_needed - found.samples_per_prompt
+            text += f"; or {count(round_up(max(more, 1)))} more samples of each of the same prompts"
+    return f"{text}."
 
 
 def _rule_of_thumb(found: Triage) -> list[str]:

@@ -7,36 +7,35 @@ std-normalised GRPO. It is estimated without bias from n >= g samples per prompt
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from grpolab import streams
-from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
-from grpolab.theory.pass_at_k import thin_std
-from grpolab.validate.audit.compare import Difference, compare
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.audit.compare import Difference, compare_all
 from grpolab.validate.audit.summary import Audit, audit
 from grpolab.validate.estimate import bootstrap
-from grpolab.validate.estimate.independence import PairContrast, pair_contrast
-from grpolab.validate.estimate.sampler import PositionTest, SeedTest, duplicate_test, position_test
-from grpolab.validate.forecast.law import prompt_laws
+from grpolab.validate.estimate.best import best_chances
+from grpolab.validate.estimate.contrasts import EQUAL_WITHIN
+from grpolab.validate.estimate.faults import Evidence
 from grpolab.validate.rollouts.stream import named_counts
 from grpolab.validate.rollouts.table import Entropies, Rollouts, entropies
+from grpolab.validate.triage.confirm import Suspicion, rollout_evidence, suspect
+from grpolab.validate.triage.pairs import MAX_SIGNAL, CheckpointPair, compare_pairs, signals
 
 TAU_H = 0.18
 """Token entropy in nats under which arXiv 2606.18487 flags a checkpoint; one model family."""
-_SMALLEST = 0.005  # differences of signal below this (1% of its maximum 1/2) are not worth chasing
-_SUSPICIOUS, _MANY = 0.02, 20_000  # permutations below this p-value
-_CHANCE = 0.8  # with which the recommended number of prompts or samples would settle a pair
 
 
 class Signal(NamedTuple):
-    """Expected signal of a planned group, its interval, and the chance of being the highest."""
+    """Expected signal of a planned group, its interval, and the chance of being the highest.
+
+    ``prob_best`` is shrunk (see `grpolab.validate.estimate.best`), so that it equals the hit rate.
+    """
 
     value: float
     low: float
@@ -44,32 +43,9 @@ class Signal(NamedTuple):
     prob_best: float
 
 
-class CheckpointPair(NamedTuple):
-    """Two checkpoints: does the first have more signal than the second?
-
-    ``prob_more`` is the share of bootstrap resamples of the prompts in which it has (ties half).
-    ``prompts_needed`` at the present samples per prompt, or ``samples_needed`` per prompt at the
-    present prompts (inf where no number would do), settle the pair with chance 0.8 if the true
-    difference is the one measured; both NaN where it is settled or too small to be worth it.
-    """
-
-    first: str
-    second: str
-    difference: float
-    prob_more: float
-    decided: bool
-    prompts_needed: float
-    samples_needed: float
-
-    @property
-    def equal(self) -> bool:
-        """Not settled, and a difference (below 0.005) that would not be worth settling."""
-        return not self.decided and abs(self.difference) < _SMALLEST
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What the rollouts of one checkpoint say; tests are None where the data cannot carry them."""
+    """What the rollouts of one checkpoint say; ``tests`` of the sampler as far as the data go."""
 
     label: str
     audit: Audit
@@ -77,23 +53,13 @@ class Checkpoint:
     signal: Signal
     frac_truncated: float
     num_missing: int
-    groups: PairContrast
-    duplicates: SeedTest | None
-    positions: PositionTest | None
+    tests: Mapping[str, Evidence]
 
     @property
     def entropy(self) -> float:
         """Mean token entropy, or its estimate from log-probabilities where there is no other."""
         token = self.entropies.token_entropy
         return self.entropies.token_surprisal if math.isnan(token) else token
-
-    @property
-    def p_values(self) -> dict[str, float]:
-        """The tests of the sampler that could be made."""
-        found = {"groups": self.groups.p_value}
-        found["duplicates"] = math.nan if self.duplicates is None else self.duplicates.p_value
-        found["positions"] = math.nan if self.positions is None else self.positions.p_value
-        return {name: p for name, p in found.items() if not math.isnan(p)}
 
     def as_dict(self, group_size: int) -> dict[str, Any]:
         """Plain JSON types."""
@@ -112,7 +78,7 @@ class Checkpoint:
             "entropies": self.entropies._asdict(),
             "tau_h": TAU_H,
             "below_tau_h": bool(self.entropy < TAU_H),
-            "sampler_p_values": self.p_values,
+            "sampler_p_values": {name: test.p_value for name, test in self.tests.items()},
             "warnings": list(self.audit.warnings),
         }
 
@@ -128,6 +94,8 @@ class Triage:
     sampling: Mapping[str, Any]
     num_prompts: int
     samples_per_prompt: int
+    margin: float
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def entropy_name(self) -> str:
@@ -136,10 +104,9 @@ class Triage:
         return "token H" if all(known) else "surprisal"
 
     @property
-    def suspects(self) -> list[tuple[str, str, float]]:
-        """(checkpoint, test, p-value) of sampler tests that reject at 0.01 over all of them."""
-        tests = [(c.label, name, p) for c in self.checkpoints for name, p in c.p_values.items()]
-        return [test for test in tests if test[2] < 0.01 / len(tests)]
+    def suspects(self) -> list[Suspicion]:
+        """Alarms of sampler tests that stand: on clean rollouts one triage in 1,000 has any."""
+        return [one for one in self.suspicions if one.stands]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -147,12 +114,14 @@ class Triage:
             "group_size": self.group_size,
             "num_prompts": self.num_prompts,
             "samples_per_prompt": self.samples_per_prompt,
+            "equal_within": self.margin,
             "sampling": dict(self.sampling),
             "ranking": [c.label for c in self.checkpoints],
             "checkpoints": [c.as_dict(self.group_size) for c in self.checkpoints],
             "pairs": [pair._asdict() for pair in self.pairs],
             "comparison": [d.as_dict() for d in self.differences],
-            "suspects": [list(s) for s in self.suspects],
+            "suspects": [one.as_dict() for one in self.suspects],
+            "not_confirmed": [one.as_dict() for one in self.suspicions if not one.stands],
         }
 
 
@@ -164,6 +133,8 @@ def triage(
     rng: np.random.Generator | int,
     level: float = 0.95,
     num_resamples: int = 2000,
+    margin: float = EQUAL_WITHIN,
+    again: Callable[[str], Rollouts] | None = None,
 ) -> Triage:
     """Rank checkpoints by the signal that groups of ``group_size`` will carry.
 
@@ -183,6 +154,11 @@ def triage(
         Confidence level of the intervals, in (0, 1).
     num_resamples : int
         Resamples of the prompts.
+    margin : float
+        Signals that differ by less are called equal.
+    again : callable, optional
+        Draws a second, independent table of the checkpoint with this label. With it an alarm of a
+        sampler test stands only if the second table confirms it.
 
     Returns
     -------
@@ -192,7 +168,8 @@ def triage(
     Raises
     ------
     ValueError
-        A group size below 2, tables that differ in prompts or law, or fewer than 2 prompts left.
+        A group size below 2, a margin of 0 or less, tables that differ in prompts or law, or fewer
+        than 2 prompts left.
 
     Examples
     --------
@@ -218,33 +195,30 @@ def triage(
     generator = streams.generator(rng, "triage")
     tables = {label: table.select(np.isin(table.prompt_id, kept)) for label, table in runs.items()}
     counts = {label: named_counts(table, task=task) for label, table in tables.items()}
-    values = np.stack([_signal(c, group_size) for c in counts.values()])
+    values = np.stack([signals(c, group_size) for c in counts.values()])
     boot = _resample_means(values, num_resamples=num_resamples, rng=generator)
-    best = bootstrap.top_share(boot).mean(axis=0)
+    chances = best_chances(values, rng=generator)
     found = []
     for row, (label, table) in enumerate(tables.items()):
-        low, high = bootstrap.percentile_interval(boot[:, row], level=level, num_clusters=len(kept))
-        signal = Signal(float(values[row].mean()), max(low, 0.0), high, float(best[row]))
+        signal = _interval(values[row], boot[:, row], level, float(chances.best[row]))
         notes = _notes(runs[label], len(kept))
         one = audit(counts[label], rng=generator, label=label, group_sizes=[group_size],
-                    level=level, notes=notes)  # fmt: skip
-        found.append(_checkpoint(one, table, signal, _contrast(one, generator)))
+                    level=level, notes=notes, alarm_level=0.0)  # fmt: skip
+        tests = rollout_evidence(table, one.independence, rng=generator)
+        found.append(_checkpoint(one, table, signal, tests))
     order = sorted(range(len(found)), key=lambda i: -found[i].signal.value)
-    noise = np.stack([_sampling_variance(c, group_size) for c in counts.values()])
     samples = int(min(c.by_prompt().num_samples.min() for c in counts.values()))
-    pairs = [
-        _pair(found[a].label, found[b].label, values[a] - values[b], boot[:, a] - boot[:, b],
-              noise[a] + noise[b], samples=samples, level=level)
-        for a, b in itertools.combinations(order, 2)
-    ]  # fmt: skip
+    pairs = compare_pairs(
+        counts, values, order, chances.more, group_size=group_size, samples=samples, level=level,
+        margin=margin,
+    )  # fmt: skip
     ranked = [found[i] for i in order]
-    differences = [
-        d for a, b in itertools.combinations(ranked, 2)
-        for d in compare(a.audit, b.audit, level=level)
-    ]  # fmt: skip
+    differences = compare_all([c.audit for c in ranked], level=level, margin=margin)
+    suspicions = suspect({c.label: c.tests for c in ranked}, again, rng=generator)
     return Triage(
-        group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples
-    )
+        group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples,
+        margin, tuple(suspicions),
+    )  # fmt: skip
 
 
 def _common_law(runs: Mapping[str, Rollouts]) -> Mapping[str, Any]:
@@ -275,28 +249,6 @@ def _enough(runs: Mapping[str, Rollouts], group_size: int) -> IntArray:
     return kept
 
 
-def _signal(counts: GroupCounts, group_size: int) -> FloatArray:
-    """E[sigma] of every prompt, shape [P]."""
-    return prompt_laws(counts).expected_std(group_size)
-
-
-def _sampling_variance(counts: GroupCounts, group_size: int) -> FloatArray:
-    """Variance [P] of `_signal` from the choice of samples, by the jackknife over samples.
-
-    Leaving out one of c right or n - c wrong samples gives one of two values, so that all n
-    leave-one-out estimates need two evaluations. Too large rather than too small (by a quarter at
-    n = 2 g). NaN where n = group_size: none can be left out.
-    """
-    totals = counts.by_prompt()
-    n, c = totals.num_samples, totals.num_correct
-    less = np.maximum(n - 1, 1)
-    without_right = thin_std(less, np.clip(c - 1, 0, less), group_size)
-    without_wrong = thin_std(less, np.minimum(c, less), group_size)
-    mean = (c * without_right + (n - c) * without_wrong) / n
-    squares = c * (without_right - mean) ** 2 + (n - c) * (without_wrong - mean) ** 2
-    return np.asarray((n - 1) / n * squares)
-
-
 def _resample_means(
     values: FloatArray, *, num_resamples: int, rng: np.random.Generator
 ) -> FloatArray:
@@ -306,19 +258,18 @@ def _resample_means(
     return np.asarray(weight @ values.T / size)
 
 
-def _contrast(one: Audit, rng: np.random.Generator) -> PairContrast:
-    """The test of the audit, with more permutations where their number limits the p-value."""
-    first = one.independence
-    if not first.p_value < _SUSPICIOUS:
-        return first
-    return pair_contrast(one.counts, rng=rng, num_permutations=_MANY)
+def _interval(values: FloatArray, boot: FloatArray, level: float, best: float) -> Signal:
+    """Signals lie in [0, 1/2]; an interval is never of zero width."""
+    value = float(values.mean())
+    low, high = bootstrap.share_interval(
+        boot / MAX_SIGNAL, value=value / MAX_SIGNAL, level=level, num_clusters=len(values)
+    )
+    return Signal(value, MAX_SIGNAL * max(low, 0.0), MAX_SIGNAL * high, best)
 
 
-def _checkpoint(one: Audit, table: Rollouts, signal: Signal, groups: PairContrast) -> Checkpoint:
-    ids = table.text_hash if table.token_hash is None else table.token_hash
-    several = np.unique(table.prompt_id, return_counts=True)[1].min() >= 2
-    matrix = table.reward_matrix()
-    whole = matrix[~np.isnan(matrix).any(axis=1)]
+def _checkpoint(
+    one: Audit, table: Rollouts, signal: Signal, tests: Mapping[str, Evidence]
+) -> Checkpoint:
     return Checkpoint(
         label=one.label,
         audit=one,
@@ -326,11 +277,7 @@ def _checkpoint(one: Audit, table: Rollouts, signal: Signal, groups: PairContras
         signal=signal,
         frac_truncated=float(table.truncated.mean()),
         num_missing=int(np.isnan(table.reward).sum()),
-        groups=groups,
-        duplicates=duplicate_test(ids, np.minimum(table.logprob, 0.0), group_id=table.prompt_id)
-        if several
-        else None,
-        positions=position_test(whole) if whole.shape[1] >= 2 and len(whole) else None,
+        tests=tests,
     )
 
 
@@ -343,31 +290,3 @@ def _notes(table: Rollouts, kept: int) -> list[str]:
     if missing:
         notes.append(f"{missing} of {len(table)} completions have no verdict")
     return notes
-
-
-def _pair(
-    first: str,
-    second: str,
-    gap: FloatArray,
-    boot: FloatArray,
-    noise: FloatArray,
-    *,
-    samples: int,
-    level: float,
-) -> CheckpointPair:
-    more = float(np.mean(boot > 1e-12) + np.mean(np.abs(boot) <= 1e-12) / 2)
-    tail = (1.0 - level) / 2.0
-    difference = float(gap.mean())
-    if not tail < more < 1 - tail:
-        return CheckpointPair(first, second, difference, more, True, math.nan, math.nan)
-    if abs(difference) < _SMALLEST:
-        return CheckpointPair(first, second, difference, more, False, math.nan, math.nan)
-    reach = abs(difference) / (special.ndtri(1.0 - tail) + special.ndtri(_CHANCE))
-    total = float(np.var(gap, ddof=1))
-    inside = min(float(np.mean(noise)), total)  # NaN where n = g: then only prompts are known
-    between = total - inside
-    room = len(gap) * reach**2 - between
-    more_samples = samples * inside / room if room > 0 else math.inf
-    if math.isnan(inside):
-        more_samples = math.nan
-    return CheckpointPair(first, second, difference, more, False, total / reach**2, more_samples)

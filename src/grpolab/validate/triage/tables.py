@@ -6,7 +6,9 @@ from functools import partial
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
+from grpolab.validate.estimate.sampler import SeedTest
 from grpolab.validate.forecast.pass_at_k import PassAtK
+from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
 _four = partial(words.number, digits=4)
@@ -46,8 +48,8 @@ def _ranking(found: Triage) -> Table:
     caption = (
         f"In brackets 95% intervals over prompts. !: {found.entropy_name} below {TAU_H} nats."
         " `informative groups`: predicted share of groups with both outcomes. `signal`: mean over"
-        " prompts of the expected reward std of a group. `best`: share of bootstrap resamples of"
-        " the prompts in which the checkpoint has the most."
+        " prompts of the expected reward std of a group. `best`: chance that the checkpoint has the"
+        " most, drawn back towards equality by as much as the spread of all of them calls for."
     )
     return Table(columns, rows, caption, title=f"Checkpoints, most signal at g={g} first")
 
@@ -80,50 +82,56 @@ def _groups(found: Triage) -> Table:
 
 
 def _pairs(found: Triage) -> Table:
+    def verdict(p: CheckpointPair) -> str:
+        return "equal" if p.equal else "more" if p.decided else "cannot tell"
+
     rows = [
         [
-            f"{p.first} over {p.second}", p.difference, p.prob_more,
-            "yes" if p.decided else "equal" if p.equal else "no", p.prompts_needed,
-            p.samples_needed,
+            f"{p.first} over {p.second}", (p.difference, p.low, p.high), p.prob_more, p.p_value,
+            verdict(p), p.prompts_needed, p.samples_needed,
         ]
         for p in found.pairs
     ]  # fmt: skip
     columns = (
-        "pair", "difference", Column("chance", words.chance), "settled",
-        Column("prompts", words.count), Column("samples", words.count),
+        "pair", Column("difference", words.estimate), Column("chance", words.chance),
+        Column("p", words.p_value), "verdict", Column("prompts", words.count),
+        Column("samples", words.count),
     )  # fmt: skip
     caption = (
-        "`chance`: share of bootstrap resamples of the prompts in which the first has more signal."
-        " `prompts` at the present samples, or `samples` per prompt at the present prompts, would"
-        " settle the pair with chance 80% if the difference is the one measured; a dash: settled,"
-        " or below 0.005 and not worth it."
+        "Differences of signal, in brackets the intervals that hold for all pairs at once with 95%."
+        " `chance` that the first has more, shrunk as `best` is. `p` and the verdict are corrected"
+        " for the number of pairs (Holm): checkpoints that are equal get a winner in at most 5% of"
+        f" triages. `equal`: the difference is below {found.margin:g}, by two one-sided tests."
+        " `prompts` in total at the present samples, or `samples` per prompt at the present"
+        " prompts, settle the pair one way or the other with chance 80%."
     )
     return Table(columns, rows, caption, title="Who has more signal than whom?")
 
 
 def _tests(found: Triage) -> Table:
+    names = ("groups", "duplicates", "positions", "order", "texts", "neighbours")
     rows = []
     for c in found.checkpoints:
-        pair, copies, places = c.groups, c.duplicates, c.positions
+        pair, copies = c.audit.independence, c.tests.get("duplicates")
         rows.append(
             [
                 c.label,
                 f"{pair.rho:+.3f}" if pair.identifiable else "not identifiable",
-                pair.p_value,
-                None if copies is None else copies.duplicate_rate,
-                None if copies is None else copies.predicted,
-                None if copies is None else copies.p_value,
-                None if places is None else places.p_value,
+                copies.duplicate_rate if isinstance(copies, SeedTest) else None,
+                copies.predicted if isinstance(copies, SeedTest) else None,
+                *(c.tests[name].p_value if name in c.tests else None for name in names),
             ]
         )
-    columns = (
-        "checkpoint", "rho", Column("p", words.p_value), Column("equal", _four),
-        Column("predicted", _four), Column("p", words.p_value), Column("place: p", words.p_value),
-    )  # fmt: skip
+    columns: list[Column | str] = [
+        "checkpoint", "rho", Column("equal", _four), Column("predicted", _four),
+        *(Column(f"{name}: p", words.p_value) for name in names),
+    ]  # fmt: skip
     caption = (
         "`rho`: correlation of two rewards of a group beyond what the prompt explains. `equal`:"
         " share of equal pairs of completions of a prompt, against what their log-probabilities"
-        " predict. `place`: does the place of a sample in its request predict its reward?"
+        " predict. `positions`: does the place of a sample in its request predict its reward?"
+        " `order`, `texts`: are rewards, or completions, more alike at some places than at others?"
+        " `neighbours`: do completions of different requests begin alike more often than by chance?"
     )
     return Table(columns, rows, caption, title="Are these independent draws?")
 

@@ -1,0 +1,159 @@
+"""Calibration of what is said of a sampler and of pairs of checkpoints: size and power.
+
+Registered beside the other entries of `grpolab.validate.verify.calibration`.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
+from grpolab.theory.pass_at_k import thin_std
+from grpolab.theory.samples import pack
+from grpolab.validate.estimate.best import best_chances
+from grpolab.validate.estimate.contrasts import contrasts, paired_gap
+from grpolab.validate.estimate.order import neighbour_test
+from grpolab.validate.estimate.selection import selection_test
+from grpolab.validate.verify.calibration import CALIBRATION, at_least, at_most, bias_below, repeats
+from grpolab.validate.verify.registry import Evidence, Size
+
+_SAMPLES, _GROUP = 32, 8
+_VOCABULARY = 60
+
+
+def _signals(p: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Signal of every checkpoint and prompt [K, P] from 32 samples."""
+    table = thin_std(np.full(_SAMPLES + 1, _SAMPLES), np.arange(_SAMPLES + 1), _GROUP)
+    return np.asarray(table[rng.binomial(_SAMPLES, p)])
+
+
+@CALIBRATION.register(
+    "winners",
+    claim="equal checkpoints, 2 to 8 on the same prompts, get a winner in at most 5% of triages",
+    wrong="every pair tested at 5% on its own",
+)
+def _winners(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size)
+    for count in (2, 5, 8):
+        for prompts in (12, 128):
+            rng = np.random.default_rng(size.cell_seed("winners", count, prompts))
+            corrected = alone = 0
+            for _ in range(trials):
+                values = _signals(np.tile(rng.beta(0.4, 0.6, prompts), (count, 1)), rng)
+                gaps = [paired_gap(a - b, span=0.5) for a, b in itertools.combinations(values, 2)]
+                corrected += any(one.decided for one in contrasts(gaps))
+                alone += any(gap.p_value < 0.05 for gap in gaps)
+            cell, limit = f"{count} checkpoints, {prompts} prompts", 0.05
+            evidence.checks.append(at_most(cell, successes=corrected, trials=trials, ceiling=limit))
+            if count > 2:
+                evidence.controls.append(
+                    at_most(cell, successes=alone, trials=trials, ceiling=limit)
+                )
+    return evidence
+
+
+@CALIBRATION.register(
+    "prob-best",
+    claim="the chance of being best equals the rate of being best, within 0.03 over a grid",
+    wrong="the share of bootstrap resamples in which the leader leads",
+)
+def _prob_best(size: Size) -> Evidence:
+    shrunk, plain = [], []
+    rng = np.random.default_rng(size.cell_seed("prob-best"))
+    for spread in (0.0, 0.005, 0.01, 0.02, 0.05):
+        for _ in range(repeats(size)):
+            truth = rng.normal(0.2, spread, 5)
+            values = truth[:, None] + rng.normal(0, 0.1, 60) + rng.normal(0, 0.1, (5, 60))
+            hit = 0.2 if spread == 0 else 1.0 * (truth == truth.max())
+            chances = best_chances(values, rng=rng).best
+            top = int(chances.argmax())
+            won = float(np.broadcast_to(hit, 5)[top])
+            shrunk.append(chances[top] - won)
+            means = values[:, rng.integers(0, 60, (200, 60))].mean(axis=2)
+            plain.append(float(np.mean(means.argmax(axis=0) == top)) - won)
+    return Evidence(
+        [bias_below("claim minus rate", np.array(shrunk), truth=0.0, bound=0.03)],
+        [bias_below("claim minus rate", np.array(plain), truth=0.0, bound=0.03)],
+    )
+
+
+def _beginnings(rng: np.random.Generator, seeds: IntArray) -> IntArray:
+    """Coded first tokens [P, n] of samples whose noise is that of their seed [P, n]."""
+    names, row = np.unique(seeds, return_inverse=True)
+    common = rng.dirichlet(np.full(_VOCABULARY, 0.1))
+    own = rng.dirichlet(np.full(_VOCABULARY, 0.1), len(seeds))
+    noise = rng.gumbel(size=(len(names), _VOCABULARY))
+    law = np.log(0.5 * common + 0.5 * own + 1e-300)
+    token = np.argmax(law[:, None] + noise[row.reshape(seeds.shape)], axis=2)
+    coded = np.stack([token, np.full_like(token, -1), np.full_like(token, -1)], axis=-1)
+    return pack(coded.reshape(-1, 3)).reshape(seeds.shape)
+
+
+@CALIBRATION.register(
+    "neighbours",
+    claim="requests with seeds of their own are rejected at 5% at most 7% of the time, and seeds"
+    " that overlap are found in 95% at 64 prompts with 16 samples",
+    wrong="the same power claimed where no seeds are shared",
+)
+def _neighbours(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size) // 5
+    prompt, sample = np.arange(64)[:, None], np.arange(16)
+    layouts = {
+        "seeds of their own": 16 * prompt + sample,
+        "seed + 1 per prompt": prompt + sample,
+        "half a request apart": 8 * prompt + sample,
+        "one seed for all": 0 * prompt + sample,
+    }
+    for name, seeds in layouts.items():
+        rng = np.random.default_rng(size.cell_seed("neighbours", name))
+        found = sum(
+            neighbour_test(_beginnings(rng, seeds), rng=rng).p_value < 0.05 for _ in range(trials)
+        )
+        if name == "seeds of their own":
+            evidence.checks.append(at_most(name, successes=found, trials=trials, ceiling=0.07))
+            evidence.controls.append(at_least(name, successes=found, trials=trials, floor=0.95))
+        else:
+            evidence.checks.append(at_least(name, successes=found, trials=trials, floor=0.95))
+    return evidence
+
+
+@CALIBRATION.register(
+    "selection",
+    claim="counts of independent draws are rejected at 5% at most 5% of the time under any law;"
+    " mixed groups only, and the best and worst of each group, are found in 95% of 1000 prompts",
+    wrong="the same power claimed for all groups as drawn",
+)
+def _selection(size: Size) -> Evidence:
+    evidence = Evidence([], [])
+    trials = repeats(size)
+    for a, b in ((0.5, 1.0), (1.0, 1.0)):
+        rng = np.random.default_rng(size.cell_seed("selection", a, b))
+        hits = {"as drawn": 0, "mixed only": 0, "best and worst": 0}
+        for _ in range(trials):
+            k = rng.binomial(8, rng.beta(a, b, 1000))
+            tables = {
+                "as drawn": GroupCounts(k, 8),
+                "mixed only": GroupCounts(k[(k > 0) & (k < 8)], 8),
+                "best and worst": GroupCounts((k > 0).astype(np.int64) + (k == 8), 2),
+            }
+            for name, counts in tables.items():
+                found = selection_test(counts)
+                hits[name] += found is not None and found.p_value < 0.05
+        for name, successes in hits.items():
+            cell = f"{name}: Beta({a:g}, {b:g})"
+            if name == "as drawn":
+                evidence.checks.append(
+                    at_most(cell, successes=successes, trials=trials, ceiling=0.05)
+                )
+                evidence.controls.append(
+                    at_least(cell, successes=successes, trials=trials, floor=0.95)
+                )
+            else:
+                evidence.checks.append(
+                    at_least(cell, successes=successes, trials=trials, floor=0.95)
+                )
+    return evidence
