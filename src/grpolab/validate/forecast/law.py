@@ -146,14 +146,14 @@ class LawOfP(ABC):
         draws = statistic(self.resampled(num_resamples, rng))
         assert self.data is not None
         prompts = self.data.num_clusters
-        if share and not isinstance(self, EmpiricalLaw):
-            value = float(statistic(self))
-            return bootstrap.share_interval(draws, value=value, level=level, num_clusters=prompts)
         ends = bootstrap.percentile_interval(draws, level=level, num_clusters=prompts)
-        if not (share and isinstance(self, EmpiricalLaw)):
+        if not share:
             return ends
-        each = statistic(self.each())
-        return bootstrap.floored(ends, each, self.data.weight, rng=rng, level=level)
+        if isinstance(self, EmpiricalLaw):
+            each = statistic(self.each())
+            return bootstrap.floored(ends, each, self.data.weight, rng=rng, level=level)
+        value = float(statistic(self))
+        return bootstrap.share_interval(draws, value=value, level=level, num_clusters=prompts)
 
 
 def _unbiased(group_size: int, ddof: int) -> float:
@@ -337,13 +337,13 @@ def model_law(model: Exchangeable) -> LawOfP:
 def fit_law(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     """Estimate the law of p over the prompts of ``counts``.
 
-    "thinning": no model, groups up to the fewest samples of a prompt (`EmpiricalLaw`).
+    "thinning": no model, groups up to the samples of most prompts (`EmpiricalLaw`).
     "beta-binomial": p ~ Beta, mean and ICC by maximum likelihood (`betabin`).
     "mixture": any law of p, by non-parametric maximum likelihood (`mixture.fit_mixture`).
     "posterior": every prompt has the posterior of its p under that beta (empirical Bayes).
     "mean-p": every prompt has the mean rate, which leaves out that prompts differ.
-    The groups of a prompt are pooled. Raises ValueError for tables marked ``filtered``, and, but
-    for "thinning" and "mean-p", where no prompt has two samples.
+    Groups of a prompt are pooled. ValueError for tables marked ``filtered``, and, but for
+    "thinning" and "mean-p", where no prompt has two samples.
 
     >>> counts = GroupCounts([0, 0, 4, 4], 4)
     >>> [fit_law(counts, m).zero_std(4).round(3).item() for m in ("thinning", "mean-p")]
@@ -378,8 +378,7 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
 def prompt_laws(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     """What is known of each prompt: a batch of P laws, in order of prompt id.
 
-    "thinning": from its own samples alone; "posterior": Beta(a + c, b + n - c) under the beta
-    fitted to all prompts.
+    "thinning": from its own samples; "posterior": Beta(a + c, b + n - c) under the beta of all.
 
     >>> prompt_laws(GroupCounts([0, 2, 4], 4)).mixed(2).round(6).tolist()
     [0.0, 0.666667, 0.0]
