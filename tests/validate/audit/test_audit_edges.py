@@ -77,7 +77,8 @@ def test_no_interval_has_no_width(prompts, value):
         assert score.high - score.low > 0.01
     for d in compare(found, audit(table, rng=0, group_sizes=[4], num_resamples=50)):
         assert d.low < 0 < d.high
-    assert "do not differ here" in advise_comparison(compare(found, found))[0]
+    if not found.refused:  # 3 of 8 in every one of 100 prompts is no independent draw
+        assert "do not differ on these prompts" in advise_comparison(compare(found, found))[0]
 
 
 def test_few_rare_groups_do_not_make_a_certain_forecast():
@@ -137,7 +138,8 @@ def test_a_share_that_no_beta_allows_is_said():
 
 def test_a_file_of_best_and_worst_rollouts_is_suspected():
     found = audit(GroupCounts([1] * 80 + [2] * 15, 2, prompt_id=np.arange(95)), rng=0)
-    assert any("keeps the best and the worst" in w for w in found.warnings)
+    assert found.refused
+    assert "keeps the best and the worst" in advise(found)[0]
 
 
 def random_table(rng):

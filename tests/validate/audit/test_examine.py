@@ -1,8 +1,6 @@
 """What an audit makes of samples that were selected, stopped, or copied."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,21 +11,14 @@ from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit import audit
 from grpolab.validate.audit.advice import advise
 from grpolab.validate.audit.tables import facts
+from grpolab.validate.readers.format import Samples
 
 OPTIONS = {"rng": 0, "group_sizes": [8], "num_resamples": 60}
 
 
-@dataclass(frozen=True)
-class Samples:
+def samples_of(prompt, reward, **more):
     """What a reader gives beside the counts."""
-
-    prompt: Any
-    reward: Any
-    group: Any = None
-    step: Any = None
-    text: Any = None
-    length: Any = None
-    starts: Any = ()
+    return Samples(prompt=prompt, reward=reward, score=reward, **more)
 
 
 def drawn(seed=0, prompts=400):
@@ -86,7 +77,7 @@ def copied(copies):
     prompt = np.repeat(np.arange(160), 8)
     text = np.repeat(np.arange(160 * draws), copies)
     reward = np.repeat(np.random.default_rng(2).random(160 * draws) < 0.5, copies).astype(float)
-    samples = Samples(
+    samples = samples_of(
         prompt, reward, step=prompt // 4, text=text, length=np.full(1280, 9),
         starts=[f"text {i}" for i in range(160 * draws)],
     )  # fmt: skip
@@ -141,7 +132,7 @@ def test_two_places_in_order_are_best_and_worst():
     reward[:40] = 0.0
     prompt = np.repeat(np.arange(60), 2)
     counts = GroupCounts(reward.reshape(60, 2).sum(axis=1), 2)
-    said = advise(audit(counts, samples=Samples(prompt, reward), **OPTIONS))
+    said = advise(audit(counts, samples=samples_of(prompt, reward), **OPTIONS))
     assert any("best and the worst" in sentence for sentence in said)
 
 

@@ -279,8 +279,8 @@ def _sampler(audit: Audit) -> list[str]:
         )
         return [
             f"Rewards of a group may be correlated beyond the prompt ({size}): as much as that is"
-            f" seen by chance in one of {count(1 / test.p_value)} tests, and no alarm. Fresh samples"
-            f" would tell; if it stays, look for {look}."
+            f" seen by chance in one of {count(1 / test.p_value)} tests, and no alarm. Fresh"
+            f" samples would tell; if it stays, look for {look}."
         ]
     if test.p_value < 0.05:
         return [

@@ -77,7 +77,8 @@ def compare_all(
         keys, gaps, contrasts(gaps, level=level, margin=margin), strict=True
     ):
         found.append(
-            Difference(one, other, name, c.difference, c.low, c.high, paired, gap.num_prompts,
+            Difference(one, other, name, c.difference, max(c.low, -1.0), min(c.high, 1.0), paired,
+                       gap.num_prompts,
                        c.p_value, c.p_equal, c.decided, c.equal, margin, c.prompts_needed)
         )  # fmt: skip
     return found
