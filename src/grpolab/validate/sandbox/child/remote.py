@@ -262,6 +262,7 @@ class Program:
         thrown = said.get("thrown")
         if type(thrown) is int:
             error = self._thrown[thrown]
+            self.failed_inside = [e for e in self.failed_inside if e is not error]  # now it is seen
         else:
             line, text = list(said["line"]), str(said["text"])
             self.out_of_memory |= line[:1] == [["builtins", "MemoryError"]]
