@@ -94,6 +94,11 @@ class Program:
         """Whether an exception came from the program."""
         return any(error is known for known in self.raised)
 
+    def may_hold_back(self, error: BaseException | None) -> bool:
+        """Whether an exception is the program's to end: never a failed assertion of the tests."""
+        theirs = isinstance(error, AssertionError) and any(error is e for e in self._thrown)
+        return self.raised_here(error) and not theirs
+
     def ask(self, action: str, *args: object) -> Any:
         """One operation on the program's objects."""
         with self._lock:
