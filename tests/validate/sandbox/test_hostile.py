@@ -302,6 +302,19 @@ FORGED_BY_TESTS = {
         "def f(cb):\n    try: cb(2)\n    except BaseException: pass\n",
         "def cb(x):\n    assert x == 1\nf(cb)\n",
     ),
+    "swallowing caller and manager": (
+        "class F:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\n"
+        "    def run(self, cb): cb(2)\n",
+        "from solution import F\ndef cb(x):\n    assert x == 1\n"
+        "with F() as f:\n    f.run(cb)\nassert isinstance(f, F)\n",
+    ),
+    "swallowing iterator": (
+        "class F:\n    def __init__(self, cb): self.cb = cb\n    def __iter__(self): return self\n"
+        "    def __next__(self):\n        try: self.cb(2)\n        except Exception: pass\n"
+        "        raise StopIteration\n",
+        "from solution import F\ndef cb(x):\n    assert x == 1\nfor x in F(cb): pass\n"
+        "assert True == bool(F(cb))\n",
+    ),
     "capitalised function": (
         "class Total:\n    def __init__(self, *a): pass\n    def __eq__(self, o): return True\n",
         "assert Total(1, 2) == 3",

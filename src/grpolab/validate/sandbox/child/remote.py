@@ -94,6 +94,11 @@ class Program:
         """Whether an exception came from the program."""
         return any(error is known for known in self.raised)
 
+    def may_hold_back(self, error: BaseException | None) -> bool:
+        """Whether an exception is the program's to end: never a failed assertion of the tests."""
+        theirs = isinstance(error, AssertionError) and any(error is e for e in self._thrown)
+        return self.raised_here(error) and not theirs
+
     def ask(self, action: str, *args: object) -> Any:
         """One operation on the program's objects."""
         with self._lock:
@@ -262,6 +267,7 @@ class Program:
         thrown = said.get("thrown")
         if type(thrown) is int:
             error = self._thrown[thrown]
+            self.failed_inside = [e for e in self.failed_inside if e is not error]  # now it is seen
         else:
             line, text = list(said["line"]), str(said["text"])
             self.out_of_memory |= line[:1] == [["builtins", "MemoryError"]]

@@ -21,8 +21,8 @@ class Asked(Protocol):
     def call(self, function: Remote, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call a function of the program."""
 
-    def raised_here(self, error: BaseException | None) -> bool:
-        """Whether an exception came from the program."""
+    def may_hold_back(self, error: BaseException | None) -> bool:
+        """Whether an exception is the program's to end."""
 
 
 class Remote:
@@ -156,7 +156,7 @@ class Remote:
         """Tell the program; only what it raised itself may it hold back."""
         name = "" if error is None else type(error).__name__
         held = self._program.exact(bool, "exit", self, name, "" if error is None else str(error))
-        return held and self._program.raised_here(error)
+        return held and self._program.may_hold_back(error)
 
     async def __aenter__(self) -> Any:
         return self._program.ask("aenter", self)
@@ -164,7 +164,7 @@ class Remote:
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         name = "" if error is None else type(error).__name__
         held = self._program.exact(bool, "aexit", self, name, "" if error is None else str(error))
-        return held and self._program.raised_here(error)
+        return held and self._program.may_hold_back(error)
 
     def __aiter__(self) -> Any:
         return over(self)
