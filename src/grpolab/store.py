@@ -195,7 +195,8 @@ def open_bytes(path: Path) -> IO[bytes]:
         return path.open("rb", buffering=2**20)
     import pyarrow as pa
 
-    stream = pa.input_stream(str(path), compression=packed, buffer_size=2**20)
+    # a file of Python's: pyarrow takes no name that is not UTF-8
+    stream = pa.input_stream(path.open("rb"), compression=packed, buffer_size=2**20)
     return io.BufferedReader(stream, 2**20)
 
 
@@ -348,8 +349,7 @@ def read_parquet(
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with pa.memory_map(str(path)) as source:
-            body = source.read_buffer()
+        body = pa.py_buffer(path.read_bytes())
         whole = parquet_matches_seal(body)
         if whole is False:
             raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
