@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import gzip
+import io
 import json
 import os
 import pty
@@ -11,6 +13,8 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from grpolab.figures.tables import Column, Table
@@ -155,13 +159,17 @@ def test_hostile_names_of_keys_files_and_prompts_are_shown_escaped(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "a\\x1b[31m\\u202e\\n.jsonl" in done.stdout.decode()
     check(done)
-    raw = os.fsencode(tmp_path) + b"/\xff\x1b.csv"
-    with open(raw, "wb") as file:
-        file.write(b"problem,correct\na,1\na,0\nb,0\nb,0\n")
-    done = grpolab("audit", os.fsdecode(b"\xff\x1b.csv"), "--html", "q.html", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert b"\\udcff\\x1b.csv" in done.stdout
-    check(done)
+    table = b"problem,correct\na,1\na,0\nb,0\nb,0\n"
+    columns = pa.table({"problem": ["a", "a", "b", "b"], "correct": [1, 0, 0, 0]})
+    pq.write_table(columns, parquet := io.BytesIO())
+    contents = {".csv": table, ".csv.gz": gzip.compress(table), ".parquet": parquet.getvalue()}
+    for ending, content in contents.items():
+        name = os.fsdecode(b"\xff\x1b") + ending  # no UTF-8
+        (tmp_path / name).write_bytes(content)
+        done = grpolab("audit", name, "--html", "q.html", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"\\udcff\\x1b{ending}" in done.stdout.decode()
+        check(done)
     for words in (["monitor", "m\x1b]\n"], ["audit", "x\x1b]"], ["audit", name, "--score", "\x1bs"],
                   ["figures", "\x1bf"], ["simulate", "sweep", "\x1be"], ["\x1bcommand"],
                   ["rollout", "\x1bm/x/y", "--task", "\x1b", "--out", "o"],

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Never
@@ -197,7 +198,12 @@ def open_arrow(path: Path) -> Any:
     """The same as a stream of Arrow's own, which its readers take without a detour."""
     import pyarrow as pa
 
-    return pa.input_stream(str(path), compression=_packing(path), buffer_size=2**20)
+    try:
+        source: Any = os.fspath(path)
+        source.encode()
+    except UnicodeEncodeError:  # pyarrow takes no name that is not UTF-8
+        source = path.open("rb")
+    return pa.input_stream(source, compression=_packing(path), buffer_size=2**20)
 
 
 def _packing(path: Path) -> str | None:
@@ -355,8 +361,7 @@ def read_parquet(
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with pa.memory_map(str(path)) as source:
-            body = source.read_buffer()
+        body = pa.py_buffer(path.read_bytes())
         whole = parquet_matches_seal(body)
         if whole is False:
             raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")

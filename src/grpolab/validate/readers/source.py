@@ -149,7 +149,8 @@ def parquet_rows(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        with path.open("rb") as file:  # pyarrow takes no name that is not UTF-8
+            rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, ValueError) as err:
@@ -225,7 +226,8 @@ class Sample:
             import pyarrow.parquet as pq
 
             try:
-                return frozenset(pq.read_schema(self.path).names)
+                with self.path.open("rb") as file:
+                    return frozenset(pq.read_schema(file).names)
             except (OSError, ValueError) as err:
                 raise UserError(f"{self.path}: not a parquet file ({first_line(err)})") from None
         if self.kind == "csv":
