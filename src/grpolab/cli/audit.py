@@ -62,6 +62,9 @@ def audit(
     group_size: Annotated[
         list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
     ] = None,
+    groups: Annotated[
+        int | None, typer.Option(help="Also predict what the first GROUPS groups of a run show.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     html: HtmlPage = None,
     as_json: JsonFlag = False,
@@ -76,7 +79,11 @@ def audit(
     """
     if group_size and min(group_size) < 2:
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
-    found = _audit_all(paths, reading.read_options(), group_size, seed)
+    if groups is not None and groups < 1:
+        raise UserError(f"--groups must be >= 1, got {groups}")
+    found = _audit_all(
+        paths, reading.read_options(), seed, group_sizes=group_size, num_groups=groups
+    )
     differences = _compare_all(found)
     if html is not None:
         from grpolab.validate.audit.page import write_audit
@@ -89,7 +96,12 @@ def audit(
 
 
 def _audit_all(
-    paths: list[Path], options: ReadOptions, group_size: list[int] | None, seed: int
+    paths: list[Path],
+    options: ReadOptions,
+    seed: int,
+    *,
+    group_sizes: list[int] | None,
+    num_groups: int | None,
 ) -> list[Audit]:
     from grpolab.progress import ProgressBar
     from grpolab.validate import readers
@@ -107,7 +119,8 @@ def _audit_all(
                 found.append(
                     audit_counts(
                         reading.counts, rng=seed, label=label, format=reading.format,
-                        group_sizes=group_size or GROUP_SIZES, notes=reading.notes,
+                        group_sizes=group_sizes or GROUP_SIZES, num_groups=num_groups,
+                        notes=reading.notes,
                     )
                 )  # fmt: skip
             bar.part(label, 1.0, finished=True)

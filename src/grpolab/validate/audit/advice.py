@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from grpolab.figures.words import count, p_value, percent, percent_interval, round_up
 from grpolab.validate.audit.compare import Difference
+from grpolab.validate.audit.outlook import FirstGroups
 from grpolab.validate.audit.summary import Audit, GroupPlan
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
@@ -24,6 +25,7 @@ def advise(audit: Audit) -> list[str]:
             " least as many samples per prompt as the largest group you plan."
         ]
     sentences = [_signal(plan) for plan in audit.plans.values()]
+    sentences += [_first(g, o.first) for g, o in audit.outlook.items() if o.first is not None]
     sentences += [_group_size(audit), *_prompts(audit), _dynamic_sampling(audit)]
     sentences += [*_more_data(audit), *_sampler(audit)]
     return sentences
@@ -35,12 +37,20 @@ def _range(plan: GroupPlan) -> str:
 
 def _signal(plan: GroupPlan) -> str:
     p = plan.prediction
-    how = "" if p.method == "thinning" else f", extrapolated by a {p.method} fit"
+    how = "" if p.method == "thinning" else f", extrapolated by a {p.method}"
     return (
         f"g={p.group_size}: {percent(p.zero_std)} of the groups ({_range(plan)}{how}) will have"
         f" identical rewards and no signal: {percent(p.all_wrong)} all wrong,"
         f" {percent(p.all_right)} all right. The mean success rate alone would have promised"
         f" {percent(p.iid_mean_p)}."
+    )
+
+
+def _first(group_size: int, first: FirstGroups) -> str:
+    return (
+        f"The first {first.num_groups} groups of {group_size} of a run will show"
+        f" {percent_interval(first.low, first.high)} without a signal in 95% of the cases, on prompts"
+        " drawn like those counted here and before the policy moves."
     )
 
 
@@ -114,10 +124,9 @@ def _more_data(audit: Audit) -> list[str]:
             found.append(_width(plan, audit.num_prompts))
         if p.method != "thinning":
             found.append(
-                f"g={g} exceeds the samples of some prompts, so its share rests on a fitted beta;"
-                f" whatever the true distribution with this mean and correlation, it lies between"
-                f" {percent(plan.bound_low)} and {percent(plan.bound_high)}. Draw {g} samples per"
-                " prompt to know it without a model."
+                f"g={g} exceeds the samples of some prompts. Its share is that of {audit.outlook[g].assumes};"
+                f" the mean and the correlation alone allow {percent(plan.bound_low)} to"
+                f" {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it."
             )
     return found
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from grpolab import streams
 from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.audit.outlook import Outlook, look_ahead
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
@@ -89,6 +90,7 @@ class Audit:
     independence: PairContrast
     truncated: TruncatedFit | None
     warnings: tuple[str, ...]
+    outlook: Mapping[int, Outlook] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -132,7 +134,14 @@ class Audit:
             "pass_at_k_interval": {k: [v.low, v.high] for k, v in self.pass_at_k.items()},
             "icc": None if self.icc is None else self.icc._asdict(),
             "beta_binomial": None if self.beta_binomial is None else self.beta_binomial._asdict(),
-            "zero_std": {g: plan.as_dict() for g, plan in self.plans.items()},
+            "pass_at_k_beyond": {
+                g: {**o.pass_at._asdict(), "method": o.method, "assumes": o.assumes}
+                for g, o in self.outlook.items()
+                if o.pass_at is not None
+            },
+            "zero_std": {
+                g: {**plan.as_dict(), **self.outlook[g].as_dict()} for g, plan in self.plans.items()
+            },
             "independence": self.independence._asdict(),
             "truncated": None if self.truncated is None else self.truncated._asdict(),
             "warnings": list(self.warnings),
@@ -146,6 +155,7 @@ def audit(
     label: str = "",
     format: str = "",
     group_sizes: Sequence[int] = GROUP_SIZES,
+    num_groups: int | None = None,
     level: float = 0.95,
     num_resamples: int = 1000,
     notes: Sequence[str] = (),
@@ -167,6 +177,8 @@ def audit(
         Format of the file that the table was read from.
     group_sizes : sequence of int
         Planned group sizes, >= 2.
+    num_groups : int, optional
+        Groups of a run whose zero-std share is to be predicted, see `forecast.predict`.
     level : float
         Confidence level of the intervals, in (0, 1).
     num_resamples : int
@@ -217,10 +229,11 @@ def audit(
     correlation = icc_interval(counts, **options) if identified and varied else None
     fit_beta = fit_beta_binomial(counts) if identified else None
     plans = {g: _plan(counts, g, fit_beta, **options) for g in sizes if identified or g <= smallest}
+    outlook = {g: look_ahead(counts, g, num_groups=num_groups, **options) for g in plans}
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
-        independence=contrast, truncated=None, warnings=tuple(warnings),
+        independence=contrast, truncated=None, warnings=tuple(warnings), outlook=outlook,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
 from grpolab.validate.audit.summary import Audit
+from grpolab.validate.forecast.beyond import ASSUMES
 
 
 def facts(audit: Audit) -> list[str]:
@@ -15,6 +16,13 @@ def facts(audit: Audit) -> list[str]:
     if audit.pass_at_k:
         scores = [f"pass@{k} {words.number(v.value)}" for k, v in audit.pass_at_k.items()]
         said.append(", ".join(scores))
+    for k, found in audit.outlook.items():
+        if found.pass_at is not None:
+            span = words.interval(found.pass_at.low, found.pass_at.high)
+            said.append(
+                f"pass@{k} {words.number(found.pass_at.value)} ({span}, {found.method}, beyond the"
+                " samples)"
+            )
     if audit.icc is not None:
         icc = audit.icc
         span = words.interval(icc.low, icc.high)
@@ -23,17 +31,23 @@ def facts(audit: Audit) -> list[str]:
 
 
 def plans(audit: Audit) -> Table:
-    """One row per planned group size."""
+    """One row per planned group size; its model and the first groups of a run where they differ."""
+    ahead = audit.outlook
+    models = {ahead[g].method for g in audit.plans} - {"thinning"}
+    runs = {ahead[g].first.num_groups for g in audit.plans if ahead[g].first is not None}
     rows = [
         [
-            g, p.zero_std, words.interval(p.low, p.high), p.all_wrong, p.all_right, p.iid_mean_p,
-            plan.critical_p, 1000 * plan.frac_mixed / g,
+            g, p.zero_std, words.interval(p.low, p.high),
+            *(words.interval(first.low, first.high) for first in [ahead[g].first] if first),
+            *([p.method] * bool(models)),
+            p.all_wrong, p.all_right, p.iid_mean_p, plan.critical_p, 1000 * plan.frac_mixed / g,
         ]
         for g, plan in audit.plans.items()
         for p in [plan.prediction]
     ]  # fmt: skip
     columns = (
-        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*",
+        "g", "zero std", "95%", *(f"of {n} groups" for n in runs),
+        *([Column("by", words=True)] * bool(models)), "all wrong", "all right", "from mean p", "p*",
         Column("mixed / 1000", words.count),
     )  # fmt: skip
     caption = (
@@ -41,7 +55,21 @@ def plans(audit: Audit) -> Table:
         " measured correlation; a dash: no mean escapes. mixed / 1000: mixed groups per 1000"
         " rollouts."
     )
+    caption += "".join(f" {method}: {ASSUMES[method]}." for method in sorted(models))
+    caption += "".join(
+        f" of {n} groups: in 95% of runs the first {n} groups show a share within it, if each is on"
+        " a prompt drawn like the counted ones."
+        for n in runs
+    )
     return Table(columns, rows, caption, title="Groups without a signal")
+
+
+def _pass_at(audit: Audit, k: int) -> float | None:
+    """pass@k as measured, or as forecast beyond the samples."""
+    ahead = audit.outlook[k].pass_at
+    if k in audit.pass_at_k:
+        return audit.pass_at_k[k].value
+    return None if ahead is None else ahead.value
 
 
 def side_by_side(audits: Sequence[Audit]) -> Table:
@@ -50,9 +78,9 @@ def side_by_side(audits: Sequence[Audit]) -> Table:
     rows = [
         [
             a.label, g, a.num_prompts, a.pass_at_k[1].value,
-            a.pass_at_k[g].value if g in a.pass_at_k else None,
+            _pass_at(a, g),
             None if a.icc is None else a.icc.estimate,
-            a.plans[g].prediction.zero_std, a.plans[g].signal,
+            a.plans[g].prediction.zero_std, a.outlook[g].signal.value,
         ]
         for g in sizes
         for a in audits

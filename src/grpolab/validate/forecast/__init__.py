@@ -6,6 +6,7 @@ extrapolation (`pass_at_k`), prediction intervals for the next groups of a run (
 forecasts that move with the policy (`drift`).
 """
 
+from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
 from grpolab.validate.forecast.drift import drift_forecast, fit_rate
 from grpolab.validate.forecast.interval import (
     ForecastInterval,
@@ -19,6 +20,8 @@ from grpolab.validate.forecast.pass_at_k import (
     estimate_pass_at_k,
     extrapolate_pass_at_k,
 )
+from grpolab.validate.forecast.predict import share_prediction
+from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_std
 
 __all__ = [

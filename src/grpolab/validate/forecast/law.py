@@ -22,12 +22,14 @@ import numpy as np
 from grpolab.theory.dependence import BetaBinomial, FiniteMixture
 from grpolab.theory.groups import Exchangeable, FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong, thin_pmf, thin_pq
-from grpolab.validate.estimate import betabin, bootstrap, cells, mixture
+from grpolab.validate.estimate import betabin, bootstrap, cells, mixture, smoothed
 from grpolab.validate.estimate.cells import CountCells
 
-Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "mean-p"]
+Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"]
 
-METHODS: tuple[Method, ...] = ("thinning", "posterior", "beta-binomial", "mixture", "mean-p")
+METHODS: tuple[Method, ...] = (
+    "thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"
+)  # fmt: skip
 """How a law is estimated from counts: see `fit_law`."""
 
 _MIXTURE_RESAMPLES = 200  # one optimisation each
@@ -108,11 +110,11 @@ class LawOfP(ABC):
     def resampled(self, num_resamples: int, rng: np.random.Generator | int) -> LawOfP:
         """A batch of laws [B], each estimated anew from resampled prompts.
 
-        At most 200 for the mixture. ValueError for a law that was given or holds single prompts.
+        At most 200 for the mixtures. ValueError for a law that was given or holds single prompts.
         """
         if self.data is None or self.method is None:
             raise ValueError("the law was not estimated from a sample of prompts: none to resample")
-        if self.method == "mixture":
+        if self.method in ("mixture", "smoothed mixture"):
             num_resamples = min(num_resamples, _MIXTURE_RESAMPLES)
         drawn = bootstrap.resample(self.data, num_resamples=num_resamples, rng=rng)
         return fit_rows(drawn, self.method)
@@ -312,6 +314,7 @@ def fit_law(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     "thinning": no model, groups up to the fewest samples of a prompt (`EmpiricalLaw`).
     "beta-binomial": p ~ Beta, mean and ICC by maximum likelihood (`betabin`).
     "mixture": any law of p, by non-parametric maximum likelihood (`mixture.fit_mixture`).
+    "smoothed mixture": the same with a prior around that beta (`smoothed.smoothed_law`).
     "posterior": every prompt has the posterior of its p under that beta (empirical Bayes).
     "mean-p": every prompt has the mean rate, which leaves out that prompts differ.
     The groups of a prompt are pooled. Raises ValueError for tables marked ``filtered``, and, but
@@ -339,6 +342,9 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
     elif method == "mixture":
         weight = mixture.grid_weights(data, tolerance=_TOLERANCE)
         law = ModelLaw(model=BetaBinomial(mean=mixture.GRID, rho=0.0), weight=weight)
+    elif method == "smoothed mixture":
+        found = smoothed.smoothed_law(data)
+        law = ModelLaw(model=BetaBinomial(mean=found.support, rho=0.0), weight=found.weight)
     else:
         fit = betabin.maximise(betabin.tails(data))
         shape = data.weight.shape[:-1]

@@ -370,7 +370,7 @@ def _extrapolation(size: Size) -> Evidence:
         hits, beta = 0, []
         for _ in range(trials):
             counts = law.draw(rng, prompts=164, samples=16)
-            found = extrapolate_pass_at_k(counts, 256, rng=rng, num_resamples=60)
+            found = extrapolate_pass_at_k(counts, 256)
             hits += _covers(found.low, found.high, truth)
             beta.append(found.beta_binomial)
         evidence.checks.append(at_least(law.name, successes=hits, trials=trials, floor=0.8))
