@@ -3,15 +3,13 @@ import pytest
 
 from grpolab.validate.verify.calibration import (
     CALIBRATION,
-    SampledLaw,
-    _beta,
     _pooled_interval,
-    _unsolvable,
     at_least,
     at_most,
     bias_below,
     repeats,
 )
+from grpolab.validate.verify.laws import SampledLaw, beta, unsolvable
 from grpolab.validate.verify.registry import Size
 
 QUICK = Size(groups=40_000, chains=1, seed=20260101)
@@ -28,8 +26,8 @@ def test_one_sided_checks_reject_on_one_side_only():
 
 
 def test_laws_have_the_correlation_they_say():
-    assert _beta(0.5, 1.5).rho == pytest.approx(1 / 3, abs=1e-4)
-    assert _unsolvable(0.25, _beta(2.0, 2.0)).rates.mean() == pytest.approx(0.375, abs=1e-3)
+    assert beta(0.5, 1.5).rho == pytest.approx(1 / 3, abs=1e-4)
+    assert unsolvable(0.25, beta(2.0, 2.0)).rates.mean() == pytest.approx(0.375, abs=1e-3)
     assert SampledLaw("x", np.array([0.0, 1.0])).rho == 1.0
 
 

@@ -49,8 +49,8 @@ def _signal(plan: GroupPlan) -> str:
 def _first(group_size: int, first: FirstGroups) -> str:
     return (
         f"The first {first.num_groups} groups of {group_size} of a run will show"
-        f" {percent_interval(first.low, first.high)} without a signal in 95% of the cases, on prompts"
-        " drawn like those counted here and before the policy moves."
+        f" {percent_interval(first.low, first.high)} without a signal in 95% of the cases, on"
+        " prompts drawn like those counted here and before the policy moves."
     )
 
 
@@ -124,9 +124,10 @@ def _more_data(audit: Audit) -> list[str]:
             found.append(_width(plan, audit.num_prompts))
         if p.method != "thinning":
             found.append(
-                f"g={g} exceeds the samples of some prompts. Its share is that of {audit.outlook[g].assumes};"
-                f" the mean and the correlation alone allow {percent(plan.bound_low)} to"
-                f" {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it."
+                f"g={g} exceeds the samples of some prompts. Its share is that of"
+                f" {audit.outlook[g].assumes}; the mean and the correlation alone allow"
+                f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per"
+                " prompt to narrow it."
             )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _draw_share(ax: Any, audit: Audit) -> None:
         ax.fill_between(sizes, [float(b.low) for b in bands], [float(b.high) for b in bands],
                         color="#e6e9ee", label="this mean and correlation")  # fmt: skip
     law = fit_law(audit.counts, "smoothed mixture")
-    spans = [beyond(audit.counts, lambda p, g=int(g): prob_zero_std(p, g)) for g in sizes]
+    spans = [beyond(audit.counts, partial(prob_zero_std, group_size=int(g))) for g in sizes]
     ax.fill_between(sizes, [s.low for s in spans], [s.high for s in spans], color=style.SKY,
                     alpha=0.35, label="95% for any law of p")  # fmt: skip
     mean = float(audit.counts.by_prompt().rate.mean())

@@ -34,20 +34,20 @@ def plans(audit: Audit) -> Table:
     """One row per planned group size; its model and the first groups of a run where they differ."""
     ahead = audit.outlook
     models = {ahead[g].method for g in audit.plans} - {"thinning"}
-    runs = {ahead[g].first.num_groups for g in audit.plans if ahead[g].first is not None}
+    runs = {o.first.num_groups for o in ahead.values() if o.first is not None}
     rows = [
         [
             g, p.zero_std, words.interval(p.low, p.high),
             *(words.interval(first.low, first.high) for first in [ahead[g].first] if first),
-            *([p.method] * bool(models)),
+            *(p.method for _ in models),
             p.all_wrong, p.all_right, p.iid_mean_p, plan.critical_p, 1000 * plan.frac_mixed / g,
         ]
         for g, plan in audit.plans.items()
         for p in [plan.prediction]
     ]  # fmt: skip
-    columns = (
+    columns: tuple[Column | str, ...] = (
         "g", "zero std", "95%", *(f"of {n} groups" for n in runs),
-        *([Column("by", words=True)] * bool(models)), "all wrong", "all right", "from mean p", "p*",
+        *(Column("by", words=True) for _ in models), "all wrong", "all right", "from mean p", "p*",
         Column("mixed / 1000", words.count),
     )  # fmt: skip
     caption = (

@@ -77,7 +77,7 @@ class State(NamedTuple):
     def lack(self, mass: FloatArray) -> FloatArray:
         """Nats that the law may lack, [B]."""
         gap = np.vecdot(self.weight, self.slack)
-        return np.maximum(gap, np.abs(mass - self.price * self.density).sum(axis=1))
+        return np.asarray(np.maximum(gap, np.abs(mass - self.price * self.density).sum(axis=1)))
 
 
 def _start(rows: FloatArray, mass: FloatArray) -> State:
@@ -102,7 +102,8 @@ def _step(rows: FloatArray, mass: FloatArray, now: State) -> State:
     pairs = ((w, d_w), (density, d_density), (price, d_price), (slack, d_slack))
     fall = np.max([np.max(-d / x, axis=1) for x, d in pairs], axis=0)
     step = 1.0 / np.maximum(fall / 0.99, 1.0)[:, None]
-    return State(*(x + step * d for x, d in pairs), np.where(step > 0.9, 0.05, 0.3))
+    w, density, price, slack = (np.asarray(x + step * d) for x, d in pairs)
+    return State(w, density, price, slack, np.where(step > 0.9, 0.05, 0.3))
 
 
 def _direction(

@@ -36,8 +36,8 @@ def smoothed_law(data: CountCells, *, prior_prompts: float = PRIOR_PROMPTS) -> G
     """Most likely law of p under a Dirichlet prior around the fitted beta.
 
     Maximises ``sum_i log E[Bin(y_i; n_i, p)] + prior_prompts E_beta[log w(p)]`` over the weights w
-    on a grid, for every row of weights [..., U] of ``data``. Derived here; a Dirichlet process prior
-    (Ferguson 1973, Annals of Statistics 1) at its mode.
+    on a grid, for every row of weights [..., U] of ``data``. Derived here; a Dirichlet process
+    prior (Ferguson 1973, Annals of Statistics 1) at its mode.
 
     >>> data = CountCells(np.array([0, 2, 4]), np.full(3, 4), np.array([20.0, 10.0, 20.0]))
     >>> law = smoothed_law(data)

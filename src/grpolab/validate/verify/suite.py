@@ -10,12 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from grpolab.validate.verify import checks_dynamics, checks_groups, checks_policies
+from grpolab.validate.verify import checks_dynamics, checks_groups, checks_policies, grid
 from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
-_MODULES = (checks_groups, checks_dynamics, checks_policies)  # importing them fills the registry
+# importing them fills the registry
+_MODULES = (
+    checks_groups,
+    checks_dynamics,
+    checks_policies,
+    grid,
+)
 
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)
 FULL = Size(groups=20_000_000, chains=1 << 20, seed=20260102)
