@@ -111,7 +111,9 @@ def _more_data(audit: Audit) -> list[str]:
     found = []
     for g, plan in audit.plans.items():
         p = plan.prediction
-        if g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
+        if p.method != "thinning":
+            found.append(_beyond(plan, audit.outlook[g].assumes))
+        elif g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
             # half-widths shrink like 1 / sqrt(prompts)
             distance = max(abs(p.zero_std - 0.5), 0.02)
             needed = audit.num_prompts * ((p.high - p.low) / 2 / distance) ** 2
@@ -122,14 +124,18 @@ def _more_data(audit: Audit) -> list[str]:
             )
         elif p.high - p.low > _WIDE:
             found.append(_width(plan, audit.num_prompts))
-        if p.method != "thinning":
-            found.append(
-                f"g={g} exceeds the samples of some prompts. Its share is that of"
-                f" {audit.outlook[g].assumes}; the mean and the correlation alone allow"
-                f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per"
-                " prompt to narrow it."
-            )
     return found
+
+
+def _beyond(plan: GroupPlan, assumes: str) -> str:
+    """What a share beyond the samples rests on; more prompts do not narrow all of its interval."""
+    g = plan.prediction.group_size
+    return (
+        f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
+        f" {assumes}; the mean and the correlation alone allow {percent(plan.bound_low)} to"
+        f" {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it: more prompts alone"
+        " leave open what few samples cannot tell."
+    )
 
 
 def _width(plan: GroupPlan, num_prompts: int) -> str:

@@ -89,7 +89,7 @@ def predicted(curve: Tangents, *, num_groups: int, nats: float) -> tuple[FloatAr
     mirrored = _furthest(
         lambda k: _at_most(k, num_groups), cost[..., ::-1], start=num_groups - centre, nats=nats
     )
-    return low / num_groups, 1.0 - mirrored / num_groups
+    return low / num_groups, (num_groups - mirrored) / num_groups
 
 
 def _at_most(k: FloatArray, num_groups: int) -> FloatArray:

@@ -183,7 +183,7 @@ def _fitted_beta(size: Size) -> list[Check]:
 @CALIBRATION.register(
     "beyond-width",
     claim="on smooth laws that interval is at most 0.6 of the band that mean and ICC allow, from"
-    " 250 prompts with 8 samples on, and at most 2.5 times that of who knows the law to be a beta",
+    " 250 prompts with 8 samples on; for shares of 0.05 on, 4 times that of who knows the beta",
     wrong="0.6 of the band from 20 prompts with 4 samples",
 )
 def _beyond_width(size: Size) -> Evidence:
@@ -200,11 +200,12 @@ def _beyond_width(size: Size) -> Evidence:
             name = f"zero std over band: {law.name}, {design}"
             into = evidence.checks if design in NARROW else evidence.controls
             into.append(median_at_most(name, over_band, bound=0.6))
-            if design in NARROW and law.name.startswith("Beta"):
+            truth = float(prob_zero_std(law.rates, g).mean())
+            if design in NARROW and law.name.startswith("Beta") and truth >= 0.05:
                 fitted = fit_rows(data, "beta-binomial").zero_std(g)
                 over = (high - low) / (2 * bootstrap.half_width(float(fitted.std())))
                 name = f"zero std over beta: {law.name}, {design}"
-                evidence.checks.append(median_at_most(name, over, bound=2.5))
+                evidence.checks.append(median_at_most(name, over, bound=4.0))
     return evidence
 
 

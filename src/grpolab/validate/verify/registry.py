@@ -156,13 +156,12 @@ class CheckOutcome:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> CheckOutcome:
         """Read what `as_dict` wrote, as JSON or not; JSON has null for what is not finite."""
-        checks, controls = (
-            [
-                Check(**{k: math.inf if v is None else v for k, v in check.items()})
-                for check in plain[part]
-            ]
-            for part in ("checks", "controls")
-        )
+
+        def read(check: Mapping[str, Any]) -> Check:
+            values: dict[str, Any] = {k: math.inf if v is None else v for k, v in check.items()}
+            return Check(**values)
+
+        checks, controls = ([read(c) for c in plain[part]] for part in ("checks", "controls"))
         return cls(
             plain["name"], plain["claim"], plain["wrong"], checks, controls, plain["level"],
             plain["seconds"],
