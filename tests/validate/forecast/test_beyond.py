@@ -36,10 +36,8 @@ def test_the_solver_finds_the_most_likely_law():
     rows = likelihood.cell_likelihood(data, grid)
     weight = likelihood.maximise(rows, data.weight[None])[0]
     best = mixture.fit_mixture(GroupCounts(np.repeat(np.arange(9), data.weight.astype(int)), 8))
-    scale = np.exp(data.log_choose)[:, None] * 1.0
     log_like = stats.binom.logpmf(data.num_correct[:, None], 8, grid)
     assert data.weight @ np.log(np.exp(log_like) @ weight) == pytest.approx(best.loglik, abs=0.02)
-    assert scale.shape == (9, 1)
 
 
 def test_many_data_sets_at_once_are_each_alone():
@@ -102,7 +100,7 @@ def test_one_prompt_says_nothing_and_all_alike_are_not_certainty():
     zero = partial(prob_zero_std, group_size=16)
     assert [float(e) for e in law_interval(histogram(0, 1, 0), zero)] == [0.0, 1.0]
     low, high = law_interval(histogram(40, 0, 0, 0, 0), zero)
-    assert 0.85 < low < 0.96
+    assert 0.7 < low < 0.9
     assert high == 1.0
 
 
