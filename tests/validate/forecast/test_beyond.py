@@ -237,3 +237,9 @@ def test_a_thousand_prompts_at_three_sizes_take_a_second():
     for g in (32, 64, 128):
         beyond(counts, partial(prob_zero_std, group_size=g))
     assert time.process_time() - started < 1.0
+
+
+def test_one_prompt_has_no_sharp_outlook():
+    found = audit(GroupCounts([3], 8), rng=0, group_sizes=[4], num_resamples=50).as_dict()
+    assert found["zero_std"][4]["all_wrong_interval"] == [0.0, 1.0]
+    assert found["zero_std"][4]["signal_interval"] == [0.0, 0.5]

@@ -77,26 +77,20 @@ def look_ahead(
     if num_groups is not None:
         ends = first_groups(counts, g, num_groups=num_groups, rng=rng, level=level)
         first = FirstGroups(num_groups, *ends)
+    half = _LARGEST_STD
     if method == "thinning":
         law = fit_law(counts, method)
 
-        def measured(statistic: Callable[[LawOfP], FloatArray], *, share: bool) -> Beyond:
-            low, high = law.interval(
-                statistic, rng=rng, level=level, num_resamples=num_resamples, share=share
-            )
+        def mean_of(statistic: Callable[[LawOfP], FloatArray]) -> Beyond:
+            low, high = law.interval(statistic, rng=rng, level=level, num_resamples=num_resamples)
             return Beyond(float(statistic(law)), low, high)
 
-        return Outlook(
-            method, measured(lambda one: one.all_wrong(g), share=True),
-            measured(lambda one: one.all_right(g), share=True),
-            measured(lambda one: one.expected_std(g), share=False), None, first,
-        )  # fmt: skip
-    std = beyond(counts, lambda p: expected_std(p, g) / _LARGEST_STD, level=level)
-    return Outlook(
-        method,
-        beyond(counts, lambda p: np.asarray((1.0 - p) ** g), level=level),
-        beyond(counts, lambda p: np.asarray(p**g), level=level),
-        Beyond(*(_LARGEST_STD * value for value in std)),
-        beyond(counts, lambda p: expected_pass_at_k(p, g), level=level),
-        first,
-    )
+        wrong, right = mean_of(lambda one: one.all_wrong(g)), mean_of(lambda one: one.all_right(g))
+        std, solved = mean_of(lambda one: one.expected_std(g) / half), None
+    else:
+        wrong = beyond(counts, lambda p: np.asarray((1.0 - p) ** g), level=level)
+        right = beyond(counts, lambda p: np.asarray(p**g), level=level)
+        std = beyond(counts, lambda p: expected_std(p, g) / half, level=level)
+        solved = beyond(counts, lambda p: expected_pass_at_k(p, g), level=level)
+    signal = Beyond(*(half * value for value in std))
+    return Outlook(method, wrong, right, signal, solved, first)
