@@ -41,7 +41,7 @@ def verify(
     Example: grpolab verify zero-std
     """
     from grpolab.validate.verify import suite
-    from grpolab.validate.verify.merge import merge_into, record
+    from grpolab.validate.verify.merge import merge_into, read_record, record
 
     chosen = names or []
     with input_errors():
@@ -50,6 +50,8 @@ def verify(
         _list(entries, as_json)
         return
     size = suite.FULL if full else suite.SMALL
+    if merge is not None:
+        read_record(merge, size)  # a wrong file is told before minutes of work
     outcomes = _run(chosen, size, level)
     if merge is not None:
         order = [entry.name for entry in suite.entries()]

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import typer
 from scipy import stats
+from typer.testing import CliRunner
 
+from grpolab.cli.verify import verify
+from grpolab.errors import UserError
 from grpolab.figures import calibration as figure
+from grpolab.store import read_json
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate.cells import CountCells
 from grpolab.validate.forecast.predict import share_prediction
@@ -86,6 +91,28 @@ def test_records_merge_at_one_level(tmp_path):
     assert {outcome.level for outcome in whole} == {0.01 / total}
     kept = {outcome.name: outcome for outcome in whole}
     assert kept["zero-std"].checks == fresh[1 if fresh[1].name == "zero-std" else 0].checks
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"size": {}, "results": []}', "no json"])
+def test_a_file_that_is_no_record_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    app = typer.Typer()
+    app.command()(verify)
+    found = CliRunner().invoke(app, ["zero-std", "--merge", str(path)])
+    assert isinstance(found.exception, UserError), found.output
+    assert path.read_text() == text
+
+
+def test_the_command_begins_a_record_and_adds_to_it(tmp_path):
+    path = tmp_path / "record.json"
+    app = typer.Typer()
+    app.command()(verify)
+    for name in ("zero-std", "all-wrong"):
+        assert CliRunner().invoke(app, [name, "--merge", str(path)]).exit_code == 0
+    found = read_json(path)
+    assert [r["name"] for r in found["results"]] == ["zero-std", "all-wrong"]
+    assert {r["level"] for r in found["results"]} == {1e-3 / 40}
 
 
 def test_an_outcome_survives_its_record():

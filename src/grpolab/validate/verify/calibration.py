@@ -326,7 +326,7 @@ def _beta_binomial(size: Size) -> Evidence:
 
 @CALIBRATION.register(
     "extrapolation",
-    claim="pass@256 from 16 samples is covered in at least 80%, unsolvable prompts included",
+    claim="pass@256 from 16 samples is covered in at least 93%, unsolvable prompts included",
     wrong="the beta-binomial alone where a fifth of the prompts is unsolvable",
 )
 def _extrapolation(size: Size) -> Evidence:
@@ -341,7 +341,7 @@ def _extrapolation(size: Size) -> Evidence:
             found = extrapolate_pass_at_k(counts, 256)
             hits += _covers(found.low, found.high, truth)
             fitted.append(found.beta_binomial)
-        evidence.checks.append(at_least(law.name, successes=hits, trials=trials, floor=0.8))
+        evidence.checks.append(at_least(law.name, successes=hits, trials=trials, floor=0.93))
         if "unsolvable" in law.name:
             control = bias_below(law.name, np.array(fitted), truth=truth, bound=0.02)
             evidence.controls.append(control)

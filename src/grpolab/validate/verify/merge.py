@@ -33,17 +33,28 @@ def merge_into(
 
     ``level`` is then that of all checks together. ``order`` are the names of the checks there are:
     an outcome of another name is dropped. A file that does not exist is begun. Raises UserError
-    where the record was made with another size.
+    where it is no such record, and where the record was made with another size.
     """
-    old = read_json(path) if path.exists() else record([], size=size, level=level)
-    wanted = _plain(size)
-    if {key: old["size"].get(key) for key in wanted} != wanted:
-        raise UserError(f"{path}: the record is of size {old['size']}, the checks of {wanted}")
-    kept = {r["name"]: CheckOutcome.from_dict(r) for r in old["results"]}
+    kept = read_record(path, size)
     kept |= {outcome.name: outcome for outcome in outcomes}
     whole = at_level([kept[name] for name in order if name in kept], level=level)
     write_json(path, record(whole, size=size, level=level))
     return whole
+
+
+def read_record(path: Path, size: Size) -> dict[str, CheckOutcome]:
+    """Outcomes by name of a record of this size, none of a file that is not there."""
+    if not path.exists():
+        return {}
+    old = read_json(path)
+    try:
+        made = {key: old["size"][key] for key in _plain(size)}
+        found = {r["name"]: CheckOutcome.from_dict(r) for r in old["results"]}
+    except (KeyError, TypeError) as err:
+        raise UserError(f"{path}: not a record of grpolab verify --json ({err!r})") from err
+    if made != _plain(size):
+        raise UserError(f"{path}: the record is of size {made}, the checks are of {_plain(size)}")
+    return found
 
 
 def _plain(size: Size) -> dict[str, int]:
