@@ -15,7 +15,7 @@ from scipy import special
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.cells import CountCells
 
-_POINTS = (65, 401)  # of the grid of p: 10 per root of the samples, within these
+_POINTS = (129, 401)  # of the grid of p: 10 per root of the samples, within these
 _LONG = 1600  # samples from which on the grid holds the observed rates, too
 _NATS = 1e-4  # what a maximum may lack
 _STEPS = 80

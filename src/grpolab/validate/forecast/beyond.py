@@ -45,7 +45,7 @@ def beyond(counts: GroupCounts, statistic: Statistic, *, level: float = 0.95) ->
     >>> counts = GroupCounts([0, 0, 1, 2, 4, 4, 3, 0] * 10, 4)
     >>> found = beyond(counts, lambda p: p**8 + (1 - p) ** 8)
     >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
-    (0.49, 0.3, 0.68)
+    (0.49, 0.29, 0.69)
     """
     data = cells.unfiltered(counts)
     cells.require_pairs(data)

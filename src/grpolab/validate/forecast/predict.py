@@ -62,13 +62,14 @@ def share_prediction(
     cells with weights [..., U]. A share x/B is in the interval unless every law of p explains it
     badly together with the counts: at every value t, the cost of t in the profile likelihood and
     half the squared normal score of the tail of Binomial(B, t) from x on exceed `profile.nats_at`
-    together. Ends have shape [...]. A predictive likelihood ratio (Meeker, Hahn and Escobar 2017,
+    together. The exact tail lets that do without a stretch; the interval of the expected share is
+    part of it. Ends have shape [...]. A predictive likelihood ratio (Meeker, Hahn and Escobar 2017,
     Statistical Intervals, section 15) with an exact tail; for any law of p derived here.
 
     >>> data = CountCells(np.arange(5), np.full(5, 4), np.array([40.0, 10, 10, 10, 30]))
     >>> low, high = share_prediction(data, lambda p: p**8 + (1 - p) ** 8, num_groups=50)
     >>> round(float(low), 2), round(float(high), 2)
-    (0.36, 0.82)
+    (0.38, 0.8)
     """
     bootstrap.check_level(level)
     if num_groups < 1:
@@ -77,7 +78,14 @@ def share_prediction(
     if math.isinf(nats):
         shape = data.weight.shape[:-1]
         return np.zeros(shape), np.ones(shape)
-    return predicted(tangents(data, statistic, nats=nats), num_groups=num_groups, nats=nats)
+    curve = tangents(data, statistic, nats=nats)
+    plain = nats_at(level, num_prompts=data.num_clusters, stretch=1.0)
+    low, high = predicted(curve, num_groups=num_groups, nats=plain)
+    least, most = curve.ends(nats)
+    return (
+        np.minimum(low, np.ceil(least * num_groups) / num_groups),
+        np.maximum(high, np.floor(most * num_groups) / num_groups),
+    )
 
 
 def predicted(curve: Tangents, *, num_groups: int, nats: float) -> tuple[FloatArray, FloatArray]:

@@ -24,8 +24,8 @@ from grpolab.validate.estimate.cells import CountCells
 from grpolab.validate.forecast.interval import forecast_interval
 from grpolab.validate.forecast.law import fit_rows
 from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k
-from grpolab.validate.forecast.predict import predicted
-from grpolab.validate.forecast.profile import Tangents, nats_at, tangents
+from grpolab.validate.forecast.predict import share_prediction
+from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import predict_zero_std
 from grpolab.validate.verify.calibration import CALIBRATION, at_least
 from grpolab.validate.verify.laws import ROUGH, SMOOTH, SampledLaw, points, real
@@ -98,11 +98,6 @@ def _counts(law: SampledLaw, design: Design, trials: int, rng: np.random.Generat
     return CountCells(np.arange(n + 1), np.full(n + 1, n), drawn)
 
 
-def _curve(data: CountCells, statistic: Statistic) -> tuple[Tangents, float]:
-    nats = nats_at(0.95, num_prompts=data.num_clusters)
-    return tangents(data, statistic, nats=nats), nats
-
-
 def _covered(ends: tuple[FloatArray, FloatArray], truth: FloatArray | float) -> int:
     low, high = ends
     return int(np.sum((low - 1e-9 <= truth) & (truth <= high + 1e-9)))
@@ -159,8 +154,8 @@ def _beyond(size: Size) -> Evidence:
         for law in _laws(size):
             data = _counts(law, design, trials, _rng(size, law, design))
             for name, statistic in quantities(design.group_size).items():
-                curve, nats = _curve(data, statistic)
-                hits = _covered(curve.ends(nats), float(statistic(law.rates).mean()))
+                ends = law_interval(data, statistic)
+                hits = _covered(ends, float(statistic(law.rates).mean()))
                 tally.add(name, law, design, hits)
     return Evidence(tally.checks(), _fitted_beta(size))
 
@@ -193,8 +188,7 @@ def _beyond_width(size: Size) -> Evidence:
         for law in SMOOTH:
             g = design.group_size
             data = _counts(law, design, trials, _rng(size, law, design))
-            curve, nats = _curve(data, quantities(g)["zero std"])
-            low, high = curve.ends(nats)
+            low, high = law_interval(data, quantities(g)["zero std"])
             band = zero_std_band(g, mean=float(law.rates.mean()), rho=law.rho)
             over_band = (high - low) / float(band.high - band.low)
             name = f"zero std over band: {law.name}, {design}"
@@ -283,14 +277,14 @@ def _first_groups(size: Size) -> Evidence:
             g = design.group_size
             shown = rng.binomial(g, rng.choice(law.rates, (trials, num_groups)))
             seen = np.mean((shown == 0) | (shown == g), axis=1)
-            curve, nats = _curve(data, quantities(g)["zero std"])
+            zero_std = quantities(g)["zero std"]
             if g <= design.samples:
                 ends = _next(data, g, num_groups, rng)
             else:
-                ends = predicted(curve, num_groups=num_groups, nats=nats)
+                ends = share_prediction(data, zero_std, num_groups=num_groups)
             where = f"{design}, B={num_groups}"
             tally.add("first groups", law, where, _covered(ends, seen))
-            expected.add("first groups", law, where, _covered(curve.ends(nats), seen))
+            expected.add("first groups", law, where, _covered(law_interval(data, zero_std), seen))
     return Evidence(tally.checks(), expected.checks())
 
 
