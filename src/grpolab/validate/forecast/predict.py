@@ -69,7 +69,7 @@ def share_prediction(
     >>> data = CountCells(np.arange(5), np.full(5, 4), np.array([40.0, 10, 10, 10, 30]))
     >>> low, high = share_prediction(data, lambda p: p**8 + (1 - p) ** 8, num_groups=50)
     >>> round(float(low), 2), round(float(high), 2)
-    (0.38, 0.8)
+    (0.38, 0.82)
     """
     bootstrap.check_level(level)
     if num_groups < 1:
