@@ -180,8 +180,10 @@ CLAIMS: tuple[Claim, ...] = (
         name="calibration",
         title="Intervals cover whatever the law of p",
         sentence="Over smooth laws, point masses, prompts that are never or always solved, and the"
-        " counts of real models, 95% intervals cover in 93% and more, beyond the samples too.",
-        source="`grpolab verify --full`: one dot per law, the bar over all of them; dotted: 0.93.",
+        " counts of real models, no 95% interval covers less than 93% by more than chance, beyond"
+        " the samples too.",
+        source="`grpolab verify --full`: one dot per law (120 data sets), the bar over all of them;"
+        " dotted: 0.93.",
         data=calibration.data,
         draw=calibration.draw,
         size=(5.6, 7.2),
