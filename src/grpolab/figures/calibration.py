@@ -54,6 +54,15 @@ def data(record: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def _short(design: str) -> str:
+    """Prompts, samples and group size in a few signs.
+
+    >>> _short("100 prompts, n=8, g=16"), _short("100 prompts, n=8, g=8, B=32")
+    ('100×8 → 16', '100×8 → 8, B=32')
+    """
+    return re.sub(r"(\d+) prompts, n=(\d+), g=(\d+)", r"\1×\2 → \3", design)
+
+
 def draw(ax: Any, rows: Sequence[Row]) -> None:
     """A line of dots per interval and design, one dot per law, and a bar for all laws together."""
     place, labels = 0, []
@@ -67,10 +76,15 @@ def draw(ax: Any, rows: Sequence[Row]) -> None:
         values = list(row.by_law.values())
         ax.plot(values, [place] * len(values), "o", ms=3, color=SKY, alpha=0.7, mew=0)
         ax.plot([row.pooled], [place], "|", ms=8, mew=2, color=BLUE)
-        labels.append((place, f"{row.quantity}: {row.design}"))
+        labels.append((place, f"{row.quantity}, {_short(row.design)}"))
         place += 1
     ax.axvline(0.95, color=GREY, lw=0.9)
     ax.axvline(0.93, color=RED, lw=0.9, ls=":")
-    ax.set_yticks([p for p, _ in labels], [text for _, text in labels], fontsize=6.5)
-    ax.set(xlim=(0.8, 1.005), ylim=(place - 0.4, -0.6), xlabel="coverage of 95% intervals")
+    ax.set_yticks([p for p, _ in labels], [text for _, text in labels], fontsize=7)
+    ax.set(
+        xlim=(0.8, 1.005),
+        ylim=(place - 0.4, -0.6),
+        xlabel="coverage of 95% intervals",
+        ylabel="prompts × samples → group size",
+    )
     ax.grid(axis="y", visible=False)

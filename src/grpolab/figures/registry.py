@@ -186,7 +186,7 @@ CLAIMS: tuple[Claim, ...] = (
         " dotted: 0.93.",
         data=calibration.data,
         draw=calibration.draw,
-        size=(5.6, 7.2),
+        size=(4.2, 7.2),
         reads=("verify-grid.json",),
     ),
     Claim(
