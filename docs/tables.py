@@ -8,6 +8,7 @@ code, as do the values of ``--format``; a test compares what is committed with w
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ import format_tables
 from grpolab.figures import calibration as grid_figure
 from grpolab.figures.tables import Table
 from grpolab.store import read_json
-from grpolab.validate.study import predictor_tables, result_tables
+from grpolab.validate.study import predictor_tables, real_models, result_tables
 from grpolab.validate.study.results import FamilySummary, Results, Shootout, Starts
 
 DOCS = Path(__file__).parent
@@ -29,7 +30,7 @@ _SIZES = (4, 8, 16, 64)  # group sizes of the table of thresholds
 
 def main() -> None:
     """Rewrite every page that holds a table, and the values of ``--format``."""
-    for page in sorted(DOCS.glob("*.md")):
+    for page in [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"]:
         text = page.read_text(encoding="utf-8")
         page.write_text(filled(text), encoding="utf-8")
 
@@ -153,6 +154,18 @@ def first_groups() -> Table:
     return Table(heads, ([row[head] for head in heads] for row in rows))
 
 
+@cache
+def real_rows() -> list[real_models.RealRow]:
+    """Forecasts of real language models."""
+    return real_models.read_rows(DOCS / "results" / real_models.RESULTS)
+
+
+@cache
+def real_sets() -> list[real_models.RealSet]:
+    """Counts of real language models, and where they come from."""
+    return real_models.read_sets(DOCS / "results" / real_models.COUNTS)
+
+
 _MADE: Mapping[str, Callable[[], Table]] = {
     "calibration": calibration,
     "checks": checks,
@@ -168,6 +181,9 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),
     "outcomes": lambda: predictor_tables.regret_by_outcome(_shootout()),
+    "real-models": lambda: real_models.table(real_rows(), real_sets()),
+    "real-sources": lambda: real_models.sources(real_sets()),
+    "real-summary": lambda: real_models.summary(real_rows()),
     "rescues": lambda: result_tables.arms(study("causes").arms, "rescue"),
     "standings-1": lambda: predictor_tables.standings(_shootout().standings["final_pass_at_1"]),
     "standings-10": lambda: predictor_tables.standings(_shootout().standings["final_pass_at_10"]),
@@ -186,6 +202,7 @@ def _markdown(make: Callable[[], Table]) -> Callable[[], str]:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     **{name: _markdown(make) for name, make in _MADE.items()},
+    "real-claim": lambda: textwrap.fill(real_models.claim(real_rows()), 98),
     "findings-causes": lambda: findings("causes"),
     "findings-controls": lambda: findings("controls"),
     "findings-data": lambda: findings("data"),

@@ -54,3 +54,30 @@ def test_bad_input():
     for level in (0.0, 1.0):
         with pytest.raises(ValueError, match="level must lie"):
             bootstrap.check_level(level)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.03, 0.5, 0.98, 1.0])
+@pytest.mark.parametrize("clusters", [3, 8, 30, 100])
+def test_a_floored_interval_covers_where_few_clusters_carry_the_mean(share, clusters):
+    # values 0, 1 and something in between: the mean is share * (0.5 * 1 + 0.5 * 0.2)
+    rng = np.random.default_rng(clusters)
+    truth, hits, trials = share * 0.6, 0, 120
+    for _ in range(trials):
+        values = np.where(rng.random(clusters) < share, rng.choice([1.0, 0.2], clusters), 0.0)
+        weight = np.ones(clusters)
+        boot = bootstrap.draw_weights(weight, num_resamples=200, rng=rng) @ values / clusters
+        plain = bootstrap.percentile_interval(boot, level=0.95, num_clusters=clusters)
+        low, high = bootstrap.floored(plain, values, weight, rng=rng, num_draws=400)
+        assert 0.0 <= low <= plain[0] <= plain[1] <= high <= 1.0
+        assert high > low
+        hits += low <= truth <= high
+    assert hits / trials > 0.95 - 4 * (0.05 * 0.95 / trials) ** 0.5
+
+
+def test_a_floor_of_differences_lies_on_both_sides():
+    zero = np.zeros(1)
+    low, high = bootstrap.floored(
+        (0.0, 0.0), zero, np.array([40.0]), rng=0, bounds=(-1.0, 1.0), zero=(0.0, 0.0)
+    )
+    assert -low == pytest.approx(high) == pytest.approx(1 - 0.025 ** (1 / 40))
+    assert bootstrap.floored((0.4, 0.5), np.array([0.4]), np.ones(1), rng=0) == (0.0, 1.0)

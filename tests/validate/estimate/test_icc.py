@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.estimate.icc import METHODS, icc, icc_interval
+from grpolab.validate.estimate.icc import INTERVALS, METHODS, icc, icc_interval
 
 REFERENCE = json.loads(
     (Path(__file__).parents[2] / "reference" / "binary_clusters.json").read_text()
@@ -114,12 +114,36 @@ def test_profile_interval_is_where_the_likelihood_ratio_crosses():
 
 def test_the_union_spans_both_intervals():
     parts = [icc_interval(litters("H"), rng=1, interval=i) for i in ("bootstrap", "profile")]
-    both = icc_interval(litters("H"), rng=1)
+    both = icc_interval(litters("H"), rng=1, interval="union")
     assert both.low == min(p.low for p in parts)
     assert both.high == max(p.high for p in parts)
 
 
-@pytest.mark.parametrize("interval", ["bootstrap", "profile", "union"])
+def test_the_interval_is_narrow_where_the_law_is_no_beta():
+    # where the span of bootstrap and profile is .30 wide and the bootstrap .05
+    rng = np.random.default_rng(0)
+    p = np.where(rng.random((20, 164)) < 0.7, 0.05, 0.9)
+    tables = [GroupCounts(row, 64) for row in rng.binomial(64, p)]
+    found = {
+        name: [icc_interval(t, rng=0, interval=name, num_resamples=300) for t in tables]
+        for name in ("combined", "bootstrap", "union")
+    }
+    width = {name: np.mean([f.high - f.low for f in some]) for name, some in found.items()}
+    assert width["combined"] < 1.4 * width["bootstrap"] < 0.5 * width["union"]
+    truth = 0.7 * 0.3 * 0.85**2 / (0.305 * 0.695)
+    assert np.mean([f.low <= truth <= f.high for f in found["combined"]]) >= 0.85
+
+
+def test_the_interval_is_no_wider_than_the_profile_where_successes_are_rare():
+    rng = np.random.default_rng(0)
+    table = GroupCounts(rng.binomial(64, rng.beta(0.9, 70.0, 300)), 64)
+    wide, narrow = (icc_interval(table, rng=0, interval=i) for i in ("union", "combined"))
+    assert narrow.low >= wide.low - 0.01
+    assert narrow.high <= 1.3 * wide.high
+    assert narrow.low < 0.014 < narrow.high
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
 def test_intervals_hold_the_estimate_and_are_reproducible(interval):
     counts = litters("M")
     first, again = (
@@ -145,7 +169,7 @@ def test_data_that_cannot_answer_are_refused(counts, match):
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="method must be one of"):
         icc(litters("C"), method="smith")
-    with pytest.raises(ValueError, match="interval must be bootstrap, profile or union"):
+    with pytest.raises(ValueError, match="interval must be one of combined, bootstrap"):
         icc_interval(litters("C"), rng=0, interval="wald")
     with pytest.raises(ValueError, match="level must lie in"):
         icc_interval(litters("C"), rng=0, level=1.0)

@@ -11,10 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.theory.pass_at_k import pass_at_k
+from grpolab.theory.pass_at_k import pass_at_k, pass_at_k_variance, thin_all_wrong
 from grpolab.validate.estimate.betabin import fit_beta_binomial
-from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k, extrapolate_pass_at_k
+from grpolab.validate.estimate.cells import CountCells, tabulate
+from grpolab.validate.forecast.pass_at_k import (
+    estimate_pass_at_k,
+    extrapolate_pass_at_k,
+    within_variance,
+)
 from grpolab.validate.forecast.zero_std import predict_zero_std
 
 REFERENCE = json.loads(
@@ -105,13 +111,13 @@ def test_intervals_are_reproducible_and_hold_the_value():
 
 def test_impossible_requests_are_refused():
     counts = GroupCounts([1, 2], [4, 8])
-    with pytest.raises(ValueError, match="at least group_size=8 samples for every prompt, got 4"):
+    with pytest.raises(ValueError, match="group_size=8 samples for most prompts, got 1 of 2"):
         predict_zero_std(counts, 8, rng=0, method="thinning")
     with pytest.raises(ValueError, match="group_size must be >= 1, got 0"):
         predict_zero_std(counts, 0, rng=0)
     with pytest.raises(ValueError, match="method must be one of"):
         predict_zero_std(counts, 4, rng=0, method="magic")
-    with pytest.raises(ValueError, match="k must not exceed"):
+    with pytest.raises(ValueError, match="k must not exceed the samples of most prompts"):
         estimate_pass_at_k(counts, 5, rng=0)
     single = GroupCounts([0, 1, 1], 1)
     for method in ("beta-binomial", "mixture", "auto"):
@@ -127,8 +133,10 @@ def test_impossible_requests_are_refused():
 
 def test_pass_at_k_standard_errors_split_into_two_levels():
     # per task sd .325 at n = 20, k = 10, p = .05: exact, where the delta method has .307
-    one = GroupCounts(np.full(400, 1), 20)
-    assert estimate_pass_at_k(one, 10, rng=0).stderr_within * 20 == pytest.approx(0.325, abs=5e-4)
+    one = GroupCounts(np.random.default_rng(0).binomial(20, 0.05, 200_000), 20)
+    found = estimate_pass_at_k(one, 10, rng=0, num_resamples=5)
+    assert found.stderr_within * 200_000**0.5 == pytest.approx(0.325, abs=2e-3)
+    assert found.stderr_within == pytest.approx(found.stderr_total, rel=0.01)
     counts = beta_counts(0.15, 0.15, prompts=20_000, samples=20)
     found = estimate_pass_at_k(counts, 10, rng=0, num_resamples=50)
     values = pass_at_k(20, np.arange(21), 10)
@@ -165,3 +173,35 @@ def test_many_samples_per_prompt_cost_little():
     found = estimate_pass_at_k(counts, 4096, rng=0, num_resamples=100)
     assert time.process_time() - started < 3.0
     assert found.stderr_within < found.stderr_total < 0.1
+
+
+@pytest.mark.parametrize(("n", "k", "p"), [(8, 4, 0.3), (16, 5, 0.1), (64, 32, 0.02), (10, 1, 0.7)])
+def test_the_sampling_variance_is_unbiased(n, k, p):
+    c = np.arange(n + 1)
+    law = stats.binom.pmf(c, n, p)
+    each = [within_variance(CountCells(c[i : i + 1], np.array([n]), np.ones(1)), k) for i in c]
+    exact = pass_at_k_variance(BetaBinomial(mean=p, rho=0.0), num_samples=n, k=k).within
+    signed = thin_all_wrong(n, c, k) ** 2 - thin_all_wrong(n, c, 2 * k)
+    assert law @ signed == pytest.approx(float(exact), abs=1e-12)
+    assert np.allclose(each, np.maximum(signed, 0.0))  # what is reported is that, per prompt
+
+
+@pytest.mark.parametrize(("n", "k"), [(8, 8), (8, 5), (32, 32)])
+def test_the_sampling_error_is_right_up_to_k_equal_n(n, k):
+    rng = np.random.default_rng(7)
+    law = BetaBinomial.from_ab(0.5, 1.5)
+    truth = float(pass_at_k_variance(law, num_samples=n, k=k).within)
+    tables = [GroupCounts(rng.binomial(n, rng.beta(0.5, 1.5, 200)), n) for _ in range(60)]
+    found = np.array([within_variance(tabulate(t), k) for t in tables])
+    error = found.std(ddof=1) / 60**0.5
+    assert found.mean() == pytest.approx(truth, abs=4 * error)
+    assert error < 0.05 * truth
+
+
+@pytest.mark.parametrize("n", [20_000, 50_048])
+def test_cost_does_not_grow_with_the_samples(n):
+    counts = GroupCounts(np.random.default_rng(1).binomial(n, 0.01, 64), n)
+    started = time.process_time()
+    for k in (1, 256, n // 2, n):
+        estimate_pass_at_k(counts, k, rng=0, num_resamples=10)
+    assert time.process_time() - started < 6.0

@@ -6,12 +6,19 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from grpolab.figures.words import count, p_value, percent, percent_interval, round_up
+import numpy as np
+
+from grpolab.figures.words import count, interval, p_value, percent, percent_interval, round_up
+from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.outlook import FirstGroups
-from grpolab.validate.audit.summary import Audit, GroupPlan
+from grpolab.validate.audit.plan import GroupPlan, Threshold
+from grpolab.validate.audit.summary import Audit
+from grpolab.validate.audit.tables import mean_may_exceed
+from grpolab.validate.forecast.law import prompt_laws
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
+_LITTLE = 0.2  # mixed groups of prompts that other prompts would better replace
 _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts is worth saying
 
 
@@ -21,23 +28,33 @@ def advise(audit: Audit) -> list[str]:
         return _filtered(audit)
     if not audit.plans:
         return [
-            "Cannot tell how many groups would carry a signal: every prompt has one sample. Draw at"
-            " least as many samples per prompt as the largest group you plan."
+            f"Cannot tell how many groups would carry a signal: {_why_not(audit)}. Draw at least as"
+            " many samples per prompt as the largest group you plan."
         ]
-    sentences = [_signal(plan) for plan in audit.plans.values()]
+    sentences = [_signal(plan, audit.num_prompts) for plan in audit.plans.values()]
     sentences += [_first(g, o.first) for g, o in audit.outlook.items() if o.first is not None]
-    sentences += [_group_size(audit), *_prompts(audit), _dynamic_sampling(audit)]
-    sentences += [*_more_data(audit), *_sampler(audit)]
+    sentences += [*_contradiction(audit), *_thresholds(audit), _group_size(audit)]
+    sentences += [*_prompts(audit), _dynamic_sampling(audit), *_more_data(audit), *_sampler(audit)]
     return sentences
+
+
+def _why_not(audit: Audit) -> str:
+    if int(audit.counts.by_prompt().num_samples.max()) == 1:
+        return "every prompt has one sample"
+    return "one prompt says nothing of others, and it has fewer samples than the planned groups"
 
 
 def _range(plan: GroupPlan) -> str:
     return percent_interval(plan.prediction.low, plan.prediction.high)
 
 
-def _signal(plan: GroupPlan) -> str:
+def _signal(plan: GroupPlan, num_prompts: int) -> str:
     p = plan.prediction
-    how = "" if p.method == "thinning" else f", extrapolated by a {p.method}"
+    how = ""
+    if p.method != "thinning":
+        how = f", extrapolated by a {p.method}"
+    elif p.num_fitted:
+        how = f", {p.num_fitted} of {num_prompts} prompts by a fitted beta"
     return (
         f"g={p.group_size}: {percent(p.zero_std)} of the groups ({_range(plan)}{how}) will have"
         f" identical rewards and no signal: {percent(p.all_wrong)} all wrong,"
@@ -54,6 +71,62 @@ def _first(group_size: int, first: FirstGroups) -> str:
     )
 
 
+def _contradiction(audit: Audit) -> list[str]:
+    """Larger groups cannot have zero std more often; a fit beside thinning can say that they do."""
+    found = []
+    for small, large in itertools.pairwise(audit.plans.values()):
+        p, q = small.prediction, large.prediction
+        if q.zero_std > p.zero_std + 1e-9:
+            found.append(
+                f"The share at g={q.group_size} cannot be above that at g={p.group_size}: the"
+                f" {q.method} fit is too high for these prompts, and {percent(p.zero_std)} is a"
+                " ceiling."
+            )
+    return found
+
+
+def _thresholds(audit: Audit) -> list[str]:
+    """p* of every planned size, and whether the shares agree with the side that the mean is on."""
+    mean = audit.pass_at_k.get(1)
+    if audit.icc is None or mean is None:
+        return []
+    parts, other = [], []
+    for g, plan in audit.plans.items():
+        star, p = plan.threshold, plan.prediction
+        parts.append(f"{_threshold(audit, star)} at g={g}")
+        fine = star.value < mean.value < star.upper.value
+        if g > 2 and ((p.low > 0.5 and fine) or (p.high < 0.5 and not fine)):
+            other.append(f"g={g}")
+    said = (
+        "For a beta with the ICC measured here, most groups are without a signal"
+        f" {'; '.join(parts)}. The mean is {mean.value:.3f} ({interval(mean.low, mean.high)})."
+    )
+    if other:
+        said += (
+            f" The share at {', '.join(other)} says otherwise, and it needs no p*: p follows no"
+            " beta here."
+        )
+    return [said]
+
+
+def _threshold(audit: Audit, star: Threshold) -> str:
+    """Below p*, with its interval, and above the upper one where the mean may be."""
+    if math.isnan(star.value):
+        least = "" if math.isnan(star.low) else f" (p* {star.low:.3f} at the low end of the ICC)"
+        return f"at every mean{least}"
+    parts = [("below a mean of p* =", star)]
+    if mean_may_exceed(audit, star.upper):
+        parts.append(("and above", star.upper))
+    return " ".join(
+        f"{where} {t.value:.3f} ({_end(t.low)} to {_end(t.high)})" for where, t in parts
+    )
+
+
+def _end(value: float) -> str:
+    """An end of the interval of p*, beyond which no mean may escape."""
+    return "none" if math.isnan(value) else f"{value:.3f}"
+
+
 def _group_size(audit: Audit) -> str:
     plans = list(audit.plans.values())
     cheapest = max(plans, key=lambda p: p.frac_mixed / p.prediction.group_size)
@@ -64,8 +137,13 @@ def _group_size(audit: Audit) -> str:
     g_cheap, g_full = cheapest.prediction.group_size, fullest.prediction.group_size
     if g_cheap == g_full:
         return f"1000 rollouts in groups of {g_cheap} hold {per[g_cheap]:.0f} mixed groups."
+    if f"{per[g_cheap]:.0f}" == f"{per[g_full]:.0f}":
+        return (
+            f"1000 rollouts hold about {per[g_full]:.0f} mixed groups at g={g_cheap} and at"
+            f" g={g_full} alike."
+        )
     return (
-        f"At equal rollouts smaller groups always give more mixed groups, here {per[g_cheap]:.0f}"
+        f"At equal rollouts smaller groups give more mixed groups, here {per[g_cheap]:.0f}"
         f" per 1000 rollouts at g={g_cheap} against {per[g_full]:.0f} at g={g_full}, where"
         f" {percent(fullest.frac_mixed)} of the groups are mixed. Choose larger groups to"
         " reduce gradient noise. They do not give more informative groups per rollout."
@@ -75,23 +153,47 @@ def _group_size(audit: Audit) -> str:
 def _prompts(audit: Audit) -> list[str]:
     never, some, always = audit.solved
     total = audit.num_prompts
-    samples = audit.num_samples / total
+    sizes = audit.counts.by_prompt().num_samples
+    least, most = int(sizes.min()), int(sizes.max())
+    samples = f"{most}" if least == most else f"{least} to {most}"
     found = [
-        f"{some} of {total} prompts were both solved and failed in about {samples:.0f} samples;"
+        f"{some} of {total} prompts were both solved and failed in {samples} samples;"
         f" {never} were never solved and {always} always."
     ]
-    if max(never, always) > 0.2 * total:
-        wrong, bound = never >= always, min(3.0 / samples, 1.0)
-        solved, change, every = (
-            ("never", "easier", "wrong") if wrong else ("always", "harder", "right")
-        )
-        limit = f"high as {bound:.2g}" if wrong else f"low as {1 - bound:.2g}"
-        found.append(
-            f"The prompts {solved} solved ({percent(max(never, always) / total)}) carry next to no"
-            f" signal at any planned g; more {change} prompts would help. A prompt that is {every}"
-            f" in all {samples:.0f} samples can still have a success rate as {limit}."
-        )
+    found += [
+        _one_sided(audit, count, wrong=wrong)
+        for count, wrong in ((never, True), (always, False))
+        if count > 0.2 * total
+    ]
     return found
+
+
+def _one_sided(audit: Audit, number: int, *, wrong: bool) -> str:
+    """What groups of prompts that were always failed, or always solved, will hold."""
+    solved, change = ("never", "Easier") if wrong else ("always", "Harder")
+    totals = audit.counts.by_prompt()
+    same = totals.num_correct == (0 if wrong else totals.num_samples)
+    samples = int(np.median(totals.num_samples[same]))
+    reach = 1.0 - 0.05 ** (1.0 / samples)  # 95% bound of the rate of one prompt
+    limit = f"high as {reach:.2g}" if wrong else f"low as {1 - reach:.2g}"
+    g = max(audit.plans)
+    said = f"The prompts {solved} solved ({percent(number / audit.num_prompts)}) "
+    known = audit.icc is not None
+    if known:
+        law = prompt_laws(audit.counts, "posterior")
+        mixed = float(law.mixed(g)[same].mean())
+        said += (
+            f"will have {percent(mixed)} mixed groups at g={g} by a fitted beta, on average. One"
+        )
+    else:
+        mixed = 0.0
+        said += "need not stay without a signal: one"
+    said += (
+        f" of them that was {'failed' if wrong else 'solved'} in all {samples} samples can still"
+        f" have a success rate as {limit}, where {percent(float(1 - prob_zero_std(reach, g)))} of"
+        " its groups are mixed."
+    )
+    return f"{said} {change} prompts would help." if mixed < _LITTLE else said
 
 
 def _dynamic_sampling(audit: Audit) -> str:
@@ -114,14 +216,7 @@ def _more_data(audit: Audit) -> list[str]:
         if p.method != "thinning":
             found.append(_beyond(plan, audit.outlook[g].assumes))
         elif g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
-            # half-widths shrink like 1 / sqrt(prompts)
-            distance = max(abs(p.zero_std - 0.5), 0.02)
-            needed = audit.num_prompts * ((p.high - p.low) / 2 / distance) ** 2
-            found.append(
-                f"Cannot tell whether more than half of the groups at g={g} are without a signal"
-                f" ({_range(plan)}); about {count(round_up(needed))} prompts would tell, if the"
-                f" share is {percent(0.5 + math.copysign(distance, p.zero_std - 0.5))}."
-            )
+            found.append(_half(plan, audit.num_prompts))
         elif p.high - p.low > _WIDE:
             found.append(_width(plan, audit.num_prompts))
     return found
@@ -135,6 +230,22 @@ def _beyond(plan: GroupPlan, assumes: str) -> str:
         f" {assumes}; the mean and the correlation alone allow {percent(plan.bound_low)} to"
         f" {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it: more prompts alone"
         " leave open what few samples cannot tell."
+    )
+
+
+def _half(plan: GroupPlan, num_prompts: int) -> str:
+    """Whether more than half of the groups are without a signal is open; what would settle it."""
+    p = plan.prediction
+    g = p.group_size
+    reach = p.zero_std - p.low if p.zero_std >= 0.5 else p.high - p.zero_std
+    distance = max(abs(p.zero_std - 0.5), 0.02)  # what reach shrinks below with more prompts
+    if reach <= distance:
+        return f"About half of the groups at g={g} are without a signal ({_range(plan)})."
+    needed = num_prompts * (reach / distance) ** 2  # reach shrinks like 1 / sqrt(prompts)
+    return (
+        f"Cannot tell whether more than half of the groups at g={g} are without a signal"
+        f" ({_range(plan)}); about {count(round_up(needed))} prompts would tell, if the"
+        f" share is {percent(0.5 + math.copysign(distance, p.zero_std - 0.5))}."
     )
 
 
@@ -152,16 +263,29 @@ def _sampler(audit: Audit) -> list[str]:
     test = audit.independence
     if not test.identifiable:
         return [f"Cannot tell whether rollouts of a prompt are independent draws: {test.reason}."]
+    if math.isnan(test.rho):
+        size = f"p={p_value(test.p_value)}"
+    else:
+        error = "" if math.isnan(test.stderr) else f" with standard error {test.stderr:.3f}"
+        size = f"correlation {test.rho:.3f}{error}, p={p_value(test.p_value)}"
     if test.p_value < 0.01:
+        look = (
+            "samples drawn without replacement, in antithetic pairs, or groups that were chosen for"
+            " holding both rewards"
+            if test.rho < 0
+            else "seeds shared inside a group, grader outages or a policy that changed inside a"
+            " group"
+        )
         return [
-            f"Rollouts of a group are not independent given the prompt (correlation {test.rho:.3f},"
-            f" p={p_value(test.p_value)}): look for seeds shared inside a group, grader outages or"
-            " a policy that changed inside a group before trusting any other number here."
+            f"Rollouts of a group are not independent given the prompt ({size}): look for {look}"
+            " before trusting any other number here."
         ]
-    return [
-        "No sign that rollouts of a group depend on each other beyond the prompt (correlation"
-        f" {test.rho:.3f} with standard error {test.stderr:.3f}, p={p_value(test.p_value)})."
-    ]
+    if test.p_value < 0.05:
+        return [
+            f"A weak sign that rollouts of a group depend on each other beyond the prompt ({size});"
+            " chance alone gives one like it in every twentieth file."
+        ]
+    return [f"No sign that rollouts of a group depend on each other beyond the prompt ({size})."]
 
 
 def _filtered(audit: Audit) -> list[str]:
@@ -207,11 +331,13 @@ def _lead(alike: Sequence[Difference]) -> str:
 
 def _undecided(d: Difference) -> str:
     half = (d.high - d.low) / 2
-    if half == 0:
-        return f"{d.quantity}: {d.first} and {d.second} do not differ ({_basis(d)})."
-    distance = max(abs(d.difference), 0.01)
-    needed = d.num_prompts * (half / distance) ** 2
     span = f"{100 * d.low:+.1f} to {100 * d.high:+.1f} points, {_basis(d)}"
+    if d.difference == 0:
+        return f"{d.quantity}: {d.first} and {d.second} do not differ here ({span})."
+    distance = max(abs(d.difference), 0.01)
+    if half <= distance:
+        return f"{d.quantity}: {d.first} and {d.second} are close to each other ({span})."
+    needed = d.num_prompts * (half / distance) ** 2
     return (
         f"{d.quantity}: cannot tell {d.first} and {d.second} apart ({span}); if the difference is"
         f" {100 * distance:.1f} points, about {count(round_up(needed))} prompts would tell."

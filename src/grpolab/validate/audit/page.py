@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from grpolab.figures import page
-from grpolab.theory.bounds import zero_std_band
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise, advise_comparison
 from grpolab.validate.audit.compare import Difference
+from grpolab.validate.audit.plan import bounds
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import facts, plans, side_by_side
 from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import fit_law
+from grpolab.validate.forecast.zero_std import natural_method
 
 _CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
@@ -99,18 +100,15 @@ def _draw_share(ax: Any, audit: Audit) -> None:
     from grpolab.figures import style
 
     sizes = np.array(_curve_points(audit))
-    beta, fit = audit.beta_binomial, audit.mixture
-    assert beta is not None
-    assert fit is not None
-    if 0 < beta.mean < 1 and 0 < beta.rho < 1:
-        bands = [zero_std_band(int(g), mean=beta.mean, rho=beta.rho) for g in sizes]
+    mean = float(audit.counts.by_prompt().rate.mean())
+    if audit.icc is not None:
+        bands = [bounds(int(g), mean, audit.icc) for g in sizes]
         ax.fill_between(sizes, [float(b.low) for b in bands], [float(b.high) for b in bands],
                         color="#e6e9ee", label="this mean and correlation")  # fmt: skip
     law = fit_law(audit.counts, "smoothed mixture")
     spans = [beyond(audit.counts, partial(prob_zero_std, group_size=int(g))) for g in sizes]
     ax.fill_between(sizes, [s.low for s in spans], [s.high for s in spans], color=style.SKY,
                     alpha=0.35, label="95% for any law of p")  # fmt: skip
-    mean = float(audit.counts.by_prompt().rate.mean())
     curve = [float(law.zero_std(int(g))) for g in sizes]
     ax.plot(sizes, curve, color=style.BLUE, label="smoothed mixture")
     ax.plot(sizes, prob_zero_std(mean, sizes), color=style.ORANGE, ls="--", label="from mean p")
@@ -126,7 +124,7 @@ def _draw_share(ax: Any, audit: Audit) -> None:
 
 def _thinned(audit: Audit, sizes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     law = fit_law(audit.counts, "thinning")
-    known = sizes[sizes <= audit.counts.by_prompt().num_samples.min()]
+    known = np.array([g for g in sizes if natural_method(audit.counts, int(g)) == "thinning"])
     wrong, right = (
         np.array([float(share(int(g))) for g in known]) for share in (law.all_wrong, law.all_right)
     )
@@ -137,8 +135,8 @@ def _share_caption(audit: Audit) -> str:
     return (
         "Share of groups without a signal against the group size. Points need no model; the line"
         " continues them by a law of p between a fitted beta and the most likely law; the blue band"
-        " is the 95% interval for any law of p, the grey band what the mean and the correlation"
-        " alone allow; the dashed line is what the mean alone would say."
+        " is the 95% interval for any law of p, the grey band what the mean and a correlation"
+        " within its interval allow; the dashed line is what the mean alone would say."
     )
 
 

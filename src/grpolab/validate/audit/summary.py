@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,65 +9,24 @@ from typing import Any
 import numpy as np
 
 from grpolab import streams
-from grpolab.theory.bounds import zero_std_band
-from grpolab.theory.critical import critical_p
+from grpolab.figures.words import p_value
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit.outlook import Outlook, look_ahead
+from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
+from grpolab.validate.estimate.heterogeneity import heterogeneity
 from grpolab.validate.estimate.icc import IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
+from grpolab.validate.estimate.missing import Missingness, missingness
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
-from grpolab.validate.forecast.law import fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
-from grpolab.validate.forecast.zero_std import (
-    ZeroStdPrediction,
-    natural_method,
-    predict_zero_std,
-)
 
 GROUP_SIZES = (4, 8, 16)
 _RECENT = 200  # groups: enough to estimate from, few enough to be of one policy, nearly
 _SHOWN = 100  # names of prompts that are listed
-
-
-@dataclass(frozen=True, slots=True)
-class GroupPlan:
-    """One planned group size: the predicted zero-std share and what surrounds it.
-
-    ``critical_p`` is the mean at which half of the groups would have zero std at the measured
-    correlation (NaN where no mean escapes), ``critical_p_prompt`` the threshold of one prompt.
-    ``bound_low`` and ``bound_high`` hold for any distribution of p with this mean and correlation.
-    ``signal`` is the mean over prompts of E[sigma] (NaN where a prompt has less than g samples).
-    """
-
-    prediction: ZeroStdPrediction
-    critical_p: float
-    critical_p_prompt: float
-    bound_low: float
-    bound_high: float
-    signal: float
-
-    @property
-    def frac_mixed(self) -> float:
-        """Predicted share of groups that carry a signal."""
-        return 1.0 - self.prediction.zero_std
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        p = self.prediction
-        return {
-            "predicted": p.zero_std, "low": p.low, "high": p.high, "iid_mean_p": p.iid_mean_p,
-            "all_wrong": p.all_wrong, "all_right": p.all_right, "method": p.method,
-            "bound_low": self.bound_low, "bound_high": self.bound_high,
-            "p_star": self.critical_p, "p_star_one_prompt": self.critical_p_prompt,
-            "mixed_per_1000_rollouts": 1000.0 * self.frac_mixed / p.group_size,
-            "dynamic_sampling_factor": _inverse(self.frac_mixed), "signal": self.signal,
-        }  # fmt: skip
-
-
-def _inverse(share: float) -> float:
-    return 1.0 / share if share > 0 else math.inf
+_ALIKE = -3.7  # Tarone's Z, which independent draws fall short of once in 10,000 files
+_LEVEL = 0.01  # of the test whether verdicts are missing by success
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +48,7 @@ class Audit:
     independence: PairContrast
     truncated: TruncatedFit | None
     warnings: tuple[str, ...]
+    missing: Missingness | None = None
     outlook: Mapping[int, Outlook] = field(default_factory=dict)
 
     @property
@@ -143,6 +102,7 @@ class Audit:
                 g: {**plan.as_dict(), **self.outlook[g].as_dict()} for g, plan in self.plans.items()
             },
             "independence": self.independence._asdict(),
+            "missing": None if self.missing is None else self.missing._asdict(),
             "truncated": None if self.truncated is None else self.truncated._asdict(),
             "warnings": list(self.warnings),
         }
@@ -222,48 +182,59 @@ def audit(
     # one seed for all: every interval is over the same resamples, whatever else was asked for
     draw = int(generator.integers(2**32))
     options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
-    smallest = int(totals.num_samples.min())
-    scores = {k: estimate_pass_at_k(counts, k, **options) for k in _powers(smallest, sizes)}
+    most = int(np.sort(totals.num_samples)[(len(totals.num_samples) - 1) // 2])
+    scores = {k: estimate_pass_at_k(counts, k, **options) for k in _powers(most, sizes)}
+    gone = missingness(counts, rng=draw)
+    warnings += _missing(gone, int(totals.num_samples.min()))
     identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
     varied = 0 < float(counts.num_correct.sum()) < float(counts.group_size.sum())
     correlation = icc_interval(counts, **options) if identified and varied else None
     fit_beta = fit_beta_binomial(counts) if identified else None
-    plans = {g: _plan(counts, g, fit_beta, **options) for g in sizes if identified or g <= smallest}
+    plans = {
+        g: make_plan(counts, g, correlation, **options) for g in sizes if identified or g <= most
+    }
+    if correlation is not None and heterogeneity(counts).tarone_z < _ALIKE:
+        warnings.append(_too_alike(correlation))
     outlook = {g: look_ahead(counts, g, num_groups=num_groups, **options) for g in plans}
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
-        independence=contrast, truncated=None, warnings=tuple(warnings), outlook=outlook,
+        independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
+        outlook=outlook,
     )  # fmt: skip
 
 
-def _powers(smallest: int, sizes: Sequence[int]) -> list[int]:
-    """1, 2, 4, ... and the planned sizes, as far as every prompt has that many samples."""
-    powers = {2**i for i in range(smallest.bit_length())}
-    return sorted(k for k in powers | set(sizes) if k <= smallest)
+def _powers(most: int, sizes: Sequence[int]) -> list[int]:
+    """1, 2, 4, ... and the planned sizes, as far as most prompts have that many samples."""
+    powers = {2**i for i in range(most.bit_length())}
+    return sorted(k for k in powers | set(sizes) if k <= most)
 
 
-def _plan(
-    counts: GroupCounts, group_size: int, fit: BetaBinomialFit | None, **options: Any
-) -> GroupPlan:
-    prediction = predict_zero_std(counts, group_size, **options)
-    mean = 0.0 if fit is None else fit.mean
-    rho = 0.0 if fit is None else fit.rho
-    if 0.0 < mean < 1.0 and 0.0 < rho < 1.0:
-        band = zero_std_band(group_size, mean=mean, rho=rho)
-        low, high = float(band.low), float(band.high)
-    else:
-        low = high = prediction.zero_std
-    signal = math.nan
-    if natural_method(counts, group_size) == "thinning":
-        signal = float(fit_law(counts, "thinning").expected_std(group_size))
-    return GroupPlan(
-        prediction=prediction,
-        critical_p=float(critical_p(group_size, rho=rho)),
-        critical_p_prompt=float(critical_p(group_size)),
-        bound_low=low,
-        bound_high=high,
-        signal=signal,
+def _missing(gone: Missingness | None, least: int) -> list[str]:
+    """What unequal numbers of verdicts do to the numbers."""
+    if gone is None:
+        return []
+    total = gone.num_short + gone.num_full
+    found = [
+        f"{gone.num_short} of {total} prompts with fewer than {gone.full_size} verdicts (down to"
+        f" {least}): in groups larger than that their share is what a beta fitted to all prompts"
+        " says"
+    ]
+    if gone.p_value < _LEVEL:
+        found.append(
+            f"prompts with fewer verdicts have another success rate ({gone.rate_short:.2f} against"
+            f" {gone.rate_full:.2f}, p={p_value(gone.p_value)}): verdicts are missing by success,"
+            " and all numbers here are of the verdicts that are left"
+        )
+    return found
+
+
+def _too_alike(icc: IccInterval) -> str:
+    """Groups that differ less from each other than independent draws would."""
+    return (
+        f"the ICC is negative ({icc.estimate:.3f}) beyond chance: prompts differ less than"
+        " independent draws make them, as in a file that keeps the best and the worst rollouts of"
+        " each group; zero-std shares of such a file are far too low"
     )
 
 
@@ -287,21 +258,19 @@ def _truncated(
 def _warnings(counts: GroupCounts) -> list[str]:
     totals = counts.by_prompt()
     found = []
-    least, most = int(totals.num_samples.min()), int(totals.num_samples.max())
-    if most == 1:
+    if int(totals.num_samples.max()) == 1:
         found.append(
             "one sample per prompt: pass@1 is all that it identifies; the ICC and the zero-std"
             " share of any group need at least 2 samples per prompt"
         )
-    elif least < most / 2:
-        found.append(f"prompts have between {least} and {most} samples")
     if len(totals.prompt_id) < 30:
-        found.append(f"only {len(totals.prompt_id)} prompts: intervals are wide and approximate")
+        many = "1 prompt" if len(totals.prompt_id) == 1 else f"{len(totals.prompt_id)} prompts"
+        found.append(f"only {many}: intervals are wide and approximate")
     rates = np.unique(totals.rate)
     if len(totals.prompt_id) > 1 and len(rates) == 1:
         found.append(
-            f"every prompt has the success rate {rates[0]:.2g}: intervals over prompts have"
-            " no width here, which is not certainty"
+            f"every prompt has the success rate {rates[0]:.2g}: intervals rest on the number of"
+            " prompts alone"
         )
     return found
 

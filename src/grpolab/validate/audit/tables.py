@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
+from grpolab.validate.audit.plan import Threshold
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.forecast.beyond import ASSUMES
 
@@ -31,29 +33,33 @@ def facts(audit: Audit) -> list[str]:
 
 
 def plans(audit: Audit) -> Table:
-    """One row per planned group size; its model and the first groups of a run where they differ."""
+    """One row per planned size; model, first groups and upper p* where there is one to tell."""
     ahead = audit.outlook
     models = {ahead[g].method for g in audit.plans} - {"thinning"}
     runs = {o.first.num_groups for o in ahead.values() if o.first is not None}
+    both = any(mean_may_exceed(audit, plan.threshold.upper) for plan in audit.plans.values())
     rows = [
         [
             g, p.zero_std, words.interval(p.low, p.high),
             *(words.interval(first.low, first.high) for first in [ahead[g].first] if first),
-            *(p.method for _ in models),
-            p.all_wrong, p.all_right, p.iid_mean_p, plan.critical_p, 1000 * plan.frac_mixed / g,
+            *(p.method for _ in models), p.all_wrong, p.all_right, p.iid_mean_p,
+            plan.critical_p, *([plan.threshold.upper.value] * both), 1000 * plan.frac_mixed / g,
         ]
         for g, plan in audit.plans.items()
         for p in [plan.prediction]
     ]  # fmt: skip
-    columns: tuple[Column | str, ...] = (
+    upper = ["upper p*"] if both else []
+    columns: list[Column | str] = [
         "g", "zero std", "95%", *(f"of {n} groups" for n in runs),
-        *(Column("by", words=True) for _ in models), "all wrong", "all right", "from mean p", "p*",
+        *(Column("by", words=True) for _ in models),
+        "all wrong", "all right", "from mean p", "p*", *upper,
         Column("mixed / 1000", words.count),
-    )  # fmt: skip
+    ]  # fmt: skip
+    above = "; upper p*: the same on the side of success" if both else ""
     caption = (
         "p*: mean success rate at which half of the groups have zero standard deviation at the"
-        " measured correlation; a dash: no mean escapes. mixed / 1000: mixed groups per 1000"
-        " rollouts."
+        f" measured correlation{above}; a dash: no mean escapes. mixed / 1000: mixed groups per"
+        " 1000 rollouts."
     )
     caption += "".join(f" {method}: {ASSUMES[method]}." for method in sorted(models))
     caption += "".join(
@@ -62,6 +68,13 @@ def plans(audit: Audit) -> Table:
         for n in runs
     )
     return Table(columns, rows, caption, title="Groups without a signal")
+
+
+def mean_may_exceed(audit: Audit, upper: Threshold) -> bool:
+    """Does the interval of the mean reach the interval of an upper p*?"""
+    mean = audit.pass_at_k.get(1)
+    least = upper.value if math.isnan(upper.low) else upper.low
+    return mean is not None and mean.high > least
 
 
 def _pass_at(audit: Audit, k: int) -> float | None:

@@ -18,6 +18,7 @@ from grpolab.validate.estimate.cells import CountCells
 
 _NEWTON_STEPS = 60
 _LOGIT_BOUND = 30.0
+_MANY_ALIKE = 16  # data sets from which on a common start pays
 
 
 class Tails(NamedTuple):
@@ -147,9 +148,20 @@ def maximise(stats: Tails) -> Fit:
     if search.any():
         start = special.logit(inner[search])
         part = Tails(*(s[search] for s in stats))
-        u, v = _climb(part, start, np.full_like(start, special.logit(0.2)))
+        u, v = _climb(part, start, np.full_like(start, _first_link(part)))
         mean[search], rho[search] = special.expit(u), special.expit(v)
     return Fit(mean, rho, _value(stats, mean, rho))
+
+
+def _first_link(stats: Tails) -> float:
+    """Where the search for logit rho starts: for resamples of one data set at that of their sum."""
+    usual = float(special.logit(0.2))
+    if len(stats.size) < _MANY_ALIKE:
+        return usual
+    pooled = Tails(*(s.sum(axis=0, keepdims=True) for s in stats))
+    mean = pooled.success.sum(axis=-1) / pooled.size.sum(axis=-1)
+    _, v = _climb(pooled, special.logit(mean), np.array([usual]))
+    return float(np.clip(v[0], -5.0, 5.0))
 
 
 def _value(stats: Tails, mean: FloatArray, rho: FloatArray) -> FloatArray:

@@ -16,6 +16,8 @@ from grpolab import streams
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.cells import CountCells
 
+_FEW = 20  # effective clusters up to which a bound without a bootstrap is used in full
+
 
 def draw_weights(
     weight: FloatArray, *, num_resamples: int, rng: np.random.Generator | int
@@ -42,7 +44,11 @@ def resample(
 
 
 def resample_bayesian(
-    cells: CountCells, *, num_resamples: int, rng: np.random.Generator | int
+    cells: CountCells,
+    *,
+    num_resamples: int,
+    rng: np.random.Generator | int,
+    added: FloatArray | None = None,
 ) -> CountCells:
     """Bayesian bootstrap of the prompts and of one more with any count at all; weights [B, U'].
 
@@ -50,17 +56,20 @@ def resample_bayesian(
     prediction interval averages over laws that the prompts may come from: a multinomial draw leaves
     out a third of the prompts, and never adds the kind of prompt that was not sampled. The prompt
     that is added has every number correct with the same chance, so that no law is a single point.
+    ``added`` [n + 1] gives the weight of each number correct of what is added instead, n being the
+    most samples of a prompt.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be >= 1, got {num_resamples}")
     size = int(cells.num_samples.max())
-    extra = np.arange(size + 1)
-    weight = np.concatenate([cells.weight, np.full(size + 1, 1.0 / (size + 1))])
+    given = np.full(size + 1, 1.0 / (size + 1)) if added is None else added
+    extra = np.flatnonzero(given > 0)
+    weight = np.concatenate([cells.weight, given[extra]])
     shape = (num_resamples, len(weight))
     drawn = streams.generator(rng, "bootstrap").standard_gamma(weight, size=shape)
     return CountCells(
         np.concatenate([cells.num_correct, extra]),
-        np.concatenate([cells.num_samples, np.full(size + 1, size)]),
+        np.concatenate([cells.num_samples, np.full(len(extra), size)]),
         drawn * (weight.sum() / drawn.sum(axis=1, keepdims=True)),
     )
 
@@ -96,11 +105,12 @@ def percentile_interval(
 def share_interval(
     draws: npt.NDArray[np.float64], *, value: float, level: float, num_clusters: int
 ) -> tuple[float, float]:
-    """Bootstrap interval of a mean of numbers in [0, 1]; never of zero length.
+    """Bootstrap interval of a share that a model says; never of zero length.
 
     Where every cluster holds the same value 0 or 1 the bootstrap sees no spread, and the one-sided
     bound tail**(1/k) takes its place: with mean mu, k clusters all show 1 with probability at most
-    mu**k (derived here). One cluster says nothing of others: [0, 1].
+    mu**k (derived here). One cluster says nothing of others: [0, 1]. For a mean over clusters
+    `floored` does more.
 
     >>> low, high = share_interval(np.ones(5), value=1.0, level=0.95, num_clusters=16)
     >>> round(low, 4), high
@@ -115,6 +125,86 @@ def share_interval(
     if value <= 0.0:
         return 0.0, max(high, 1.0 - margin)
     return low, high
+
+
+def floored(
+    interval: tuple[float, float],
+    values: FloatArray,
+    weight: FloatArray,
+    *,
+    rng: np.random.Generator | int,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    zero: tuple[float, float] | None = None,
+    level: float = 0.95,
+    num_draws: int = 2000,
+) -> tuple[float, float]:
+    """An interval of a mean over clusters, widened where few clusters carry the mean.
+
+    A bootstrap knows nothing of the kind of cluster that k clusters missed by chance. The bound
+    here does: the mean under Dirichlet weights of the k values and of one more at the end of their
+    range (Gaffke 2005). It is that of Clopper and Pearson for values 0 and 1, for k equal values it
+    leaves a share of 1 - tail**(1/k) open, and it needs no assumption but the range. It is also
+    wider by about 1/k, so the cluster that is added has the weight 2 - m/20, cut to [0, 1], for m
+    effective clusters, ``(sum w v)^2 / sum w v^2``: with 40 and more the interval stays as it is.
+
+    Parameters
+    ----------
+    interval : (float, float)
+        What the bootstrap, or a t interval, says.
+    values, weight : ndarray
+        Values [U] of clusters and how many clusters have each; the mean is ``weight @ values / k``.
+    rng : Generator or int
+        Generator, or seed, of the Dirichlet weights; not used where the interval stays.
+    bounds : (float, float)
+        The range that a value can have.
+    zero : (float, float), optional
+        From where on values count as carrying the lower and the upper end; by default the upper and
+        the lower bound. For differences that is (0, 0).
+    level : float
+        Confidence level, in (0, 1).
+    num_draws : int
+        Dirichlet weights that are drawn.
+
+    Returns
+    -------
+    (float, float)
+        Ends within ``bounds``, which are the ends themselves for fewer than two clusters.
+
+    Examples
+    --------
+    >>> low, high = floored((0.0, 0.0), np.array([0.0]), np.array([100.0]), rng=0)
+    >>> low, round(high, 4), round(1 - 0.025 ** (1 / 100), 4)
+    (0.0, 0.0362, 0.0362)
+    >>> floored((0.4, 0.6), np.array([0.3, 0.7]), np.array([50.0, 50.0]), rng=0)
+    (0.4, 0.6)
+    """
+    bottom, top = bounds
+    clusters = float(weight.sum())
+    if clusters < 2:
+        return bounds
+    tail = (1.0 - check_level(level)) / 2.0
+    ends = [max(interval[0], bottom), min(interval[1], top)]
+    seen = values[weight > 0]
+    missed = 1.0 - tail ** (1.0 / clusters)  # the share that none of k clusters need have shown
+    generator = streams.generator(rng, "floor")
+    for side, (bound, start) in enumerate(zip(bounds, zero or (top, bottom), strict=True)):
+        choose, q = (min, tail) if side == 0 else (max, 1.0 - tail)
+        if np.ptp(seen) == 0:
+            ends[side] = choose(ends[side], float(seen[0] + (bound - seen[0]) * missed))
+            continue
+        extra = min(2.0 - _effective(values - start, weight) / _FEW, 1.0)
+        if extra > 0:
+            shape = (num_draws, len(weight) + 1)
+            drawn = generator.standard_gamma(np.append(weight, extra), size=shape)
+            mean = drawn @ np.append(values, bound) / drawn.sum(axis=1)
+            ends[side] = choose(ends[side], float(np.quantile(mean, q)))
+    return ends[0], ends[1]
+
+
+def _effective(values: FloatArray, weight: FloatArray) -> float:
+    """Clusters that carry a sum: their number if all values are equal, 1 if one is not 0."""
+    square = float(weight @ values**2)
+    return float(weight @ np.abs(values)) ** 2 / square if square > 0 else 0.0
 
 
 def t_quantile(level: float, free: float) -> float:

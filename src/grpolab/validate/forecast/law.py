@@ -15,15 +15,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
 
 from grpolab.theory.dependence import BetaBinomial, FiniteMixture
-from grpolab.theory.groups import Exchangeable, FloatArray, GroupCounts
+from grpolab.theory.groups import Exchangeable, FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong, thin_pmf, thin_pq
-from grpolab.validate.estimate import betabin, bootstrap, cells, mixture, smoothed
+from grpolab.validate.estimate import bootstrap, cells, mixture, smoothed
 from grpolab.validate.estimate.cells import CountCells
+from grpolab.validate.forecast import partly
 
 Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"]
 
@@ -107,6 +109,10 @@ class LawOfP(ABC):
         ratio = self.bernoulli_variance() / np.where(some, spread, 1.0)
         return np.where(some, 1.0 - ratio, 0.0)
 
+    def num_fitted(self, group_size: int) -> int:
+        """Prompts whose groups of this size come from a fitted model: all, unless it thins."""
+        return 0 if self.data is None else self.data.num_clusters
+
     def resampled(self, num_resamples: int, rng: np.random.Generator | int) -> LawOfP:
         """A batch of laws [B], each estimated anew from resampled prompts.
 
@@ -131,7 +137,8 @@ class LawOfP(ABC):
         """Interval of a number of the law by resampling prompts.
 
         ``statistic`` maps a batch of laws to values [B]. ``share``: it is a mean over prompts of
-        numbers in [0, 1], whose interval has a width even where all prompts agree.
+        numbers in [0, 1]; the interval of a mean that few prompts carry is then widened to what
+        their number can exclude (`bootstrap.floored`), and that of one prompt is [0, 1].
 
         >>> law = fit_law(GroupCounts([0, 1, 2, 4] * 25, 4), "thinning")
         >>> low, high = law.interval(lambda one: one.zero_std(2), rng=0)
@@ -141,8 +148,12 @@ class LawOfP(ABC):
         draws = statistic(self.resampled(num_resamples, rng))
         assert self.data is not None
         prompts = self.data.num_clusters
+        ends = bootstrap.percentile_interval(draws, level=level, num_clusters=prompts)
         if not share:
-            return bootstrap.percentile_interval(draws, level=level, num_clusters=prompts)
+            return ends
+        if isinstance(self, EmpiricalLaw):
+            each = statistic(self.each())
+            return bootstrap.floored(ends, each, self.data.weight, rng=rng, level=level)
         value = float(statistic(self))
         return bootstrap.share_interval(draws, value=value, level=level, num_clusters=prompts)
 
@@ -158,24 +169,34 @@ def _unbiased(group_size: int, ddof: int) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class EmpiricalLaw(LawOfP):
-    """The law of p as far as n samples per prompt know it without a model: thinning, for g <= n.
+    """The law of p as far as n samples per prompt know it without a model: thinning.
 
     ``counts`` are cells with weights [..., U]. The share of g-subsets of a prompt's samples with k
-    correct is unbiased for P(K = k); nothing is said of groups larger than the fewest samples.
+    correct is unbiased for P(K = k). A prompt with fewer than g samples has no such subset and
+    takes its posterior under ``prior``, the beta fitted to all prompts (see `partly`). ValueError
+    where half of the prompts have fewer, and where one has and there is no prior.
     """
 
     counts: CountCells
+    prior: Callable[[], Exchangeable] | None = None
 
-    def _checked(self, group_size: int) -> int:
-        least = int(self.counts.num_samples.min())
+    def num_fitted(self, group_size: int) -> int:
+        """Prompts with fewer than ``group_size`` samples, for which a fitted beta speaks."""
+        return partly.num_short(self.counts, group_size)
+
+    def _mean(
+        self,
+        group_size: int,
+        thin: Callable[[IntArray, IntArray], FloatArray],
+        fitted: Callable[[BetaBinomial], FloatArray],
+    ) -> FloatArray:
+        """Mean over prompts of one number per cell."""
         if group_size < 1:
             raise ValueError(f"group_size must be >= 1, got {group_size}")
-        if least < group_size:
-            raise ValueError(
-                f"method 'thinning' needs at least group_size={group_size} samples for every"
-                f" prompt, got {least}"
-            )
-        return group_size
+        return partly.mean_over_prompts(
+            self.counts, group_size, prior=self.prior,
+            thin=lambda n, c: thin(n, c)[..., None], fitted=lambda post: fitted(post)[..., None],
+        )[..., 0]  # fmt: skip
 
     @property
     def mean(self) -> FloatArray:
@@ -184,28 +205,35 @@ class EmpiricalLaw(LawOfP):
 
     def all_wrong(self, group_size: int) -> FloatArray:
         """Mean over prompts of C(n-c, g)/C(n, g)."""
-        c = self.counts
-        g = self._checked(group_size)
-        return cells.cell_mean(c, thin_all_wrong(c.num_samples, c.num_correct, g))
+        return self._mean(
+            group_size,
+            lambda n, c: thin_all_wrong(n, c, group_size),
+            lambda post: post.prob_all_wrong(group_size),
+        )
 
     def all_right(self, group_size: int) -> FloatArray:
         """Mean over prompts of C(c, g)/C(n, g)."""
-        c = self.counts
-        g = self._checked(group_size)
-        return cells.cell_mean(c, thin_all_right(c.num_samples, c.num_correct, g))
+        return self._mean(
+            group_size,
+            lambda n, c: thin_all_right(n, c, group_size),
+            lambda post: post.prob_all_right(group_size),
+        )
 
     def group_pmf(self, group_size: int) -> FloatArray:
         """Mean over prompts of the hypergeometric law, [..., g + 1]."""
-        c = self.counts
-        each = thin_pmf(c.num_samples, c.num_correct, self._checked(group_size))
-        return _weighted(c.weight, each)
+        return partly.mean_over_prompts(
+            self.counts, group_size, prior=self.prior,
+            thin=lambda n, c: thin_pmf(n, c, group_size), fitted=lambda post: post.pmf(group_size),
+        )  # fmt: skip
 
     def bernoulli_variance(self) -> FloatArray:
-        """Mean over prompts of c(n-c)/(n(n-1)); ValueError where a prompt has one sample."""
-        c = self.counts
-        if int(c.num_samples.min()) < 2:
-            raise ValueError("E[p(1-p)] needs at least 2 samples for every prompt, got 1")
-        return cells.cell_mean(c, thin_pq(c.num_samples, c.num_correct))
+        """Mean over prompts of c(n-c)/(n(n-1)), which needs 2 samples of a prompt."""
+        return self._mean(2, thin_pq, lambda post: post.mean * (1 - post.mean) * (1 - post.rho))
+
+    def each(self) -> EmpiricalLaw:
+        """A batch of one law per cell, [..., U], under the prior of all."""
+        alone = self.counts._replace(weight=np.eye(len(self.counts.num_samples)))
+        return replace(self, counts=alone, data=None)
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         """Measured rates c/n of random prompts.
@@ -311,14 +339,14 @@ def model_law(model: Exchangeable) -> LawOfP:
 def fit_law(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     """Estimate the law of p over the prompts of ``counts``.
 
-    "thinning": no model, groups up to the fewest samples of a prompt (`EmpiricalLaw`).
+    "thinning": no model, groups up to the samples of most prompts (`EmpiricalLaw`).
     "beta-binomial": p ~ Beta, mean and ICC by maximum likelihood (`betabin`).
     "mixture": any law of p, by non-parametric maximum likelihood (`mixture.fit_mixture`).
     "smoothed mixture": the same with a prior around that beta (`smoothed.smoothed_law`).
     "posterior": every prompt has the posterior of its p under that beta (empirical Bayes).
     "mean-p": every prompt has the mean rate, which leaves out that prompts differ.
-    The groups of a prompt are pooled. Raises ValueError for tables marked ``filtered``, and, but
-    for "thinning" and "mean-p", where no prompt has two samples.
+    Groups of a prompt are pooled. ValueError for tables marked ``filtered``, and, but for
+    "thinning" and "mean-p", where no prompt has two samples.
 
     >>> counts = GroupCounts([0, 0, 4, 4], 4)
     >>> [fit_law(counts, m).zero_std(4).round(3).item() for m in ("thinning", "mean-p")]
@@ -335,7 +363,7 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
     """`fit_law` for cells with weights [..., U]: a batch of laws, one for every row of weights."""
     _check_method(method)
     if method == "thinning":
-        law: LawOfP = EmpiricalLaw(counts=data)
+        law: LawOfP = EmpiricalLaw(counts=data, prior=cache(partial(partly.fit_prior, data)))
     elif method == "mean-p":
         rate = np.clip(cells.cell_mean(data, data.rate), 0.0, 1.0)
         law = ModelLaw(model=BetaBinomial(mean=rate, rho=0.0))
@@ -346,20 +374,17 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
         found = smoothed.smoothed_law(data)
         law = ModelLaw(model=BetaBinomial(mean=found.support, rho=0.0), weight=found.weight)
     else:
-        fit = betabin.maximise(betabin.tails(data))
-        shape = data.weight.shape[:-1]
-        prior = BetaBinomial(mean=fit.mean.reshape(shape), rho=fit.rho.reshape(shape))
+        prior = partly.fit_prior(data)
         law = ModelLaw(model=prior)
         if method == "posterior":
-            law = ModelLaw(model=_posterior(prior, data), weight=data.weight)
+            law = ModelLaw(model=partly.posterior(prior, data), weight=data.weight)
     return replace(law, data=data, method=method)
 
 
 def prompt_laws(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     """What is known of each prompt: a batch of P laws, in order of prompt id.
 
-    "thinning": from its own samples alone; "posterior": Beta(a + c, b + n - c) under the beta
-    fitted to all prompts.
+    "thinning": from its own samples; "posterior": Beta(a + c, b + n - c) under the beta of all.
 
     >>> prompt_laws(GroupCounts([0, 2, 4], 4)).mixed(2).round(6).tolist()
     [0.0, 0.666667, 0.0]
@@ -372,16 +397,8 @@ def prompt_laws(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     if method == "posterior":
         prior = fit_law(counts, "beta-binomial")
         assert isinstance(prior, ModelLaw)
-        return ModelLaw(model=_posterior(prior.model, each), weight=each.weight)
+        return ModelLaw(model=partly.posterior(prior.model, each), weight=each.weight)
     raise ValueError(f"method must be thinning or posterior, got {method!r}")
-
-
-def _posterior(prior: Exchangeable, data: CountCells) -> BetaBinomial:
-    """Beta(a + c, b + n - c) of every cell, written in mean and rho, which allows rho = 0 and 1."""
-    mean, rho = prior.mean[..., None], prior.rho[..., None]
-    c, n = data.num_correct, data.num_samples
-    centre = ((1.0 - rho) * mean + rho * c) / ((1.0 - rho) + rho * n)
-    return BetaBinomial(mean=np.clip(centre, 0.0, 1.0), rho=rho / (1.0 + rho * n))
 
 
 def _check_method(method: str) -> None:

@@ -7,16 +7,19 @@ two apart, so every model's value is reported beside the others.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from grpolab.theory.dependence import BetaBinomial
-from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
-from grpolab.theory.pass_at_k import expected_pass_at_k, pass_at_k, thin_pmf
+from grpolab.theory.groups import GroupCounts
+from grpolab.theory.pass_at_k import expected_pass_at_k, thin_all_wrong
 from grpolab.validate.estimate import betabin, cells, mixture
+from grpolab.validate.estimate.cells import CountCells
+from grpolab.validate.forecast import partly
 from grpolab.validate.forecast.beyond import beyond
-from grpolab.validate.forecast.law import fit_law
+from grpolab.validate.forecast.law import EmpiricalLaw, fit_law, fit_rows
 
 
 class PassAtK(NamedTuple):
@@ -24,6 +27,7 @@ class PassAtK(NamedTuple):
 
     ``stderr_within`` is the sampling noise if the prompts are the whole population;
     ``stderr_total`` adds the choice of the prompts. The interval is of the second kind.
+    ``num_fitted`` prompts have fewer than k samples and take the value that a fitted beta says.
     """
 
     k: int
@@ -32,6 +36,7 @@ class PassAtK(NamedTuple):
     high: float
     stderr_within: float
     stderr_total: float
+    num_fitted: int = 0
 
 
 def estimate_pass_at_k(
@@ -44,30 +49,35 @@ def estimate_pass_at_k(
 ) -> PassAtK:
     """pass@k of the data set, the mean over prompts of 1 - C(n-c,k) / C(n,k) (arXiv 2107.03374).
 
-    Every prompt needs n >= k samples. The per-prompt values are independent draws of prompt and
-    samples together, so resampling prompts covers both levels; resampling inside prompts as well
-    would count the sampling noise twice.
+    More than half of the prompts need n >= k samples; the others take their posterior under a
+    fitted beta, and ``num_fitted`` counts them. The per-prompt values are independent draws of
+    prompt and samples together, so resampling prompts covers both levels; resampling inside prompts
+    as well would count the sampling noise twice. One prompt has no ``stderr_total`` (NaN).
 
     >>> round(estimate_pass_at_k(GroupCounts([0, 2, 4], 4), 2, rng=0).value, 6)
     0.611111
     """
     _check_k(k)
     data = cells.unfiltered(counts)
-    y, n = data.num_correct, data.num_samples
-    if int(n.min()) < k:
+    if not partly.mostly(data, k):
+        have = data.num_clusters - partly.num_short(data, k)
         raise ValueError(
-            f"k must not exceed the samples of any prompt ({int(n.min())}), got {k};"
-            " see extrapolate_pass_at_k"
+            f"k must not exceed the samples of most prompts ({have} of {data.num_clusters} have as"
+            f" many), got {k}; see extrapolate_pass_at_k"
         )
-    law = fit_law(counts, "thinning")
+    law = fit_rows(data, "thinning")
+    assert isinstance(law, EmpiricalLaw)
     value = float(law.pass_at(k))
     low, high = law.interval(
         lambda one: one.pass_at(k), rng=rng, level=level, num_resamples=num_resamples
     )
-    within = float(cells.cell_mean(data, _within_variance(n, y, k))) / data.num_clusters
-    spread = float(cells.cell_mean(data, (pass_at_k(n, y, k) - value) ** 2))
-    total = spread / max(data.num_clusters - 1, 1)
-    return PassAtK(k, value, low, high, float(np.sqrt(within)), float(np.sqrt(total)))
+    each = law.each().pass_at(k)
+    prompts = data.num_clusters
+    spread = float(cells.cell_mean(data, (each - value) ** 2))
+    within = within_variance(data, k) / prompts
+    total = max(spread / (prompts - 1), within) if prompts > 1 else math.nan
+    errors = math.sqrt(within), math.sqrt(total)
+    return PassAtK(k, value, low, high, *errors, num_fitted=law.num_fitted(k))
 
 
 def _check_k(k: int) -> None:
@@ -75,17 +85,29 @@ def _check_k(k: int) -> None:
         raise ValueError(f"k must be >= 1, got {k}")
 
 
-def _within_variance(num_samples: IntArray, num_correct: IntArray, k: int) -> FloatArray:
-    """Variance of the unbiased estimator given p = c / n, shape [U].
+def within_variance(data: CountCells, k: int) -> float:
+    """Mean over prompts of the variance of 1 - C(n-c,k)/C(n,k) given p; O(1) per prompt.
 
-    Two k-subsets share j samples with hypergeometric chance h_j, and then both fail with chance
-    q^(2k - j), so the variance is ``sum_j h_j (q^(2k-j) - q^(2k))`` (derived here).
+    Given p it is ``sum_j h_j q^(2k-j) - q^2k``, for two k-subsets that share j samples with the
+    hypergeometric chance h_j. The sum is the mean square of v = C(n-c,k)/C(n,k), and thinning to 2k
+    is unbiased for q^2k, so ``v^2 - C(n-c,2k)/C(n,2k)`` is unbiased for the variance. Where n < 2k
+    the posterior of p under the beta fitted to all prompts gives E[q^2k] instead, and where n < k
+    its variance of q^k is all that is left. Derived here.
+
+    >>> data = cells.tabulate(GroupCounts([0, 1, 2, 4], 4))
+    >>> round(within_variance(data, 1), 6), round(float(np.mean([0, 3, 4, 0])) / 48, 6)
+    (0.036458, 0.036458)
     """
-    q = 1.0 - num_correct / num_samples
-    shared = np.arange(k + 1)
-    chance = thin_pmf(num_samples, np.minimum(num_samples, k), k)  # k of n were taken before
-    both = q[:, None] ** (2 * k - shared) - q[:, None] ** (2 * k)
-    return np.asarray(np.vecdot(chance, both))
+    c, n = data.num_correct, data.num_samples
+    known = n >= k
+    square = np.where(known, np.nan_to_num(thin_all_wrong(n, c, k)) ** 2, 0.0)
+    both = np.nan_to_num(thin_all_wrong(n, c, 2 * k))
+    if np.any(n < 2 * k):
+        post = partly.posterior(partly.fit_prior(data), data)
+        both = np.where(n >= 2 * k, both, post.prob_all_wrong(2 * k))
+        rest = post.prob_all_wrong(2 * k) - post.prob_all_wrong(k) ** 2
+        return max(float(cells.cell_mean(data, np.where(known, square - both, rest))), 0.0)
+    return max(float(cells.cell_mean(data, square - both)), 0.0)
 
 
 class Extrapolation(NamedTuple):

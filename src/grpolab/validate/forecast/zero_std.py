@@ -1,8 +1,9 @@
 """The share of groups without a signal at a planned group size, with an interval over prompts.
 
 Thinning is exact and free of models for g <= n: the share of g-subsets of the samples of a prompt
-that are all wrong or all right is unbiased for any exchangeable rewards. For g > n the share
-is that of a smoothed mixture (see `law`), and its interval holds for any law of p (`beyond`).
+that are all wrong or all right is unbiased for any exchangeable rewards. Each prompt is
+thinned that has g samples, whatever the others have (see `partly`). For g > n the share is that of
+a smoothed mixture (see `law`), and its interval holds for any law of p (`beyond`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 
 from grpolab.theory.groups import GroupCounts
 from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.estimate import cells
+from grpolab.validate.forecast import partly
 from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import Method, fit_law
 
@@ -21,7 +24,8 @@ class ZeroStdPrediction(NamedTuple):
     """Share of groups without spread at a planned group size, with an interval over prompts.
 
     ``iid_mean_p`` is the share that the mean success rate alone would give, d_g(mean p): it is
-    never larger than the truth on average (Jensen), and often far too small.
+    never larger than the truth on average (Jensen), and often far too small. ``num_fitted`` is the
+    number of prompts without ``group_size`` samples, whose share is that of a fitted beta.
     """
 
     group_size: int
@@ -32,6 +36,7 @@ class ZeroStdPrediction(NamedTuple):
     high: float
     iid_mean_p: float
     method: str
+    num_fitted: int = 0
 
 
 def predict_zero_std(
@@ -98,14 +103,19 @@ def predict_zero_std(
         high=high,
         iid_mean_p=float(fit_law(counts, "mean-p").zero_std(group_size)),
         method=method,
+        num_fitted=law.num_fitted(group_size),
     )
 
 
 def natural_method(counts: GroupCounts, group_size: int) -> Method:
-    """Thinning where every prompt has ``group_size`` samples, else the smoothed mixture.
+    """Thinning where more than half of the prompts have ``group_size`` samples, or smoothed.
+
+    The prompts with fewer samples are then fitted, see `law.EmpiricalLaw`.
 
     >>> natural_method(GroupCounts([0, 2], 4), 4), natural_method(GroupCounts([0, 2], 4), 5)
     ('thinning', 'smoothed mixture')
+    >>> natural_method(GroupCounts([0, 2, 1], [4, 4, 3]), 4)
+    'thinning'
     """
-    enough = len(counts) > 0 and int(counts.by_prompt().num_samples.min()) >= group_size
+    enough = len(counts) > 0 and partly.mostly(cells.tabulate(counts), group_size)
     return "thinning" if enough else "smoothed mixture"

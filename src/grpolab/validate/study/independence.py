@@ -113,7 +113,7 @@ def independence_row(
         observed, float(fit_law(counts, "mean-p").zero_std(group_size)),
         float(beta.zero_std(group_size)),
         float(band.low), float(band.high),
-        float(critical_p(group_size)), float(critical_p(group_size, rho=beta.icc)),
+        float(critical_p(group_size)), float(critical_p(group_size, rho=rho)),
         float(band_of_critical.low), float(band_of_critical.high),
     )  # fmt: skip
 

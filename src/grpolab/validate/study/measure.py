@@ -11,6 +11,7 @@ from grpolab.theory import GroupCounts, expected_variance, pass_at_k, prob_zero_
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.icc import icc
 from grpolab.validate.forecast.law import Method, fit_law
+from grpolab.validate.forecast.zero_std import natural_method
 from grpolab.validate.study.families import REGIMES, Family
 from grpolab.validate.study.peak import corrected_peak
 from grpolab.validate.study.record import EARLY_STEPS, Ladder, Record, Run, RunKey, Samples
@@ -69,9 +70,9 @@ def observe(counts: GroupCounts) -> Signal:
 
 
 def pass_rates(counts: GroupCounts) -> dict[str, float]:
-    """Mean pass@k over prompts for every k of `PASS_KS` that all prompts have the samples for."""
+    """Mean pass@k over prompts for every k of `PASS_KS` that most prompts have the samples for."""
     law = fit_law(counts, "thinning")
-    ks = [k for k in PASS_KS if k <= counts.by_prompt().num_samples.min()]
+    ks = [k for k in PASS_KS if natural_method(counts, k) == "thinning"]
     return {f"pass_at_{k}": float(law.pass_at(k)) for k in ks}
 
 
