@@ -17,6 +17,7 @@ from typing import Any
 import architecture_tables
 import format_tables
 
+from grpolab.figures import calibration as grid_figure
 from grpolab.figures.tables import Table
 from grpolab.store import read_json
 from grpolab.validate.study import predictor_tables, real_models, result_tables
@@ -119,6 +120,40 @@ def calibration() -> Table:
     return Table(("check", "claim", "kept", "hardest cell", "measured", "limit"), rows)
 
 
+def _grid() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = read_json(DOCS / "results" / "verify-grid.json")
+    return found
+
+
+def grid() -> Table:
+    """Coverage over laws of every interval in every design: all together, and the least."""
+    rows = []
+    for row in grid_figure.data(_grid()):
+        law, least = row.least
+        rows.append([row.kind, row.quantity, row.design, row.pooled, least, law])
+    return Table(("interval", "of", "design", "all laws", "least", "law"), rows)
+
+
+def grid_widths() -> Table:
+    """Median widths over those of who knows more."""
+    return Table(
+        ("width over", "law and design", "median", "limit"),
+        (
+            (*c["name"].partition(" over ")[2].split(": ", 1), c["observed"], c["predicted"])
+            for outcome in _grid()["results"]
+            for c in outcome["checks"]
+            if " over " in c["name"]
+        ),
+    )
+
+
+def first_groups() -> Table:
+    """Coverage of what was predicted for the first groups of runs."""
+    rows = read_json(DOCS / "results" / "first-groups.json")["rows"]
+    heads = ("data", "samples", "groups", "cases", "coverage", "width")
+    return Table(heads, ([row[head] for head in heads] for row in rows))
+
+
 @cache
 def real_rows() -> list[real_models.RealRow]:
     """Forecasts of real language models."""
@@ -139,6 +174,9 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "coverage": lambda: predictor_tables.coverage(study("full").calibration),
     "early": lambda: result_tables.early(_families()),
     "errors": lambda: result_tables.errors(_families()),
+    "first-groups": first_groups,
+    "grid": grid,
+    "grid-widths": grid_widths,
     "forces": lambda: result_tables.forces(study("causes").forces),
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),

@@ -83,6 +83,9 @@ def audit(
     group_size: Annotated[
         list[int] | None, typer.Option("-g", "--group-size", help="Planned group size; repeatable.")
     ] = None,
+    groups: Annotated[
+        int | None, typer.Option(help="Also predict what the first GROUPS groups of a run show.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     html: HtmlPage = None,
     as_json: JsonFlag = False,
@@ -98,7 +101,11 @@ def audit(
     """
     if group_size and min(group_size) < 2:
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
-    found = _audit_all(paths, reading.read_options(), group_size, seed)
+    if groups is not None and groups < 1:
+        raise UserError(f"--groups must be >= 1, got {groups}")
+    found = _audit_all(
+        paths, reading.read_options(), seed, group_sizes=group_size, num_groups=groups
+    )
     differences = _compare_all(found)
     if html is not None:
         from grpolab.validate.audit.page import write_audit
@@ -111,7 +118,12 @@ def audit(
 
 
 def _audit_all(
-    paths: list[Path], options: ReadOptions, group_size: list[int] | None, seed: int
+    paths: list[Path],
+    options: ReadOptions,
+    seed: int,
+    *,
+    group_sizes: list[int] | None,
+    num_groups: int | None,
 ) -> list[Audit]:
     from grpolab.progress import ProgressBar
     from grpolab.validate import readers
@@ -129,8 +141,8 @@ def _audit_all(
                 found += [
                     audit_counts(
                         reading.counts, rng=seed, label=_joined(label, reading.label),
-                        format=reading.format, group_sizes=group_size or GROUP_SIZES,
-                        notes=reading.notes, samples=reading.samples,
+                        format=reading.format, group_sizes=group_sizes or GROUP_SIZES,
+                        num_groups=num_groups, notes=reading.notes, samples=reading.samples,
                         alarm_level=ALARM_LEVEL / (len(paths) * len(readings)),
                     )
                     for reading in readings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,15 +32,23 @@ def verify(
             " library; repeat for several."
         ),
     ] = None,
+    merge: Annotated[
+        Path | None,
+        typer.Option(
+            "--merge", help="Record of --json to put these outcomes into, at --level over all."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Test every formula against simulation; a wrong variant must be rejected.
 
-    Exit status 1 if a formula is rejected, or a wrong variant is not.
+    Exit status 1 if a formula is rejected, or a wrong variant is not; with --merge, if one of the
+    whole record is.
 
     Example: grpolab verify zero-std
     """
     from grpolab.validate.verify import suite
+    from grpolab.validate.verify.merge import merge_into, read_record, record
 
     chosen = names or []
     with input_errors():
@@ -51,17 +60,15 @@ def verify(
     with input_errors():
         size = size._replace(own=tuple(model or ()))
         _ = size.models  # refuse a model that is none before the checks begin
+    if merge is not None:
+        read_record(merge, size)  # a wrong file is told before minutes of work
     outcomes = _run(chosen, size, level, full)
+    if merge is not None:
+        order = [entry.name for entry in suite.entries()]
+        outcomes = merge_into(merge, outcomes, size=size, level=level, order=order)
     passed = all(outcome.passed for outcome in outcomes)
     if as_json:
-        print_json(
-            {
-                "passed": passed,
-                "level": level,
-                "size": size._asdict(),
-                "results": [outcome.as_dict() for outcome in outcomes],
-            }
-        )
+        print_json(record(outcomes, size=size, level=level))
     else:
         _report(outcomes, passed)
     raise typer.Exit(0 if passed else 1)

@@ -28,7 +28,7 @@ def test_the_dictionary_has_the_documented_keys_and_plain_types():
     wanted = {"predicted", "low", "high", "iid_mean_p", "all_wrong", "all_right"}
     assert set(found["zero_std"][8]) >= wanted
     assert found["zero_std"][8]["method"] == "thinning"
-    assert found["zero_std"][32]["method"] == "beta-binomial"
+    assert found["zero_std"][32]["method"] == "smoothed mixture"
     assert list(found["pass_at_k"]) == [1, 2, 4, 8, 16]
     assert found["prompts"]["never_solved"] + found["prompts"]["sometimes_solved"] <= 300
 
@@ -101,7 +101,7 @@ def test_advice_states_heterogeneity_cost_and_what_is_open():
     assert "The mean success rate alone would have promised" in text
     assert "Dynamic sampling would have to draw" in text
     assert re.search(r"prompts never solved \(\d+%\)", text)
-    assert "extrapolated by a beta-binomial fit" in text
+    assert "extrapolated by a smoothed mixture" in text
     assert re.search(r"about \d+ prompts would", text)
     assert "Cannot tell whether rollouts of a prompt are independent" in text
 

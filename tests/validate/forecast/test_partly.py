@@ -42,4 +42,4 @@ def test_short_prompts_do_not_decide_the_method(short, left, g):
 
 def test_most_prompts_must_be_thinned():
     table, _ = short_table(short=150, left=7)
-    assert predict_zero_std(table, 8, rng=0, num_resamples=5).method == "beta-binomial"
+    assert predict_zero_std(table, 8, rng=0, num_resamples=5).method == "smoothed mixture"

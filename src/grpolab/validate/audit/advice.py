@@ -13,6 +13,7 @@ from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.graded import lead
+from grpolab.validate.audit.outlook import FirstGroups
 from grpolab.validate.audit.plan import GroupPlan, Threshold
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import mean_may_exceed
@@ -45,6 +46,7 @@ def _advise(audit: Audit) -> list[str]:
         for g, plan in audit.plans.items()
         if g not in audit.equal_scores
     ]
+    sentences += [_first(g, o.first) for g, o in audit.outlook.items() if o.first is not None]
     sentences += [*_contradiction(audit), *_thresholds(audit), _group_size(audit)]
     sentences += [*_prompts(audit), _dynamic_sampling(audit), *_more_data(audit), *_sampler(audit)]
     return sentences
@@ -64,7 +66,7 @@ def _signal(plan: GroupPlan, num_prompts: int) -> str:
     p = plan.prediction
     how = ""
     if p.method != "thinning":
-        how = f", extrapolated by a {p.method} fit"
+        how = f", extrapolated by a {p.method}"
     elif p.num_fitted:
         how = f", {p.num_fitted} of {num_prompts} prompts by a fitted beta"
     return (
@@ -72,6 +74,14 @@ def _signal(plan: GroupPlan, num_prompts: int) -> str:
         f" identical rewards and no signal: {percent(p.all_wrong)} all wrong,"
         f" {percent(p.all_right)} all right. The mean success rate alone would have promised"
         f" {percent(p.iid_mean_p)}."
+    )
+
+
+def _first(group_size: int, first: FirstGroups) -> str:
+    return (
+        f"The first {first.num_groups} groups of {group_size} of a run will show"
+        f" {percent_interval(first.low, first.high)} without a signal in 95% of the cases, on"
+        " prompts drawn like those counted here and before the policy moves."
     )
 
 
@@ -217,19 +227,24 @@ def _more_data(audit: Audit) -> list[str]:
     found = []
     for g, plan in audit.plans.items():
         p = plan.prediction
-        if g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
+        if p.method != "thinning":
+            found.append(_beyond(plan, audit.outlook[g].assumes))
+        elif g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
             found.append(_half(plan, audit.num_prompts))
         elif p.high - p.low > _WIDE:
             found.append(_width(plan, audit.num_prompts))
-        if p.method != "thinning":
-            found.append(
-                f"g={g} exceeds the samples of most prompts, so its share rests on a fitted beta;"
-                " whatever the true distribution with this mean and a correlation within its"
-                f" interval, it lies between {percent(plan.bound_low)} and"
-                f" {percent(plan.bound_high)}. Draw {g} samples per prompt to know it without a"
-                " model."
-            )
     return found
+
+
+def _beyond(plan: GroupPlan, assumes: str) -> str:
+    """What a share beyond the samples rests on; more prompts do not narrow all of its interval."""
+    g = plan.prediction.group_size
+    return (
+        f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
+        f" {assumes}; the mean and the correlation alone allow {percent(plan.bound_low)} to"
+        f" {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it: more prompts alone"
+        " leave open what few samples cannot tell."
+    )
 
 
 def _half(plan: GroupPlan, num_prompts: int) -> str:

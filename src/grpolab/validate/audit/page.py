@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grpolab.figures import page
-from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise, advise_comparison
@@ -17,6 +17,7 @@ from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.plan import bounds
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import facts, plans, side_by_side
+from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import fit_law
 from grpolab.validate.forecast.zero_std import natural_method
 
@@ -99,15 +100,17 @@ def _draw_share(ax: Any, audit: Audit) -> None:
     from grpolab.figures import style
 
     sizes = np.array(_curve_points(audit))
-    beta = audit.beta_binomial
-    assert beta is not None
     mean = float(audit.counts.by_prompt().rate.mean())
     if audit.icc is not None:
         bands = [bounds(int(g), mean, audit.icc) for g in sizes]
         ax.fill_between(sizes, [float(b.low) for b in bands], [float(b.high) for b in bands],
-                        color="#e6e9ee", label="any distribution of p")  # fmt: skip
-    law = BetaBinomial(mean=np.asarray(beta.mean), rho=np.asarray(beta.rho))
-    ax.plot(sizes, law.prob_zero_std(sizes), color=style.BLUE, label="beta-binomial")
+                        color="#e6e9ee", label="this mean and correlation")  # fmt: skip
+    law = fit_law(audit.counts, "smoothed mixture")
+    spans = [beyond(audit.counts, partial(prob_zero_std, group_size=int(g))) for g in sizes]
+    ax.fill_between(sizes, [s.low for s in spans], [s.high for s in spans], color=style.SKY,
+                    alpha=0.35, label="95% for any law of p")  # fmt: skip
+    curve = [float(law.zero_std(int(g))) for g in sizes]
+    ax.plot(sizes, curve, color=style.BLUE, label="smoothed mixture")
     ax.plot(sizes, prob_zero_std(mean, sizes), color=style.ORANGE, ls="--", label="from mean p")
     wrong, right, known = _thinned(audit, sizes)
     ax.plot(known, wrong + right, "o", ms=4, color="black", label="measured (thinning)")
@@ -131,9 +134,9 @@ def _thinned(audit: Audit, sizes: FloatArray) -> tuple[FloatArray, FloatArray, F
 def _share_caption(audit: Audit) -> str:
     return (
         "Share of groups without a signal against the group size. Points need no model; the line"
-        " continues them by a fitted beta; the grey band holds for any distribution of p with the"
-        " same mean and a correlation within its interval; the dashed line is what the mean alone"
-        " would say."
+        " continues them by a law of p between a fitted beta and the most likely law; the blue band"
+        " is the 95% interval for any law of p, the grey band what the mean and a correlation"
+        " within its interval allow; the dashed line is what the mean alone would say."
     )
 
 
@@ -144,10 +147,18 @@ def _draw_pass(ax: Any, audit: Audit) -> None:
     rows = [audit.pass_at_k[k] for k in ks]
     ax.fill_between(ks, [r.low for r in rows], [r.high for r in rows], color=style.SKY, alpha=0.35)
     ax.plot(ks, [r.value for r in rows], "o-", ms=4, color=style.BLUE)
+    ahead = {k: o.pass_at for k, o in audit.outlook.items() if o.pass_at is not None}
+    for k, found in ahead.items():
+        ax.plot(k, found.value, "o", ms=4, mfc="white", color=style.BLUE)
+        ax.vlines(k, found.low, found.high, color=style.BLUE, lw=1)
+    ks = [*ks, *ahead]
     ax.set(xlabel="k", ylabel="pass@k", xscale="log", ylim=(0, 1.02))
     ax.set_xticks(ks, ks)
     ax.minorticks_off()
 
 
 def _pass_caption(audit: Audit) -> str:
-    return "pass@k with its 95% interval over prompts."
+    return (
+        "pass@k with its 95% interval over prompts. Open points lie beyond the samples: a smoothed"
+        " mixture, with an interval for any law of p."
+    )

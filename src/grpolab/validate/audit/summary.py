@@ -15,6 +15,7 @@ from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.graded import equal_shares
+from grpolab.validate.audit.outlook import Outlook, look_ahead
 from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.faults import FALSE_ALARMS, Alarm
@@ -63,6 +64,7 @@ class Audit:
     alarms: tuple[Alarm, ...] = ()
     refused: bool = False
     distinct: tuple[float, float] | None = None
+    outlook: Mapping[int, Outlook] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -112,7 +114,18 @@ class Audit:
             "pass_at_k_interval": {k: [v.low, v.high] for k, v in self.pass_at_k.items()},
             "icc": None if self.icc is None else self.icc._asdict(),
             "beta_binomial": None if self.beta_binomial is None else self.beta_binomial._asdict(),
-            "zero_std": {g: plan.as_dict() for g, plan in self.plans.items()},
+            "pass_at_k_beyond": {
+                g: {**o.pass_at._asdict(), "method": o.method, "assumes": o.assumes}
+                for g, o in self.outlook.items()
+                if o.pass_at is not None
+            },
+            "zero_std": {
+                g: {
+                    **plan.as_dict(),
+                    **(self.outlook[g].as_dict() if g in self.outlook else {}),
+                }
+                for g, plan in self.plans.items()
+            },
             "equal_scores": dict(self.equal_scores),
             "independence": self.independence._asdict(),
             "missing": None if self.missing is None else self.missing._asdict(),
@@ -131,6 +144,7 @@ def audit(
     label: str = "",
     format: str = "",
     group_sizes: Sequence[int] = GROUP_SIZES,
+    num_groups: int | None = None,
     level: float = 0.95,
     num_resamples: int = 1000,
     notes: Sequence[str] = (),
@@ -154,6 +168,8 @@ def audit(
         Format of the file that the table was read from.
     group_sizes : sequence of int
         Planned group sizes, >= 2.
+    num_groups : int, optional
+        Groups of a run whose zero-std share is to be predicted, see `forecast.predict`.
     level : float
         Confidence level of the intervals, in (0, 1).
     num_resamples : int
@@ -219,11 +235,12 @@ def audit(
     plans = {
         g: make_plan(counts, g, correlation, **options) for g in sizes if identified or g <= most
     }
+    outlook = {g: look_ahead(counts, g, num_groups=num_groups, **options) for g in plans}
     return Audit(
         **common, pass_at_k=scores, icc=correlation, beta_binomial=fit_beta,
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
-        equal_scores=equal_shares(samples, sizes),
+        equal_scores=equal_shares(samples, sizes), outlook=outlook,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
 from grpolab.validate.audit.plan import Threshold
 from grpolab.validate.audit.summary import Audit
+from grpolab.validate.forecast.beyond import ASSUMES
 
 
 def facts(audit: Audit) -> list[str]:
@@ -20,6 +21,13 @@ def facts(audit: Audit) -> list[str]:
     if audit.pass_at_k:
         scores = [f"pass@{k} {words.number(v.value)}" for k, v in audit.pass_at_k.items()]
         said.append(", ".join(scores))
+    for k, found in audit.outlook.items():
+        if found.pass_at is not None:
+            span = words.interval(found.pass_at.low, found.pass_at.high)
+            said.append(
+                f"pass@{k} {words.number(found.pass_at.value)} ({span}, {found.method}, beyond the"
+                " samples)"
+            )
     if audit.icc is not None:
         icc = audit.icc
         span = words.interval(icc.low, icc.high)
@@ -28,11 +36,16 @@ def facts(audit: Audit) -> list[str]:
 
 
 def plans(audit: Audit) -> Table:
-    """One row per planned group size; the upper p* where the mean may lie above it."""
+    """One row per planned size; model, first groups and upper p* where there is one to tell."""
+    ahead = audit.outlook
+    models = {ahead[g].method for g in audit.plans} - {"thinning"}
+    runs = {o.first.num_groups for o in ahead.values() if o.first is not None}
     both = any(mean_may_exceed(audit, plan.threshold.upper) for plan in audit.plans.values())
     rows = [
         [
-            g, p.zero_std, words.interval(p.low, p.high), p.all_wrong, p.all_right, p.iid_mean_p,
+            g, p.zero_std, words.interval(p.low, p.high),
+            *(words.interval(first.low, first.high) for first in [ahead[g].first] if first),
+            *(p.method for _ in models), p.all_wrong, p.all_right, p.iid_mean_p,
             plan.critical_p, *([plan.threshold.upper.value] * both), 1000 * plan.frac_mixed / g,
         ]
         for g, plan in audit.plans.items()
@@ -40,7 +53,9 @@ def plans(audit: Audit) -> Table:
     ]  # fmt: skip
     upper = ["upper p*"] if both else []
     columns: list[Column | str] = [
-        "g", "zero std", "95%", "all wrong", "all right", "from mean p", "p*", *upper,
+        "g", "zero std", "95%", *(f"of {n} groups" for n in runs),
+        *(Column("by", words=True) for _ in models),
+        "all wrong", "all right", "from mean p", "p*", *upper,
         Column("mixed / 1000", words.count),
     ]  # fmt: skip
     above = "; upper p*: the same on the side of success" if both else ""
@@ -48,6 +63,12 @@ def plans(audit: Audit) -> Table:
         "p*: mean success rate at which half of the groups have zero standard deviation at the"
         f" measured correlation{above}; a dash: no mean escapes. mixed / 1000: mixed groups per"
         " 1000 rollouts."
+    )
+    caption += "".join(f" {method}: {ASSUMES[method]}." for method in sorted(models))
+    caption += "".join(
+        f" of {n} groups: in 95% of runs the first {n} groups show a share within it, if each is on"
+        " a prompt drawn like the counted ones."
+        for n in runs
     )
     return Table(columns, rows, caption, title="Groups without a signal")
 
@@ -59,15 +80,23 @@ def mean_may_exceed(audit: Audit, upper: Threshold) -> bool:
     return mean is not None and mean.high > least
 
 
+def _pass_at(audit: Audit, k: int) -> float | None:
+    """pass@k as measured, or as forecast beyond the samples."""
+    ahead = audit.outlook[k].pass_at
+    if k in audit.pass_at_k:
+        return audit.pass_at_k[k].value
+    return None if ahead is None else ahead.value
+
+
 def side_by_side(audits: Sequence[Audit]) -> Table:
     """The inputs beneath each other at every planned size; no row where none can say."""
     sizes = sorted({g for a in audits for g in a.plans})
     rows = [
         [
             a.label, g, a.num_prompts, a.pass_at_k[1].value,
-            a.pass_at_k[g].value if g in a.pass_at_k else None,
+            _pass_at(a, g),
             None if a.icc is None else a.icc.estimate,
-            a.plans[g].prediction.zero_std, a.plans[g].signal,
+            a.plans[g].prediction.zero_std, a.outlook[g].signal.value,
         ]
         for g in sizes
         for a in audits

@@ -2,10 +2,12 @@
 
 `law` estimates how the success rate is spread over prompts (`fit_law`) and says what a group of any
 size will hold. On it build the zero-std share at a planned size (`zero_std`), pass@k and its
-extrapolation (`pass_at_k`), prediction intervals for the next groups of a run (`interval`), and
+extrapolation (`pass_at_k`), an interval beyond the samples for any law of p (`beyond`, `profile`),
+what the first groups of a run will show (`predict`, `interval`), and
 forecasts that move with the policy (`drift`).
 """
 
+from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
 from grpolab.validate.forecast.drift import drift_forecast, fit_rate
 from grpolab.validate.forecast.interval import (
     ForecastInterval,
@@ -19,23 +21,31 @@ from grpolab.validate.forecast.pass_at_k import (
     estimate_pass_at_k,
     extrapolate_pass_at_k,
 )
+from grpolab.validate.forecast.predict import first_groups, share_prediction
+from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_std
 
 __all__ = [
+    "ASSUMES",
     "METHODS",
+    "Beyond",
     "Extrapolation",
     "ForecastInterval",
     "LawOfP",
     "PassAtK",
     "ZeroStdPrediction",
+    "beyond",
     "coverage_by_step",
     "drift_forecast",
     "estimate_pass_at_k",
     "extrapolate_pass_at_k",
+    "first_groups",
     "fit_law",
     "fit_rate",
     "forecast_interval",
+    "law_interval",
     "model_law",
     "predict_zero_std",
     "prompt_laws",
+    "share_prediction",
 ]

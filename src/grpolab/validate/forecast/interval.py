@@ -95,10 +95,8 @@ def forecast_interval(
     below = np.cumsum(law)
     low = int(np.searchsorted(below, tail + 1e-9, side="right"))
     high = int(np.searchsorted(below, 1.0 - tail - 1e-9, side="left"))
-    scale = unit / num_groups
-    return ForecastInterval(
-        quantity, method, num_groups, centre * unit, low * scale, min(high, len(law) - 1) * scale
-    )
+    ends = (low * unit / num_groups, min(high, len(law) - 1) * unit / num_groups)
+    return ForecastInterval(quantity, method, num_groups, centre * unit, *ends)
 
 
 def _score(quantity: Quantity, group_size: int) -> tuple[npt.NDArray[np.int64], float]:

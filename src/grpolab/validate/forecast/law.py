@@ -23,13 +23,15 @@ import numpy as np
 from grpolab.theory.dependence import BetaBinomial, FiniteMixture
 from grpolab.theory.groups import Exchangeable, FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_all_right, thin_all_wrong, thin_pmf, thin_pq
-from grpolab.validate.estimate import bootstrap, cells, mixture
+from grpolab.validate.estimate import bootstrap, cells, mixture, smoothed
 from grpolab.validate.estimate.cells import CountCells
 from grpolab.validate.forecast import partly
 
-Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "mean-p"]
+Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"]
 
-METHODS: tuple[Method, ...] = ("thinning", "posterior", "beta-binomial", "mixture", "mean-p")
+METHODS: tuple[Method, ...] = (
+    "thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"
+)  # fmt: skip
 """How a law is estimated from counts: see `fit_law`."""
 
 _MIXTURE_RESAMPLES = 200  # one optimisation each
@@ -114,11 +116,11 @@ class LawOfP(ABC):
     def resampled(self, num_resamples: int, rng: np.random.Generator | int) -> LawOfP:
         """A batch of laws [B], each estimated anew from resampled prompts.
 
-        At most 200 for the mixture. ValueError for a law that was given or holds single prompts.
+        At most 200 for the mixtures. ValueError for a law that was given or holds single prompts.
         """
         if self.data is None or self.method is None:
             raise ValueError("the law was not estimated from a sample of prompts: none to resample")
-        if self.method == "mixture":
+        if self.method in ("mixture", "smoothed mixture"):
             num_resamples = min(num_resamples, _MIXTURE_RESAMPLES)
         drawn = bootstrap.resample(self.data, num_resamples=num_resamples, rng=rng)
         return fit_rows(drawn, self.method)
@@ -340,6 +342,7 @@ def fit_law(counts: GroupCounts, method: Method = "thinning") -> LawOfP:
     "thinning": no model, groups up to the samples of most prompts (`EmpiricalLaw`).
     "beta-binomial": p ~ Beta, mean and ICC by maximum likelihood (`betabin`).
     "mixture": any law of p, by non-parametric maximum likelihood (`mixture.fit_mixture`).
+    "smoothed mixture": the same with a prior around that beta (`smoothed.smoothed_law`).
     "posterior": every prompt has the posterior of its p under that beta (empirical Bayes).
     "mean-p": every prompt has the mean rate, which leaves out that prompts differ.
     Groups of a prompt are pooled. ValueError for tables marked ``filtered``, and, but for
@@ -367,6 +370,9 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
     elif method == "mixture":
         weight = mixture.grid_weights(data, tolerance=_TOLERANCE)
         law = ModelLaw(model=BetaBinomial(mean=mixture.GRID, rho=0.0), weight=weight)
+    elif method == "smoothed mixture":
+        found = smoothed.smoothed_law(data)
+        law = ModelLaw(model=BetaBinomial(mean=found.support, rho=0.0), weight=found.weight)
     else:
         prior = partly.fit_prior(data)
         law = ModelLaw(model=prior)

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from grpolab import streams
 from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import GroupCounts
-from grpolab.theory.pass_at_k import thin_all_wrong
+from grpolab.theory.pass_at_k import expected_pass_at_k, thin_all_wrong
 from grpolab.validate.estimate import betabin, cells, mixture
 from grpolab.validate.estimate.cells import CountCells
 from grpolab.validate.forecast import partly
+from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import EmpiricalLaw, fit_law, fit_rows
 
 
@@ -111,14 +111,16 @@ def within_variance(data: CountCells, k: int) -> float:
 
 
 class Extrapolation(NamedTuple):
-    """pass@k under three models; ``low`` and ``high`` cover the intervals of beta and mixture.
+    """pass@k under four models; ``low`` and ``high`` hold for any law of p.
 
-    ``tail_exponent`` is the beta's a in 1 - pass@k ~ k^(-a); ``frac_zero`` the share of prompts
-    with p = 0 under the zero-inflated beta, and ``zero_gain`` what it adds to the log-likelihood
-    (below 1.35 the one-sided test at 5% cannot tell it from 0).
+    ``value`` is that of the smoothed mixture. ``tail_exponent`` is the beta's a in 1 - pass@k ~
+    k^(-a); ``frac_zero`` the share of prompts with p = 0 under the zero-inflated beta, and
+    ``zero_gain`` what it adds to the log-likelihood (below 1.35 the one-sided test at 5% cannot
+    tell it from 0).
     """
 
     k: int
+    value: float
     beta_binomial: float
     zero_inflated: float
     mixture: float
@@ -129,44 +131,30 @@ class Extrapolation(NamedTuple):
     zero_gain: float
 
 
-def extrapolate_pass_at_k(
-    counts: GroupCounts,
-    k: int,
-    *,
-    rng: np.random.Generator | int,
-    level: float = 0.95,
-    num_resamples: int = 100,
-) -> Extrapolation:
-    """pass@k for any k, by beta-binomial ``1 - B(a, b + k) / B(a, b)``, inflated beta and NPMLE.
+def extrapolate_pass_at_k(counts: GroupCounts, k: int, *, level: float = 0.95) -> Extrapolation:
+    """pass@k for any k: smoothed mixture, beta ``1 - B(a, b + k) / B(a, b)``, inflated beta, NPMLE.
 
-    k >= 1. The interval is the union of the prompt-bootstrap intervals of the beta and of the
-    mixture. Source of the power law: arXiv 2407.21787; the comparison of models is derived here.
+    k >= 1. The interval is that of `beyond.beyond`. Source of the power law: arXiv 2407.21787; the
+    comparison of models is derived here.
 
     >>> counts = GroupCounts([0, 0, 1, 3, 8, 5, 2, 0], 8)
-    >>> result = extrapolate_pass_at_k(counts, 64, rng=0, num_resamples=20)
+    >>> result = extrapolate_pass_at_k(counts, 64)
     >>> result.low <= result.beta_binomial <= result.high
     True
     """
     _check_k(k)
-    laws = [fit_law(counts, "beta-binomial"), fit_law(counts, "mixture")]
-    seed = int(streams.generator(rng, "extrapolation").integers(2**32))  # one for both laws
-    ends = [
-        law.interval(
-            lambda one: one.pass_at(k), rng=seed, level=level, num_resamples=num_resamples,
-            share=False,
-        )
-        for law in laws
-    ]  # fmt: skip
+    value, low, high = beyond(counts, lambda p: expected_pass_at_k(p, k), level=level)
     beta = betabin.fit_beta_binomial(counts)
     inflated = mixture.fit_inflated_beta(counts, one=False)
     tail = BetaBinomial.from_ab(inflated.a, inflated.b)
     return Extrapolation(
         k=k,
-        beta_binomial=float(laws[0].pass_at(k)),
+        value=value,
+        beta_binomial=float(fit_law(counts, "beta-binomial").pass_at(k)),
         zero_inflated=(1.0 - inflated.frac_zero) * (1.0 - float(tail.prob_all_wrong(k))),
-        mixture=float(laws[1].pass_at(k)),
-        low=min(e[0] for e in ends),
-        high=max(e[1] for e in ends),
+        mixture=float(fit_law(counts, "mixture").pass_at(k)),
+        low=low,
+        high=high,
         tail_exponent=beta.a,
         frac_zero=inflated.frac_zero,
         zero_gain=max(0.0, inflated.loglik - beta.loglik),

@@ -1,9 +1,9 @@
 """The share of groups without a signal at a planned group size, with an interval over prompts.
 
 Thinning is exact and free of models for g <= n: the share of g-subsets of the samples of a prompt
-that are all wrong or all right is unbiased for any exchangeable rewards. For g > n something must
-be assumed about the law of p: a beta, or the non-parametric mixture (see `law`). Each prompt is
-thinned that has g samples, whatever the others have (see `partly`).
+that are all wrong or all right is unbiased for any exchangeable rewards. Each prompt is
+thinned that has g samples, whatever the others have (see `partly`). For g > n the share is that of
+a smoothed mixture (see `law`), and its interval holds for any law of p (`beyond`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import GroupCounts
+from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate import cells
 from grpolab.validate.forecast import partly
+from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import Method, fit_law
 
 
@@ -56,8 +58,9 @@ def predict_zero_std(
         Planned rollouts per group.
     rng : Generator or int
         Generator, or seed, of the bootstrap.
-    method : {"auto", "thinning", "posterior", "beta-binomial", "mixture", "mean-p"}
-        The law of p, see `law.fit_law`; "auto" is `natural_method`.
+    method : {"auto", "thinning", "posterior", "beta-binomial", "mixture", ...}
+        The law of p, see `law.fit_law`; "auto" is `natural_method`. The interval of the "smoothed
+        mixture" holds for any law of p; that of every other method but thinning takes it for true.
     level : float
         Confidence level of the interval, in (0, 1).
     num_resamples : int
@@ -85,9 +88,12 @@ def predict_zero_std(
     if method == "auto":
         method = natural_method(counts, group_size)
     law = fit_law(counts, method)
-    low, high = law.interval(
-        lambda one: one.zero_std(group_size), rng=rng, level=level, num_resamples=num_resamples
-    )
+    if method == "smoothed mixture":
+        _, low, high = beyond(counts, lambda p: prob_zero_std(p, group_size), level=level)
+    else:
+        low, high = law.interval(
+            lambda one: one.zero_std(group_size), rng=rng, level=level, num_resamples=num_resamples
+        )
     return ZeroStdPrediction(
         group_size=group_size,
         zero_std=float(law.zero_std(group_size)),
@@ -102,14 +108,14 @@ def predict_zero_std(
 
 
 def natural_method(counts: GroupCounts, group_size: int) -> Method:
-    """Thinning where more than half of the prompts have ``group_size`` samples, or beta-binomial.
+    """Thinning where more than half of the prompts have ``group_size`` samples, or smoothed.
 
     The prompts with fewer samples are then fitted, see `law.EmpiricalLaw`.
 
     >>> natural_method(GroupCounts([0, 2], 4), 4), natural_method(GroupCounts([0, 2], 4), 5)
-    ('thinning', 'beta-binomial')
+    ('thinning', 'smoothed mixture')
     >>> natural_method(GroupCounts([0, 2, 1], [4, 4, 3]), 4)
     'thinning'
     """
     enough = len(counts) > 0 and partly.mostly(cells.tabulate(counts), group_size)
-    return "thinning" if enough else "beta-binomial"
+    return "thinning" if enough else "smoothed mixture"

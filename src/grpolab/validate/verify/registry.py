@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from scipy import stats
@@ -162,6 +162,26 @@ class CheckOutcome:
             "controls": [check.as_dict() for check in self.controls],
         }
 
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> CheckOutcome:
+        """Read what `as_dict` wrote, as JSON or not; JSON has null for what is not finite."""
+
+        def read(check: Mapping[str, Any]) -> Check:
+            values: dict[str, Any] = {k: math.inf if v is None else v for k, v in check.items()}
+            return Check(**values)
+
+        checks, controls = ([read(c) for c in plain[part]] for part in ("checks", "controls"))
+        return cls(
+            plain["name"], plain["claim"], plain["wrong"], checks, controls, plain["level"],
+            plain["seconds"],
+        )  # fmt: skip
+
+
+def at_level(outcomes: Sequence[CheckOutcome], *, level: float) -> list[CheckOutcome]:
+    """The same outcomes, with ``level`` for all of their checks together (Bonferroni)."""
+    each = level / max(1, sum(len(outcome.checks) for outcome in outcomes))
+    return [replace(outcome, level=each) for outcome in outcomes]
+
 
 class Registry:
     """Entries by unique name, in the order in which they were registered."""
@@ -205,17 +225,15 @@ class Registry:
         progress: Callable[[str], None] = lambda name: None,
     ) -> list[CheckOutcome]:
         """Run entries; ``level`` holds for the whole family of tests of the right formulas."""
-        found: list[tuple[Entry, Evidence, float]] = []
+        found = []
         for entry in self.entries(names):
             progress(entry.name)
             start = time.perf_counter()
-            evidence = entry.run(size._replace(check=entry.name))
-            found.append((entry, evidence, time.perf_counter() - start))
-        each = level / max(1, sum(len(evidence.checks) for _, evidence, _ in found))
-        return [
-            CheckOutcome(e.name, e.claim, e.wrong, ev.checks, ev.controls, each, seconds)
-            for e, ev, seconds in found
-        ]
+            checks, controls = entry.run(size._replace(check=entry.name))
+            seconds = time.perf_counter() - start
+            about = (entry.name, entry.claim, entry.wrong)
+            found.append(CheckOutcome(*about, checks, controls, level, seconds))
+        return at_level(found, level=level)
 
 
 def add_both(

@@ -15,12 +15,13 @@ from grpolab.validate.verify import (
     checks_dynamics,
     checks_groups,
     checks_policies,
+    grid,
 )
 from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
-_MODULES = (checks_groups, checks_dynamics, checks_policies, calibration_sampler)
+_MODULES = (checks_groups, checks_dynamics, checks_policies, calibration_sampler, grid)
 """Importing them fills the registries."""
 
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)

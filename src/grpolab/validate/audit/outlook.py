@@ -1,0 +1,96 @@
+"""What groups of a planned size will hold beside their zero-std share, and by which model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.pass_at_k import expected_pass_at_k
+from grpolab.theory.signal import expected_std
+from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
+from grpolab.validate.forecast.law import LawOfP, Method, fit_law
+from grpolab.validate.forecast.predict import first_groups
+from grpolab.validate.forecast.zero_std import natural_method
+
+_LARGEST_STD = 0.5  # of a group of rewards 0 and 1
+
+
+@dataclass(frozen=True, slots=True)
+class FirstGroups:
+    """Interval of the zero-std share that the first ``num_groups`` groups of a run will show."""
+
+    num_groups: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Shares and signal of groups of one size, each with its interval.
+
+    ``signal`` is the mean over prompts of E[sigma]. ``pass_at`` is pass@g where the samples do not
+    reach g, else None: there it is among the measured ones. ``first`` is None unless asked for.
+    """
+
+    method: Method
+    all_wrong: Beyond
+    all_right: Beyond
+    signal: Beyond
+    pass_at: Beyond | None
+    first: FirstGroups | None
+
+    @property
+    def assumes(self) -> str:
+        """What the numbers rest on, in words."""
+        return ASSUMES[self.method]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        first = self.first
+        return {
+            "assumes": self.assumes,
+            "all_wrong_interval": [self.all_wrong.low, self.all_wrong.high],
+            "all_right_interval": [self.all_right.low, self.all_right.high],
+            "signal": self.signal.value,
+            "signal_interval": [self.signal.low, self.signal.high],
+            "first_groups": None if first is None else
+            {"num_groups": first.num_groups, "low": first.low, "high": first.high},
+        }  # fmt: skip
+
+
+def look_ahead(
+    counts: GroupCounts,
+    group_size: int,
+    *,
+    num_groups: int | None,
+    rng: int,
+    level: float,
+    num_resamples: int,
+) -> Outlook:
+    """Everything that groups of ``group_size`` will hold; ``num_groups`` of a run, or None."""
+    g, method = group_size, natural_method(counts, group_size)
+    first = None
+    if num_groups is not None:
+        ends = first_groups(counts, g, num_groups=num_groups, rng=rng, level=level)
+        first = FirstGroups(num_groups, *ends)
+    half = _LARGEST_STD
+    if method == "thinning":
+        law = fit_law(counts, method)
+
+        def mean_of(statistic: Callable[[LawOfP], FloatArray]) -> Beyond:
+            low, high = law.interval(statistic, rng=rng, level=level, num_resamples=num_resamples)
+            return Beyond(float(statistic(law)), low, high)
+
+        wrong, right = mean_of(lambda one: one.all_wrong(g)), mean_of(lambda one: one.all_right(g))
+        std, solved = mean_of(lambda one: one.expected_std(g) / half), None
+    else:
+        wrong = beyond(counts, lambda p: np.asarray((1.0 - p) ** g), level=level)
+        right = beyond(counts, lambda p: np.asarray(p**g), level=level)
+        std = beyond(counts, lambda p: expected_std(p, g) / half, level=level)
+        solved = beyond(counts, lambda p: expected_pass_at_k(p, g), level=level)
+    signal = Beyond(*(half * value for value in std))
+    return Outlook(method, wrong, right, signal, solved, first)

@@ -1,0 +1,55 @@
+"""A number of the law of p that n samples per prompt do not determine: estimate and interval.
+
+For g <= n the share of g-subsets is unbiased for anything that a group of g shows. Beyond n the
+counts leave a range. The estimate is that of the smoothed mixture; the interval is the profile
+likelihood over all laws of p, so that a wrong shape of the law cannot make it miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.estimate import cells, smoothed
+from grpolab.validate.forecast.law import Method
+from grpolab.validate.forecast.profile import Statistic, law_interval
+
+ASSUMES: Mapping[Method, str] = {
+    "thinning": "the g-subsets of each prompt's own samples, no model",
+    "smoothed mixture": "a law of p between the fitted beta and the most likely law; the interval"
+    " holds for any law of p if the rollouts of a prompt are independent draws",
+    "beta-binomial": "the success rates of the prompts follow a beta, and so says the interval",
+    "mixture": "the most likely law of p, and the interval takes no other",
+    "posterior": "the success rates of the prompts follow a beta, and so says the interval",
+    "mean-p": "every prompt has the mean success rate",
+}
+"""What a number and its interval rest on, by the method that a row names."""
+
+
+class Beyond(NamedTuple):
+    """Mean over prompts of a function of p: estimate and interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def beyond(counts: GroupCounts, statistic: Statistic, *, level: float = 0.95) -> Beyond:
+    """Mean over prompts of ``statistic(p)``, for group sizes that n samples do not reach.
+
+    ``statistic`` maps success rates [G] to values in [0, 1], see `profile.law_interval`. The
+    estimate lies in its interval. Raises ValueError for tables marked ``filtered`` and where no
+    prompt has two samples.
+
+    >>> counts = GroupCounts([0, 0, 1, 2, 4, 4, 3, 0] * 10, 4)
+    >>> found = beyond(counts, lambda p: p**8 + (1 - p) ** 8)
+    >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
+    (0.49, 0.29, 0.69)
+    """
+    data = cells.unfiltered(counts)
+    cells.require_pairs(data)
+    low, high = (float(end) for end in law_interval(data, statistic, level=level))
+    law = smoothed.smoothed_law(data)
+    value = float(law.weight @ statistic(law.support))
+    return Beyond(min(max(value, low), high), low, high)
