@@ -278,13 +278,13 @@ def _format_of(sample: Sample, options: ReadOptions) -> Format | None:
     formats = FORMATS if options.format == "auto" else (_BY_NAME[options.format],)
     if options.format == "auto" and options.num_correct is not None:
         return count_table.FORMAT if count_table.could_be(sample, options) else None
+    if options.format == "auto" and options.num_samples is not None and options.score is None:
+        return count_table.FORMAT if count_table.could_be(sample, options) else None
     found = next((format for format in formats if format.detect(sample)), None)
     if options.format != "auto":
         return found
     if found is count_table.FORMAT and options.score is not None:
         found = None
-    if found is None and (options.num_samples is not None and options.score is None):
-        return count_table.FORMAT if count_table.could_be(sample, options) else None
     named = (options.problem, options.score, options.group)
     if found is None and any(name is not None for name in named):
         return long_table.FORMAT if long_table.could_be(sample, options) else None

@@ -281,9 +281,7 @@ def _refuse_counts(piece: Piece, score: Sequence[str], limit: float | None, wher
             where,
             f"{name} looks like {what} of correct samples, one row per problem",
             option="num_correct",
-            value=f"{name} --num-samples COLUMN (or a number), or --threshold T if it is a grade"
-            if once and not is_one_of(name, CORRECT)
-            else f"{name} --num-samples COLUMN (or a number)",
+            value=f"{name} --num-samples COLUMN (or a number)",
             choices=(name,),
         )
 

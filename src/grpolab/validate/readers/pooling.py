@@ -20,7 +20,13 @@ from grpolab.theory.groups import IntArray
 from grpolab.validate.readers.columns import Codes, Texts, joined
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
-from grpolab.validate.readers.repeats import chosen, same_number, second_half, without_repeats
+from grpolab.validate.readers.repeats import (
+    chosen,
+    every_text,
+    same_number,
+    second_half,
+    without_repeats,
+)
 from grpolab.validate.readers.source import Remarks
 from grpolab.validate.readers.words import GRADER, NEUTRAL, PART_OF_PROBLEM, POLICY, SEED, is_one_of
 
@@ -40,7 +46,8 @@ def settled(
 
     ``problem`` is how the column of the problem is called. Nothing is asked with ``group_by``.
     """
-    piece = without_repeats(second_half(piece), piece, problem, options, remarks, where)
+    twice = second_half(piece) or every_text(piece)
+    piece = without_repeats(twice, piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
     if options.group_by is None:
         for name, column in piece.others.items():
@@ -62,7 +69,7 @@ def _with_parts(
         split = _Split.of(piece, column)
         if split is None or split.share < _MOST:
             continue
-        if split.usual_block < 2:
+        if split.usual_block < 2 or split.regular < _ALIKE:
             raise _question(name, column, split, problem, where)
         piece.problem = joined([piece.problem, column])
         del piece.others[name]
@@ -80,7 +87,9 @@ class _Split:
         self.values = np.count_nonzero(table, axis=1)
         several = table.sum(axis=1) >= 2
         self.share = float(np.mean(self.values[several] >= 2)) if several.any() else 0.0
-        self.usual_block = int(np.median(table[table > 0])) if np.any(table > 0) else 0
+        blocks = table[table > 0]
+        self.usual_block = int(np.median(blocks)) if len(blocks) else 0
+        self.regular = float(np.mean(blocks == self.usual_block)) if len(blocks) else 0.0
 
     @classmethod
     def of(cls, piece: Piece, column: Codes) -> _Split | None:

@@ -114,6 +114,32 @@ def second_half(piece: Piece) -> Twice | None:
     return np.arange(half, rows), np.arange(half)
 
 
+def every_text(piece: Piece) -> Twice | None:
+    """Rows of a file in which every completion stands twice, or m times, whatever the order.
+
+    Most problems must have several completions: a policy without randomness repeats itself.
+    """
+    if piece.text is None or piece.step is not None or np.any(piece.text.code < 0):
+        return None
+    columns = [piece.problem.code, piece.text.code, *(c.code for c in piece.others.values())]
+    columns += [c.code for c in piece.numbers.values()]
+    columns.append(np.unique(piece.score, return_inverse=True)[1])
+    key = np.zeros(len(piece.score), dtype=np.int64)
+    for column in columns:
+        key = np.unique(key * (int(column.max()) + 2) + column + 1, return_inverse=True)[1]
+    size = np.bincount(key)
+    times = int(np.gcd.reduce(size))
+    if times < 2 or len(size) < 2 * len(piece.problem.values):
+        return None
+    order = np.argsort(key, kind="stable")
+    start = np.cumsum(size) - size
+    rank = np.arange(len(key)) - start[key[order]]
+    first = order[start[key[order]] + rank - rank % times]
+    again = rank % times > 0
+    place = np.argsort(order[again])
+    return order[again][place], first[again][place]
+
+
 def _tells(text: Texts | None, half: int) -> bool:
     """Whether completions differ so much that the same ones again in this order are no chance."""
     return text is not None and len(text.starts) > half / 2 > 1
