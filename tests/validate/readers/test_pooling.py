@@ -262,3 +262,22 @@ def test_every_completion_twice_in_any_order(tmp_path):
     assert dropped.counts.num_correct.sum() == sum(r["correct"] for r in rows)
     greedy = [{**row, "completion": f"answer {row['id']}"} for row in rows]
     assert sizes(read(write(tmp_path / "u", greedy))) == [4] * 9
+
+
+def test_grouping_by_one_column_does_not_hide_another(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"model": m, "temperature": t, "id": p, "passed": int(rng.random() < 0.5)}
+        for m in "ab"
+        for t in (0, 1)
+        for p in range(8)
+        for _ in range(4)
+    ]
+    path = write(tmp_path / "t", rows)
+    with pytest.raises(ChoiceNeeded, match="--group-by model,temperature"):
+        read_all(path, ReadOptions(group_by="model"))
+    found = read_all(path, ReadOptions(group_by="model,temperature"))
+    assert [r.label for r in found] == [f"model={m} temperature={t}" for m in "ab" for t in (0, 1)]
+    assert all(sizes(r) == [4] * 8 for r in found)
+    tied = [{**row, "temperature": "ab".index(row["model"])} for row in rows]
+    assert len(read_all(write(tmp_path / "u", tied), ReadOptions(group_by="model"))) == 2
