@@ -45,7 +45,7 @@ class ReadingOptions(Group):
     group: Annotated[str | None, typer.Option(help="Column of a table: group of rollouts.")] = None
     group_by: Annotated[
         str | None,
-        typer.Option(help="One input per value of COLUMN, or per 'file'; 'none' pools all."),
+        typer.Option(help="One input per value of COLUMN[,COLUMN] or 'file'; 'none' pools all."),
     ] = None
     num_correct: Annotated[
         str | None, typer.Option(help="Column of a table of counts: samples that are correct.")

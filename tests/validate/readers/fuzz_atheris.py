@@ -22,12 +22,15 @@ def fill(corpus: Path) -> None:
     """Seeds: every file that a tool wrote, and every input that once went wrong."""
     sys.path.insert(0, str(HERE))
     from test_bad_input import CORPUS
+    from test_shapes import LISTS
 
     corpus.mkdir(parents=True)
     for i, path in enumerate(p for p in (HERE / "data").rglob("*") if p.is_file()):
         (corpus / f"seed-{i}").write_bytes(path.read_bytes())
     with zipfile.ZipFile(HERE / "fuzz_corpus.zip") as found:
         found.extractall(corpus)
+    for i, layout in enumerate(LISTS.values()):
+        (corpus / f"layout-{i}").write_text(layout())
     for i, (data, _) in enumerate(CORPUS.values()):
         (corpus / f"bad-{i}").write_bytes(data or b"PK")
 
@@ -38,10 +41,14 @@ def main() -> None:
     with atheris.instrument_imports(include=["grpolab.validate.readers"]):
         from grpolab.errors import UserError
         from grpolab.theory.groups import GroupCounts
-        from grpolab.validate.readers import ReadOptions, read
+        from grpolab.validate.readers import ReadOptions, read_all
 
     scratch = Path(tempfile.mkdtemp()) / "input"
-    choices = (ReadOptions(), ReadOptions(score="correct", group_size=2, threshold=0.5))
+    choices = (
+        ReadOptions(),
+        ReadOptions(score="correct", group_size=2, threshold=0.5),
+        ReadOptions(group_by="none", errors="missing", repeats="drop"),
+    )
 
     def one_input(data: bytes) -> None:
         if not data:
@@ -49,7 +56,8 @@ def main() -> None:
         scratch.write_bytes(data)
         for options in choices:
             with contextlib.suppress(UserError):
-                assert isinstance(read(scratch, options).counts, GroupCounts)
+                for reading in read_all(scratch, options):
+                    assert isinstance(reading.counts, GroupCounts)
 
     folders = [Path(a) for a in sys.argv[1:] if not a.startswith("-")]
     if folders and not folders[0].exists():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.readers import FORMATS, ChoiceNeeded, NoVerdicts, ReadOptions, read
+from grpolab.validate.readers import FORMATS, ChoiceNeeded, NoVerdicts, ReadOptions, read, read_all
 
 DATA = Path(__file__).parent / "data"
 GOOD = b'{"id": "a", "score": 1}\n'
@@ -131,7 +131,8 @@ SEEDS = [p for p in DATA.rglob("*") if p.is_file() and "gz" not in p.suffix]
 
 def check(path, options=None):
     with contextlib.suppress(UserError):
-        assert isinstance(read(path, options).counts, GroupCounts)
+        for reading in read_all(path, options):
+            assert isinstance(reading.counts, GroupCounts)
 
 
 def test_what_the_fuzzer_found(tmp_path):
@@ -142,6 +143,7 @@ def test_what_the_fuzzer_found(tmp_path):
             (tmp_path / "input").write_bytes(corpus.read(name))
             check(tmp_path / "input")
             check(tmp_path / "input", ReadOptions(score="correct", group_size=2, threshold=0.5))
+            check(tmp_path / "input", ReadOptions(group_by="none", repeats="drop"))
     assert len(names) > 100
 
 

@@ -104,3 +104,11 @@ def test_a_second_model_that_begins_late(tmp_path):
     rows += [{**row, "model": f"m{i % 2}"} for i, row in enumerate(rows)]
     with pytest.raises(ChoiceNeeded, match="--group-by model"):
         read(table(tmp_path / "t.jsonl", "jsonl", rows))
+
+
+def test_a_time_limit_is_asked_about(tmp_path):
+    path = table(tmp_path / "t.jsonl", "jsonl", rows_of("status", "timeout", "ok"))
+    with pytest.raises(ChoiceNeeded, match="such as 'timeout'"):
+        read(path)
+    assert read(path, ReadOptions(errors="missing")).counts.provenance.num_missing == 12
+    assert read(path, ReadOptions(errors="wrong")).counts.provenance.num_missing == 0

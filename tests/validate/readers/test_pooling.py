@@ -233,3 +233,51 @@ def test_an_iteration_may_number_samples(tmp_path):
     assert (len(counts), set(counts.step.tolist())) == (8, {0})
     counts = read(write(tmp_path / "u", [{**r, "iteration": r["iteration"] // 2} for r in rows]))
     assert sorted(set(counts.counts.step.tolist())) == [0, 1, 2]
+
+
+def test_a_column_of_the_answers_is_no_part_of_the_problem(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"id": p, "language": "en" if rng.random() < 0.5 else "de", "correct": p % 2}
+        for p in range(30)
+        for _ in range(8)
+    ]
+    with pytest.raises(ChoiceNeeded, match="column language has 2 values"):
+        read(write(tmp_path / "t", rows))
+
+
+def test_every_completion_twice_in_any_order(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"id": p, "completion": f"answer {p} {i}", "correct": int(rng.random() < 0.5)}
+        for p in range(9)
+        for i in range(4)
+    ]
+    twice = [rows[i % 36] for i in rng.permutation(72)]
+    path = write(tmp_path / "t", twice)
+    with pytest.raises(ChoiceNeeded, match="as 36 of 72 rows were; pass --repeats drop"):
+        read(path)
+    dropped = read(path, ReadOptions(repeats="drop"))
+    assert sizes(dropped) == [4] * 9
+    assert dropped.counts.num_correct.sum() == sum(r["correct"] for r in rows)
+    greedy = [{**row, "completion": f"answer {row['id']}"} for row in rows]
+    assert sizes(read(write(tmp_path / "u", greedy))) == [4] * 9
+
+
+def test_grouping_by_one_column_does_not_hide_another(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"model": m, "temperature": t, "id": p, "passed": int(rng.random() < 0.5)}
+        for m in "ab"
+        for t in (0, 1)
+        for p in range(8)
+        for _ in range(4)
+    ]
+    path = write(tmp_path / "t", rows)
+    with pytest.raises(ChoiceNeeded, match="--group-by model,temperature"):
+        read_all(path, ReadOptions(group_by="model"))
+    found = read_all(path, ReadOptions(group_by="model,temperature"))
+    assert [r.label for r in found] == [f"model={m} temperature={t}" for m in "ab" for t in (0, 1)]
+    assert all(sizes(r) == [4] * 8 for r in found)
+    tied = [{**row, "temperature": "ab".index(row["model"])} for row in rows]
+    assert len(read_all(write(tmp_path / "u", tied), ReadOptions(group_by="model"))) == 2

@@ -140,6 +140,32 @@ def read_all(source: Any, options: ReadOptions | None = None) -> list[Reading]:
 
     A folder of logs that are one input each gives one reading per file, ``group_by`` one per value
     of a column; ``label`` tells them apart.
+
+    Parameters
+    ----------
+    source : Path, str or table
+        As for `read`.
+    options : ReadOptions, optional
+        Format, columns and metric where they cannot be recognised.
+
+    Returns
+    -------
+    list of Reading
+        At least one.
+
+    Raises
+    ------
+    UserError
+        What is wrong, where, and what to do.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rows = pa.table({"id": [1, 1, 1, 1], "model": list("aabb"), "correct": [1, 0, 1, 1]})
+    >>> for reading in read_all(rows, ReadOptions(group_by="model")):
+    ...     print(reading.label, reading.counts.num_correct.tolist())
+    model=a [1]
+    model=b [2]
     """
     options = options or ReadOptions()
     if not _is_path(source):
@@ -254,13 +280,13 @@ def _format_of(sample: Sample, options: ReadOptions) -> Format | None:
     formats = FORMATS if options.format == "auto" else (_BY_NAME[options.format],)
     if options.format == "auto" and options.num_correct is not None:
         return count_table.FORMAT if count_table.could_be(sample, options) else None
+    if options.format == "auto" and options.num_samples is not None and options.score is None:
+        return count_table.FORMAT if count_table.could_be(sample, options) else None
     found = next((format for format in formats if format.detect(sample)), None)
     if options.format != "auto":
         return found
     if found is count_table.FORMAT and options.score is not None:
         found = None
-    if found is None and (options.num_samples is not None and options.score is None):
-        return count_table.FORMAT if count_table.could_be(sample, options) else None
     named = (options.problem, options.score, options.group)
     if found is None and any(name is not None for name in named):
         return long_table.FORMAT if long_table.could_be(sample, options) else None

@@ -106,8 +106,10 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     free = [n for n in names if n not in taken]
     within = [f"{outer}[].{n}" for n in _fields(outer, head)] if outer else []
     inner = {n.rpartition(".")[2]: n for n in within}
-    errors = [*find_all(ERROR, free), *(inner[n] for n in find_all(ERROR, inner))]
-    errors += [n for n in free if "." in n and is_one_of(n.rpartition(".")[2], ERROR[:8])]
+    flat = [n for n in free if "." not in n]
+    errors = [*find_all(ERROR, flat), *(inner[n] for n in find_all(ERROR, inner))]
+    deep = (n for n in free if "." in n and n.partition(".")[0] not in errors)
+    errors += [n for n in deep if is_one_of(n.rpartition(".")[2], ERROR[:8])]
     status = [*find_all(STATUS, free), *(inner[n] for n in find_all(STATUS, inner))]
     text = inner.get(find(COMPLETION, inner) or "") or find(COMPLETION, free)
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]

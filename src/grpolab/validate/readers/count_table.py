@@ -205,21 +205,25 @@ def _by(frame: Frame, options: ReadOptions, pair: Pair) -> list[tuple[str, IntAr
     """Rows of every value of ``--group-by``; ChoiceNeeded where rows are of several policies."""
     if options.group_by == "none":
         return []
-    if options.group_by is not None:
-        name = named(frame, options.group_by, "inputs")
-        code, values = encoded(frame.columns([str(name)])[str(name)])
-        return [(f"{name}={v}", np.flatnonzero(code == i)) for i, v in enumerate(values)]
-    for name in find_all(POLICY, [n for n in frame.names if n not in pair]):
-        values = encoded(frame.columns([name])[name]).values
-        if len(values) > 1:
+    by = several(frame, options.group_by, "inputs") if options.group_by else ()
+    code, values = joined([encoded(frame.columns([n])[n]) for n in by]) if by else (None, [])
+    for name in find_all(POLICY, [n for n in frame.names if n not in (*pair, *by)]):
+        other = encoded(frame.columns([name])[name])
+        pairs = other.code if code is None else np.unique([code, other.code], axis=1)
+        if len(other.values) > 1 and (code is None or np.shape(pairs)[1] > len(values)):
+            together = ",".join([*by, name])
             raise ChoiceNeeded(
                 frame.where,
-                f"column {name} has {len(values)} values ({', '.join(map(str, values[:4]))})",
+                f"column {name} has {len(other.values)} values"
+                f" ({', '.join(map(str, other.values[:4]))})",
                 option="group_by",
-                value=f"{name} (one input per value) or --group-by none (pool them)",
+                value=f"{together} (one input per value) or --group-by none (pool them)",
                 choices=(name, "none"),
             )
-    return []
+    if code is None:
+        return []
+    label = "/".join(by)
+    return [(f"{label}={v}", np.flatnonzero(code == i)) for i, v in enumerate(values)]
 
 
 def _sizes(columns: Mapping[str, Any], pair: Pair, frame: Frame) -> IntArray:

@@ -37,11 +37,11 @@ class ReadOptions:
     whether the file was written after dynamic sampling.
 
     In tables ``problem`` and ``group`` may name several columns with commas between them.
-    ``group_by`` makes one input of every value of a column, or of every ``file``; ``none`` pools
-    all. ``num_correct`` and ``num_samples`` name the columns of a table of counts, ``num_samples``
-    may be a number. ``errors`` says whether samples with an error are ``missing`` or ``wrong``,
-    ``repeats`` whether samples that are written twice are kept (``keep``) or counted once
-    (``drop``).
+    ``group_by`` makes one input of every value of a column (of every combination of several with
+    commas between them), or of every ``file``; ``none`` pools all. ``num_correct`` and
+    ``num_samples`` name the columns of a table of counts, ``num_samples`` may be a number.
+    ``errors`` says whether samples with an error are ``missing`` or ``wrong``, ``repeats`` whether
+    samples that are written twice are kept (``keep``) or counted once (``drop``).
     """
 
     format: str = "auto"

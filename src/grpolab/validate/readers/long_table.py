@@ -149,10 +149,13 @@ def from_pieces(
         piece.problem = joined([piece.others.pop(pooling.FILE), piece.problem])
     elif len(pieces) > 1:
         _over_files(piece, roles, options, remarks, where, problem)
-    piece = pooling.settled(piece, problem, options, remarks, where)
-    parts = [("", piece)]
-    if options.group_by not in (None, pooling.NONE):
-        parts = pooling.divided(piece, str(options.group_by), where)
+    columns = pooling.group_columns(options)
+    parts = pooling.divided(piece, columns, where) if columns else [("", piece)]
+    parts = [
+        (label, pooling.settled(part, problem, options, remarks, f"{where} {label}".strip()))
+        for label, part in parts
+    ]
+    piece = parts[0][1]
     limit = threshold if options.threshold is None else options.threshold
     _refuse_counts(piece, roles.score, limit, where)
     filtered = filtered if options.filtered is None else options.filtered
@@ -198,13 +201,13 @@ def _part(
 
 def with_wanted(roles: Roles, frame: Frame, options: ReadOptions) -> Roles:
     """The column of ``--group-by`` is read, whatever it looks like."""
-    column = options.group_by
-    if column in (None, pooling.NONE, pooling.FILE, *roles.others, *roles.sample):
-        return roles
-    if column not in frame.names:
-        present = ", ".join(sorted(frame.names))
-        raise UserError(f"{frame.where}: no column {column!r} to group by; it has {present}")
-    return replace(roles, others=(*roles.others, str(column)))
+    known = (pooling.FILE, *roles.others, *roles.sample)
+    wanted = [name for name in pooling.group_columns(options) if name not in known]
+    for name in wanted:
+        if name not in frame.names:
+            present = ", ".join(sorted(frame.names))
+            raise UserError(f"{frame.where}: no column {name!r} to group by; it has {present}")
+    return replace(roles, others=(*roles.others, *wanted))
 
 
 def _require_same(frames: Sequence[Frame], roles: Sequence[Roles]) -> None:
@@ -236,7 +239,7 @@ def _over_files(
     piece: Piece, roles: Roles, options: ReadOptions, remarks: Remarks, where: str, problem: str
 ) -> None:
     if piece.step is not None:  # the files of a run
-        if options.group_by != pooling.FILE:
+        if pooling.FILE not in pooling.group_columns(options):
             del piece.others[pooling.FILE]
         return
     if not roles.problem:
@@ -250,7 +253,7 @@ def _over_files(
             f"{count} files hold the same problems and were pooled; --group-by file makes one input"
             " of each"
         )
-    if options.group_by != pooling.FILE:
+    if pooling.FILE not in pooling.group_columns(options):
         del piece.others[pooling.FILE]
 
 
@@ -281,9 +284,7 @@ def _refuse_counts(piece: Piece, score: Sequence[str], limit: float | None, wher
             where,
             f"{name} looks like {what} of correct samples, one row per problem",
             option="num_correct",
-            value=f"{name} --num-samples COLUMN (or a number), or --threshold T if it is a grade"
-            if once and not is_one_of(name, CORRECT)
-            else f"{name} --num-samples COLUMN (or a number)",
+            value=f"{name} --num-samples COLUMN (or a number)",
             choices=(name,),
         )
 

@@ -20,7 +20,13 @@ from grpolab.theory.groups import IntArray
 from grpolab.validate.readers.columns import Codes, Texts, joined
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
-from grpolab.validate.readers.repeats import chosen, same_number, second_half, without_repeats
+from grpolab.validate.readers.repeats import (
+    chosen,
+    every_text,
+    same_number,
+    second_half,
+    without_repeats,
+)
 from grpolab.validate.readers.source import Remarks
 from grpolab.validate.readers.words import GRADER, NEUTRAL, PART_OF_PROBLEM, POLICY, SEED, is_one_of
 
@@ -38,14 +44,18 @@ def settled(
 ) -> Piece:
     """The samples with the problem that they are of; ChoiceNeeded where several are pooled.
 
-    ``problem`` is how the column of the problem is called. Nothing is asked with ``group_by``.
+    ``problem`` is how the column of the problem is called. Columns of ``group_by`` have divided the
+    samples before; with ``none`` nothing is asked.
     """
-    piece = without_repeats(second_half(piece), piece, problem, options, remarks, where)
+    by = group_columns(options)
+    twice = second_half(piece) or every_text(piece)
+    piece = without_repeats(twice, piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
-    if options.group_by is None:
+    if options.group_by != NONE:
         for name, column in piece.others.items():
-            _refuse_split(name, column, piece, problem, where)
-        _refuse_seeds(piece, problem, where)
+            if name not in by:
+                _refuse_split(name, column, piece, problem, where, by)
+        _refuse_seeds(piece, problem, where, by)
     twice = same_number(piece, options)
     return without_repeats(twice, piece, problem, options, remarks, where)
 
@@ -57,12 +67,12 @@ def _with_parts(
     for name, column in list(piece.others.items()):
         if not is_one_of(name, PART_OF_PROBLEM) or options.problem is not None:
             continue
-        if options.group_by in (name, NONE):
+        if options.group_by == NONE or name in group_columns(options):
             continue
         split = _Split.of(piece, column)
         if split is None or split.share < _MOST:
             continue
-        if split.usual_block < 2:
+        if split.usual_block < 2 or split.regular < _ALIKE:
             raise _question(name, column, split, problem, where)
         piece.problem = joined([piece.problem, column])
         del piece.others[name]
@@ -80,7 +90,9 @@ class _Split:
         self.values = np.count_nonzero(table, axis=1)
         several = table.sum(axis=1) >= 2
         self.share = float(np.mean(self.values[several] >= 2)) if several.any() else 0.0
-        self.usual_block = int(np.median(table[table > 0])) if np.any(table > 0) else 0
+        blocks = table[table > 0]
+        self.usual_block = int(np.median(blocks)) if len(blocks) else 0
+        self.regular = float(np.mean(blocks == self.usual_block)) if len(blocks) else 0.0
 
     @classmethod
     def of(cls, piece: Piece, column: Codes) -> _Split | None:
@@ -124,34 +136,41 @@ class _Split:
         return kind if often.max() * each < _CHANCE else None
 
 
-def _refuse_split(name: str, column: Codes, piece: Piece, problem: str, where: str) -> None:
+def _refuse_split(
+    name: str, column: Codes, piece: Piece, problem: str, where: str, by: Sequence[str]
+) -> None:
     """ChoiceNeeded where a column says that the samples of a problem are not of one kind."""
     if len(column.values) < 2 or is_one_of(name, NEUTRAL):
         return
     split = _Split.of(piece, column)
     if is_one_of(name, POLICY):
-        raise _question(name, column, split, problem, where)
+        raise _question(name, column, split, problem, where, by)
     if split is None:
         return
     known = is_one_of(name, GRADER) or name.lower() in ("split", "epoch")
     if (known and split.share > 0) or split.blocks() is not None:
-        raise _question(name, column, split, problem, where)
+        raise _question(name, column, split, problem, where, by)
 
 
-def _refuse_seeds(piece: Piece, problem: str, where: str) -> None:
+def _refuse_seeds(piece: Piece, problem: str, where: str, by: Sequence[str]) -> None:
     """A seed, run or epoch with several samples per problem may be a checkpoint or a second run."""
-    seeds = {n: c for n, c in piece.numbers.items() if is_one_of(n, SEED)}
+    seeds = {n: c for n, c in piece.numbers.items() if is_one_of(n, SEED) and n not in by}
     rest = [c for n, c in piece.numbers.items() if n not in seeds]
     for name, column in seeds.items():
         if is_one_of(name, ("seed", "random_seed")) and rest:
             continue  # numbered samples of several seeds
         split = _Split.of(piece, column)
         if split is not None and split.share >= _MOST and split.blocks() is not None:
-            raise _question(name, column, split, problem, where)
+            raise _question(name, column, split, problem, where, by)
 
 
 def _question(
-    name: str, column: Codes, split: _Split | None, problem: str, where: str
+    name: str,
+    column: Codes,
+    split: _Split | None,
+    problem: str,
+    where: str,
+    by: Sequence[str] = (),
 ) -> ChoiceNeeded:
     values = ", ".join(str(v)[:30] for v in column.values[:_SHOWN])
     more = ", ..." if len(column.values) > _SHOWN else ""
@@ -165,8 +184,8 @@ def _question(
         if name != FILE
         else f"{len(column.values)} files ({values}{more}){within}",
         option="group_by",
-        value=f"{name} (one input per value), --problem {problem},{name} (other problems) or"
-        f" --group-by {NONE} (pool them)",
+        value=f"{','.join([*by, name])} (one input per value), --problem {problem},{name}"
+        f" (other problems) or --group-by {NONE} (pool them)",
         choices=(name, NONE),
     )
 
@@ -262,8 +281,22 @@ def is_shards(piece: Piece) -> bool:
     return len(rests) == 1 and all(_SHARD.search(stem) for stem in stems)
 
 
-def divided(piece: Piece, column: str, where: str) -> list[tuple[str, Piece]]:
-    """One piece per value of a column, by their labels."""
+def group_columns(options: ReadOptions) -> tuple[str, ...]:
+    """The columns of ``--group-by``; none where nothing is divided."""
+    if options.group_by in (None, NONE):
+        return ()
+    return tuple(part.strip() for part in str(options.group_by).split(","))
+
+
+def divided(piece: Piece, columns: Sequence[str], where: str) -> list[tuple[str, Piece]]:
+    """One piece per value of a column, or per combination of several, by their labels."""
+    column, *rest_of = columns
+    if rest_of:
+        return [
+            (f"{label} {inner}", last)
+            for label, part in divided(piece, [column], where)
+            for inner, last in divided(part, rest_of, where)
+        ]
     codes = piece.others.get(column) or piece.numbers.get(column)
     if codes is None:
         present = ", ".join([*piece.others, *piece.numbers]) or "none"

@@ -55,11 +55,7 @@ def same_number(piece: Piece, options: ReadOptions) -> Twice | None:
     if not numbers:
         return None
     seeds = all(is_one_of(name, SEED) for name in piece.numbers)
-    if (
-        seeds
-        and len(numbers) == 1
-        and (options.group_by is not None or len(numbers[0].values) == 1)
-    ):
+    if seeds and len(numbers) == 1 and (options.group_by == "none" or len(numbers[0].values) == 1):
         return None  # one seed for all, or pooled as the user said
     keys = [(piece.problem.code, len(piece.problem.values))]
     keys += [(c.code, len(c.values)) for c in numbers]
@@ -68,9 +64,6 @@ def same_number(piece: Piece, options: ReadOptions) -> Twice | None:
     if piece.step is not None:
         steps, code = np.unique(piece.step, return_inverse=True)
         keys.append((code, len(steps)))
-    if options.group_by not in (None, "none", "file"):
-        keys += [(c.code + 1, len(c.values) + 1)
-                 for n, c in piece.others.items() if n == options.group_by]  # fmt: skip
     key = keys[0][0]
     span = keys[0][1]
     for code, count in keys[1:]:
@@ -114,6 +107,32 @@ def second_half(piece: Piece) -> Twice | None:
     return np.arange(half, rows), np.arange(half)
 
 
+def every_text(piece: Piece) -> Twice | None:
+    """Rows of a file in which every completion stands twice, or m times, whatever the order.
+
+    Most problems must have several completions: a policy without randomness repeats itself.
+    """
+    if piece.text is None or piece.step is not None or np.any(piece.text.code < 0):
+        return None
+    columns = [piece.problem.code, piece.text.code, *(c.code for c in piece.others.values())]
+    columns += [c.code for c in piece.numbers.values()]
+    columns.append(np.unique(piece.score, return_inverse=True)[1])
+    key = np.zeros(len(piece.score), dtype=np.int64)
+    for column in columns:
+        key = np.unique(key * (int(column.max()) + 2) + column + 1, return_inverse=True)[1]
+    size = np.bincount(key)
+    times = int(np.gcd.reduce(size))
+    if times < 2 or len(size) < 2 * len(piece.problem.values):
+        return None
+    order = np.argsort(key, kind="stable")
+    start = np.cumsum(size) - size
+    rank = np.arange(len(key)) - start[key[order]]
+    first = order[start[key[order]] + rank - rank % times]
+    again = rank % times > 0
+    place = np.argsort(order[again])
+    return order[again][place], first[again][place]
+
+
 def _tells(text: Texts | None, half: int) -> bool:
     """Whether completions differ so much that the same ones again in this order are no chance."""
     return text is not None and len(text.starts) > half / 2 > 1
@@ -136,16 +155,22 @@ def chosen(piece: Piece, rows: IntArray | BoolArray) -> Piece:
     """Some rows of the samples."""
     place = np.arange(len(piece.score))[rows]
 
-    def at(codes: Codes | None) -> Codes | None:
-        return None if codes is None else Codes(codes.code[place], codes.values)
-
     def all_at(columns: dict[str, Codes]) -> dict[str, Codes]:
-        return {n: Codes(c.code[place], c.values) for n, c in columns.items()}
+        return {n: _some(c, place) for n, c in columns.items()}
 
     return Piece(
-        problem=Codes(piece.problem.code[place], piece.problem.values), score=piece.score[place],
-        place=lambda row: piece.place(int(place[row])), group=at(piece.group),
+        problem=_some(piece.problem, place), score=piece.score[place],
+        place=lambda row: piece.place(int(place[row])),
+        group=None if piece.group is None else _some(piece.group, place),
         step=None if piece.step is None else piece.step[place],
         text=None if piece.text is None else piece.text.at(place),
         numbers=all_at(piece.numbers), others=all_at(piece.others), label=piece.label,
     )  # fmt: skip
+
+
+def _some(codes: Codes, rows: IntArray) -> Codes:
+    """Some rows, and the values that they have, in the same order."""
+    code = codes.code[rows]
+    used, short = np.unique(code, return_inverse=True)
+    none = int(len(used) > 0 and used[0] < 0)
+    return Codes(short - none, [codes.values[i] for i in used[none:].tolist()])

@@ -237,8 +237,8 @@ def _infer_group_size(files: list[_File]) -> int:
 def _check_blocks(part: _File, size: int) -> None:
     """UserError where blocks of this size are no groups: prompts differ, or advantages do not sum.
 
-    In a group whose rewards are equal the advantages are rounding divided by eps: at most
-    ``EQUAL * scale / eps`` each, of any sum; the scale is that of the rewards that were added.
+    In a group whose rewards are equal the advantages are rounding divided by eps: equal to 0 on the
+    scale of the rewards that were added, divided by eps, and of any sum.
     """
     if len(part.reward) % size:
         raise UserError(f"{part.path}: {len(part.reward)} rows are not whole groups of {size}")
@@ -247,7 +247,7 @@ def _check_blocks(part: _File, size: int) -> None:
     )
     mixed = np.flatnonzero((prompt != prompt[:, :1]).any(axis=1))
     top = np.abs(advantage).max(axis=1)
-    dust = top <= EQUAL * scale.max(axis=1) / _EPS
+    dust = equal_rewards(np.stack([top, 0.0 * top], axis=1), scale=scale.max(axis=1) / _EPS)
     odd = np.flatnonzero((np.abs(advantage.sum(axis=1)) > _BALANCE * size * top) & ~dust)
     block = min((int(b[0]) for b in (mixed, odd) if len(b)), default=None)
     if block is None:

@@ -83,6 +83,8 @@ FAILED = frozenset((
     "environment_error", "env_error", "unexpected_error", "api_error",
 ))  # fmt: skip
 """Values of a status that say that there is no verdict."""
+LATE = frozenset(("timeout", "timed_out", "time_out", "time_limit", "time_limit_exceeded"))
+"""Values of a status that may be the fault of a program or of the harness."""
 COMPLETION = (
     "completion", "response", "output", "output_response", "generation", "solution", "text",
     "generated_text", "model_output", "answer_text", "code", "generated_code", "raw_output",
