@@ -21,10 +21,12 @@ from grpolab.simulate import (
     draw,
     draw_groups,
     draw_members,
+    events,
     prefix,
     run_ladder,
     simulate_bernoulli,
     simulate_escape,
+    simulate_first_passage,
     simulate_prefix,
     simulate_softmax,
     softmax,
@@ -42,6 +44,9 @@ PLAYS: dict[str, Callable[[int], object]] = {
     "tokens": lambda s: simulate_prefix(np.zeros((3, 2)), [True] * 2 + [False] * 2, **STEP, seed=s),
     "p* from groups": lambda s: derive_critical_p(8, num_groups=100, seed=s),
     "p* from waits": lambda s: derive_critical_p_from_waiting(8, num_chains=100, seed=s),
+    "passages": lambda s: simulate_first_passage(
+        0.3, stop=0.5, group_size=4, learning_rate=1.0, num_chains=2, seed=s
+    ),
     "escape": lambda s: simulate_escape(
         0.3, group_size=8, learning_rate=0.5, num_chains=10, seed=s
     ),
@@ -59,7 +64,7 @@ PLAYS: dict[str, Callable[[int], object]] = {
 def keys(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Keys of all Philox streams that are opened."""
     seen: list[Any] = []
-    for module in (bernoulli, draw, softmax, prefix):
+    for module in (bernoulli, draw, events, softmax, prefix):
         opened = module.stream_key
 
         def note(seed: int, purpose: str, opened: Any = opened) -> Any:

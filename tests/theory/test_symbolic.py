@@ -28,8 +28,11 @@ from grpolab.theory import (
     kl_step,
     one_step,
     pass_at_k_tail,
+    prob_mode_missed,
     prob_zero_std,
     snr,
+    stale_drift,
+    unequal_variance,
     update_weight,
     variance_of_variance,
 )
@@ -37,6 +40,7 @@ from grpolab.theory._symbolic_base import a, b, beta, eta, g, k, m, p, prove, rh
 from grpolab.theory._symbolic_static import K
 from grpolab.theory.symbolic import NAMES, derive, handbook
 
+MEMBERS = np.array([0.1, 0.4, 0.4, 0.2, 0.9, 0.5, 0.3])
 P, M, R, G, A, B = 0.23, 0.3, 0.17, 7, 0.8, 2.5
 AT = {p: P, m: M, rho: R, g: G, a: A, b: B, k: 5, t: 0.9, eta: 0.1, beta: 0.4, K: 3}
 
@@ -79,6 +83,14 @@ NUMERIC = {
     "copy_critical_rho": lambda e: (number(e), critical_rho(G, model="copy")),
     "entropy_icc": lambda e: (number(e, C=0.38), collision_rho([0.5, 0.3, 0.2])),
     "dirichlet_entropy": lambda e: (number(e, alpha=1.7), expected_entropy(1.7)),
+    "unequal_variance": lambda e: (
+        number(e, M_pq=float(np.mean(MEMBERS * (1 - MEMBERS))), V_p=float(np.var(MEMBERS))),
+        unequal_variance(MEMBERS)),
+    "mode_missed": lambda e: (number(e, tau=0.05), prob_mode_missed(P, 0.05, G)),
+    "stale_drift": lambda e: (
+        float(e.subs({p: P, sp.Function("w")(sp.Symbol("b", positive=True)): float(
+            expected_update(GRPO, 0.4, group_size=G))})),
+        stale_drift(GRPO, P, behaviour=[0.4] * G, importance=True)),
     "pass_at_k": lambda e: (number(e), expected_pass_at_k(P, 5)),
     "beta_tail": lambda e: (number(e), pass_at_k_tail(A, B, k=5)),
     "expected_update": lambda e: (adapt(GRPO), expected_update(GRPO, P, group_size=G)),

@@ -2,6 +2,7 @@
 
 from grpolab.simulate.bernoulli import simulate_bernoulli
 from grpolab.simulate.draw import Within, draw_groups, draw_members, tally_groups
+from grpolab.simulate.events import FirstPassage, simulate_first_passage
 from grpolab.simulate.experiments import (
     EXPERIMENTS,
     EscapeTime,
@@ -26,6 +27,7 @@ __all__ = [
     "ChainState",
     "CriticalPEstimate",
     "EscapeTime",
+    "FirstPassage",
     "KLForm",
     "Ladder",
     "LadderConfig",
@@ -48,6 +50,7 @@ __all__ = [
     "run_sweep",
     "simulate_bernoulli",
     "simulate_escape",
+    "simulate_first_passage",
     "simulate_prefix",
     "simulate_softmax",
     "tally_groups",

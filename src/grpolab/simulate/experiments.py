@@ -11,6 +11,7 @@ import numpy as np
 
 from grpolab.errors import named
 from grpolab.simulate.bernoulli import simulate_bernoulli
+from grpolab.simulate.events import can_jump, simulate_first_passage
 from grpolab.simulate.ladder import LadderConfig, run_ladder
 from grpolab.simulate.options import Options
 from grpolab.simulate.pstar import (
@@ -29,6 +30,7 @@ from grpolab.theory.drift import expected_drift
 from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
 from grpolab.theory.traps import interference_threshold
 
+_LONG = 20_000  # mean-field steps from which chains jump
 _PATIENCE = 40  # mean-field escape times after which a run is given up
 
 
@@ -55,8 +57,10 @@ def simulate_escape(
 ) -> EscapeTime:
     """Mean number of updates until p >= stop, from chains that all get there.
 
-    ``exact`` is nan for rules that can lower p (`never_falls`). Raises ValueError where the mean
-    field does not lead from p0 to stop, and RuntimeError if a chain takes 40 times its time.
+    Where that takes more than 20 000 steps, chains jump from one mixed group to the next
+    (`simulate_first_passage`). ``exact`` is nan for rules that can lower p (`never_falls`). Raises
+    ValueError where the mean field does not lead from p0 to stop, and RuntimeError if a chain takes
+    40 times its time.
 
     >>> found = simulate_escape(0.083, group_size=8, learning_rate=0.1, num_chains=4000, seed=0)
     >>> round(found.mean, 1), round(found.exact, 1), round(found.mean_field, 1)
@@ -70,6 +74,13 @@ def simulate_escape(
     smooth = float(escape_time(rule, p0, stop, group_size=group_size, learning_rate=learning_rate))
     if smooth < 0 < math.log(stop / (1 - stop)) - math.log(p0 / (1 - p0)):
         raise ValueError(f"rule must raise p on average, and it lowers p between {p0} and {stop}")
+    if smooth > _LONG and can_jump(rule, group_size):
+        times = simulate_first_passage(
+            p0, stop=stop, rule=rule, group_size=group_size, learning_rate=learning_rate,
+            num_chains=num_chains, seed=stream_seed(seed, "escape"),
+        ).step  # fmt: skip
+        error = float(times.std()) / math.sqrt(num_chains)
+        return EscapeTime(p0, stop, float(times.mean()), error, exact, smooth)
     steps = max(1, math.ceil(smooth))
     times = np.full(num_chains, -1)
     start: object = p0

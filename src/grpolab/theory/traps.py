@@ -2,7 +2,9 @@
 
 These are the bifurcations of the dynamics. The threshold p* is not one of them: it is the place
 where half the groups have no signal, drift is smooth through it, and it falls like 1/g where the
-unstable point of interference falls like g^(-1/2) with std scaling and not at all without.
+unstable point of interference falls like g^(-1/2) with std scaling and not at all without. Noise is
+no force: a single group of a policy over tokens may lower p (autoregressive.py), groups on average
+do not.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from grpolab.simulate import (
     Trajectory,
     draw_members,
     simulate_bernoulli,
+    simulate_first_passage,
     tally_groups,
 )
 from grpolab.theory.drift import noisy_drift, one_step
@@ -161,6 +162,15 @@ def _escape_small_p(size: Size) -> Evidence:
         raise RuntimeError("a chain did not escape within the steps that were played")
     # the limit is short by a share of order p
     error = math.hypot(float(times.std()) / math.sqrt(chains), 30 * p * right)
+    add_both(evidence, f"p0={p} g={g}", float(times.mean()), right, wrong, error)
+    p = 1e-9  # from one mixed group to the next
+    right = float(theory.hitting_time_small_p(theory.GRPO, p, group_size=g, learning_rate=rate))
+    wrong = float(theory.escape_time_small_p(p, group_size=g, learning_rate=rate))
+    times = simulate_first_passage(
+        p, stop=0.5, group_size=g, learning_rate=rate, num_chains=4 * size.chains,
+        seed=size.cell_seed(p, g),
+    ).step  # fmt: skip
+    error = float(times.std()) / math.sqrt(len(times))
     add_both(evidence, f"p0={p} g={g}", float(times.mean()), right, wrong, error)
     return evidence
 
