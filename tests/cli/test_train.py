@@ -196,7 +196,7 @@ def test_a_damaged_checkpoint_is_named(trainer, root, tmp_path):
     weights.write_bytes(weights.read_bytes()[:1000])
     result = run(train_app, root / "m", *args, "--steps", 3)
     assert isinstance(result.exception, UserError), result.output
-    assert "remove it to go on from the checkpoint before" in str(result.exception)
+    assert f"remove {folder} to go on from the start" in str(result.exception)
     assert "\n" not in str(result.exception)
     shutil.rmtree(folder)
     assert run(train_app, root / "m", *args, "--steps", 3).exit_code == 0
