@@ -58,6 +58,8 @@ PRINTERS = {
     "progress.py": "lines and bars",
     "validate/training/ending.py": "one constant line",
     "validate/study/redo.py": "names of committed results",
+    "validate/study/real_models.py": "the name of a committed result",
+    "validate/monitor/trl.py": "lines that are escaped",
     "validate/study/tasks/runs.py": "code that runs in a sandbox",
     "validate/study/monitor_trials/evaluate.py": "seeds and names of kinds",
 }

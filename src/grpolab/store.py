@@ -198,12 +198,17 @@ def open_arrow(path: Path) -> Any:
     """The same as a stream of Arrow's own, which its readers take without a detour."""
     import pyarrow as pa
 
+    return pa.input_stream(arrow_source(path), compression=_packing(path), buffer_size=2**20)
+
+
+def arrow_source(path: Path) -> str | IO[bytes]:
+    """What pyarrow opens: the name, or a file of Python's where the name is not UTF-8."""
+    name = os.fspath(path)
     try:
-        source: Any = os.fspath(path)
-        source.encode()
-    except UnicodeEncodeError:  # pyarrow takes no name that is not UTF-8
-        source = path.open("rb")
-    return pa.input_stream(source, compression=_packing(path), buffer_size=2**20)
+        name.encode()
+    except UnicodeEncodeError:
+        return path.open("rb")
+    return name
 
 
 def _packing(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -155,7 +156,7 @@ def _name(path: Path) -> str:
     """How an input is called: its path, or what a pipe is."""
     if str(path) == "-":
         return "stdin"
-    return str(path.resolve() if path.is_file() or path.is_dir() else path)
+    return os.path.realpath(path) if path.is_file() or path.is_dir() else str(path)
 
 
 def _joined(label: str, part: str) -> str:

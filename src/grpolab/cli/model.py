@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.figures.words import number
 
 
@@ -27,15 +27,15 @@ def model(
 
     from grpolab.validate.models.gguf import convert
 
-    typer.echo(f"reading {source} (half a minute per 100 million parameters)", err=True)
+    say(f"reading {source} (half a minute per 100 million parameters)", err=True)
     made = convert(source, out)
     if as_json:
         print_json({"out": str(out), "origin": asdict(made)})
         return
     chat = "a" if made.chat_template else "no"
-    typer.echo(
+    say(
         f"{out}: {made.architecture}, {number(made.num_parameters / 1e6)} million parameters in"
-        f" float32, {chat} chat template\n"
-        f"greedy completion of {made.prompt!r}: {made.completion!r}\n"
-        f"next: grpolab rollout {out} --task sums.jsonl --out runs/sums"
+        f" float32, {chat} chat template"
     )
+    say(f"greedy completion of {made.prompt!r}: {made.completion!r}")
+    say(f"next: grpolab rollout {out} --task sums --out runs/sums")

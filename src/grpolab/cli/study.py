@@ -65,7 +65,7 @@ def study(
         print_json(summary)
         return
     if "left" in summary:
-        typer.echo(f"{summary['left']} of {summary['jobs']} jobs left: run the same command again")
+        say(f"{summary['left']} of {summary['jobs']} jobs left: run the same command again")
         return
     for finding in summary["findings"]:
         say(f"* {plain(finding)}")

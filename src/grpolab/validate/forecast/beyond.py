@@ -27,6 +27,11 @@ ASSUMES: Mapping[Method, str] = {
 """What a number and its interval rest on, by the method that a row names."""
 
 
+def assumes(method: str) -> str:
+    """What a number and its interval rest on, by the name of the method in a row."""
+    return {str(name): words for name, words in ASSUMES.items()}[method]
+
+
 class Beyond(NamedTuple):
     """Mean over prompts of a function of p: estimate and interval."""
 

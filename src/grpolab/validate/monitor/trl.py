@@ -22,6 +22,7 @@ from typing import Any, Literal, get_args
 
 from grpolab.errors import require
 from grpolab.store import write_json
+from grpolab.terminal import printable
 from grpolab.validate.monitor.ledger import RewardLedger, Taken
 from grpolab.validate.monitor.monitor import ALARMS, Alarm, SignalMonitor
 from grpolab.validate.monitor.scalars import metrics_of, training_row
@@ -228,7 +229,7 @@ class SignalCallback:
 
     def _tell(self, text: str) -> None:
         """A line at the start and at the end, where there is no alarm."""
-        sys.stderr.write(f"grpolab monitor: {text}\n")
+        sys.stderr.write(printable(f"grpolab monitor: {text}") + "\n")
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

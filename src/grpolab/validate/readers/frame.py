@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import open_arrow, raw_lines
+from grpolab.store import arrow_source, open_arrow, raw_lines
 from grpolab.validate.readers.columns import Column
 from grpolab.validate.readers.later_keys import later_keys
 from grpolab.validate.readers.nested import (
@@ -270,10 +270,10 @@ class ParquetFrame:
         try:
             texts = [
                 field.name
-                for field in pq.read_schema(self.path)
+                for field in pq.read_schema(arrow_source(self.path))
                 if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
             ]
-            return pq.ParquetFile(self.path, read_dictionary=texts)
+            return pq.ParquetFile(arrow_source(self.path), read_dictionary=texts)
         except FileNotFoundError:
             raise UserError(f"{self.path}: no such file") from None
         except (OSError, ValueError) as err:
