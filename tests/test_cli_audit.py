@@ -56,7 +56,8 @@ def test_several_inputs_stand_side_by_side(tmp_path):
     assert rows[0] == ["easy.csv", "2", "2", "0.375", "0.500", rows[0][5], "0.750", "0.125"]
     assert rows[1] == ["hard.csv", "2", "2", "0.125", "0.250", rows[1][5], "0.750", "0.125"]
     assert [row[1] for row in rows] == ["2", "2", "8", "8"]
-    assert rows[2][4] == rows[2][7] == "-"
+    # beyond the samples the row stands for a law of p that was fitted
+    assert rows[2][4] not in ("-", rows[0][4])
     assert "(table: correct by id)" in result.stdout
     text = page.read_text()
     assert "<th>signal</th>" in text

@@ -31,7 +31,7 @@ OPTIONAL = {
 }  # fmt: skip
 HEAVY = ("numba", "torch", "matplotlib", "transformers")
 
-NEEDS_MODEL = {"rollout", "sft", "study", "train", "triage"}
+NEEDS_MODEL = {"model", "rollout", "sft", "study", "train", "triage"}
 """Commands that may load torch; of these only ``--help`` is run here."""
 MODEL_FREE: dict[str, list[str]] = {
     "audit": ["audit", str(DATA / "human_eval.jsonl_results.jsonl")],

@@ -119,10 +119,10 @@ def test_many_broken_files_are_one_note(tmp_path):
     folder = verl(tmp_path, coins)
     for step in range(10, 40):
         path = folder / f"{step}.jsonl"
-        path.write_text(path.read_text().replace('"score"', '"points"'))
+        path.write_text(path.read_text().replace('"score"', '"points"').replace('"acc"', '"a"'))
         os.utime(path, (path.stat().st_mtime - 500 + step,) * 2)
     found = look(folder)
-    assert sum("30.jsonl" in note or "10.jsonl" in note for note in found.notes) == 1
+    assert len(found.notes) == 1
     assert any("and 29 more files alike" in note for note in found.notes)
     assert found.monitor.state.num_groups == 30 * GROUPS
 

@@ -44,7 +44,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
             repeated += key in rows
             name = options.score or ("acc" if "acc" in row else "score")
             score = _score(row, name, where=where)
-            trained = _score(row, "score", where=where) if "score" in row else math.nan
+            trained = _score(row, "score", where=where) if "score" in row else score
             rows[key] = (problem, score, group, step, trained, row.get("output"))
     if repeated:
         remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
