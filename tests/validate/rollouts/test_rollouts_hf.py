@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from grpolab.errors import UserError
-from grpolab.validate.models import TinyConfig, build_model
+from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.rollouts import (
     RolloutPlan,
     Rollouts,
@@ -267,3 +267,14 @@ def test_round_trip(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="not a grpolab table"):
         Rollouts.read(tmp_path / "bad.parquet")
+
+
+def test_weights_that_are_no_numbers_are_one_line(setup, tmp_path):
+    _, _, tokenizer = setup
+    model, _ = build_model(setup[0].vocabulary, TinyConfig(hidden=32, layers=1), seed=0)
+    with torch.no_grad():
+        model.lm_head.weight[3].fill_(torch.nan)
+    save_model(model, tokenizer, tmp_path / "model")
+    engine = HFEngine(tmp_path / "model")
+    with pytest.raises(UserError, match="probabilities are no numbers"):
+        engine.draw([[1, 5]], num_samples=2, law=SamplingLaw(max_new_tokens=2), seed=0)

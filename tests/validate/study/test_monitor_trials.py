@@ -92,7 +92,7 @@ def test_views_of_our_own_loop():
     log = StepLog(3, 0.5, 0.5, 0.3, 1.0, 0.0, 0.0, 0.0, 0.0, 0.1, 2)
     record = StepRecord(log, np.array([0, 2, 1]), np.array([4, 4, 1]), np.arange(3))
     (view,) = views_of(GRPORun([record]))
-    assert view == StepView(3, GroupTally(2, 1, 1, 1), StepMetrics(0.3, 0.1, 0.0, 1.0))
+    assert view == StepView(3, GroupTally(2, 1, 1, 1, 8, 2), StepMetrics(0.3, 0.1, 0.0, 1.0))
 
 
 def test_summary():

@@ -180,7 +180,7 @@ def tally(num_correct: npt.ArrayLike, num_verdicts: npt.ArrayLike) -> GroupTally
     --------
     >>> tally([0, 2, 4, 1], [4, 4, 4, 1])
     GroupTally(num_groups=3.0, num_informative=1.0, num_all_wrong=1.0, num_unseen=1.0,
-               num_rollouts=12.0, num_correct=6.0)
+               num_rollouts=12.0, num_correct=6.0, num_not_finite=0.0)
     """
     correct, seen = np.asarray(num_correct), np.asarray(num_verdicts)
     counts = seen >= 2

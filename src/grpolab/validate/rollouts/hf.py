@@ -38,6 +38,13 @@ _SPARSE = 0.75
 """Share of the cache's rows that must be in use, else the others are dropped."""
 
 
+class BrokenLaw(RuntimeError):
+    """The next-token law of a model holds NaN; the words are those of torch's own sampler."""
+
+    def __init__(self) -> None:
+        super().__init__("probability tensor contains nan or inf")
+
+
 class HFEngine:
     """Batched sampling with a KV cache; weights are loaded at the first draw.
 
@@ -160,6 +167,13 @@ class HFEngine:
                 raise UserError(
                     f"out of memory with {per_batch * num_samples} completions at once: lower"
                     " --batch-rows (finished shards are kept)"
+                ) from err
+            except BrokenLaw as err:
+                if self._borrowed:
+                    raise
+                raise UserError(
+                    f"{self._name}: the model's probabilities are no numbers; its weights may hold"
+                    " NaN or infinities"
                 ) from err
             parts.append(drawn)
         return join_draws(parts)
@@ -314,6 +328,8 @@ def _invert(logp: torch.Tensor, node: torch.Tensor, chance: torch.Tensor) -> tor
     import torch
 
     mass = logp.double().exp().cumsum(dim=1)
+    if not bool(torch.isfinite(mass[:, -1]).all()):
+        raise BrokenLaw
     order = node.argsort(stable=True)
     count = torch.bincount(node, minlength=len(logp))
     column = torch.arange(len(node), device=node.device) - (count.cumsum(0) - count)[node[order]]
