@@ -145,6 +145,7 @@ def grpolab(*words: object, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, capture_output=True, cwd=cwd, check=False)
 
 
+@pytest.mark.slow
 def test_hostile_names_of_keys_files_and_prompts_are_shown_escaped(tmp_path: Path) -> None:
     """Every command that reads: of keys, columns, file names, prompt ids and folders."""
     name = "a\x1b[31m\u202e\n.jsonl"

@@ -131,6 +131,7 @@ def test_interval_keeps_its_level_at_any_number_of_groups(number: int) -> None:
     assert width == pytest.approx(1.0, abs=0.04)
 
 
+@pytest.mark.slow
 def test_two_routes_share_no_errors() -> None:
     """One seed, groups and training runs: their errors are independent."""
     found = [pstar_experiment(group_size=8, num_groups=1000, seed=s) for s in range(40)]

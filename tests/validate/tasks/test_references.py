@@ -152,6 +152,7 @@ def test_tasks_without_programs_have_nothing_to_judge() -> None:
 
 
 @pytest.mark.parametrize("command", [rollout, train, triage])
+@pytest.mark.slow
 def test_commands_refuse_before_they_load_a_model(
     command: Callable[..., None], tmp_path: Path
 ) -> None:
