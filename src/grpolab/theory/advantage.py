@@ -40,13 +40,32 @@ class TwoValued(Protocol):
 class AdvantageRule:
     """A_i = (R_i - baseline) / (scale + eps), and 0 where that is 0/0.
 
-    baseline: ``mean`` of the group, ``leave-one-out`` mean of the other members, ``none`` or
-    ``half`` (the constant 1/2). scale: ``none`` (1), ``std`` of the group with ``ddof``,
-    ``leave-one-out-std`` of the other members (1 where it is 0), ``mean`` reward, ``half``.
     A spread without a degree of freedom counts as 0. A group of one has no others: its
     leave-one-out mean is 0, so that its advantage is the reward, while under ``mean`` it is 0
-    (trainers do not agree there). ddof is 0 or 1 and eps >= 0; ValueError for anything else.
+    (trainers do not agree there).
 
+    Parameters
+    ----------
+    name : str
+        What commands and tables call the rule.
+    baseline : str
+        What is taken off a reward: ``mean`` of the group, ``leave-one-out`` mean of the other
+        members, ``none`` or ``half`` (the constant 1/2).
+    scale : str
+        What the difference is divided by: ``none`` (1), ``std`` of the group with ``ddof``,
+        ``leave-one-out-std`` of the other members (1 where it is 0), ``mean`` reward, ``half``.
+    ddof : int
+        0 divides the sum of squares by g, 1 by g - 1.
+    eps : float
+        Added to the scale, as trainers do; >= 0.
+
+    Raises
+    ------
+    ValueError
+        A baseline or scale of another name, another ddof, a negative eps.
+
+    Examples
+    --------
     >>> GRPO.advantages(2, 8).correct.round(6).item()
     1.732051
     """

@@ -121,6 +121,20 @@ class BetaBinomial(Model):
     It is the law of groups under the two assumptions of collapse.py, and an approximation for
     anything else. Skellam 1948; the products in rho are derived here.
 
+    Parameters
+    ----------
+    mean : array_like
+        Mean success rate m in [0, 1], any shape that broadcasts with ``rho``.
+    rho : array_like
+        Correlation of two rewards of one group, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        A mean or a rho outside of its range.
+
+    Examples
+    --------
     >>> BetaBinomial(mean=0.151, rho=0.2).prob_zero_std(8).round(3).item()
     0.472
     """

@@ -115,11 +115,29 @@ def _int_column(name: str, values: npt.ArrayLike, length: int | None) -> IntArra
 class GroupCounts:
     """Successes per group of rollouts; ragged group sizes allowed.
 
-    Arrays have shape [M], one entry per group: ``num_correct`` (0..group_size), ``group_size``
-    (>= 1, rollouts with a verdict; a missing verdict is not an observation), ``prompt_id``
-    (any integers; ``prompt_names`` may name them) and ``step`` (training step, 0 if there is none).
-    Scalars are broadcast. Raises ValueError when an invariant fails.
+    Parameters
+    ----------
+    num_correct : array_like
+        Successes of each group, shape [M], each in 0..group_size.
+    group_size : array_like
+        Rollouts with a verdict, shape [M] or one number, each >= 1; a missing verdict is not an
+        observation.
+    prompt_id : array_like, optional
+        Integers [M] that say which groups share a prompt; by default each has its own.
+    step : array_like
+        Training step of each group, shape [M] or one number; 0 if there is none.
+    prompt_names : mapping, optional
+        Names of prompts by their id.
+    provenance : Provenance, optional
+        Where the counts come from.
 
+    Raises
+    ------
+    ValueError
+        Shapes that do not broadcast, numbers that are not whole, a count outside 0..group_size.
+
+    Examples
+    --------
     >>> counts = GroupCounts([0, 2, 4], 4, prompt_id=[0, 0, 1])
     >>> float(counts.frac_zero_std), float(counts.mean_reward)
     (0.6666666666666666, 0.5)

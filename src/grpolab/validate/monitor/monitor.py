@@ -49,6 +49,15 @@ class SignalMonitor:
     A step that is no later than the last one seen is a duplicate and ignored; a number that is not
     there is no evidence; groups without verdicts make the test wait.
 
+    Parameters
+    ----------
+    config : MonitorConfig, optional
+        Hypothesis, level and limits of the alarms.
+    state : MonitorState, optional
+        Where an earlier monitor of the same run left off.
+
+    Examples
+    --------
     >>> monitor = SignalMonitor(MonitorConfig(min_signal=0.05, patience=5))
     >>> for step in range(1, 20):
     ...     for alarm in monitor.observe(StepView(step, GroupTally(16, 0, 16))):

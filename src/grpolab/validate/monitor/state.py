@@ -148,7 +148,22 @@ class StepMetrics(NamedTuple):
 
 
 class StepView(NamedTuple):
-    """One training step: its number, its groups if they are known, its metrics."""
+    """One training step: its number, its groups if they are known, its metrics.
+
+    Parameters
+    ----------
+    step : int
+        Number of the step.
+    groups : GroupTally, optional
+        Its groups, from `tally`.
+    metrics : StepMetrics
+        What the trainer logged.
+
+    Examples
+    --------
+    >>> StepView(3, tally([0, 2], [4, 4])).groups.num_informative
+    1.0
+    """
 
     step: int
     groups: GroupTally | None = None

@@ -54,9 +54,27 @@ class SignalCallback:
     groups), ``grpolab/evidence``, and ``grpolab/distinct_completions`` per group where a reward
     function is watched. So TensorBoard, W&B, trackio and the console show them.
 
-    ``action``: ``warn`` logs, ``stop`` also saves a checkpoint and ends training when one of
-    ``stop_on`` (names of alarms) is raised. The verdict and its evidence are written to
-    ``monitor.json`` in the output folder. Options are those of `MonitorConfig`.
+    The verdict and its evidence are written to ``monitor.json`` in the output folder.
+
+    Parameters
+    ----------
+    action : str
+        ``warn`` logs, ``stop`` also saves a checkpoint and ends training when one of ``stop_on`` is
+        raised.
+    stop_on : tuple of str
+        Names of alarms.
+    options : float
+        Those of `MonitorConfig`: ``min_signal``, ``alpha``, ``patience`` and others.
+
+    Raises
+    ------
+    ValueError
+        An action, an alarm or an option that does not exist or is out of range.
+
+    Examples
+    --------
+    >>> SignalCallback("warn", patience=50).config.patience
+    50
     """
 
     def __init__(

@@ -19,7 +19,29 @@ from grpolab.theory.samples import SampleRows, sample_rows
 
 @dataclass(frozen=True, slots=True)
 class SamplingLaw:
-    """How tokens are drawn: ``temperature`` 0 is greedy, ``top_k`` 0, ``top_p`` 1 cut nothing."""
+    """How tokens are drawn: temperature, then top-k, then top-p, renormalised.
+
+    Parameters
+    ----------
+    max_new_tokens : int
+        Most tokens of a completion, the end token included.
+    temperature : float
+        Divides the logits; 0 is greedy.
+    top_k : int
+        Likeliest tokens kept; 0 cuts nothing.
+    top_p : float
+        Mass of the likeliest tokens kept, in (0, 1]; 1 cuts nothing.
+
+    Raises
+    ------
+    ValueError
+        A number out of its range.
+
+    Examples
+    --------
+    >>> SamplingLaw(max_new_tokens=64).temperature
+    1.0
+    """
 
     max_new_tokens: int
     temperature: float = 1.0
@@ -53,12 +75,45 @@ def text_hash(text: str) -> int:
 class Rollouts:
     """One row per completion, shape [R]; group g of prompt x holds consecutive rows.
 
-    ``reward`` is 0, 1 or NaN (no verdict). ``entropy`` is the mean token entropy in nats of the
-    sampling law along the completion; ``logprob`` the sum of the log-probabilities of its tokens
-    under that law, so ``-logprob`` is an unbiased estimate of the sequence entropy. ``entropy`` is
-    NaN where the engine has no full distribution; see `entropies`. ``token_hash`` tells completions
-    apart that decode to one text, and ``start`` codes the first three tokens (see
-    `grpolab.theory.samples.pack`). They, ``text`` and the training ``step`` may be None.
+    Parameters
+    ----------
+    prompt_id : ndarray
+        Prompt of every completion.
+    group : ndarray
+        Number of the group within its prompt.
+    reward : ndarray
+        0, 1 or NaN (no verdict).
+    num_tokens : ndarray
+        Tokens drawn, the end token included.
+    truncated : ndarray
+        Whether the budget ended the completion.
+    entropy : ndarray
+        Mean token entropy in nats of the sampling law along the completion; NaN where the engine
+        has no full distribution, see `entropies`.
+    logprob : ndarray
+        Sum of the log-probabilities of the tokens under that law; ``-logprob`` is an unbiased
+        estimate of the sequence entropy.
+    text_hash : ndarray
+        Equal for equal texts.
+    provenance : Provenance
+        Where the table comes from.
+    token_hash : ndarray, optional
+        Tells completions apart that decode to one text.
+    text : ndarray, optional
+        The completions.
+    step : ndarray, optional
+        Training step.
+    start : ndarray, optional
+        Codes of the first three tokens (`grpolab.theory.samples.pack`).
+
+    Examples
+    --------
+    >>> one = np.ones(2, dtype=np.int64)
+    >>> table = Rollouts(
+    ...     prompt_id=0 * one, group=0 * one, reward=np.array([1.0, 0.0]), num_tokens=5 * one,
+    ...     truncated=one < 0, entropy=0.5 * one, logprob=-2.0 * one, text_hash=np.arange(2))
+    >>> table.counts().num_correct.tolist(), table.token_entropy
+    ([1], 0.5)
     """
 
     prompt_id: IntArray  # [R]
