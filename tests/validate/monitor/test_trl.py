@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from trl_runs import reject, trainer
 
 from grpolab.validate.monitor import GroupSignalMonitor
+from grpolab.validate.monitor.follow import Follower, find_source
+from grpolab.validate.monitor.logs import read_log
 from grpolab.validate.monitor.trl import STATE_KEY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -186,3 +188,32 @@ def test_reporters_are_given_what_the_callback_counts(tmp_path):
         assert 1 <= row["grpolab/distinct_completions"] <= 4
     logged = [row for row in made.state.log_history if "grpolab/evidence" in row]
     assert [row["grpolab/evidence"] for row in logged] == [r["grpolab/evidence"] for r in rows]
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "trackio"])
+def test_dashboards_show_what_the_callback_counts(tmp_path, monkeypatch, kind):
+    """The files that the tool wrote, read back: by the tool's own reader, and by the monitor."""
+    pytest.importorskip(kind)
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    if kind == "trackio":
+        monkeypatch.setattr("trackio.utils.TRACKIO_DIR", tmp_path / "trackio")
+        monkeypatch.setattr("trackio.sqlite_storage.TRACKIO_DIR", tmp_path / "trackio")
+    monitor = GroupSignalMonitor(**QUICK)
+    made = trainer(tmp_path / "run", monitor.watch(some_right), callbacks=[monitor], steps=4,
+                   report_to=kind)  # fmt: skip
+    made.train()
+    pattern = "**/events.out.tfevents*" if kind == "tensorboard" else "**/*.db"
+    (path,) = tmp_path.glob(pattern)
+    rows = read_log(path, {})
+    logged = {row["step"]: row for row in made.state.log_history if "grpolab/evidence" in row}
+    seen = {step: row for step, row in rows.items() if "grpolab/evidence" in row}
+    assert list(seen) == list(logged) == [1, 2, 3, 4]
+    for step, row in seen.items():
+        for name in ("informative_share", "all_wrong", "all_right", "evidence",
+                     "distinct_completions"):  # fmt: skip
+            assert row[f"grpolab/{name}"] == pytest.approx(
+                logged[step][f"grpolab/{name}"], rel=1e-6
+            )
+    found = Follower(find_source(path, groups_per_step=4)).look()
+    assert found.monitor.state.num_groups == 16

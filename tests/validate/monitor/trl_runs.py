@@ -34,10 +34,10 @@ def trainer(folder, rewards, *, callbacks, steps=30, batch=16, evaluate=False, *
         bos_token_id=1,
     )  # fmt: skip
     rows = Dataset.from_list([{"prompt": f"{a}+{b}="} for a in range(4) for b in range(4)])
-    defaults = {"save_strategy": "no", "logging_steps": 1}
+    defaults = {"save_strategy": "no", "logging_steps": 1, "report_to": "none"}
     args = GRPOConfig(
         output_dir=str(folder), per_device_train_batch_size=batch, num_generations=4,
-        max_completion_length=4, max_steps=steps, report_to="none", bf16=False, use_cpu=True,
+        max_completion_length=4, max_steps=steps, bf16=False, use_cpu=True,
         seed=0, gradient_checkpointing=False, disable_tqdm=True, loss_type="grpo",
         learning_rate=1e-3, dataloader_pin_memory=False, **{**defaults, **options},
     )  # fmt: skip
