@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grpolab.cli._options import Group, OneOf, expanded
+from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
 from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
 from grpolab.errors import UserError, input_errors
 from grpolab.validate.readers import FORMATS, ReadOptions
 
 if TYPE_CHECKING:
+    from grpolab.figures.tables import Table
     from grpolab.validate.audit.compare import Difference
     from grpolab.validate.audit.summary import Audit
 
@@ -88,6 +89,20 @@ def audit(
         int | None, typer.Option(help="Also predict what the first GROUPS groups of a run show.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="End with status 1 if this holds for an input: 'zero_std(8) > 0.8', 'icc > 0.9',"
+            " 'pass_at(1) < 0.05'; repeatable.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown", help="Print Markdown, for a pull request.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -104,18 +119,30 @@ def audit(
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
     if groups is not None and groups < 1:
         raise UserError(f"--groups must be >= 1, got {groups}")
+    from grpolab.validate.audit.condition import Condition
+
+    with input_errors():
+        conditions = [Condition.parse(text) for text in fail_on or ()]
+    sizes = list(group_size or ()) + [g for c in conditions if (g := c.group_size) is not None]
     found = _audit_all(
-        paths, reading.read_options(), seed, group_sizes=group_size, num_groups=groups
+        paths, reading.read_options(), seed, group_sizes=sizes or None, num_groups=groups
     )
+    with input_errors():
+        outcomes = [condition.holds(one) for condition in conditions for one in found]
     differences = _compare_all(found)
     if html is not None:
         from grpolab.validate.audit.page import write_audit
 
         write_audit(html, found, differences)
     if as_json:
-        print_json(_as_dict(found, differences))
+        told = [{"fails": fails, "said": said} for fails, said in outcomes]
+        print_json({**_as_dict(found, differences), "fail_on": told})
     else:
-        _print(found, differences, html)
+        _print(found, differences, html, markdown=markdown)
+        for fails, said in outcomes:
+            say(f"{'fail' if fails else 'ok'}: {said}")
+    if any(fails for fails, _ in outcomes):
+        raise typer.Exit(1)
 
 
 def _audit_all(
@@ -180,26 +207,35 @@ def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any
     }
 
 
-def _print(found: list[Audit], differences: list[Difference], html: Path | None) -> None:
+def _print(
+    found: list[Audit], differences: list[Difference], html: Path | None, *, markdown: bool
+) -> None:
     from grpolab.validate.audit.advice import advise, advise_comparison
     from grpolab.validate.audit.tables import facts, plans, side_by_side
 
+    def show(table: Table, *, caption: bool = True) -> None:
+        if not markdown:
+            print_table(table, caption=caption)
+            return
+        for line in ("", *table.markdown().splitlines(), ""):
+            say(line)
+
     for a in found:
         first, *others = facts(a)
-        say(f"{a.label}: {first}")
+        say(f"### {a.label}: {first}" if markdown else f"{a.label}: {first}")
         for fact in others:
-            say(fact)
+            say(f"{fact}  " if markdown else fact)  # two blanks: a line of its own
         if a.plans:
-            print_table(plans(a), caption=a is found[0])
+            show(plans(a), caption=a is found[0])
         for sentence in advise(a):
             say(f"- {sentence}")
         for warning in a.warnings:
-            say(f"! {warning}")
+            say(f"- **Warning:** {warning}" if markdown else f"! {warning}")
         say("")
     if len(found) > 1:
         table = side_by_side(found)
         if table.rows:
-            print_table(table)
+            show(table)
     for sentence in advise_comparison(differences):
         say(f"- {sentence}")
     if html is not None:
