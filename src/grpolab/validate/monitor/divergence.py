@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scipy.stats import mannwhitneyu
+from scipy import stats
 
 ALPHA = 0.01
 WIDTHS = (7, 14)
@@ -41,7 +41,7 @@ def has_fallen(evaluations: Sequence[Sequence[float]], *, look: int) -> bool:
             continue
         level = ALPHA / len(WIDTHS) / ((number - 1) * number)
         scores = [row[0] for row in now], [row[0] for row in before]
-        if mannwhitneyu(*scores, alternative="less", method="auto").pvalue <= level:
+        if stats.mannwhitneyu(*scores, alternative="less", method="auto").pvalue <= level:
             return True
     return False
 

@@ -102,12 +102,11 @@ class Block(NamedTuple):
 def blocks(reply: str, *, depth: int = 2) -> list[Block]:
     r"""The blocks of a reply that are not blank, in order; Markdown, and what models make of it.
 
-    * Fences are three or more backticks or tildes; a block ends at a fence of its own kind that is
-      at least as long, or with the reply.
-    * A fence may be indented, in a list or quoted; its margin is taken off its block.
-    * A fence may follow text on its line, as in "Here: ```python" and "return x```".
-    * A fence inside a triple-quoted string belongs to the string.
-    * A block that holds fences comes first as a whole, then cut at them, ``depth`` times.
+    Fences are three or more backticks or tildes. A block ends at a fence of its own kind that is at
+    least as long, or with the reply. A fence may be indented, in a list or quoted, and its margin
+    is taken off its block; it may follow text on its line. A fence inside a triple-quoted string
+    belongs to the string. A block that holds fences comes first as a whole, then cut at them,
+    ``depth`` times.
 
     >>> [block.text for block in blocks("So:\n~~~py\nx = 1\n~~~\nDone.")]
     ['So:', 'x = 1\n', 'Done.']
