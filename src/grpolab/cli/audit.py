@@ -119,6 +119,7 @@ def audit(
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
     if groups is not None and groups < 1:
         raise UserError(f"--groups must be >= 1, got {groups}")
+    from grpolab.validate.audit.compare import compare_all
     from grpolab.validate.audit.condition import Condition
 
     with input_errors():
@@ -129,7 +130,7 @@ def audit(
     )
     with input_errors():
         outcomes = [condition.holds(one) for condition in conditions for one in found]
-    differences = _compare_all(found)
+    differences = compare_all(found)
     if html is not None:
         from grpolab.validate.audit.page import write_audit
 
@@ -189,12 +190,6 @@ def _name(path: Path) -> str:
 def _joined(label: str, part: str) -> str:
     """The label of one of the inputs that a source holds."""
     return f"{label} {part}" if part else label
-
-
-def _compare_all(found: list[Audit]) -> list[Difference]:
-    from grpolab.validate.audit.compare import compare_all
-
-    return compare_all(found)
 
 
 def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any]:

@@ -53,3 +53,10 @@ def test_a_dead_run_is_called_and_runs_are_kept_apart(caplog):
     assert slime._monitors["other"].verdict == "healthy"
     assert any("no signal" in record.message for record in caplog.records)
     assert slime.log(60, other, [], None, 0.1) is False
+
+
+def test_rounding_is_no_signal():
+    """Rewards of a group are equal by the same rule as everywhere."""
+    extra = call(0, [[0.1, 0.1 + 1e-9], [0.1, 0.1 + 1e-3]])
+    assert extra["grpolab/informative_share"] == 0.5
+    assert extra["grpolab/all_right"] == 0.5

@@ -17,7 +17,7 @@ from grpolab.validate.audit.outlook import FirstGroups
 from grpolab.validate.audit.plan import GroupPlan, Threshold
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import mean_may_exceed
-from grpolab.validate.forecast.beyond import assumes
+from grpolab.validate.forecast.beyond import ASSUMES
 from grpolab.validate.forecast.law import prompt_laws
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
@@ -229,7 +229,7 @@ def _more_data(audit: Audit) -> list[str]:
     for g, plan in audit.plans.items():
         p = plan.prediction
         if p.method != "thinning":
-            found.append(_beyond(plan, assumes(p.method)))
+            found.append(_beyond(plan))
         elif g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
             found.append(_half(plan, audit.num_prompts))
         elif p.high - p.low > _WIDE:
@@ -237,13 +237,13 @@ def _more_data(audit: Audit) -> list[str]:
     return found
 
 
-def _beyond(plan: GroupPlan, assumed: str) -> str:
+def _beyond(plan: GroupPlan) -> str:
     """What a share beyond the samples rests on; more prompts do not narrow all of its interval."""
     g = plan.prediction.group_size
     return (
         f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
-        f" {assumed}; the mean and the correlation alone allow {percent(plan.bound_low)} to"
-        f" {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it: more prompts alone"
+        f" {ASSUMES[plan.prediction.method]}; the mean and the correlation alone allow"
+        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it: more prompts alone"
         " leave open what few samples cannot tell."
     )
 

@@ -6,6 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from grpolab.validate.audit.summary import Audit
 
 Value = tuple[float, float, float]
 """Estimate and interval; NaN for ends that are not known."""
+_SHARES = ("zero_std", "all_wrong", "all_right")
 _FORM = re.compile(
     r"\s*(?P<name>\w+)\s*(\(\s*(?P<size>\d+)\s*\))?\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>[-+.\deE]+)\s*"
 )
@@ -21,20 +23,14 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
 )
 
 
-def _zero_std(audit: Audit, size: int) -> Value | None:
+def _share(audit: Audit, size: int, *, name: str) -> Value | None:
+    """A share of the groups of a planned size; of the two sides the interval is not printed."""
     plan = audit.plans.get(size)
-    return None if plan is None else (plan.prediction.zero_std, plan.prediction.low,
-                                      plan.prediction.high)  # fmt: skip
-
-
-def _all_wrong(audit: Audit, size: int) -> Value | None:
-    plan = audit.plans.get(size)
-    return None if plan is None else (plan.prediction.all_wrong, math.nan, math.nan)
-
-
-def _all_right(audit: Audit, size: int) -> Value | None:
-    plan = audit.plans.get(size)
-    return None if plan is None else (plan.prediction.all_right, math.nan, math.nan)
+    if plan is None:
+        return None
+    p = plan.prediction
+    ends = (p.low, p.high) if name == "zero_std" else (math.nan, math.nan)
+    return float(getattr(p, name)), *ends
 
 
 def _pass_at(audit: Audit, size: int) -> Value | None:
@@ -47,9 +43,12 @@ def _icc(audit: Audit, size: int) -> Value | None:
 
 
 QUANTITIES: Mapping[str, Callable[[Audit, int], Value | None]] = MappingProxyType(
-    {"zero_std": _zero_std, "all_wrong": _all_wrong, "all_right": _all_right, "pass_at": _pass_at,
-     "icc": _icc}
-)  # fmt: skip
+    {
+        **{name: partial(_share, name=name) for name in _SHARES},
+        "pass_at": _pass_at,
+        "icc": _icc,
+    }
+)
 """What a condition may be about; all but ``icc`` take a size."""
 _SMALLEST = {"pass_at": 1, "icc": 0}
 
@@ -75,8 +74,8 @@ class Condition(NamedTuple):
             raise ValueError(f"a condition is QUANTITY > LIMIT with one of {known}; got {text!r}")
         name, size = found["name"], int(found["size"] or 0)
         if (found["size"] is None) != (name == "icc") or size < _SMALLEST.get(name, 2):
-            raise ValueError(f"{name} needs a size of at least {_SMALLEST.get(name, 2)}: {text!r}"
-                             if name != "icc" else f"icc takes no size: {text!r}")  # fmt: skip
+            needs = f"a size of at least {_SMALLEST.get(name, 2)}" if name != "icc" else "no size"
+            raise ValueError(f"{name} takes {needs}, got {text!r}")
         try:
             limit = float(found["limit"])
         except ValueError:
@@ -86,7 +85,7 @@ class Condition(NamedTuple):
     @property
     def group_size(self) -> int | None:
         """The group size that must be planned for it, if it is about groups."""
-        return self.size if self.name in ("zero_std", "all_wrong", "all_right") else None
+        return self.size if self.name in _SHARES else None
 
     def __str__(self) -> str:
         """As it was written, but for white space."""

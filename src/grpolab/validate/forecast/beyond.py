@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate import cells, smoothed
-from grpolab.validate.forecast.law import Method
 from grpolab.validate.forecast.profile import Statistic, law_interval
 
-ASSUMES: Mapping[Method, str] = {
+ASSUMES: Mapping[str, str] = {
     "thinning": "the g-subsets of each prompt's own samples, no model",
     "smoothed mixture": "a law of p between the fitted beta and the most likely law; the interval"
     " holds for any law of p if the rollouts of a prompt are independent draws",
@@ -25,11 +24,6 @@ ASSUMES: Mapping[Method, str] = {
     "mean-p": "every prompt has the mean success rate",
 }
 """What a number and its interval rest on, by the method that a row names."""
-
-
-def assumes(method: str) -> str:
-    """What a number and its interval rest on, by the name of the method in a row."""
-    return {str(name): words for name, words in ASSUMES.items()}[method]
 
 
 class Beyond(NamedTuple):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from grpolab.validate.monitor.files import Notes, Trainer, last_branch, log_rows, number_of, step_of
-from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView, tally
+from grpolab.validate.monitor.files import Notes, Trainer, last_branch, log_rows, step_of
+from grpolab.validate.monitor.scalars import metrics_of, training_row
+from grpolab.validate.monitor.state import GroupTally, StepView, tally
 from grpolab.validate.readers.format import ReadOptions
 
 KIND = "grpolab-train"
@@ -29,7 +29,8 @@ class GrpolabSource:
         rows = ((step_of(row), row) for row in log_rows(self._path, notes))
         kept = last_branch((step, row) for step, row in rows if step is not None)
         return [
-            StepView(step, _groups(row, notes, step), _metrics(row)) for step, row in kept.items()
+            StepView(step, _groups(row, notes, step), metrics_of(training_row(row)))
+            for step, row in kept.items()
         ]
 
 
@@ -48,16 +49,6 @@ def _groups(row: dict[str, Any], notes: Notes, step: int) -> GroupTally | None:
     except (KeyError, TypeError, ValueError):
         notes[f"step {step} has no counts of its groups and was left out"] = None
         return None
-
-
-def _metrics(row: dict[str, Any]) -> StepMetrics:
-    """Numbers of the step; null is how the writer puts NaN."""
-    return StepMetrics(
-        *(
-            math.nan if name in row and row[name] is None else number_of(row, name)
-            for name in ("entropy", "frac_truncated", "loss", "grad_norm")
-        )
-    )
 
 
 TRAINER = Trainer(

@@ -69,7 +69,7 @@ _BATCH = (  # verl
 _METRICS: Mapping[str, tuple[str, ...]] = {
     "entropy": ("entropy", "actor/entropy", "entropy/mean", "policy/policy_entropy",
                 "actor/entropy_loss", "optim/entropy"),
-    "frac_truncated": ("completions/clipped_ratio", "response_length/clip_ratio",
+    "frac_truncated": ("frac_truncated", "completions/clipped_ratio", "response_length/clip_ratio",
                        "truncated_ratio", "is_truncated/mean"),
     "loss": ("loss", "actor/pg_loss", "loss/mean", "policy/policy_loss", "policy_loss"),
     "reward": ("reward", "critic/score/mean", "reward/avg_raw_reward", "reward/mean",
@@ -251,6 +251,27 @@ def metrics_of(row: Mapping[str, float]) -> StepMetrics:
     return StepMetrics(
         **{name: next((row[k] for k in keys if k in row), None) for name, keys in _METRICS.items()}
     )
+
+
+def log_entries(
+    groups: GroupTally, evidence: float, *, distinct: float = math.nan
+) -> dict[str, float]:
+    """What the monitor adds to a trainer's own log; a number that is not known is left out.
+
+    >>> sorted(log_entries(GroupTally(4, 1, 3), 0.5))
+    ['grpolab/all_right', 'grpolab/all_wrong', 'grpolab/evidence', 'grpolab/informative_share']
+    """
+    size, mixed, wrong = groups[:3]
+    if not size:
+        return {}
+    added = {
+        "informative_share": mixed / size,
+        "all_wrong": wrong / size,
+        "all_right": (size - mixed - wrong) / size,
+        "evidence": evidence,
+        "distinct_completions": distinct,
+    }
+    return {f"grpolab/{name}": value for name, value in added.items() if not math.isnan(value)}
 
 
 def constant_rewards(rows: Iterable[Mapping[str, float]], *, window: int) -> dict[str, float]:

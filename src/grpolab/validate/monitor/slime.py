@@ -13,7 +13,9 @@ from collections import defaultdict
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
+from grpolab.theory.groups import equal_rewards
 from grpolab.validate.monitor.monitor import SignalMonitor
+from grpolab.validate.monitor.scalars import log_entries
 from grpolab.validate.monitor.state import GroupTally, StepView
 from grpolab.validate.monitor.words import explain
 
@@ -45,16 +47,14 @@ def log(
     monitor = _monitors.setdefault(run, SignalMonitor())
     for alarm in monitor.observe(StepView(rollout_id, tally)):
         _log.warning("%s", explain(alarm, monitor))
-    if extra is not None and tally.num_groups:
-        extra["grpolab/informative_share"] = tally.num_informative / tally.num_groups
-        extra["grpolab/all_wrong"] = tally.num_all_wrong / tally.num_groups
-        extra["grpolab/evidence"] = monitor.evidence
+    if extra is not None:
+        extra.update(log_entries(tally, monitor.evidence))
     return False
 
 
 def _tally(groups: Sequence[Sequence[float]], unseen: int) -> GroupTally:
     """Groups by their raw rewards: informative where two of them differ; wrong at 0 or below."""
     seen = [g for g in groups if len(g) >= 2]
-    mixed = sum(min(g) < max(g) for g in seen)
-    wrong = sum(min(g) == max(g) <= 0 for g in seen)
-    return GroupTally(len(seen), mixed, wrong, unseen + len(groups) - len(seen))
+    same = [g for g in seen if equal_rewards(g)]
+    wrong = sum(max(g) <= 0 for g in same)
+    return GroupTally(len(seen), len(seen) - len(same), wrong, unseen + len(groups) - len(seen))

@@ -25,7 +25,7 @@ from grpolab.store import write_json
 from grpolab.terminal import printable
 from grpolab.validate.monitor.ledger import RewardLedger, Taken
 from grpolab.validate.monitor.monitor import ALARMS, Alarm, SignalMonitor
-from grpolab.validate.monitor.scalars import metrics_of, training_row
+from grpolab.validate.monitor.scalars import log_entries, metrics_of, training_row
 from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
@@ -175,17 +175,8 @@ class SignalCallback:
             total = GroupTally(*(a + b for a, b in zip(total[:3], groups[:3], strict=True)))
             distinct.append(texts)
         self._since = []
-        if not total.num_groups:
-            return
-        size, mixed, wrong = total[:3]
-        added = {
-            "informative_share": mixed / size,
-            "all_wrong": wrong / size,
-            "all_right": (size - mixed - wrong) / size,
-            "evidence": self.monitor.evidence,
-            "distinct_completions": sum(distinct) / len(distinct),
-        }
-        known = {f"grpolab/{name}": value for name, value in added.items() if value == value}
+        mean = sum(distinct) / len(distinct) if distinct else math.nan
+        known = log_entries(total, self.monitor.evidence, distinct=mean)
         row.update(known)
         if state.log_history and state.log_history[-1].get("step") == state.global_step:
             state.log_history[-1].update(known)
