@@ -243,8 +243,8 @@ def _beyond(plan: GroupPlan) -> str:
     return (
         f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
         f" {ASSUMES[plan.prediction.method]}; the mean and the correlation alone allow"
-        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per prompt to narrow it: more prompts alone"
-        " leave open what few samples cannot tell."
+        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per prompt to"
+        " narrow it: more prompts alone leave open what few samples cannot tell."
     )
 
 

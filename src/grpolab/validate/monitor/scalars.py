@@ -228,9 +228,11 @@ _REMARKS: Mapping[Strength, str] = {
     "counts": "groups are those of {key} in the log",
     "share": "the groups are known by {key} in the log only",
     "mean std": "the log has no share of zero-std groups: {key} is the mean of the groups' std, and"
-    " only 0 says that none has a signal (TRL logs frac_reward_zero_std from 0.19 on)",
+    " only 0 says that none has a signal (TRL logs frac_reward_zero_std from 0.19 on). Above 0 all"
+    " groups are counted as informative, which is the most that it can be",
     "batch": "the log has only the largest and smallest {key} of a batch: where they are equal all"
-    " its groups are without a signal ({groups} groups a step are assumed)",
+    " its groups are without a signal ({groups} groups a step are assumed). Where they differ all"
+    " groups are counted as informative, which is the most that it can be",
 }
 
 
