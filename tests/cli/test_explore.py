@@ -45,3 +45,15 @@ def test_a_browser_opens_when_asked(tmp_path: Path, opened: list[str]) -> None:
     assert opened == []
     assert run("--out", out, "--open") == f"wrote {out}\n"
     assert opened == [out.as_uri()]
+
+
+def test_the_sliders_start_from_results(tmp_path: Path, opened: list[str]) -> None:
+    table, out = tmp_path / "t.csv", tmp_path / "e.html"
+    table.write_text("problem,num_correct,num_samples\na,1,4\nb,4,4\nc,0,4\n")
+    run("--out", out, "--data", table)
+    text = out.read_text()
+    shipped = json.loads(text.split("const DATA = ", 1)[1].split(";\n", 1)[0])
+    (result,) = shipped["results"]
+    assert (result["label"], result["mean_reward"]) == ("t.csv", 5 / 12)
+    assert result["zero_std"]["4"]["predicted"] == pytest.approx(2 / 3)
+    assert opened == []

@@ -125,7 +125,7 @@ def audit(
     with input_errors():
         conditions = [Condition.parse(text) for text in fail_on or ()]
     sizes = list(group_size or ()) + [g for c in conditions if (g := c.group_size) is not None]
-    found = _audit_all(
+    found = audit_all(
         paths, reading.read_options(), seed, group_sizes=sizes or None, num_groups=groups
     )
     with input_errors():
@@ -146,7 +146,7 @@ def audit(
         raise typer.Exit(1)
 
 
-def _audit_all(
+def audit_all(
     paths: list[Path],
     options: ReadOptions,
     seed: int,
@@ -154,6 +154,7 @@ def _audit_all(
     group_sizes: list[int] | None,
     num_groups: int | None,
 ) -> list[Audit]:
+    """Read and audit each path, with progress; a path may hold several inputs."""
     from grpolab.progress import ProgressBar
     from grpolab.validate import readers
     from grpolab.validate.audit.summary import ALARM_LEVEL, GROUP_SIZES

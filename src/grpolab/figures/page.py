@@ -16,9 +16,17 @@ from grpolab.figures.words import text as text
 from grpolab.store import write_text
 
 _STYLE = """
-:root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa; }
+:root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa;
+  --page: #fff; color-scheme: light dark; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ee; --soft: #a3adba; --line: #353d49; --accent: #6cb2f5; --wash: #1d232c;
+    --page: #12161c; }
+  /* pictures are drawn for paper: light and dark change places, hues stay */
+  svg { --ink: #1c2430; --soft: #5b6675; filter: invert(.93) hue-rotate(180deg) brightness(1.3); }
+}
 * { box-sizing: border-box; }
-body { color: var(--ink); background: #fff; margin: 0 auto; max-width: 60rem; padding: 2rem 1.2rem;
+body { color: var(--ink); background: var(--page); margin: 0 auto; max-width: 60rem;
+  padding: 2rem 1.2rem;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .9rem;
@@ -37,7 +45,7 @@ figure { margin: 1rem 0 1.4rem; }
   min-width: calc(var(--inches) * 3.5rem); }
 figcaption { color: var(--soft); font-size: .9rem; max-width: 46rem; }
 .wide { overflow-x: auto; }
-.wide :is(th, td):first-child { position: sticky; left: 0; background: #fff; }
+.wide :is(th, td):first-child { position: sticky; left: 0; background: var(--page); }
 table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums;
   margin: .6rem 0 .3rem; }
 th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--line); }
@@ -104,7 +112,9 @@ def figure(
         buffer = io.StringIO()
         # names of any language: a letter that the font has not is drawn as a box
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
-        page.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        page.savefig(
+            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
     svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     picture = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'

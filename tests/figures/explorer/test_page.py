@@ -165,6 +165,66 @@ def test_moving_a_slider_redraws_and_changes_the_address(page: Path) -> None:
     assert found["too_wide"] <= 0
 
 
+RESULT = {
+    "label": "eval </script><b>.csv", "num_prompts": 128, "num_samples": 2048,
+    "mean_reward": 0.549, "icc": {"estimate": 0.94},
+    "zero_std": {
+        "4": {"predicted": 0.948, "low": 0.9, "high": 0.98, "mixed_per_1000_rollouts": 13.1},
+        "16": {"predicted": 0.92, "low": 0.86, "high": 0.96, "mixed_per_1000_rollouts": 4.9},
+    },
+}  # fmt: skip
+OWN = """
+const shown = () => ({
+  errors, g: document.getElementById("g").value, p: document.getElementById("p").value,
+  rho: document.getElementById("rho").value,
+  label: document.getElementById("own").selectedOptions[0].text,
+  words: document.getElementById("own-words").textContent,
+  said: document.getElementById("said").textContent,
+  rows: [...document.querySelectorAll("#plan-rows tr")].map((row) => row.textContent),
+  plan: document.getElementById("plan").hidden ? ""
+    : document.getElementById("plan-note").textContent,
+  paths: document.querySelectorAll("#share path").length,
+  too_wide: document.documentElement.scrollWidth - innerWidth,
+});
+"""
+
+
+@in_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_sliders_start_from_audited_results(tmp_path: Path, width: int) -> None:
+    page = tmp_path / "explorer.html"
+    write_explorer(page, [RESULT])
+    found = ask(page, OWN + "const after = shown;", width=width)
+    assert (found["errors"], found["too_wide"] <= 0) == ([], True)
+    assert (found["g"], found["p"], found["rho"]) == ("4", "0.549", "0.94")
+    assert found["label"] == RESULT["label"]
+    assert found["said"].endswith(f"The samples of {RESULT['label']} say 30 (29 to 31).")
+    assert found["rows"][0] == "494.8%90.0% to 98.0%94.6%13.176.3"
+    assert found["plan"].startswith("Groups of 4 give the most mixed groups per rollout: 7,634")
+    assert found["paths"] == 5
+    linked = ask(page, OWN + "const after = shown;", address="g=8&p=0.2", width=width)
+    assert (linked["g"], linked["p"], linked["label"]) == ("8", "0.2", RESULT["label"])
+    assert "The samples" not in linked["said"]  # they have no groups of 8
+
+
+@in_browser
+@pytest.mark.parametrize("text", [json.dumps({"inputs": [RESULT, RESULT]}), "[1]", "no json"])
+def test_results_are_dropped_on_the_page(page: Path, text: str) -> None:
+    drop = f"""
+    const bag = new DataTransfer();
+    bag.items.add(new File([{json.dumps(text).replace("</", "<" + chr(92) + "/")}], "a.json"));
+    window.dispatchEvent(new DragEvent("drop", {{ dataTransfer: bag, cancelable: true }}));
+    const after = shown;
+    """
+    found = ask(page, OWN + drop)
+    assert found["errors"] == []
+    if "inputs" in text:
+        assert (found["g"], len(found["rows"]), found["label"]) == ("4", 2, RESULT["label"])
+    else:
+        assert found["words"] == "a.json is no output of grpolab audit --json."
+        assert (found["plan"], found["label"]) == ("", "none yet")
+
+
 @in_browser
 def test_an_address_out_of_range_is_brought_back(page: Path) -> None:
     found = ask(page, READ, address="g=9999&p=-3&rho=x&model=gauss&rule=sign&rate=7", width=360)

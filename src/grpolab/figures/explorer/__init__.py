@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from grpolab.figures import page
+from grpolab.store import jsonable
 from grpolab.theory import MODELS, PRESETS, AdvantageRule
 from grpolab.theory._numeric import unit_rule
 
@@ -45,16 +47,20 @@ _SCALES = {
 }
 
 
-def write_explorer(path: Path) -> None:
+def write_explorer(path: Path, results: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write the page; it needs no network and no other file.
 
-    Raises OSError where ``path`` cannot be written.
+    ``results`` are audited inputs, as `Audit.as_dict` gives them and ``grpolab audit --json``
+    prints them: the page starts from the first and offers the others. Raises OSError where
+    ``path`` cannot be written.
     """
     body = Template(_part("body.html")).substitute(
         models=_options({name: _MODELS.get(name, name) for name in ("iid", *MODELS)}),
         rules=_options({name: _SPELLED.get(name, name) for name in PRESETS}),
     )
-    script = f"const DATA = {json.dumps(data(), sort_keys=True)};\n{script_text()}"
+    shipped = json.dumps(jsonable({**data(), "results": list(results)}), sort_keys=True)
+    shipped = shipped.replace("<", "\\u003c")  # a label must not end the script
+    script = f"const DATA = {shipped};\n{script_text()}"
     page.write_page(
         path,
         title="Will a group carry a signal?",

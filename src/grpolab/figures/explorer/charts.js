@@ -53,6 +53,12 @@ function makeCharts(laws) {
 
   const halo = (words) => words.replace("<text", '<text stroke="#fff" stroke-width="4" paint-order="stroke"');
 
+  function own(f, { mean, share, low, high }) { // what the reader's own samples say
+    const x = f.x(mean), y = f.y(share);
+    return line(x, f.y(low), x, f.y(high), "#7a3b8f", 'stroke-width="2.5"')
+      + `<path d="M${x} ${y - 7}L${x + 7} ${y}L${x} ${y + 7}L${x - 7} ${y}Z" fill="#7a3b8f" stroke="#fff" stroke-width="1.5"/>`;
+  }
+
   function drawShare(svg, s, found) {
     const f = frame(svg, {
       stretch: s.stretch, top: 1, ticks: [0, 0.25, 0.5, 0.75, 1], label: "mean success rate p",
@@ -72,12 +78,13 @@ function makeCharts(laws) {
       }
       f.parts.push(halo(text(f.x(low) + 5, f.box.top + 10, `p* ${low.toPrecision(3)}`, "start")));
     } else {
-      f.parts.push(halo(text(f.x(0.5), f.box.top + 10, "no safe zone", "middle")));
+      f.parts.push(halo(text(f.x(0.5), f.y(0.5) + 18, "no safe zone", "middle")));
     }
     f.parts.push(line(f.box.left, f.y(0.5), f.box.right, f.y(0.5), "#5b6675", 'stroke-width="1"'));
     if (s.rho > 0) f.parts.push(curve(f, points, alone, COLOUR.other, dashed));
     f.parts.push(curve(f, points, total, COLOUR.line));
     f.parts.push(mark(f, s.p, found.zeroStd.total, `${(100 * found.zeroStd.total).toFixed(1)}%`));
+    if (found.own) f.parts.push(own(f, found.own));
     svg.innerHTML = f.parts.join("");
   }
 

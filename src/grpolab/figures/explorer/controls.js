@@ -27,6 +27,8 @@
     shock: "A grader failure marks the whole group wrong; close to the worst case for small p.",
   };
   let state = { ...START };
+  let chosen = null; // one of the reader's own results
+  const results = []; // what `grpolab audit --json` wrote, one entry per input
 
   function readAddress() {
     const words = new URLSearchParams(location.hash.slice(1));
@@ -68,6 +70,85 @@
     at("rule-words").textContent = `A = ${DATA.rules[state.rule].words}`;
   }
 
+  // ---- the reader's own results
+
+  function readAudit(text) { // inputs of an audit; null where the text is none
+    let read;
+    try { read = JSON.parse(text); } catch { return null; }
+    const inputs = Array.isArray(read?.inputs) ? read.inputs : [];
+    return inputs.length && inputs.every((one) => one && typeof one.zero_std === "object"
+      && typeof one.mean_reward === "number") ? inputs : null;
+  }
+
+  function addResults(inputs) { // show the first of them
+    const before = results.length;
+    results.push(...inputs);
+    const list = at("own");
+    list.replaceChildren(new Option(results.length ? "not shown" : "none yet", ""));
+    results.forEach((one, i) => list.append(new Option(one.label || `input ${i + 1}`, String(i))));
+    choose(inputs.length ? before : -1);
+  }
+
+  function choose(index) {
+    chosen = results[index] ?? null;
+    at("own").value = chosen ? String(index) : "";
+    at("own").disabled = results.length === 0;
+    if (chosen) {
+      const sizes = Object.keys(chosen.zero_std).map(Number);
+      const near = (g) => Math.abs(Math.log(g / state.g));
+      const g = sizes.length ? sizes.reduce((best, n) => (near(n) < near(best) ? n : best)) : state.g;
+      const rho = Math.max(+(chosen.icc?.estimate ?? 0).toFixed(4), 0);
+      state = tidy({ ...state, g, p: +chosen.mean_reward.toFixed(4), rho,
+        model: rho > 0 ? "beta-binomial" : "iid" });
+      at("own-words").textContent = `${chosen.num_prompts} prompts, ${chosen.num_samples} samples.`
+        + (sizes.length ? "" : " They do not allow a forecast of groups.");
+    } else {
+      at("own-words").textContent = "Drop a file here that grpolab audit FILE --json wrote, or choose it.";
+    }
+    showControls();
+    writeAddress();
+    draw();
+  }
+
+  async function take(files) {
+    for (const file of files) {
+      const inputs = readAudit(await file.text());
+      if (inputs) addResults(inputs);
+      else at("own-words").textContent = `${file.name} is no output of grpolab audit --json.`;
+    }
+  }
+
+  function ownAt(g) { // what the chosen results say of groups of g
+    const plan = chosen?.zero_std[g];
+    return plan && { mean: chosen.mean_reward, share: plan.predicted, low: plan.low, high: plan.high };
+  }
+
+  function showPlan(s) {
+    const sizes = chosen ? Object.keys(chosen.zero_std).map(Number).sort((a, b) => a - b) : [];
+    at("plan").hidden = at("own-caption").hidden = sizes.length === 0;
+    if (!sizes.length) return;
+    at("plan-title").textContent = `Group sizes for ${chosen.label}`;
+    const cell = (words) => Object.assign(document.createElement("td"), { textContent: words });
+    at("plan-rows").replaceChildren(...sizes.map((g) => {
+      const plan = chosen.zero_std[g], row = document.createElement("tr"), mixed = plan.mixed_per_1000_rollouts;
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: g });
+      button.addEventListener("click", () => change("g", g));
+      button.setAttribute("aria-pressed", String(g === s.g));
+      const head = document.createElement("td");
+      head.append(button);
+      row.append(head, ...[percent(plan.predicted), `${percent(plan.low)} to ${percent(plan.high)}`,
+        percent(laws.zeroStd(s.model, g, s.p, s.rho).total), short(mixed),
+        mixed > 0 ? short(1000 / mixed) : "none expected"].map(cell));
+      return row;
+    }));
+    const rate = (g) => chosen.zero_std[g].mixed_per_1000_rollouts;
+    const best = sizes.reduce((a, g) => (rate(g) > rate(a) ? g : a));
+    at("plan-note").textContent = rate(best) > 0
+      ? `Groups of ${best} give the most mixed groups per rollout: ${Math.ceil(100000 / rate(best)).toLocaleString("en")}`
+        + " rollouts for 100 of them. A larger group makes each mixed group weigh more."
+      : "These samples promise no mixed group at any of these sizes.";
+  }
+
   // ---- numbers
 
   function solve() {
@@ -82,6 +163,7 @@
       limit: laws.limitWeight(s.rule, s.p),
       escape: laws.escapeTime(s.rule, s.g, s.p, s.rate),
       silent: laws.silent(s.rule, s.g),
+      own: ownAt(s.g),
     } };
   }
 
@@ -122,7 +204,9 @@
     const without = quiet ? "without any signal" : "whose rewards are all equal";
     const whole = `Of ${BATCH} groups of ${s.g}, expect ${count(found.zeroStd.total)} ${without}`;
     const alone = s.rho > 0 ? `; the formula at the mean would say ${count(found.alone)}` : "";
-    return `${whole}${split(found.zeroStd)}${alone}.`;
+    const own = found.own ? ` The samples of ${chosen.label} say ${count(found.own.share)}`
+      + ` (${count(found.own.low)} to ${count(found.own.high)}).` : "";
+    return `${whole}${split(found.zeroStd)}${alone}.${own}`;
   }
 
   function split({ wrong, total }) {
@@ -167,6 +251,7 @@
     at("said").textContent = sentence(solved);
     at("advice").textContent = advice(solved);
     at("python").textContent = python(s);
+    showPlan(s);
     charts.drawShare(at("share"), s, found);
     charts.drawPush(at("push"), s, found);
     at("share").setAttribute("aria-label",
@@ -198,7 +283,19 @@
   window.addEventListener("hashchange", () => { readAddress(); showControls(); draw(); });
   window.addEventListener("resize", draw);
 
+  at("own").addEventListener("change", () => choose(Number(at("own").value || -1)));
+  at("file").addEventListener("change", () => take(at("file").files));
+  for (const kind of ["dragover", "drop"]) {
+    window.addEventListener(kind, (event) => {
+      event.preventDefault();
+      if (kind === "drop") take(event.dataTransfer.files);
+    });
+  }
+
   readAddress();
+  const linked = location.hash.length > 1, setting = state;
+  addResults(DATA.results);
+  if (linked) state = setting; // an address says what to show, results or not
   showControls();
   drawNow();
 })();
