@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from grpolab.validate.rollouts import SamplingLaw as SamplingLaw
     from grpolab.validate.triage.ranking import triage as triage
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 PACKAGES = ("figures", "simulate", "store", "theory", "validate")
 NAMES = {
     "AdvantageRule": "grpolab.theory.advantage",

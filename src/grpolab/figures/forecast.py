@@ -24,6 +24,21 @@ def data(summary: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
     }
 
 
+def real_data(record: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Points (counted, predicted) of public data sets, each at its largest group size up to 8.
+
+    >>> row = {"name": "a", "held_out": 0.5, "formula": 0.1, "beta_binomial": 0.4, "thinning": 0.45}
+    >>> real_data({"rows": [{**row, "group_size": 4}, {**row, "group_size": 16}]})["mean-p"]
+    [(0.5, 0.1)]
+    """
+    rows = sorted(
+        (r for r in record["rows"] if r["group_size"] <= 8), key=lambda r: r["group_size"]
+    )
+    last = {row["name"]: row for row in rows}.values()
+    columns = zip(STYLES, ("formula", "beta_binomial", "thinning"), strict=True)
+    return {name: [(row["held_out"], row[column]) for row in last] for name, column in columns}
+
+
 def draw(ax: Any, points: Mapping[str, Sequence[tuple[float, float]]], *, title: str = "") -> None:
     """Draw predicted against measured zero-std share; ``points[name]``: (measured, predicted)."""
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.9)

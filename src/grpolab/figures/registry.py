@@ -128,6 +128,19 @@ CLAIMS: tuple[Claim, ...] = (
         reads=(STUDY,),
     ),
     Claim(
+        name="real-models",
+        title="On real models, the mean hides\nthe groups without a signal",
+        sentence="On public verdicts of real language models the formula at the mean success rate"
+        " says too few zero-std groups wherever there is something to learn; half of the verdicts"
+        " of each problem forecasts the share in the other half.",
+        source="`docs/results/real_llm.json`: 59 public data sets, groups of 2 to 8; one mark per"
+        " data set, means over ten random splits.",
+        data=forecast.real_data,
+        draw=forecast.draw,
+        size=(4.2, 4.4),
+        reads=("real_models.json",),
+    ),
+    Claim(
         name="steps",
         title="Forecasts from before RL hold for its first steps",
         sentence="The zero-std share of the first GRPO steps is what rollouts from before RL say,"

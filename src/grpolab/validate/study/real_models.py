@@ -193,8 +193,9 @@ def claim(rows: Sequence[RealRow]) -> str:
         f" {_mean(some, 'error_formula'):.3f} where pass@1 is at least {_HARD} on {_MANY} or more"
         f" problems (worst: it says {words.percent(worst.formula)}, and"
         f" {words.percent(worst.held_out)} of the groups of {worst.group_size} have identical"
-        f" rewards). A beta-binomial misses it by {_mean(some, 'error_beta_binomial'):.3f},"
-        f" thinning by {_mean(some, 'error_thinning'):.3f}, and its 95% interval held the"
+        " rewards). On those sets a beta-binomial misses it by"
+        f" {_mean(some, 'error_beta_binomial'):.3f}, thinning by"
+        f" {_mean(some, 'error_thinning'):.3f}, and its 95% interval held the"
         f" other half in {words.percent(_mean(some, 'covered'))}."
     )
 
