@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from grpolab.validate.readers import read_all as read_all
     from grpolab.validate.rollouts import Rollouts as Rollouts
     from grpolab.validate.rollouts import SamplingLaw as SamplingLaw
+    from grpolab.validate.triage.plot import plot as plot
     from grpolab.validate.triage.ranking import triage as triage
 
 __version__ = "0.2.0"
@@ -64,6 +65,7 @@ NAMES = {
     "icc": "grpolab.validate.estimate.icc",
     "icc_interval": "grpolab.validate.estimate.icc",
     "pass_at_k": "grpolab.theory.pass_at_k",
+    "plot": "grpolab.validate.triage.plot",
     "predict_zero_std": "grpolab.validate.forecast.zero_std",
     "prob_zero_std": "grpolab.theory.zero_std",
     "read": "grpolab.validate.readers",

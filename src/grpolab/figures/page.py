@@ -7,13 +7,16 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpolab.errors import UserError
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import escaped, number
 from grpolab.figures.words import text as text
 from grpolab.store import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa;
@@ -101,24 +104,34 @@ def figure(
 
     A width of 11 inches fills the page; on a phone a wide figure scrolls and stays readable.
     """
+    from grpolab.figures.style import styled
+
+    buffer = io.StringIO()
+    with styled(), warnings.catch_warnings():
+        # names of any language: a letter that the font has not is drawn as a box
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
+        picture = drawn(draw, size=size, panels=panels)
+        metadata = {"Date": None, "Creator": None}
+        picture.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
+    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    frame = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
+    return f"<figure>{frame}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def drawn(
+    draw: Callable[[Any], None], *, size: tuple[float, float] = (8.0, 3.6), panels: int = 1
+) -> Figure:
+    """A matplotlib figure that no window knows, drawn on fresh axes, a list of them if several."""
     from matplotlib.figure import Figure
 
     from grpolab.figures.style import styled
 
-    with styled(), warnings.catch_warnings():
-        page = Figure(figsize=size, layout="constrained")
-        axes = page.subplots(1, panels)
+    with styled():
+        found = Figure(figsize=size, layout="constrained")
+        axes = found.subplots(1, panels)
         draw(list(axes) if panels > 1 else axes)
-        buffer = io.StringIO()
-        # names of any language: a letter that the font has not is drawn as a box
-        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
-        page.savefig(
-            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
-        )
-    svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
-    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    picture = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
-    return f"<figure>{picture}<figcaption>{text(caption)}</figcaption></figure>"
+    return found
 
 
 def section(title: str, *parts: str) -> str:

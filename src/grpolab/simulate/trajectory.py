@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, IntArray
 
 
@@ -33,8 +34,8 @@ class ChainState:
         return np.log(self.odds)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Trajectory(Frame):
     """Means over C chains at each of T steps; group statistics are those of the groups drawn.
 
     ``mean_p[t]`` and ``std_p[t]`` are taken before step t, so they have one entry more than the
@@ -61,6 +62,26 @@ class Trajectory:
         """Share of groups whose rewards are all equal, shape [T]."""
         both = self.frac_all_wrong + self.frac_all_right
         return np.minimum(both, 1.0) if self.group_size > 1 else np.ones_like(both)
+
+    @property
+    def columns(self) -> Mapping[str, FloatArray | IntArray]:
+        """One row per entry of ``mean_p``; groups are drawn after all but the last, NaN there."""
+        groups = {
+            "frac_all_wrong": self.frac_all_wrong, "frac_all_right": self.frac_all_right,
+            "mean_variance": self.mean_variance, "mean_groups_drawn": self.mean_groups_drawn,
+        }  # fmt: skip
+        return {
+            "step": self.step, "mean_p": self.mean_p, "stderr_p": self.stderr_p,
+            **{name: np.append(column, np.nan) for name, column in groups.items()},
+        }  # fmt: skip
+
+    @property
+    def headline(self) -> str:
+        """Chains, steps, and where the mean of p began and ended."""
+        return (
+            f"{self.num_chains} chains, {len(self.mean_p) - 1} steps of groups of"
+            f" {self.group_size}, mean p {self.mean_p[0]:.3g} to {self.mean_p[-1]:.3g}"
+        )
 
     @property
     def step(self) -> IntArray:

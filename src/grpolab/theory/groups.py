@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from grpolab.frames import Frame
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -111,8 +113,8 @@ def _int_column(name: str, values: npt.ArrayLike, length: int | None) -> IntArra
     return column
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupCounts:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class GroupCounts(Frame):
     """Successes per group of rollouts; ragged group sizes allowed.
 
     Parameters
@@ -180,6 +182,33 @@ class GroupCounts:
         put(self, "step", _int_column("step", step, length))
         put(self, "prompt_names", dict(prompt_names or {}))
         put(self, "provenance", provenance or Provenance())
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Prompt, step, successes and rollouts of every group."""
+        names = self.prompt_names
+        ids = self.prompt_id
+        prompt = [names.get(i, str(i)) for i in ids.tolist()] if names else ids
+        return {
+            "prompt": prompt, "step": self.step,
+            "num_correct": self.num_correct, "group_size": self.group_size,
+        }  # fmt: skip
+
+    @property
+    def headline(self) -> str:
+        """Number and size of the groups, their mean and the share with equal rewards.
+
+        >>> GroupCounts([0, 2, 4], 4, prompt_id=[0, 0, 1])
+        <GroupCounts: 3 groups of 4, 2 prompts, mean reward 0.5, 67% of the groups zero-std>
+        """
+        if not len(self):
+            return "no groups"
+        low, high = int(self.group_size.min()), int(self.group_size.max())
+        return (
+            f"{len(self)} groups of {low if low == high else f'{low} to {high}'},"
+            f" {len(np.unique(self.prompt_id))} prompts, mean reward {self.mean_reward:.3g},"
+            f" {self.frac_zero_std:.0%} of the groups zero-std"
+        )
 
     @classmethod
     def from_rewards(

@@ -85,6 +85,35 @@ def _draw_rates(ax: Any, audit: Audit) -> None:
     ax.legend()
 
 
+def draw_sides(axes: Any, audits: Sequence[Audit]) -> None:
+    """On two axes: success rates of the first audit's prompts, and zero-std shares against g.
+
+    Several audits share both axes: the rates as cumulative shares, the forecasts with intervals.
+    """
+    left, right = axes
+    if len(audits) == 1:
+        _draw_rates(left, audits[0])
+        _draw_share(right, audits[0])
+        return
+    for audit in audits:
+        rate = np.sort(audit.counts.by_prompt().rate)
+        share = [0.0, *np.arange(1, len(rate) + 1) / len(rate), 1.0]
+        (line,) = left.step([0.0, *rate, 1.0], share, where="post", label=audit.label)
+        plans = [plan.prediction for plan in audit.plans.values()]
+        errors = [[p.zero_std - p.low for p in plans], [p.high - p.zero_std for p in plans]]
+        right.errorbar(
+            list(audit.plans), [p.zero_std for p in plans], np.maximum(errors, 0.0),
+            color=line.get_color(), marker="o", ms=4, capsize=3, label=audit.label,
+        )  # fmt: skip
+    sizes = sorted({g for audit in audits for g in audit.plans})
+    left.set(xlabel="success rate p of a prompt", ylabel="share of prompts up to p")
+    right.set(xlabel="group size g", ylabel="share of zero-std groups", ylim=(0, 1.02))
+    right.set_xscale("log")
+    right.set_xticks(sizes, [str(g) for g in sizes])
+    right.minorticks_off()
+    right.legend()
+
+
 def _rates_caption(audit: Audit) -> str:
     return (
         "Observed success rates, and the atoms of the mixture that explains the counts best. Left"

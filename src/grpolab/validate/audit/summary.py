@@ -11,6 +11,7 @@ import numpy as np
 
 from grpolab import streams
 from grpolab.figures.words import p_value
+from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
 from grpolab.validate.audit.alarms import alarm_sentence
@@ -36,8 +37,8 @@ _SHOWN = 100  # names of prompts that are listed
 _LEVEL = 0.01  # of the test whether verdicts are missing by success
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+@dataclass(frozen=True, slots=True, repr=False)
+class Audit(Frame):
     """Everything that one table of counts says; fields are None where it cannot say.
 
     ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
@@ -65,6 +66,23 @@ class Audit:
     refused: bool = False
     distinct: tuple[float, float] | None = None
     outlook: Mapping[int, Outlook] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> Mapping[str, list[Any]]:
+        """One row per planned group size, with the keys of ``grpolab audit --json``."""
+        rows = [{"group_size": g, **plan.as_dict()} for g, plan in self.plans.items()]
+        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+    @property
+    def headline(self) -> str:
+        """Prompts, samples, and the forecast for the planned group sizes."""
+        shares = (
+            f"; zero-std groups at g={g}: {p.prediction.zero_std:.0%} ({p.prediction.low:.0%} to"
+            f" {p.prediction.high:.0%})"
+            for g, p in self.plans.items()
+        )
+        name = f"{self.label}, " if self.label else ""
+        return f"{name}{self.num_prompts} prompts, {self.num_samples} samples{''.join(shares)}"
 
     @property
     def origin(self) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma
 
+from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
 from grpolab.theory.samples import SampleRows, sample_rows
 
@@ -71,8 +72,8 @@ def text_hash(text: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rollouts:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Rollouts(Frame):
     """One row per completion, shape [R]; group g of prompt x holds consecutive rows.
 
     Parameters
@@ -138,6 +139,13 @@ class Rollouts:
         """The arrays by name."""
         names = [f.name for f in fields(self) if f.name != "provenance"]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def headline(self) -> str:
+        """Completions, prompts and mean reward."""
+        mean = float(np.nanmean(self.reward)) if np.any(~np.isnan(self.reward)) else math.nan
+        prompts = len(np.unique(self.prompt_id))
+        return f"{len(self)} completions of {prompts} prompts, mean reward {mean:.3g}"
 
     def select(self, mask: npt.ArrayLike) -> Rollouts:
         """Keep the rows that a boolean mask or an index array names."""

@@ -40,12 +40,13 @@ def _figure(found: Triage) -> str:
         f" {TAU_H} nats, calibrated on one model family."
     )
     return page.figure(
-        lambda axes: _draw(axes, found), caption=caption, alt="signal of the checkpoints",
-        size=(11.0, height), panels=3,
+        lambda axes: draw_checkpoints(axes, found),
+        caption=caption, alt="signal of the checkpoints", size=(11.0, height), panels=3,
     )  # fmt: skip
 
 
-def _draw(axes: Any, found: Triage) -> None:
+def draw_checkpoints(axes: Any, found: Triage) -> None:
+    """On three axes: signal, groups and entropy of the checkpoints, one line each."""
     from grpolab.figures import style
 
     rows = list(reversed(found.checkpoints))

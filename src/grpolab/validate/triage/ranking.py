@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab import streams
+from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.audit.compare import Difference, compare_all
 from grpolab.validate.audit.summary import Audit, audit
@@ -83,8 +84,8 @@ class Checkpoint:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Triage:
+@dataclass(frozen=True, slots=True, repr=False)
+class Triage(Frame):
     """Checkpoints from most signal to least, and how sure the order is."""
 
     group_size: int
@@ -96,6 +97,30 @@ class Triage:
     samples_per_prompt: int
     margin: float
     suspicions: tuple[Suspicion, ...] = ()
+
+    @property
+    def columns(self) -> Mapping[str, list[Any]]:
+        """One row per checkpoint, in the order of the ranking."""
+        plans = [c.audit.plans.get(self.group_size) for c in self.checkpoints]
+        return {
+            "checkpoint": [c.label for c in self.checkpoints],
+            "signal": [c.signal.value for c in self.checkpoints],
+            "signal_low": [c.signal.low for c in self.checkpoints],
+            "signal_high": [c.signal.high for c in self.checkpoints],
+            "prob_best": [c.signal.prob_best for c in self.checkpoints],
+            "pass_at_1": [c.audit.counts.mean_reward for c in self.checkpoints],
+            "zero_std": [math.nan if p is None else p.prediction.zero_std for p in plans],
+            "entropy": [c.entropy for c in self.checkpoints],
+        }
+
+    @property
+    def headline(self) -> str:
+        """The ranking, and what it rests on."""
+        order = " > ".join(f"{c.label} {c.signal.value:.3g}" for c in self.checkpoints)
+        return (
+            f"signal at g={self.group_size}: {order}; {self.num_prompts} prompts,"
+            f" {self.samples_per_prompt} samples each"
+        )
 
     @property
     def entropy_name(self) -> str:
