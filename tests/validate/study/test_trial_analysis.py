@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import special
 
 from grpolab.validate.study.trial.analysis import Analysis, Standing, analyse
 from grpolab.validate.study.trial.claims import CONFIRMED, EARLY, OPEN, REFUTED, Verdict
@@ -31,10 +30,10 @@ PROMPTS = 40
 def made(design: Design, rule: str, seed: int) -> DesignCounts:
     """Counts of a design in which ``rule`` says what RL makes of a start."""
     rng = np.random.default_rng([seed, sum(map(ord, design.name))])
-    shape = (2, 5, PROMPTS)
-    mean = rng.normal(-1.0, 0.7, size=(2, 5, 1))
-    spread = rng.uniform(0.2, 5.0, size=(2, 5, 1))
-    p = special.expit(mean + spread * rng.standard_normal(shape))
+    # the higher the mean the higher the ICC: pass@1 prefers what pass@2 does not
+    icc = rng.permuted(np.tile(np.linspace(0.1, 0.9, 5), (2, 1)), axis=1)[..., None]
+    mean, size = 0.29 + 0.08 * icc, (1 - icc) / icc
+    p = rng.beta(mean * size, (1 - mean) * size, size=(2, 5, PROMPTS))
     score = {
         "pass@2": (1 - (1 - p) ** 2).mean(axis=-1),
         "pass@1": p.mean(axis=-1),
@@ -86,7 +85,7 @@ def test_a_planted_predictor_wins() -> None:
     assert of(found, "C").verdict == CONFIRMED
     assert standing(found, "pass@2").regret.value < 0.01
     assert standing(found, "pass@1").regret.value > 0.02
-    assert standing(found, "pass@2").spearman.low > 0.9
+    assert standing(found, "pass@2").spearman.low > 0.8
     within = standing(found, "pass@2").r2_within
     assert within is not None
     assert within.low > 0.8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,7 @@ def _ratio(top: float, bottom: float) -> float:
     return float(top / bottom) if bottom > 0 else math.nan
 
 
+@lru_cache(maxsize=8)
 def resampled(size: int, *, rng: int = 0) -> FloatArray:
     """How often each design is drawn in every resample, [B, G]."""
     return draw_weights(np.ones(size), num_resamples=NUM_RESAMPLES, rng=rng)
