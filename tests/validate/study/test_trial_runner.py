@@ -20,10 +20,12 @@ from grpolab.validate.study.trial.main import run_trial
 from grpolab.validate.study.trial.protocol import PROTOCOL, PROTOCOL_SHA256, parse, protocol
 from grpolab.validate.study.trial.work import TrialJob, held_out, mixed, plan, run_trial_job
 
+PAGE = Path(__file__).parents[3] / "docs/preregistration.md"
+
 
 def test_protocol_is_the_recorded_one() -> None:
     assert hashlib.sha256(PROTOCOL.read_bytes()).hexdigest() == PROTOCOL_SHA256
-    assert PROTOCOL_SHA256 in Path("docs/preregistration.md").read_text()
+    assert PROTOCOL_SHA256 in PAGE.read_text(encoding="utf-8")
 
 
 def test_a_changed_protocol_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +54,7 @@ def test_designs_are_what_the_issue_of_the_trial_asks() -> None:
     assert len(low) >= 4
     assert {d.first_share > 0 for d in low} == {True, False}
     assert any(0 in d.depths for d in designs)
+    assert all(d.ladder.depths and d.grpo.steps == d.steps and d.model.hidden for d in designs)
     for field in ("lr", "group_size", "noise", "hidden", "data"):
         assert len({getattr(d, field) for d in designs}) >= 3
 

@@ -31,10 +31,10 @@ def predictor_scores(counts: DesignCounts) -> dict[str, FloatArray]:
     rate = c / n
 
     def start(values: FloatArray) -> FloatArray:
-        return np.broadcast_to(values[..., None], counts.end.shape[:3])
+        return np.asarray(np.broadcast_to(values[..., None], counts.end.shape[:3]))
 
     def at(k: float) -> FloatArray:
-        return pass_at_any(n, c, k).mean(axis=-1)
+        return np.asarray(pass_at_any(n, c, k).mean(axis=-1))
 
     depth = np.broadcast_to(np.array(design.depths, dtype=np.float64), c.shape[:2])
     found = {
