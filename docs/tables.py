@@ -22,6 +22,8 @@ from grpolab.figures.tables import Table
 from grpolab.store import read_json
 from grpolab.validate.study import predictor_tables, real_models, result_tables
 from grpolab.validate.study.results import FamilySummary, Results, Shootout, Starts
+from grpolab.validate.study.trial import tables as trial_tables
+from grpolab.validate.study.trial.protocol import protocol
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.S)
@@ -181,6 +183,10 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),
     "outcomes": lambda: predictor_tables.regret_by_outcome(_shootout()),
+    "trial-claims": lambda: trial_tables.claims(protocol()),
+    "trial-designs": lambda: trial_tables.designs(protocol()),
+    "trial-outcomes": lambda: trial_tables.outcomes(protocol()),
+    "trial-predictors": lambda: trial_tables.predictors(protocol()),
     "real-models": lambda: real_models.table(real_rows(), real_sets()),
     "real-sources": lambda: real_models.sources(real_sets()),
     "real-summary": lambda: real_models.summary(real_rows()),

@@ -329,7 +329,9 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
+def write_parquet(
+    path: Path, columns: Mapping[str, Any], meta: Any, *, compression: str = "snappy"
+) -> None:
     """Write columns of equal length, JSON metadata under the key ``grpolab``, sums and a seal.
 
     Every page has the checksum of the format. The seal is the SHA-256 of all other bytes of the
@@ -343,7 +345,7 @@ def write_parquet(path: Path, columns: Mapping[str, Any], meta: Any) -> None:
         {"grpolab": json.dumps(jsonable(meta)), _SEALED: hashlib.sha256().name}
     )
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True)
+    pq.write_table(table, sink, write_page_checksum=True, compression=compression)
     write_sealed_parquet(path, sink.getvalue())
 
 

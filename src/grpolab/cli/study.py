@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, say
+from grpolab.errors import UserError
+from grpolab.simulate.sweep import Backend
 from grpolab.validate.study import PRESETS
 from grpolab.validate.study.tasks import TASKS
+
+TRIAL = "trial"
+NAMES = (*PRESETS, TRIAL)
+BACKENDS = ("local", "dask", "ray")
 
 
 @expanded
 def study(
     preset: Annotated[
-        str, OneOf(PRESETS), typer.Option(help="Which study; smoke takes a minute.")
+        str, OneOf(NAMES), typer.Option(help="Which study; smoke takes a minute.")
     ] = "default",
     task: Annotated[
         str | None,
@@ -44,6 +50,15 @@ def study(
     device: Annotated[
         str | None, OneOf(("cpu", "cuda", "auto")), typer.Option(help="Instead of the preset's.")
     ] = None,
+    designs: Annotated[
+        str | None,
+        typer.Option(help="With --preset trial: only these designs, with commas between."),
+    ] = None,
+    backend: Annotated[
+        str,
+        OneOf(BACKENDS),
+        typer.Option(help="Where jobs run: dask and ray are clusters that share the folder --out."),
+    ] = "local",
     as_json: JsonFlag = False,
 ) -> None:
     """Train a small model by SFT and GRPO, and compare forecasts with what happened.
@@ -56,10 +71,20 @@ def study(
     from grpolab.validate.models.load import torch_device
     from grpolab.validate.study.main import run_study
 
+    limit = math.inf if minutes is None else minutes
+    engine = cast(Backend, backend)
+    if preset == TRIAL:
+        fixed = {"--task": task, "--model": model, "--device": device}
+        if given := [name for name, value in fixed.items() if value]:
+            raise UserError(f"the protocol of the trial fixes this: leave out {given[0]}")
+        _trial(out, designs, workers=workers, minutes=limit, backend=engine, as_json=as_json)
+        return
+    if designs:
+        raise UserError("--designs chooses among the designs of --preset trial")
     place = torch_device(device) if device else ""
     summary = run_study(
         preset, task=task, out=out, workers=workers, device=place, model=model,
-        minutes=math.inf if minutes is None else minutes,
+        minutes=limit, backend=engine,
     )  # fmt: skip
     if as_json:
         print_json(summary)
@@ -72,3 +97,26 @@ def study(
     say("")
     say(f"report:  {out / 'report.html'}")
     say(f"results: {out / 'results.json'}")
+
+
+def _trial(
+    out: Path,
+    designs: str | None,
+    *,
+    workers: int,
+    minutes: float,
+    backend: Backend,
+    as_json: bool,
+) -> None:
+    from grpolab.validate.study.trial.main import run_trial
+
+    chosen = [name.strip() for name in (designs or "").split(",") if name.strip()]
+    summary = run_trial(
+        out, designs=chosen, workers=workers, minutes=minutes, backend=backend
+    )  # fmt: skip
+    if as_json:
+        print_json(summary)
+        return
+    say(f"{summary['done']} of {summary['designs']} designs are done, in {out}")
+    if summary["left"]:
+        say(f"{summary['left']} jobs of the next one left: run the same command again")

@@ -112,7 +112,7 @@ def _map(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Results as they come."""
     if backend != "local":
-        yield from _on_cluster(work, points, missing, backend, workers)
+        yield from on_cluster(work, [(i, points[i]) for i in missing], backend, workers)
     elif workers == 1:
         for i in missing:
             yield work(i, points[i])
@@ -150,13 +150,16 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _on_cluster(
-    work: Callable[[int, Point], tuple[int, dict[str, Any]]],
-    points: Sequence[Point],
-    missing: Sequence[int],
+def on_cluster(
+    work: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
     backend: Backend,
     workers: int,
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[Any]:
+    """``work(*a)`` for every tuple of arguments, in their order, on the cluster that joblib finds.
+
+    Needs the extra ``cluster``. Without a cluster, ``dask`` starts ``workers`` local processes.
+    """
     require("joblib", extra="cluster")
     require("ray" if backend == "ray" else "distributed", extra="cluster")
     import joblib
@@ -167,7 +170,7 @@ def _on_cluster(
     else:
         client = _dask_client(workers)
     with joblib.parallel_config(backend=backend, n_jobs=workers):
-        tasks = (joblib.delayed(work)(i, points[i]) for i in missing)
+        tasks = (joblib.delayed(work)(*given) for given in arguments)
         yield from joblib.Parallel(return_as="list")(tasks)
     if client is not None:
         client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import platform
@@ -14,11 +15,13 @@ from typing import Any
 
 from grpolab import __version__
 from grpolab.errors import UserError, require
+from grpolab.simulate.sweep import Backend
 from grpolab.store import read_json, write_json
 from grpolab.validate.study.config import Pretrained, StudyConfig, preset
 from grpolab.validate.study.jobs import plan
 from grpolab.validate.study.runner import open_run, run_jobs
 from grpolab.validate.study.tasks import make_task
+from grpolab.validate.study.work import run_job
 
 MANIFEST = "manifest.json"
 RECORD = "record"
@@ -35,6 +38,7 @@ def run_study(
     device: str = "",
     model: str = "",
     minutes: float = math.inf,
+    backend: Backend = "local",
 ) -> dict[str, Any]:
     """Run a preset in a folder, or go on with it; returns its findings and where they are.
 
@@ -49,11 +53,16 @@ def run_study(
     require("torch", extra="train")
     require("transformers", extra="train")
     config = _on_model(_on_device(config, device), model)
-    return run(config, out=out, workers=workers, minutes=minutes)
+    return run(config, out=out, workers=workers, minutes=minutes, backend=backend)
 
 
 def run(
-    config: StudyConfig, *, out: Path, workers: int = 0, minutes: float = math.inf
+    config: StudyConfig,
+    *,
+    out: Path,
+    workers: int = 0,
+    minutes: float = math.inf,
+    backend: Backend = "local",
 ) -> dict[str, Any]:
     """Run a study of any configuration in a folder, or go on with it.
 
@@ -63,8 +72,9 @@ def run(
     with open_run(config, out):
         jobs = plan(config)
         left = run_jobs(
-            config, jobs, root=out, workers=workers or _workers(config), seconds=60 * minutes
-        )
+            functools.partial(run_job, config), jobs, root=out, backend=backend,
+            workers=workers or _workers(config), seconds=60 * minutes,
+        )  # fmt: skip
         if left:
             return {"out": str(out), "left": left, "jobs": len(jobs)}
         return finish(config, out=out, start=start)

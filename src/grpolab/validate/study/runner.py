@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import math
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import Any, Protocol
 
 from grpolab.errors import UserError
 from grpolab.files import atomic_dir, broken_seal, remove_scratch, seal
 from grpolab.progress import ProgressBar
-from grpolab.simulate.sweep import end_with_parent, worker_errors
+from grpolab.simulate.sweep import Backend, end_with_parent, on_cluster, worker_errors
 from grpolab.store import claim
 from grpolab.validate.study.config import StudyConfig
-from grpolab.validate.study.jobs import RESULT, StudyJob
-from grpolab.validate.study.work import run_job
+from grpolab.validate.study.jobs import RESULT
 
 RUN = "run.json"
 WORKERS = ".workers"  # held, shared, by every worker for as long as it lives
@@ -40,17 +40,44 @@ _channel: Any = None
 _alive: Any = None
 
 
+class Job(Protocol):
+    """What the runner knows of a job: its folder, the jobs it waits for, its CPU seconds."""
+
+    @property
+    def key(self) -> str:
+        """Folder of the job."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the jobs that it waits for."""
+
+    @property
+    def weight(self) -> float:
+        """CPU seconds, roughly."""
+
+
+Run = Callable[..., None]
+"""``run(job, root=..., out=..., progress=...)`` fills ``out``; it can be pickled."""
+
+
 @contextlib.contextmanager
 def open_run(config: StudyConfig, out: Path) -> Iterator[None]:
     """Claim an output folder for one study; UserError where another run lives or works in it."""
-    with claim(out, {"config": config.as_dict()}, manifest=RUN, what="a study"):
+    with open_folder({"config": config.as_dict()}, out, what="a study"):
+        yield
+
+
+@contextlib.contextmanager
+def open_folder(wanted: Mapping[str, Any], out: Path, *, what: str) -> Iterator[None]:
+    """The same for anything that `run_jobs` runs: ``wanted`` says which run it is."""
+    with claim(out, wanted, manifest=RUN, what=what):
         with (out / WORKERS).open("w") as orphans:  # of a run that was killed: gone in a moment
             fcntl.flock(orphans, fcntl.LOCK_EX)
         remove_scratch(out)
         yield
 
 
-def is_done(root: Path, job: StudyJob) -> bool:
+def is_done(root: Path, job: Job) -> bool:
     """Whether a job's folder is there, hence whole; UserError where it has changed since."""
     folder = root / job.key
     if not (folder / RESULT).is_file():
@@ -61,21 +88,26 @@ def is_done(root: Path, job: StudyJob) -> bool:
 
 
 def run_jobs(
-    config: StudyConfig,
-    jobs: Sequence[StudyJob],
+    run: Run,
+    jobs: Sequence[Job],
     *,
     root: Path,
     workers: int,
     seconds: float = math.inf,
+    backend: Backend = "local",
 ) -> int:
     """Run what is not done yet, longest waiting chain first, ``workers`` processes at a time.
 
     A job is started only if it would probably end within ``seconds``, by its weight and by the
-    pace of the jobs that ended so far. Returns the number of jobs that were not started.
+    pace of the jobs that ended so far. Returns the number of jobs that were not started. On a
+    cluster (``ray``, ``dask``) ``root`` must be a folder that its workers share; there, all jobs
+    that wait for nothing run together, and ``seconds`` is looked at between such rounds.
     """
     todo = {job.key: job for job in jobs if not is_done(root, job)}
     if not todo:
         return 0
+    if backend != "local":
+        return _in_rounds(run, jobs, todo, root, workers, seconds, backend)
     start, pace = time.monotonic(), _Pace()
     order = sorted(todo.values(), key=lambda job: -_chain(job, jobs))
     total = sum(job.weight for job in todo.values())
@@ -84,7 +116,7 @@ def run_jobs(
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     done: set[str] = {job.key for job in jobs if job.key not in todo}
-    running: dict[Future[None], StudyJob] = {}
+    running: dict[Future[None], Job] = {}
     with (
         ProgressBar(total, note=f"{len(todo)} of {len(jobs)} jobs to do") as bar,
         ProcessPoolExecutor(
@@ -102,7 +134,7 @@ def run_jobs(
                 for job in fits[: workers - len(running)]:
                     order.remove(job)
                     pace.begin(job)
-                    running[pool.submit(_work, config, job, root)] = job
+                    running[pool.submit(_work, run, job, root)] = job
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 with contextlib.suppress(Empty):
                     while True:
@@ -123,6 +155,30 @@ def run_jobs(
     return len(order)
 
 
+def _in_rounds(
+    run: Run,
+    jobs: Sequence[Job],
+    todo: dict[str, Job],
+    root: Path,
+    workers: int,
+    seconds: float,
+    backend: Backend,
+) -> int:
+    """The same on a cluster, in rounds of jobs that wait for nothing that is not done."""
+    start, left = time.monotonic(), dict(todo)
+    total = sum(job.weight for job in todo.values())
+    with ProgressBar(total, note=f"{len(todo)} of {len(jobs)} jobs to do") as bar:
+        while left and time.monotonic() - start < seconds:
+            ready = [job for job in left.values() if not left.keys() & set(job.needs)]
+            work = functools.partial(_work, run, root=root)
+            for job, _ in zip(
+                ready, on_cluster(work, [(job,) for job in ready], backend, workers), strict=True
+            ):
+                del left[job.key]
+                bar.part(job.key, job.weight, finished=True)
+    return len(left)
+
+
 class _Pace:
     """Seconds that a job takes per unit of its weight, from the jobs that ended so far."""
 
@@ -130,19 +186,19 @@ class _Pace:
         self._begun: dict[str, float] = {}
         self._seconds = self._weight = 0.0
 
-    def begin(self, job: StudyJob) -> None:
+    def begin(self, job: Job) -> None:
         self._begun[job.key] = time.monotonic()
 
-    def end(self, job: StudyJob) -> None:
+    def end(self, job: Job) -> None:
         self._seconds += time.monotonic() - self._begun[job.key]
         self._weight += job.weight
 
-    def of(self, job: StudyJob) -> float:
+    def of(self, job: Job) -> float:
         """Expected seconds of a job; its weight is CPU seconds where nothing ended yet."""
         return job.weight * (self._seconds / self._weight if self._weight else 1.0)
 
 
-def _chain(job: StudyJob, jobs: Sequence[StudyJob]) -> float:
+def _chain(job: Job, jobs: Sequence[Job]) -> float:
     """Weight of a job and of the heaviest chain that waits for it."""
     after = [_chain(other, jobs) for other in jobs if job.key in other.needs]
     return job.weight + max(after, default=0.0)
@@ -160,15 +216,19 @@ def _start_worker(queue: Any, root: Path) -> None:
     torch.set_num_threads(1)
 
 
-def _work(config: StudyConfig, job: StudyJob, root: Path) -> None:
+def _work(run: Run, job: Job, root: Path) -> None:
     last = 0.0
+    if _channel is None:  # a worker of a cluster, which nobody has prepared
+        import torch
+
+        torch.set_num_threads(1)
 
     def progress(share: float) -> None:
         nonlocal last
-        if time.monotonic() - last > 0.5:
+        if _channel is not None and time.monotonic() - last > 0.5:
             last = time.monotonic()
             _channel.put((job.key, share))
 
     with atomic_dir(root / job.key) as scratch:
-        run_job(config, job, root=root, out=scratch, progress=progress)
+        run(job, root=root, out=scratch, progress=progress)
         seal(scratch)

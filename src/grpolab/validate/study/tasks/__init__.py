@@ -8,6 +8,7 @@ from types import MappingProxyType
 from grpolab.errors import UserError
 from grpolab.validate.study.tasks.coins import coins
 from grpolab.validate.study.tasks.countdown import countdown
+from grpolab.validate.study.tasks.labels import labels
 from grpolab.validate.study.tasks.problems import (
     EnumeratedTask,
     Problem,
@@ -17,6 +18,7 @@ from grpolab.validate.study.tasks.problems import (
     Style,
 )
 from grpolab.validate.study.tasks.programs import ProgramTask, programs
+from grpolab.validate.study.tasks.routes import routes
 from grpolab.validate.study.tasks.sums import SumTask, sums
 
 __all__ = [
@@ -31,23 +33,30 @@ __all__ = [
     "SumTask",
     "coins",
     "countdown",
+    "labels",
     "make_task",
     "programs",
+    "routes",
     "sums",
 ]
 
 TASKS: Mapping[str, Callable[..., StudyTask]] = MappingProxyType(
-    {"coins": coins, "countdown": countdown, "programs": programs, "sums": sums}
-)
+    {
+        "coins": coins, "countdown": countdown, "labels": labels, "programs": programs,
+        "routes": routes, "sums": sums,
+    }
+)  # fmt: skip
 """Task constructors by name; each takes ``seed`` and, optionally, ``noise`` and ``sizes``."""
 
 
-def make_task(name: str, *, seed: int) -> StudyTask:
+def make_task(name: str, *, seed: int, noise: float = 0.4) -> StudyTask:
     """The task of that name, its problems split by ``seed``; UserError names the known ones.
+
+    ``noise`` is the share of the corpus whose prompts ask for something else.
 
     >>> make_task("countdown", seed=0).classes
     ('add', 'mul')
     """
     if name not in TASKS:
         raise UserError(f"unknown task {name!r}; known tasks: {', '.join(sorted(TASKS))}")
-    return TASKS[name](seed=seed)
+    return TASKS[name](seed=seed, noise=noise)

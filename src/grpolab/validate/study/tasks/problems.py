@@ -45,13 +45,13 @@ class StudyTask(Task):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem: ``template`` has the place ``{}`` where the target number goes.
+    """One problem: ``template`` has the place ``{}`` where the target, a number or a word, goes.
 
     ``solutions`` holds right completions, without repeats and the canonical one first.
     """
 
     template: str
-    target: int
+    target: int | str
     label: str
     solutions: tuple[str, ...]
 
@@ -171,7 +171,7 @@ class ProblemTask(StudyTask):
         rows = [base[i].id for i in rng.integers(len(base), size=size)]
         answers = _choose([self._problems[row].solutions for row in rows], rng)
         noisy = rng.random(size) < self.noise
-        shown = np.array([self._problems[row].target for row in rows])
+        shown = np.array([self._problems[row].target for row in rows], dtype=self._targets.dtype)
         shown[noisy] = rng.choice(self._targets, size=int(noisy.sum()))
         texts = [self._problems[r].template.format(t) for r, t in zip(rows, shown, strict=True)]
         for i in range(size):

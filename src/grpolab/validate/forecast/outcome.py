@@ -1,0 +1,196 @@
+"""What RL will make of a start, from success counts before it: rules that were fixed beforehand.
+
+The rules are those of ``docs/preregistration.md``. Each maps the counts of a start to a score that
+orders starts by the outcome; none has been confirmed by a trial yet, see ``docs/predictors.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from grpolab.theory import GroupCounts
+from grpolab.theory.groups import FloatArray
+from grpolab.validate.estimate.bootstrap import floored, half_width, mean_stderr
+
+BUDGETS, KS = (25, 100, 250, 450), (1.0, 1.375, 2.0, 2.25)
+"""Knots of the budget law: RL steps, and the k whose pass@k before RL ranks pass@1 after them."""
+SHIFT = 1.0
+"""Shift in logits of the transport for final pass@1."""
+SHIFT_AT_K, NOISE_AT_K = 1.75, 3.45
+"""Shift in logits, and noise per prompt, of the transport for final pass@k with k > 1."""
+_NODES = 64
+
+
+def budget_k(steps: float) -> float:
+    """k(s): the k whose pass@k before RL is to rank starts by pass@1 after ``steps`` RL steps.
+
+    Linear in log(s) between (25, 1), (100, 1.375), (250, 2) and (450, 2.25), constant outside: the
+    middles of the ranges that were found on nine ladders. Steps are those of the tiny models of
+    the study; a step of another trainer moves a policy by another amount. ValueError for steps < 1.
+
+    >>> budget_k(10), budget_k(100), round(budget_k(50), 4), budget_k(10_000)
+    (1.0, 1.375, 1.1875, 2.25)
+    """
+    if not steps >= 1:
+        raise ValueError(f"steps must be >= 1, got {steps}")
+    return float(np.interp(np.log(steps), np.log(BUDGETS), KS))
+
+
+def pass_at_any(num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: float) -> FloatArray:
+    """pass@k of prompts for any real k >= 1, by the same formula in gamma functions.
+
+    ``1 - G(n-c+1) G(n-k+1) / (G(n-c-k+1) G(n+1))`` where n - c >= k, else 1; shape [M]. For whole k
+    this is `theory.pass_at_k`, without bias; for others (1-p)^k has no unbiased estimator, and the
+    bias is at most 1/(e n), .006 at n = 64. ValueError unless 1 <= k <= n.
+
+    >>> pass_at_any(4, [0, 1, 2, 3], 2).round(6).tolist()
+    [0.0, 0.5, 0.833333, 1.0]
+    >>> pass_at_any(64, 32, 1.5).round(4).item()
+    0.6492
+    """
+    n, c = (np.asarray(v, dtype=np.float64) for v in (num_samples, num_correct))
+    if not 1 <= k <= n.min():
+        raise ValueError(f"k must lie in [1, {int(n.min())}], the fewest samples, got {k}")
+    if (c < 0).any() or (c > n).any():
+        raise ValueError("num_correct must lie in 0..num_samples")
+    room = np.maximum(n - c - k, 0.0)
+    log_none = (
+        special.gammaln(n - c + 1)
+        + special.gammaln(n - k + 1)
+        - special.gammaln(room + 1)
+        - special.gammaln(n + 1)
+    )
+    return np.where(n - c >= k, 0.0 - np.expm1(np.minimum(log_none, 0.0)), 1.0)
+
+
+def transport(
+    num_samples: npt.ArrayLike,
+    num_correct: npt.ArrayLike,
+    *,
+    k: int,
+    shift: float,
+    noise: float = 0.0,
+) -> FloatArray:
+    """pass@k of prompts [M] whose logits are moved: ``E[1 - (1 - expit(z + D + s e))^k]``.
+
+    z = logit((c + 1/2) / (n + 1)), e standard normal, D = ``shift``, s = ``noise``; the mean over
+    e by Gauss-Hermite quadrature. With s = 0 and D = 1 the mean over prompts is to first order
+    mean p + mean p(1-p), which is pass@2. ValueError for k < 1 or a negative noise.
+
+    >>> transport(64, [0, 32, 64], k=1, shift=1.0).round(4).tolist()
+    [0.0206, 0.7311, 0.9972]
+    """
+    if k < 1:
+        raise ValueError(f"k must be >= 1, got {k}")
+    if not noise >= 0:
+        raise ValueError(f"noise must be >= 0, got {noise}")
+    n, c = (np.asarray(v, dtype=np.float64) for v in (num_samples, num_correct))
+    z = special.logit((c + 0.5) / (n + 1))
+    node, weight = np.polynomial.hermite_e.hermegauss(_NODES)
+    moved = z[..., None] + shift + noise * node
+    reached = -np.expm1(k * special.log_expit(-moved))
+    return np.asarray(reached @ (weight / weight.sum()))
+
+
+class OutcomeForecast(NamedTuple):
+    """Score of a start under a rule, with its 95% interval over prompts.
+
+    ``k`` is the k of the outcome pass@k. The interval says how far other prompts of the same kind
+    would have given another score. It is no interval of the outcome.
+    """
+
+    rule: str
+    k: int
+    steps: int
+    value: float
+    low: float
+    high: float
+
+
+_Values = Callable[[FloatArray, FloatArray, int, int], FloatArray]
+_RULES: Mapping[str, _Values] = MappingProxyType(
+    {
+        "pass@1": lambda n, c, steps, k: pass_at_any(n, c, 1),
+        "pass@2": lambda n, c, steps, k: pass_at_any(n, c, 2),
+        "pass@k(budget)": lambda n, c, steps, k: pass_at_any(n, c, budget_k(steps)),
+        "transport": lambda n, c, steps, k: transport(
+            n, c, k=k, shift=SHIFT if k == 1 else SHIFT_AT_K, noise=0.0 if k == 1 else NOISE_AT_K
+        ),
+    }
+)
+RULES = tuple(_RULES)
+"""Names of the rules of `forecast_outcome`."""
+
+
+def outcome_scores(counts: GroupCounts, *, steps: int, rule: str, k: int = 1) -> FloatArray:
+    """The score of every prompt under a rule, whose mean is that of the start; see below."""
+    if rule not in _RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
+    if steps < 1:
+        raise ValueError(f"steps must be >= 1, got {steps}")
+    if k < 1:
+        raise ValueError(f"k must be >= 1, got {k}")
+    if k > 1 and rule != "transport":
+        raise ValueError(f"rule {rule} is for the outcome pass@1; for k = {k} use transport")
+    totals = counts.by_prompt()
+    n = np.asarray(totals.num_samples, dtype=np.float64)
+    c = np.asarray(totals.num_correct, dtype=np.float64)
+    return _RULES[rule](n, c, steps, k)
+
+
+def forecast_outcome(
+    counts: GroupCounts, *, steps: int, rule: str = "pass@2", k: int = 1
+) -> OutcomeForecast:
+    """Score of a start for pass@k after ``steps`` RL steps, by a rule fixed before its trial.
+
+    The start with the highest score is the one to choose. The rules, each a mean over prompts:
+
+    - ``pass@1``: mean p, the usual baseline.
+    - ``pass@2``: the chance that one of two samples is right; for mean m and ICC r it is
+      m + m (1 - m)(1 - r). To first order this is a shift of all logits by 1.
+    - ``pass@k(budget)``: pass@k at k(s) of `budget_k`, which grows with the RL budget.
+    - ``transport``: E[1 - (1 - expit(z + D + s e))^k] with (D, s) = (1, 0) for k = 1 and
+      (1.75, 3.45) for k > 1, the values of the lead.
+
+    Limits. Scores order the starts of one ladder (same task, model, budget); they are no forecast
+    of the level reached. Found on 34 ladders of models below a million weights; differences of
+    less than .01 between starts lie within the noise of RL. Prompts that are solved after RL and
+    never before cannot be foreseen from counts. Give counts of held-out prompts, sampled as RL
+    samples, at least 16 per prompt. ValueError for an unknown rule, steps < 1, or fewer samples of
+    a prompt than the rule needs.
+
+    Parameters
+    ----------
+    counts : GroupCounts
+        Success counts of the start; rows of one prompt are put together.
+    steps : int
+        RL steps planned.
+    rule : str
+        One of `RULES`.
+    k : int
+        The k of the outcome pass@k; above 1 only ``transport`` applies.
+
+    Returns
+    -------
+    OutcomeForecast
+        The score and its 95% interval over prompts.
+
+    Examples
+    --------
+    >>> found = forecast_outcome(GroupCounts([0, 2, 4], 4), steps=100)
+    >>> found.rule, round(found.value, 4)
+    ('pass@2', 0.6111)
+    """
+    values = outcome_scores(counts, steps=steps, rule=rule, k=k)
+    mean = float(values.mean())
+    wide = half_width(mean_stderr(values), free=len(values) - 1)
+    low, high = floored(
+        (mean - wide, mean + wide), values, np.ones(len(values)), rng=0, bounds=(0.0, 1.0)
+    )
+    return OutcomeForecast(rule, k, steps, mean, low, high)
