@@ -154,6 +154,20 @@ CLAIMS: tuple[Claim, ...] = (
         reads=("steps.json",),
     ),
     Claim(
+        name="pretrained",
+        title="A pretrained model: few mixed groups at first,\nenough to learn from",
+        sentence="SmolLM2-135M on sums: without SFT 98% of the groups carry no signal at first, and"
+        " RL finds the others; forecasts from before RL hold for the first ten steps, and fail by"
+        " more the further RL moves the policy.",
+        source="`grpolab study --preset real`, family no-shift, on-policy groups of 8, means over"
+        " two seeds.",
+        data=steps.data,
+        draw=steps.draw,
+        size=(4.2, 6.2),
+        panels=3,
+        reads=("real-steps.json",),
+    ),
+    Claim(
         name="shootout",
         title="No number before RL picks every start",
         sentence="What choosing a start by each number costs in final pass@1: none is best in"

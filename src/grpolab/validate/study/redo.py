@@ -32,7 +32,8 @@ from grpolab.validate.study.main import MANIFEST, RECORD
 from grpolab.validate.study.record import FILE, Record
 from grpolab.validate.study.results import Results
 
-STEPS = "steps.json"
+STEPS = {"full": "steps.json", "real": "real-steps.json"}
+"""Zero-std shares of early steps, for figures, by study."""
 QUOTED = (
     "zero-std", "variance", "early", "choice final_pass_at_1", "choice final_pass_at_10",
     "independence",
@@ -54,8 +55,8 @@ def take(run: Path, results: Path) -> None:
 def redo(results: Path, *, workers: int = 1) -> list[str]:
     """Rewrite what follows from every record of a folder, ``workers`` at a time; their names.
 
-    For a record ``NAME``: ``NAME.json`` and ``NAME-checkpoints.parquet``; for the full study also
-    ``steps.json``. Raises UserError where there is no record.
+    For a record ``NAME``: ``NAME.json`` and ``NAME-checkpoints.parquet``; for some also a table of
+    steps, see `STEPS`. Raises UserError where there is no record.
     """
     names = sorted(path.parent.name for path in results.glob(f"*/{FILE}"))
     if not names:
@@ -77,8 +78,8 @@ def _summarise(results: Path, name: str) -> None:
     found = derive(Record.read(results / name))
     found.summary().write(results / f"{name}.json")
     write_table(results / f"{name}-checkpoints.parquet", checkpoints(found.rows))
-    if f"{name}.json" == STUDY:
-        write_text(results / STEPS, json.dumps(step_table(found)) + "\n")
+    if name in STEPS:
+        write_text(results / STEPS[name], json.dumps(step_table(found)) + "\n")
 
 
 def pages(docs: Path) -> None:
@@ -87,7 +88,7 @@ def pages(docs: Path) -> None:
     results = docs / "results"
     with tempfile.TemporaryDirectory() as folder:
         for claim in CLAIMS:
-            if {STUDY, STEPS} & set(claim.reads) and not claim.missing(results):
+            if {STUDY, *STEPS.values()} & set(claim.reads) and not claim.missing(results):
                 svg, _ = render(claim, claim.load(results), out=Path(folder))
                 shutil.copyfile(svg, docs / "figures" / svg.name)
     write_text(docs / "figures.md", handbook(results))
