@@ -118,7 +118,7 @@ def _run(
     dtype: str, rows: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Load, train to the last depth, and return the ladder."""
-    for module in ("torch", "transformers", "trl", *(["peft"] if config.lora_rank else [])):
+    for module in ("torch", "transformers", "accelerate", *(["peft"] if config.lora_rank else [])):
         require(module, extra="train")
     from grpolab.progress import ProgressBar
     from grpolab.validate.models.load import load_model, torch_device

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, say
+from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study import PRESETS
 from grpolab.validate.study.tasks import TASKS
 
@@ -34,6 +35,11 @@ def study(
     model: Annotated[
         str, typer.Option(help="Checkpoint folder or hub id instead of a model from scratch.")
     ] = "",
+    arch: Annotated[
+        str | None,
+        OneOf(get_args(Architecture)),
+        typer.Option(help="Architecture of the model from scratch; default: llama."),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -58,7 +64,7 @@ def study(
 
     place = torch_device(device) if device else ""
     summary = run_study(
-        preset, task=task, out=out, workers=workers, device=place, model=model,
+        preset, task=task, out=out, workers=workers, device=place, model=model, arch=arch or "",
         minutes=math.inf if minutes is None else minutes,
     )  # fmt: skip
     if as_json:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpolab.streams import generator
+from grpolab.validate.models.precision import compute_in, fixed_weights
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.plan import RolloutPlan
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
@@ -83,11 +84,11 @@ def examples(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[Example]:
 
 
 def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
-    """A checkpoint on the study's device."""
+    """A checkpoint on the study's device, computing in its type."""
     from grpolab.validate.models import load_model
 
     model, tokenizer = load_model(path, device=config.device)
-    return model, tokenizer
+    return compute_in(model, config.dtype), tokenizer
 
 
 def ask(
@@ -109,4 +110,5 @@ def ask(
         law, num_samples=num_samples, group_size=group_size or num_samples, seed=seed
     )  # fmt: skip
     engine = HFEngine.of(model, tokenizer, batch_rows=batch_rows)
-    return collect(engine, plan, task=task, prompts=prompts)
+    with fixed_weights(model):
+        return collect(engine, plan, task=task, prompts=prompts)

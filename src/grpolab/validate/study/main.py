@@ -10,11 +10,12 @@ import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from grpolab import __version__
-from grpolab.errors import UserError, require
+from grpolab.errors import UserError, input_errors, require
 from grpolab.store import read_json, write_json
+from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study.config import Pretrained, StudyConfig, preset
 from grpolab.validate.study.jobs import plan
 from grpolab.validate.study.runner import open_run, run_jobs
@@ -34,12 +35,13 @@ def run_study(
     workers: int = 0,
     device: str = "",
     model: str = "",
+    arch: str = "",
     minutes: float = math.inf,
 ) -> dict[str, Any]:
     """Run a preset in a folder, or go on with it; returns its findings and where they are.
 
     ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
-    scratch. No job is started that would probably end after ``minutes``; see `run`. Raises
+    scratch, and ``arch`` is the architecture of one from scratch. No job is started that would probably end after ``minutes``; see `run`. Raises
     UserError for an unknown preset, task or model, a folder that holds something else, a missing
     torch, or a device that is not there.
     """
@@ -48,7 +50,7 @@ def run_study(
         make_task(known, seed=config.seeds[0])
     require("torch", extra="train")
     require("transformers", extra="train")
-    config = _on_model(_on_device(config, device), model)
+    config = _on_model(_of_architecture(_on_device(config, device), arch, model), model)
     return run(config, out=out, workers=workers, minutes=minutes)
 
 
@@ -82,6 +84,17 @@ def _on_model(config: StudyConfig, model: str) -> StudyConfig:
             )
         return config
     return dataclasses.replace(config, pretrained=Pretrained(model, model_hash(model)))
+
+
+def _of_architecture(config: StudyConfig, arch: str, model: str) -> StudyConfig:
+    """The study on a model from scratch of another architecture."""
+    if not arch:
+        return config
+    if model:
+        raise UserError("--arch is of a model from scratch: give --model or --arch, not both")
+    with input_errors():
+        kind = dataclasses.replace(config.model, arch=cast(Architecture, arch))
+        return dataclasses.replace(config, model=kind)
 
 
 def _workers(config: StudyConfig) -> int:

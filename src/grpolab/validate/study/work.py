@@ -14,6 +14,7 @@ import numpy as np
 from grpolab.store import write_counts, write_json
 from grpolab.streams import stream_seed
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.models.precision import compute_in
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.arms import Arm
 from grpolab.validate.study.base import train_base
@@ -58,11 +59,7 @@ def run_job(
 
     Weights are float32 throughout; with dtype bfloat16 the forward passes run in that precision.
     """
-    import torch
-
-    half = config.dtype == "bfloat16"
-    with torch.autocast(config.device, dtype=torch.bfloat16, enabled=half):
-        _KINDS[job.kind](config, job, root, out, progress)
+    _KINDS[job.kind](config, job, root, out, progress)
 
 
 def _base(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
@@ -80,7 +77,7 @@ def _base(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: P
     task = make_task(job.task, seed=job.seed)
     seed = job_seed(job)
     model, tokenizer = build_model(task.vocabulary, config.model, seed=stream_seed(seed, "weights"))
-    model = model.to(config.device)
+    model = compute_in(model.to(config.device), config.dtype)
     train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
     save_model(model, tokenizer, out / "model")
     write_json(out / RESULT, {"parameters": model.num_parameters(), "seed": seed})

@@ -14,6 +14,7 @@ from grpolab.errors import UserError, require
 from grpolab.streams import stream_seed
 from grpolab.theory.pass_at_k import pass_at_k
 from grpolab.validate.models.load import check_checkpoint, load_model, torch_device
+from grpolab.validate.models.precision import check_trainable, compute_in
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
@@ -66,6 +67,7 @@ def check_job(job: TrainJob) -> None:
     for module in ("torch", "transformers", *(["trl"] if job.trainer == "trl" else [])):
         require(module, extra="train")
     torch_device(job.device)
+    check_trainable(job.dtype)
     if len(job.prompts) < job.config.prompts_per_step:
         raise UserError(
             f"{len(job.prompts)} prompts are fewer than --prompts-per-step"
@@ -184,7 +186,8 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
     _check_lengths(job, model, tokenizer)
     reference = None
     if job.config.beta > 0:
-        reference, _ = load_model(job.reference or job.model, device=job.device, dtype=job.dtype)
+        reference, _ = load_model(job.reference or job.model, device=job.device)
+        compute_in(reference, job.dtype)  # as the policy does: equal weights, equal numbers
         _check_vocabulary(job, model.config, reference.config)
     train_own(
         model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
