@@ -62,6 +62,7 @@ def train(
         job = TrainJob(
             model, trainer, the_task, prompts, config,
             sampling.seed, reference=loss.reference, lora_rank=training.lora_rank,
+            restart=training.restart or "",
             device=torch_device(place.device), dtype=place.dtype, chat=sampling.chat,
             batch_rows=place.batch_rows, vllm_memory=sampling.vllm_memory,
             save_every=keeping.save_every, keep=keeping.keep, held_out=held_out,

@@ -41,9 +41,9 @@ def run_study(
     """Run a preset in a folder, or go on with it; returns its findings and where they are.
 
     ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
-    scratch, and ``arch`` is the architecture of one from scratch. No job is started that would probably end after ``minutes``; see `run`. Raises
-    UserError for an unknown preset, task or model, a folder that holds something else, a missing
-    torch, or a device that is not there.
+    scratch, and ``arch`` is the architecture of one from scratch. No job is started that would
+    probably end after ``minutes``; see `run`. Raises UserError for an unknown preset, task or
+    model, a folder that holds something else, a missing torch, or a device that is not there.
     """
     config = preset(name, task=task)
     for known in config.tasks:  # an unknown task is refused before anything is written

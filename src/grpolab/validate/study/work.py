@@ -15,6 +15,7 @@ from grpolab.store import write_counts, write_json
 from grpolab.streams import stream_seed
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.models.precision import compute_in
+from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.arms import Arm
 from grpolab.validate.study.base import train_base
@@ -41,9 +42,12 @@ from grpolab.validate.study.jobs import (
     ladder_key,
 )
 from grpolab.validate.study.measure import pass_rates
+from grpolab.validate.study.plain import to_plain
 from grpolab.validate.study.selection import matched_temperature, select_prompts
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt
+from grpolab.validate.training.plasticity import plasticity
+from grpolab.validate.training.restart import restart
 from grpolab.validate.training.rundir import RunDir
 from grpolab.validate.training.sft import train_ladder
 from grpolab.validate.training.sft_data import held_out_nll
@@ -130,7 +134,9 @@ def _pre(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pr
             write_rollouts(out, name, table)
             progress((i + 1) / len(parts))
         judged = {"level": level} if (level := task.report().level) else {}
-        write_json(out / RESULT, {"seed": seed, "judged": judged})
+        ids = encode(tokenizer, held_out)
+        measured = plasticity(model, ids, pad=tokenizer.pad_token_id)
+        write_json(out / RESULT, {"seed": seed, "judged": judged, "plasticity": to_plain(measured)})
 
 
 def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
@@ -147,6 +153,7 @@ def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pro
     arm, seed = job.arm, job_seed(job)
     start = root / checkpoint_key(job.task, job.data, job.seed, job.depth, sft=job.sft)
     model, tokenizer = load(config, start)
+    restart(model, arm.restart, seed=seed)
     with open_task(job.task, seed=job.seed) as task:
         grpo = config.grpo_of(arm)
         if arm.entropy_of:

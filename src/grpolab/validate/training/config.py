@@ -36,8 +36,8 @@ class GRPOConfig:
     so that the expected update is the same as without. ``objective`` takes the place of ``rule``:
     ``pass-at-k:K`` (PKPO) or ``pass-at-k-training:K``, with K at most the group size.
     ``only_unsolved`` gives a prompt the advantage 0 once a rollout of an earlier step of the run
-    has answered it; the mean stays that over all groups drawn. ``skip_zero_advantage`` leaves rows out of
-    the backward pass whose gradient is zero.
+    has answered it; the mean stays that over all groups drawn. ``skip_zero_advantage`` leaves rows
+    out of the backward pass whose gradient is zero.
     """
 
     steps: int = 500

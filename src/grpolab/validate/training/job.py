@@ -22,6 +22,7 @@ from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
 from grpolab.validate.training.ending import is_first_process, num_processes, process_group
 from grpolab.validate.training.policy import load_policy
+from grpolab.validate.training.restart import RESTARTS, describe, restart
 from grpolab.validate.training.rundir import GROUPS, RunDir, good_checkpoint, number
 from grpolab.validate.training.trl_config import check_expressible
 
@@ -37,7 +38,8 @@ class TrainJob:
 
     ``reference`` is the checkpoint of the KL term, empty for the model at the start. ``held_out``
     prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. At most
-    ``batch_rows`` rollouts (0: all) go through the loss at once. ``vllm_memory`` and ``chat`` are
+    ``batch_rows`` rollouts (0: all) go through the loss at once. ``restart`` changes the weights
+    before the first step (see `restart`). ``vllm_memory`` and ``chat`` are
     TRL's (see `TrlOptions`).
     """
 
@@ -48,6 +50,7 @@ class TrainJob:
     config: GRPOConfig
     seed: int
     reference: str = ""
+    restart: str = ""
     lora_rank: int = 0
     device: str = "cpu"
     dtype: str = "float32"
@@ -68,6 +71,10 @@ def check_job(job: TrainJob) -> None:
         require(module, extra="train")
     torch_device(job.device)
     check_trainable(job.dtype)
+    if job.restart not in ("", *RESTARTS):
+        raise UserError(f"--restart must be {' or '.join(RESTARTS)}, got {job.restart!r}")
+    if job.restart and job.lora_rank:
+        raise UserError("--restart changes weights that --lora-rank leaves as they are: drop one")
     if len(job.prompts) < job.config.prompts_per_step:
         raise UserError(
             f"{len(job.prompts)} prompts are fewer than --prompts-per-step"
@@ -129,11 +136,15 @@ def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
         "reference": reference,
         "reference_hash": model_hash(reference) if reference else "",
         "lora_rank": job.lora_rank,
+        **({"restart": job.restart} if job.restart else {}),
         "dtype": job.dtype,
         "sampler": "vllm" if job.vllm_memory else "transformers",
         "evaluation": {"prompts": len(job.held_out), "samples": job.eval_samples},
         "config": asdict(config),
-        "interventions": interventions(config, reference=reference, lora_rank=job.lora_rank),
+        "interventions": {
+            **interventions(config, reference=reference, lora_rank=job.lora_rank),
+            **({"restart": describe(job.restart)} if job.restart else {}),
+        },
         "versions": {name: importlib.metadata.version(name) for name in names},
     }
 
@@ -184,6 +195,8 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         device=job.device, dtype=job.dtype,
     )  # fmt: skip
     _check_lengths(job, model, tokenizer)
+    if last_checkpoint(run) is None:
+        restart(model, job.restart, seed=job.seed)
     reference = None
     if job.config.beta > 0:
         reference, _ = load_model(job.reference or job.model, device=job.device)
@@ -202,6 +215,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
 
     model, tokenizer = load_model(job.model)
     _check_lengths(job, model, tokenizer)
+    restart(model, job.restart, seed=job.seed)  # a checkpoint is loaded over it
     if job.config.beta > 0:
         from transformers import AutoConfig
 

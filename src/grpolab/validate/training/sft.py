@@ -52,8 +52,8 @@ class SFTConfig:
     ``label_smoothing`` s trains on (1 - s) of the right token and s spread evenly over the
     vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step. ``l2_start``
     adds that multiple of the squared distance of the trained weights to where they started to the
-    loss (arXiv 2308.11958, with the start of SFT in the place of the initialisation). ``pear`` is the
-    level of `PearConfig` by which tokens are weighted, empty for none, and ``behaviour`` the
+    loss (arXiv 2308.11958, with the start of SFT in the place of the initialisation). ``pear`` is
+    the level of `PearConfig` by which tokens are weighted, empty for none, and ``behaviour`` the
     checkpoint that wrote the data, empty for data written by rule.
     """
 
@@ -285,7 +285,8 @@ def _trainer(
         logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
         save_strategy="no", bf16=dtype == "bfloat16", use_cpu=device == "cpu",
         gradient_checkpointing=device != "cpu",
-        gradient_checkpointing_kwargs={"use_reentrant": False}, dataloader_pin_memory=device != "cpu",
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        dataloader_pin_memory=device != "cpu",
         ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
     )  # fmt: skip
     trainer = _trainer_class(

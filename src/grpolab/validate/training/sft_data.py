@@ -108,10 +108,9 @@ def split_off(
 def padded(rows: Sequence[Mapping[str, Any]], *, pad: int) -> dict[str, Any]:
     """A batch of examples as tensors [N, L], padded on the right; no label behind the end.
 
-    >>> batch = padded([{"input_ids": [5], "labels": [5]}, {"input_ids": [6, 7], "labels": [-100, 7]}],
-    ...                pad=0)
-    >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist(), batch["labels"].tolist()
-    ([[5, 0], [6, 7]], [[1, 0], [1, 1]], [[5, -100], [-100, 7]])
+    >>> rows = [{"input_ids": [5], "labels": [5]}, {"input_ids": [6, 7], "labels": [-100, 7]}]
+    >>> {name: batch.tolist() for name, batch in padded(rows, pad=0).items() if name != "labels"}
+    {'input_ids': [[5, 0], [6, 7]], 'attention_mask': [[1, 0], [1, 1]]}
     """
     import torch
 
@@ -146,7 +145,8 @@ def held_out_nll(
     model.eval()
     for start in range(0, len(examples), rows_per_batch):
         part = examples[start : start + rows_per_batch]
-        batch = {k: v.to(model.device) for k, v in padded([row._asdict() for row in part], pad=pad).items()}
+        batch = padded([row._asdict() for row in part], pad=pad)
+        batch = {name: values.to(model.device) for name, values in batch.items()}
         with torch.inference_mode():
             target = batch.pop("labels")[:, 1:]
             logits = model(**batch).logits[:, :-1]
