@@ -19,6 +19,7 @@ from grpolab.validate.training.config import (
     GRPOConfig,
     pass_at_rule,
 )
+from grpolab.validate.training.log_to import LOG_TO
 from grpolab.validate.training.restart import RESTARTS
 
 AGGREGATIONS: dict[str, Aggregation] = {
@@ -160,6 +161,15 @@ class KeepingOptions(Group):
         64
     )
     eval_samples: Annotated[int, typer.Option(min=1, help="Samples per held-out prompt.")] = 4
+    log_to: Annotated[
+        str,
+        typer.Option(help=f"Also write scalars for {', '.join(LOG_TO)}; several with commas."),
+    ] = ""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names that --log-to holds."""
+        return tuple(name.strip() for name in self.log_to.split(",") if name.strip())
 
 
 def make_config(

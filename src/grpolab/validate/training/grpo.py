@@ -133,6 +133,11 @@ class GRPOLoop:
             self._batches += 1
         return Groups.join(batches)
 
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next update, after the warm-up so far."""
+        return float(self._schedule.get_last_lr()[0])
+
     def state_dict(self) -> dict[str, Any]:
         """All that a later loop on the same weights needs to go on as if nothing had happened."""
         return {

@@ -21,6 +21,7 @@ from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
 from grpolab.validate.training.ending import is_first_process, num_processes, process_group
+from grpolab.validate.training.log_to import check_log_to
 from grpolab.validate.training.policy import load_policy
 from grpolab.validate.training.restart import RESTARTS, describe, restart
 from grpolab.validate.training.rundir import GROUPS, RunDir, good_checkpoint, number
@@ -40,7 +41,7 @@ class TrainJob:
     prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. At most
     ``batch_rows`` rollouts (0: all) go through the loss at once. ``restart`` changes the weights
     before the first step (see `restart`). ``vllm_memory`` and ``chat`` are
-    TRL's (see `TrlOptions`).
+    TRL's (see `TrlOptions`). ``log_to`` names tools that get the scalars (see `log_to`).
     """
 
     model: str
@@ -61,6 +62,7 @@ class TrainJob:
     keep: int = 0
     held_out: Sequence[Prompt] = ()
     eval_samples: int = 4
+    log_to: tuple[str, ...] = ()
 
 
 def check_job(job: TrainJob) -> None:
@@ -71,6 +73,7 @@ def check_job(job: TrainJob) -> None:
         require(module, extra="train")
     torch_device(job.device)
     check_trainable(job.dtype)
+    check_log_to(job.log_to)
     if job.restart not in ("", *RESTARTS):
         raise UserError(f"--restart must be {' or '.join(RESTARTS)}, got {job.restart!r}")
     if job.restart and job.lora_rank:
@@ -206,7 +209,7 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
         seed=job.seed, reference=reference, batch_rows=job.batch_rows,
         evaluate=_evaluator(job, model, tokenizer), save_every=job.save_every, keep=job.keep,
-        progress=progress,
+        log_to=job.log_to, progress=progress,
     )  # fmt: skip
 
 
@@ -225,6 +228,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
     options = TrlOptions(
         device=job.device, dtype=job.dtype, lora_rank=job.lora_rank, batch_rows=job.batch_rows,
         save_every=job.save_every, keep=job.keep, vllm_memory=job.vllm_memory, chat=job.chat,
+        log_to=job.log_to,
     )  # fmt: skip
     train_trl(
         model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
