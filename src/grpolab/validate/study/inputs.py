@@ -17,15 +17,18 @@ from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import DATA, REGIMES
 from grpolab.validate.study.jobs import eval_prompts
+from grpolab.validate.study.pretrained import Trimmed
 from grpolab.validate.study.tasks import StudyTask, make_task
 from grpolab.validate.tasks import Prompt, Task
 from grpolab.validate.training.sft_data import Example, example
 
 
 @contextmanager
-def open_task(name: str, *, seed: int) -> Iterator[StudyTask]:
+def open_task(config: StudyConfig, name: str, *, seed: int) -> Iterator[StudyTask]:
     """A task whose sandbox, if it has one, is closed in the end."""
     task = make_task(name, seed=seed)
+    if config.pretrained:
+        task = Trimmed(task)
     try:
         yield task
     finally:

@@ -74,7 +74,9 @@ def run(
 
 def _on_model(config: StudyConfig, model: str) -> StudyConfig:
     """The study on a pretrained model, known by a hash of its files."""
+    from grpolab.validate.models.load import check_checkpoint, load_tokenizer
     from grpolab.validate.rollouts.plan import model_hash
+    from grpolab.validate.study.pretrained import fitted
 
     if not model:
         if config.preset == "real":
@@ -83,7 +85,9 @@ def _on_model(config: StudyConfig, model: str) -> StudyConfig:
                 " models/smollm2` and give --model models/smollm2"
             )
         return config
-    return dataclasses.replace(config, pretrained=Pretrained(model, model_hash(model)))
+    check_checkpoint(model)
+    found = fitted(config, load_tokenizer(model), model=model)
+    return dataclasses.replace(found, pretrained=Pretrained(model, model_hash(model)))
 
 
 def _of_architecture(config: StudyConfig, arch: str, model: str) -> StudyConfig:

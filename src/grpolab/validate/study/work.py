@@ -117,7 +117,7 @@ def _ladder(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress:
 def _pre(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     model, tokenizer = load(config, root / checkpoint_key(job.task, job.data, job.seed, job.depth))
     seed, hot = job_seed(job), config.grpo.temperature
-    with open_task(job.task, seed=job.seed) as task:
+    with open_task(config, job.task, seed=job.seed) as task:
         held_out, train = eval_prompts(config, task), task.prompts("rl")[: config.train_prompts]
         parts: tuple[tuple[str, Sequence[Prompt], int, float], ...] = (
             ("eval", held_out, config.num_samples, hot),
@@ -154,7 +154,7 @@ def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pro
     start = root / checkpoint_key(job.task, job.data, job.seed, job.depth, sft=job.sft)
     model, tokenizer = load(config, start)
     restart(model, arm.restart, seed=seed)
-    with open_task(job.task, seed=job.seed) as task:
+    with open_task(config, job.task, seed=job.seed) as task:
         grpo = config.grpo_of(arm)
         if arm.entropy_of:
             hot = matched_temperature(config, job, model, tokenizer, task=task, root=root)
