@@ -3,10 +3,10 @@
 python tests/benchmarks/bench_device.py [MODEL] [--device cuda] [--dtype bfloat16] [--prompts 16]
     [--samples 8] [--tokens 64] [--repeats 3] [--json FILE]
 
-The engine draws as many tokens as `generate` of transformers does, from the same model, prompts and
-batch, with no end token. A step of the own loop without its sampling is held against the plainest
-step there is: one forward pass of the same rows, cross-entropy, backward, AdamW. Only PYTHONPATH=src
-is needed, no TRL. Without MODEL a Llama of 75 million parameters is built.
+The engine draws as many tokens as `generate` of transformers does, from the same model, prompts
+and batch, with no end token. A step of the own loop without its sampling is held against the
+plainest step there is: one forward pass of the same rows, cross-entropy, backward, AdamW. Only
+PYTHONPATH=src is needed, no TRL. Without MODEL a Llama of 75 million parameters is built.
 """
 
 from __future__ import annotations

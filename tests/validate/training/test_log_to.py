@@ -11,6 +11,7 @@ import pytest
 from grpolab.errors import UserError
 from grpolab.validate.monitor.follow import Follower, find_source
 from grpolab.validate.monitor.logs import read_log
+from grpolab.validate.monitor.scalars import HELD_OUT
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.job import TrainJob, check_job, manifest, run_job
 from grpolab.validate.training.log_to import LOG_TO, check_log_to
@@ -48,13 +49,13 @@ def agree(logged, run):
     steps = read_run(run.path).steps
     for log in steps:
         row = logged[log.step + 1]
-        assert row["train/reward"] == pytest.approx(log.mean_reward)
-        assert row["train/frac_reward_zero_std"] == pytest.approx(log.frac_zero_std)
-        assert row["train/entropy"] == pytest.approx(log.entropy)
-        assert row["train/grad_norm"] == pytest.approx(log.grad_norm)
-        assert row["train/kl"] == pytest.approx(log.kl)
+        assert row["reward"] == pytest.approx(log.mean_reward)
+        assert row["frac_reward_zero_std"] == pytest.approx(log.frac_zero_std)
+        assert row["entropy"] == pytest.approx(log.entropy)
+        assert row["grad_norm"] == pytest.approx(log.grad_norm)
+        assert row["kl"] == pytest.approx(log.kl)
     for step, found in read_run(run.path).evals:
-        assert logged[step]["eval/reward"] == pytest.approx(found["mean_reward"])
+        assert logged[step][HELD_OUT] == pytest.approx(found["mean_reward"])
 
 
 def test_tensorboard_reads_what_was_written(job, tmp_path):
@@ -127,7 +128,7 @@ def test_tools_with_a_process_of_their_own(tool, pattern, folders, tmp_path):
     steps = read_run(out).steps
     assert len(steps) == CONFIG.steps
     for log in steps:
-        assert logged[log.step + 1]["train/reward"] == pytest.approx(log.mean_reward)
+        assert logged[log.step + 1]["reward"] == pytest.approx(log.mean_reward)
     followed = Follower(find_source(out / "logs", groups_per_step=4)).look()
     assert {moment.step for moment in followed.history} >= {1, 2, 3, 4}
 
