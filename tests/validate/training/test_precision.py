@@ -81,7 +81,7 @@ def test_a_forward_pass_computes_in_bfloat16_with_the_weights_of_now(tiny):
             assert torch.equal(half(**ids).logits, first)
         assert float(half(**ids).logits.abs().max()) == 0.0
     assert not torch.is_autocast_enabled("cpu")
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="input_ids"):
         half(nonsense=1)
     assert not torch.is_autocast_enabled("cpu")
 

@@ -107,11 +107,11 @@ def _tensorboard(run: RunDir, start: int) -> Iterator[Write]:
     from torch.utils.tensorboard import SummaryWriter
 
     folder = run.path / "logs" / "tensorboard"
-    with SummaryWriter(str(folder), purge_step=start + 1 if start else None) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder), purge_step=start + 1 if start else None) as writer:
 
         def write(step: int, scalars: Scalars) -> None:
             for name, value in scalars.items():
-                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, step)
 
         yield write
 
@@ -147,7 +147,7 @@ def _trackio(run: RunDir, start: int) -> Iterator[Write]:
         yield lambda step, scalars: trackio.log(dict(scalars), step=step)
     finally:
         with _quiet():
-            trackio.finish()
+            trackio.finish()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
