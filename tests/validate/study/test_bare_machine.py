@@ -1,4 +1,4 @@
-"""The gpu preset where only torch, transformers and accelerate are: no TRL, datasets, peft, gguf."""
+"""The gpu preset where torch, transformers and accelerate are, and no TRL, datasets, peft, gguf."""
 
 import os
 import subprocess
