@@ -11,12 +11,34 @@ from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import Group, OneOf
 from grpolab.errors import UserError, input_errors
 from grpolab.theory.advantage import PRESETS
-from grpolab.validate.training.config import Aggregation, DecayTo, DynamicSampling, GRPOConfig
+from grpolab.validate.training.config import (
+    PASS_AT,
+    Aggregation,
+    DecayTo,
+    DynamicSampling,
+    GRPOConfig,
+    pass_at_rule,
+)
+from grpolab.validate.training.log_to import LOG_TO
+from grpolab.validate.training.restart import RESTARTS
 
 AGGREGATIONS: dict[str, Aggregation] = {
     "grpo": "sequence", "dr_grpo": "constant", "dapo": "token",
 }  # fmt: skip
 _RULES = {"grpo": "trl", "dr_grpo": "dr-grpo", "dapo": "trl"}
+
+
+def check_advantage(value: str | None) -> str | None:
+    """Refuse a name that is neither a preset nor an objective of several completions."""
+    if value is None or value in PRESETS:
+        return value
+    try:
+        pass_at_rule(value)
+    except ValueError:
+        known = ", ".join([*PRESETS, *(f"{name}:K" for name in PASS_AT)])
+        raise typer.BadParameter(f"{value!r} is not one of {known}") from None
+    return value
+
 
 LearningRate = Annotated[float, typer.Option("--lr", help="AdamW's, after the warm-up.")]
 Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
@@ -47,6 +69,11 @@ class TrainingOptions(Group):
     ] = "zero"
     max_grad_norm: MaxGradNorm = 1.0
     lora_rank: LoraRank = 0
+    restart: Annotated[
+        str | None,
+        OneOf(RESTARTS),
+        typer.Option(help="Change the weights of MODEL before the first step."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +86,17 @@ class LossOptions(Group):
         "grpo"
     )
     advantage: Annotated[
-        str | None, OneOf(PRESETS), typer.Option(help="Advantage rule; default: the loss's.")
+        str | None,
+        typer.Option(
+            callback=check_advantage,
+            metavar="NAME",
+            help=f"Advantage rule: {', '.join(PRESETS)}, pass-at-k:K or pass-at-k-training:K."
+            " Default: the loss's.",
+        ),
     ] = None
+    only_unsolved: Annotated[
+        bool, typer.Option(help="Advantage 0 for prompts that an earlier step has solved.")
+    ] = False
     clip_low: Annotated[float, typer.Option(help="Lower bound of the ratio is 1 - this.")] = 0.2
     clip_high: Annotated[
         float, typer.Option(help="Upper bound is 1 + this; above --clip-low: clip-higher.")
@@ -125,6 +161,15 @@ class KeepingOptions(Group):
         64
     )
     eval_samples: Annotated[int, typer.Option(min=1, help="Samples per held-out prompt.")] = 4
+    log_to: Annotated[
+        str,
+        typer.Option(help=f"Also write scalars for {', '.join(LOG_TO)}; several with commas."),
+    ] = ""
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names that --log-to holds."""
+        return tuple(name.strip() for name in self.log_to.split(",") if name.strip())
 
 
 def make_config(
@@ -137,10 +182,13 @@ def make_config(
     if eval_every:
         chosen["eval_every"] = eval_every
     chosen["betas"] = _betas(training.betas)
+    rule = loss.advantage or _RULES[loss.loss]
+    special = rule not in PRESETS
     with input_errors():
         return GRPOConfig(
             **chosen,
-            rule=PRESETS[loss.advantage or _RULES[loss.loss]],
+            rule=PRESETS[_RULES[loss.loss] if special else rule],
+            objective=rule if special else "",
             aggregation=AGGREGATIONS[loss.loss],
         )
 

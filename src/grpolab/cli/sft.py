@@ -31,6 +31,9 @@ class SftOptions(Group):
     lr: choose.LearningRate = 1e-5
     warmup: choose.Warmup = 0
     weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0
+    l2_start: Annotated[
+        float, typer.Option(help="This x squared distance to the weights of MODEL in the loss.")
+    ] = 0.0
     label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0
     max_grad_norm: choose.MaxGradNorm = 1.0
     lora_rank: choose.LoraRank = 0
@@ -118,10 +121,11 @@ def _run(
     dtype: str, rows: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Load, train to the last depth, and return the ladder."""
-    for module in ("torch", "transformers", "trl", *(["peft"] if config.lora_rank else [])):
+    for module in ("torch", "transformers", "accelerate", *(["peft"] if config.lora_rank else [])):
         require(module, extra="train")
     from grpolab.progress import ProgressBar
     from grpolab.validate.models.load import load_model, torch_device
+    from grpolab.validate.models.precision import check_trainable
     from grpolab.validate.rollouts.plan import model_hash
     from grpolab.validate.training.ending import BrokenRun, is_first_process, process_group
     from grpolab.validate.training.rundir import claim_run
@@ -129,6 +133,7 @@ def _run(
     from grpolab.validate.training.sft_data import load_examples, split_off
 
     device = torch_device(device)
+    check_trainable(dtype)
     loaded, tokenizer = load_model(model)
     context = getattr(loaded.config, "max_position_embeddings", None)
     train = load_examples(source["data"], tokenizer, context=context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -12,6 +12,7 @@ from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.errors import UserError
 from grpolab.simulate.sweep import Backend
+from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study import PRESETS
 from grpolab.validate.study.tasks import TASKS
 
@@ -40,6 +41,11 @@ def study(
     model: Annotated[
         str, typer.Option(help="Checkpoint folder or hub id instead of a model from scratch.")
     ] = "",
+    arch: Annotated[
+        str | None,
+        OneOf(get_args(Architecture)),
+        typer.Option(help="Architecture of the model from scratch; default: llama."),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -74,7 +80,7 @@ def study(
     limit = math.inf if minutes is None else minutes
     engine = cast(Backend, backend)
     if preset == TRIAL:
-        fixed = {"--task": task, "--model": model, "--device": device}
+        fixed = {"--task": task, "--model": model, "--device": device, "--arch": arch}
         if given := [name for name, value in fixed.items() if value]:
             raise UserError(f"the protocol of the trial fixes this: leave out {given[0]}")
         _trial(out, designs, workers=workers, minutes=limit, backend=engine, as_json=as_json)
@@ -83,7 +89,7 @@ def study(
         raise UserError("--designs chooses among the designs of --preset trial")
     place = torch_device(device) if device else ""
     summary = run_study(
-        preset, task=task, out=out, workers=workers, device=place, model=model,
+        preset, task=task, out=out, workers=workers, device=place, model=model, arch=arch or "",
         minutes=limit, backend=engine,
     )  # fmt: skip
     if as_json:

@@ -62,10 +62,11 @@ def train(
         job = TrainJob(
             model, trainer, the_task, prompts, config,
             sampling.seed, reference=loss.reference, lora_rank=training.lora_rank,
+            restart=training.restart or "",
             device=torch_device(place.device), dtype=place.dtype, chat=sampling.chat,
             batch_rows=place.batch_rows, vllm_memory=sampling.vllm_memory,
             save_every=keeping.save_every, keep=keeping.keep, held_out=held_out,
-            eval_samples=keeping.eval_samples,
+            eval_samples=keeping.eval_samples, log_to=keeping.tools,
         )  # fmt: skip
         run = _run(job, named, out, rollouts_every=keeping.rollouts_every)
     if run is not None:

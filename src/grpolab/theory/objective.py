@@ -92,13 +92,20 @@ class PassAtKGradient:
     """Unbiased gradient of pass@k from n = group_size samples; ``w = k (1-p)^(k-1)``.
 
     ``A+ = k``, ``A- = k * pass@(k-1) of the other n-1 samples`` (mean over the group, so n times
-    the weights of arXiv 2505.15201). k = 1 is REINFORCE without a baseline.
+    the weights of arXiv 2505.15201). k = 1 is REINFORCE without a baseline. ``centred`` takes off
+    each sample the mean over (k-1)-subsets of the others of their maximum, k times it (the
+    baseline of leave-one-out minus one there): ``A+ = k (1 - pass@(k-1) of the others)``,
+    ``A- = 0``. The expectation is the same, and a group whose k - 1 others always hold a correct
+    sample gives no update.
 
     >>> expected_update(PassAtKGradient(4), 0.5, group_size=8).round(12).item()
     0.5
+    >>> PassAtKGradient(4, centred=True).advantages([1, 5, 8], 8).correct.round(6).tolist()
+    [4.0, 0.114286, 0.0]
     """
 
     k: int
+    centred: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", _check.one_whole("k", self.k))
@@ -109,6 +116,10 @@ class PassAtKGradient:
         if self.k == 1:
             return Advantages(_check.result(np.ones_like(c)), _check.result(np.zeros_like(c)))
         others = np.maximum(n - 1, 1)
+        if self.centred:
+            rest = pass_at_k(others, np.clip(c - 1, 0, others), self.k - 1)
+            alone = _check.result(self.k * (1 - rest))
+            return Advantages(alone, _check.result(np.zeros_like(c)))
         best = pass_at_k(others, np.minimum(c, others), self.k - 1)
         return Advantages(_check.result(np.full_like(c, self.k)), _check.result(self.k * best))
 

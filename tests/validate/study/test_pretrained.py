@@ -2,16 +2,19 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from grpolab.errors import UserError
 from grpolab.validate.models import TinyConfig, build_model, save_model
-from grpolab.validate.study import preset
+from grpolab.validate.rollouts.judge import judge
+from grpolab.validate.study import PRESETS, preset
 from grpolab.validate.study.config import Pretrained
 from grpolab.validate.study.jobs import base_key, checkpoint_key, plan, rl_key
 from grpolab.validate.study.main import run, run_study
+from grpolab.validate.study.pretrained import Trimmed, fitted
 from grpolab.validate.study.results import Results
-from grpolab.validate.study.tasks import make_task
+from grpolab.validate.study.tasks import TASKS, make_task
 
 pytest.importorskip("torch")
 
@@ -77,3 +80,44 @@ def test_white_space_around_a_sum_is_forgiven():
     assert task.verify(prompt, f" {right}\n")
     assert not task.verify(prompt, f" {right}.")
     assert not task.verify(prompt, f" {right} {right}")
+
+
+def test_a_tokenizer_that_does_not_know_the_words_is_refused(shipped, tmp_path):
+    with pytest.raises(UserError, match="does not know the words of task countdown"):
+        run_study("micro", task=None, out=tmp_path / "run", model=str(shipped))
+    assert not (tmp_path / "run").exists()
+
+
+class Letters:
+    """A tokenizer with one token per letter, and none that is unknown."""
+
+    unk_token_id = None
+
+    def __call__(self, text, *, add_special_tokens):
+        return {"input_ids": [ord(letter) for letter in text]}
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_takes_a_model_and_makes_room_for_its_tokens(name, shipped):
+    config = preset(name)
+    found = fitted(config, Letters(), model="letters")
+    for task in (make_task(t, seed=config.seeds[0]) for t in config.tasks):
+        answers = task.demonstrations(
+            task.prompts("eval")[:50], style="long", rng=np.random.default_rng(0)
+        )
+        assert max(map(len, answers)) < found.grpo.max_new_tokens
+    _, own = build_model(make_task("sums", seed=0).vocabulary, TinyConfig(hidden=32), seed=0)
+    moved = preset(name, task="sums")
+    assert fitted(moved, own, model="own").grpo.max_new_tokens in (moved.grpo.max_new_tokens, 2)
+    given = dataclasses.replace(found, pretrained=Pretrained(str(shipped)))
+    assert [job.key for job in plan(given)] == [job.key for job in plan(config)]
+
+
+def test_white_space_is_forgiven_in_every_task_of_a_given_model():
+    for name in sorted(TASKS):
+        task = Trimmed(make_task(name, seed=0))
+        prompts = task.prompts("eval")[:2]
+        answers = task.demonstrations(prompts, style="canonical", rng=np.random.default_rng(0))
+        found = judge(task, prompts, [f" {answer}\n" for answer in answers])
+        task.close()
+        assert found == [True, True]

@@ -1,4 +1,4 @@
-"""The SFT depth ladder through TRL: one trajectory, saved and measured on the way."""
+"""The SFT depth ladder: one trajectory, saved and measured on the way."""
 
 import dataclasses
 import json
@@ -24,8 +24,7 @@ from grpolab.validate.training.sft import (
 from grpolab.validate.training.sft_data import example, held_out_nll, load_examples, split_off
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
-pytestmark = pytest.mark.filterwarnings("default")  # TRL's own
+pytestmark = pytest.mark.filterwarnings("default")  # those of the trainer
 CONFIG = SFTConfig(depths=(1, 3), batch_size=16, lr=5e-3)
 
 

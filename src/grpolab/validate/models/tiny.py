@@ -1,19 +1,22 @@
-"""A small decoder-only transformer of a standard architecture, built from scratch.
+"""A small decoder-only transformer of one of two standard architectures, built from scratch.
 
-The architecture is Llama as `transformers` has it, so a saved checkpoint loads with
-AutoModelForCausalLM and AutoTokenizer and can be served by vLLM (head size 32). The tokenizer maps
-each white-space separated word of a task to one token. (Not Qwen2: for that model type
-AutoTokenizer puts Qwen's own pre-tokenizer in the place of the saved one, without a word.)
+Llama (RMS norms, gated SiLU units, attention before the units, no biases) and GPT-NeoX (layer
+norms, GELU units beside the attention on the same input, biases, rotary embedding of a quarter of
+each head), as `transformers` has them, so a saved checkpoint loads with AutoModelForCausalLM and
+AutoTokenizer and can be served by vLLM (head size 32). The tokenizer maps each white-space
+separated word of a task to one token. (Not Qwen2: for that model type AutoTokenizer puts Qwen's own
+pre-tokenizer in the place of the saved one, without a word.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 HEAD_DIM = 32
+Architecture = Literal["llama", "gpt-neox"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,14 @@ class TinyConfig:
     layers: int = 2
     mlp_ratio: int = 2
     max_positions: int = 64
+    arch: Architecture = "llama"
+
+    def __post_init__(self) -> None:
+        if self.arch not in get_args(Architecture):
+            known = ", ".join(get_args(Architecture))
+            raise ValueError(f"arch must be one of {known}, got {self.arch!r}")
+        if self.hidden % HEAD_DIM:
+            raise ValueError(f"hidden must be a multiple of {HEAD_DIM}, got {self.hidden}")
 
 
 def build_tokenizer(vocabulary: Sequence[str]) -> Any:
@@ -54,26 +65,26 @@ def build_tokenizer(vocabulary: Sequence[str]) -> Any:
 def build_model(vocabulary: Sequence[str], config: TinyConfig, *, seed: int) -> tuple[Any, Any]:
     """A freshly initialised (model, tokenizer); the same seed gives the same weights."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    if config.hidden % HEAD_DIM:
-        raise ValueError(f"hidden must be a multiple of {HEAD_DIM}, got {config.hidden}")
     tokenizer = build_tokenizer(vocabulary)
     heads = config.hidden // HEAD_DIM
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=config.hidden,
-            intermediate_size=config.mlp_ratio * config.hidden,
-            num_hidden_layers=config.layers,
-            num_attention_heads=heads,
-            num_key_value_heads=heads,
-            max_position_embeddings=config.max_positions,
-            tie_word_embeddings=False,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    shape = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": config.hidden,
+        "intermediate_size": config.mlp_ratio * config.hidden,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": heads,
+        "max_position_embeddings": config.max_positions,
+        "tie_word_embeddings": False,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    model: Any
+    if config.arch == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=heads))
+    else:
+        model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape))
     return model.float(), tokenizer

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from grpolab.validate.training.restart import PERTURB, SHRINK, Restart
+
 Question = Literal["plain", "tune", "control", "rescue"]
-Selection = Literal["all", "solved", "solved-by", "mean-of"]
+Selection = Literal["all", "solved", "unsolved", "solved-by", "mean-of"]
 
 SFT_VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "plain": {},
         "smooth": {"label_smoothing": 0.1},
+        "smooth05": {"label_smoothing": 0.05},
+        "smooth20": {"label_smoothing": 0.2},
+        "l2-start": {"l2_start": 1e-2},
         "decay": {"weight_decay": 0.1},
         "pear": {"pear": "token"},
     }
@@ -31,8 +36,9 @@ class Arm:
     set so that the token entropy is that of another depth; with ``match_step`` the learning rate is
     multiplied by the temperature, so that a step moves log-probabilities as far as before.
     ``prompts``: those that this checkpoint solved at least once before RL but not always
-    (``solved``), those that depth ``other`` ever solved (``solved-by``), or a subset on which the
-    mean p is that of depth ``other`` (``mean-of``).
+    (``solved``), those that it never solved (``unsolved``), those that depth ``other`` ever solved
+    (``solved-by``), or a subset on which the mean p is that of depth ``other`` (``mean-of``).
+    ``restart`` changes the checkpoint before RL (see `training.restart`).
     """
 
     name: str
@@ -46,6 +52,7 @@ class Arm:
     match_step: bool = True
     prompts: Selection = "all"
     other: int = 0
+    restart: Restart = ""
 
     def at(self, depth: int) -> bool:
         """Whether the arm is played at a depth."""
@@ -122,4 +129,38 @@ def rescues(shallow: int, deep: int) -> tuple[Arm, ...]:
         arm("solved-prompts", "only prompts with 0 < p < 1 before RL", prompts="solved"),
         arm("sft-decay", "weight decay .1 in SFT", sft="decay"),
         arm("sft-pear", "PEAR-weighted SFT loss", sft="pear"),
+    )  # fmt: skip
+
+
+def cures(shallow: int, deep: int) -> tuple[Arm, ...]:
+    """What the literature names and the other arms do not try, from both ends of the ladder.
+
+    Loss of plasticity as the rival explanation (L2 towards the start in SFT, a restart before RL),
+    pass@k as the objective, updates only where no success was seen, and rescues at other strengths.
+    """
+
+    def arm(name: str, summary: str, *, ends: bool = True, **kw: Any) -> Arm:
+        return Arm(name, "rescue", summary, depths=(shallow, deep) if ends else (deep,), **kw)
+
+    def pull(beta: float) -> Arm:
+        return arm(f"kl-start-{beta:g}", f"KL {beta:g} to the deep checkpoint itself", ends=False,
+                   changes=(("beta", beta),), reference="start")  # fmt: skip
+
+    return (
+        arm("sft-l2-start", "L2 .01 towards the start in SFT", sft="l2-start"),
+        arm("shrink-perturb", f"{SHRINK:g} x weights + {PERTURB:g} x fresh ones before RL",
+            restart="shrink-perturb"),
+        arm("reset-block", "last block freshly initialised before RL",
+            restart="reset-last-block"),
+        arm("pass-at-4", "pass@4 as the objective", changes=(("objective", "pass-at-k:4"),)),
+        arm("pass-at-8", "pass@8 as the objective", changes=(("objective", "pass-at-k:8"),)),
+        arm("pass-at-4-training", "pass@4 training, normalised over subsets",
+            changes=(("objective", "pass-at-k-training:4"),)),
+        arm("unsolved", "updates only on prompts never solved before RL", prompts="unsolved"),
+        arm("unsolved-so-far", "updates on a prompt until its first success",
+            changes=(("only_unsolved", True),)),
+        *(pull(beta) for beta in (0.01, 0.05, 0.5)),
+        arm("smooth-05", "label smoothing .05 in SFT", sft="smooth05", ends=False),
+        arm("smooth-10", "label smoothing .1 in SFT", sft="smooth", ends=False),
+        arm("smooth-20", "label smoothing .2 in SFT", sft="smooth20", ends=False),
     )  # fmt: skip

@@ -30,6 +30,7 @@ from grpolab.validate.study.record import (
     Thresholds,
 )
 from grpolab.validate.study.tasks import make_task
+from grpolab.validate.training.plasticity import Plasticity
 
 Labels = Mapping[int, str]
 
@@ -41,6 +42,7 @@ def collect(config: StudyConfig, *, root: Path) -> Record:
     before: dict[Start, Before] = {}
     runs: dict[RunKey, Run] = {}
     forces: dict[RunKey, Forces] = {}
+    measured: dict[Start, Plasticity] = {}
     size = config.grpo.group_size
     for seed in config.seeds:
         for name in config.tasks:
@@ -53,7 +55,10 @@ def collect(config: StudyConfig, *, root: Path) -> Record:
             for data in config.data_of(name):
                 for depth in config.depths:
                     folder = root / pre_key(name, data, seed, depth)
-                    before[Start(name, data, seed, depth)] = Before(
+                    start = Start(name, data, seed, depth)
+                    if told := read_json(folder / RESULT).get("plasticity"):
+                        measured[start] = from_plain(Plasticity, told)
+                    before[start] = Before(
                         eval=_samples(folder / "eval.parquet", labels, group_size=size),
                         greedy=_samples(folder / "greedy.parquet", labels),
                         train=_samples(folder / "train.parquet", labels),
@@ -74,6 +79,7 @@ def collect(config: StudyConfig, *, root: Path) -> Record:
     return Record(
         version=__version__, settings=config.as_dict(), config=config, classes=classes, nll=nll,
         before=before, runs=runs, forces=forces, thresholds=thresholds,
+        plasticity=measured,
     )  # fmt: skip
 
 

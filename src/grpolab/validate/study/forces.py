@@ -55,7 +55,7 @@ def play_forces(
 ) -> dict[str, Any]:
     """Mean p before and after each short run, on prompts without signal and on those with."""
     folder = root / checkpoint_key(job.task, job.data, job.seed, job.depth)
-    with open_task(job.task, seed=job.seed) as task:
+    with open_task(config, job.task, seed=job.seed) as task:
         known, rate = prompt_rates(job, rl_prompts(task, job.regime), root=root, depth=job.depth)
         kinds = {
             "never": [p for p, r in zip(known, rate, strict=True) if r == 0],

@@ -10,21 +10,25 @@ from typing import Any
 import numpy as np
 
 from grpolab.streams import generator
+from grpolab.validate.models.precision import compute_in, fixed_weights
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.plan import RolloutPlan
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import DATA, REGIMES
 from grpolab.validate.study.jobs import eval_prompts
+from grpolab.validate.study.pretrained import Trimmed
 from grpolab.validate.study.tasks import StudyTask, make_task
 from grpolab.validate.tasks import Prompt, Task
 from grpolab.validate.training.sft_data import Example, example
 
 
 @contextmanager
-def open_task(name: str, *, seed: int) -> Iterator[StudyTask]:
+def open_task(config: StudyConfig, name: str, *, seed: int) -> Iterator[StudyTask]:
     """A task whose sandbox, if it has one, is closed in the end."""
     task = make_task(name, seed=seed)
+    if config.pretrained:
+        task = Trimmed(task)
     try:
         yield task
     finally:
@@ -83,11 +87,11 @@ def examples(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[Example]:
 
 
 def load(config: StudyConfig, path: Path) -> tuple[Any, Any]:
-    """A checkpoint on the study's device."""
+    """A checkpoint on the study's device, computing in its type."""
     from grpolab.validate.models import load_model
 
     model, tokenizer = load_model(path, device=config.device)
-    return model, tokenizer
+    return compute_in(model, config.dtype), tokenizer
 
 
 def ask(
@@ -109,4 +113,5 @@ def ask(
         law, num_samples=num_samples, group_size=group_size or num_samples, seed=seed
     )  # fmt: skip
     engine = HFEngine.of(model, tokenizer, batch_rows=batch_rows)
-    return collect(engine, plan, task=task, prompts=prompts)
+    with fixed_weights(model):
+        return collect(engine, plan, task=task, prompts=prompts)

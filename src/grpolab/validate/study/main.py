@@ -11,12 +11,13 @@ import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from grpolab import __version__
-from grpolab.errors import UserError, require
+from grpolab.errors import UserError, input_errors, require
 from grpolab.simulate.sweep import Backend
 from grpolab.store import read_json, write_json
+from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study.config import Pretrained, StudyConfig, preset
 from grpolab.validate.study.jobs import plan
 from grpolab.validate.study.runner import open_run, run_jobs
@@ -37,22 +38,23 @@ def run_study(
     workers: int = 0,
     device: str = "",
     model: str = "",
+    arch: str = "",
     minutes: float = math.inf,
     backend: Backend = "local",
 ) -> dict[str, Any]:
     """Run a preset in a folder, or go on with it; returns its findings and where they are.
 
     ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
-    scratch. No job is started that would probably end after ``minutes``; see `run`. Raises
-    UserError for an unknown preset, task or model, a folder that holds something else, a missing
-    torch, or a device that is not there.
+    scratch, and ``arch`` is the architecture of one from scratch. No job is started that would
+    probably end after ``minutes``; see `run`. Raises UserError for an unknown preset, task or
+    model, a folder that holds something else, a missing torch, or a device that is not there.
     """
     config = preset(name, task=task)
     for known in config.tasks:  # an unknown task is refused before anything is written
         make_task(known, seed=config.seeds[0])
     require("torch", extra="train")
     require("transformers", extra="train")
-    config = _on_model(_on_device(config, device), model)
+    config = _on_model(_of_architecture(_on_device(config, device), arch, model), model)
     return run(config, out=out, workers=workers, minutes=minutes, backend=backend)
 
 
@@ -82,7 +84,9 @@ def run(
 
 def _on_model(config: StudyConfig, model: str) -> StudyConfig:
     """The study on a pretrained model, known by a hash of its files."""
+    from grpolab.validate.models.load import check_checkpoint, load_tokenizer
     from grpolab.validate.rollouts.plan import model_hash
+    from grpolab.validate.study.pretrained import fitted
 
     if not model:
         if config.preset == "real":
@@ -91,7 +95,20 @@ def _on_model(config: StudyConfig, model: str) -> StudyConfig:
                 " models/smollm2` and give --model models/smollm2"
             )
         return config
-    return dataclasses.replace(config, pretrained=Pretrained(model, model_hash(model)))
+    check_checkpoint(model)
+    found = fitted(config, load_tokenizer(model), model=model)
+    return dataclasses.replace(found, pretrained=Pretrained(model, model_hash(model)))
+
+
+def _of_architecture(config: StudyConfig, arch: str, model: str) -> StudyConfig:
+    """The study on a model from scratch of another architecture."""
+    if not arch:
+        return config
+    if model:
+        raise UserError("--arch is of a model from scratch: give --model or --arch, not both")
+    with input_errors():
+        kind = dataclasses.replace(config.model, arch=cast(Architecture, arch))
+        return dataclasses.replace(config, model=kind)
 
 
 def _workers(config: StudyConfig) -> int:

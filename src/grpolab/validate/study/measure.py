@@ -130,6 +130,7 @@ def checkpoint(record: Record, key: RunKey) -> Checkpoint:
         by_class={label: of([label]) for label in asked},
         train=TrainingPrompts(**on_training_prompts(before.train.of(asked).counts(), size)),
         held_out_nll_sft_class=nll[record.classes[key.task][0]],
+        plasticity=record.plasticity.get(start),
     )
 
 
@@ -206,6 +207,7 @@ def outcome(run: Run, *, seed: int) -> RLOutcome:
             for label in np.unique(run.eval.label.astype(str))
         },
         mean_grad_norm=float(run.steps.grad_norm.mean()),
+        first_grad_norm=float(run.steps.grad_norm[0]),
     )
 
 

@@ -15,7 +15,7 @@ without training when an estimator changes. On disk a record is a folder:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.plain import from_plain, to_plain
 from grpolab.validate.study.record_tables import Columns, read_tables, write_tables
+from grpolab.validate.training.plasticity import Plasticity
 
 EARLY_STEPS = 100
 """Steps of RL whose groups are kept one by one; also the length of a later window."""
@@ -230,7 +231,7 @@ class Record:
 
     ``settings`` is the configuration as it was written, ``config`` what this version makes of it.
     ``nll`` [depth][class]: nats per canonical answer on held-out prompts. ``classes``: those of
-    each task, in order.
+    each task, in order. ``plasticity`` is empty in records of earlier versions.
     """
 
     version: str
@@ -242,6 +243,7 @@ class Record:
     runs: Mapping[RunKey, Run]
     forces: Mapping[RunKey, Forces]
     thresholds: Thresholds | None
+    plasticity: Mapping[Start, Plasticity] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write a folder that `read` reads; entropies and losses keep 12 bits."""
@@ -256,6 +258,10 @@ class Record:
             "forces": [{**key._asdict(), **to_plain(f)} for key, f in self.forces.items()],
             "thresholds": to_plain(self.thresholds),
         }
+        if self.plasticity:
+            head["plasticity"] = [
+                {**key._asdict(), **to_plain(found)} for key, found in self.plasticity.items()
+            ]
         write_json(folder / FILE, head)  # last: a folder that holds it is whole
 
     def _tables(self) -> Iterator[tuple[str, list[tuple[tuple[Any, ...], Columns]]]]:
@@ -319,6 +325,9 @@ class Record:
             runs=runs,
             forces={from_plain(RunKey, e): from_plain(Forces, e) for e in head["forces"]},
             thresholds=None if thresholds is None else from_plain(Thresholds, thresholds),
+            plasticity={
+                from_plain(Start, e): from_plain(Plasticity, e) for e in head.get("plasticity", ())
+            },
         )
 
 

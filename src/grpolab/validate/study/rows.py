@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from grpolab.validate.training.plasticity import Plasticity
 
 Quantity = Literal["zero_std", "variance"]
 QUANTITIES: tuple[Quantity, ...] = ("zero_std", "variance")
@@ -86,6 +89,7 @@ class Checkpoint:
     by_class: Mapping[str, Measured]
     train: TrainingPrompts
     held_out_nll_sft_class: float
+    plasticity: Plasticity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class RLOutcome:
     train_pass_at_1: float
     by_class: Mapping[str, Mapping[str, float]]
     mean_grad_norm: float
+    first_grad_norm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,11 @@ class Metric:
     direction: int = 0
 
 
+def _greedy_gap(row: Row) -> float:
+    """How much better the likeliest answer is than a sampled one, in pass@1."""
+    return row.before.measured.greedy - row.before.measured.pass_rates["pass_at_1"]
+
+
 def _before() -> tuple[Metric, ...]:
     """Metrics that are known before RL."""
 
@@ -201,6 +211,13 @@ def _before() -> tuple[Metric, ...]:
         return Metric(
             name, f"pass@{k}", lambda row: row.before.measured.pass_rates.get(name), direction
         )
+
+    def plastic(name: str, label: str) -> Metric:
+        def read(row: Row) -> float | None:
+            found = row.before.plasticity
+            return None if found is None else getattr(found, name)
+
+        return Metric(name, label, read)
 
     def seen(name: Literal["zero_std", "all_wrong", "all_right", "variance"], label: str,
              direction: int = 0) -> Metric:  # fmt: skip
@@ -236,6 +253,11 @@ def _before() -> tuple[Metric, ...]:
         Metric("support", "support", lambda row: row.before.train.support, 1),
         measured("distinct", "distinct of g"),
         measured("collision_rate", "collision rate"),
+        Metric("greedy_gap", "greedy - sampled pass@1", _greedy_gap),
+        plastic("dormant", "dormant units"),
+        plastic("effective_rank", "effective rank"),
+        Metric("first_grad_norm", "gradient norm of the first RL batch",
+               lambda row: row.after.first_grad_norm),
         measured("frac_truncated", "truncated"),
         seen("all_wrong", "all wrong"),
         seen("all_right", "all right"),

@@ -42,6 +42,8 @@ def select_prompts(
     known, rate = prompt_rates(job, prompts, root=root, depth=job.depth)
     if arm.prompts == "solved":
         keep = (rate > 0) & (rate < 1)
+    elif arm.prompts == "unsolved":
+        keep = rate == 0
     elif arm.prompts == "solved-by":
         keep = prompt_rates(job, prompts, root=root, depth=arm.other)[1] > 0
     else:

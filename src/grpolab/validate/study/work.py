@@ -14,6 +14,8 @@ import numpy as np
 from grpolab.store import write_counts, write_json
 from grpolab.streams import stream_seed
 from grpolab.theory.groups import GroupCounts
+from grpolab.validate.models.precision import compute_in
+from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.arms import Arm
 from grpolab.validate.study.base import train_base
@@ -40,9 +42,12 @@ from grpolab.validate.study.jobs import (
     ladder_key,
 )
 from grpolab.validate.study.measure import pass_rates
+from grpolab.validate.study.plain import to_plain
 from grpolab.validate.study.selection import matched_temperature, select_prompts
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt
+from grpolab.validate.training.plasticity import plasticity
+from grpolab.validate.training.restart import restart
 from grpolab.validate.training.rundir import RunDir
 from grpolab.validate.training.sft import train_ladder
 from grpolab.validate.training.sft_data import held_out_nll
@@ -58,11 +63,7 @@ def run_job(
 
     Weights are float32 throughout; with dtype bfloat16 the forward passes run in that precision.
     """
-    import torch
-
-    half = config.dtype == "bfloat16"
-    with torch.autocast(config.device, dtype=torch.bfloat16, enabled=half):
-        _KINDS[job.kind](config, job, root, out, progress)
+    _KINDS[job.kind](config, job, root, out, progress)
 
 
 def _base(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
@@ -80,7 +81,7 @@ def _base(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: P
     task = make_task(job.task, seed=job.seed)
     seed = job_seed(job)
     model, tokenizer = build_model(task.vocabulary, config.model, seed=stream_seed(seed, "weights"))
-    model = model.to(config.device)
+    model = compute_in(model.to(config.device), config.dtype)
     train_base(model, tokenizer, task=task, config=config.base, seed=seed, progress=progress)
     save_model(model, tokenizer, out / "model")
     write_json(out / RESULT, {"parameters": model.num_parameters(), "seed": seed})
@@ -116,7 +117,7 @@ def _ladder(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress:
 def _pre(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Progress) -> None:
     model, tokenizer = load(config, root / checkpoint_key(job.task, job.data, job.seed, job.depth))
     seed, hot = job_seed(job), config.grpo.temperature
-    with open_task(job.task, seed=job.seed) as task:
+    with open_task(config, job.task, seed=job.seed) as task:
         held_out, train = eval_prompts(config, task), task.prompts("rl")[: config.train_prompts]
         parts: tuple[tuple[str, Sequence[Prompt], int, float], ...] = (
             ("eval", held_out, config.num_samples, hot),
@@ -133,7 +134,9 @@ def _pre(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pr
             write_rollouts(out, name, table)
             progress((i + 1) / len(parts))
         judged = {"level": level} if (level := task.report().level) else {}
-        write_json(out / RESULT, {"seed": seed, "judged": judged})
+        ids = encode(tokenizer, held_out)
+        measured = plasticity(model, ids, pad=tokenizer.pad_token_id)
+        write_json(out / RESULT, {"seed": seed, "judged": judged, "plasticity": to_plain(measured)})
 
 
 def write_rollouts(out: Path, name: str, table: Rollouts) -> None:
@@ -150,7 +153,8 @@ def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pro
     arm, seed = job.arm, job_seed(job)
     start = root / checkpoint_key(job.task, job.data, job.seed, job.depth, sft=job.sft)
     model, tokenizer = load(config, start)
-    with open_task(job.task, seed=job.seed) as task:
+    restart(model, arm.restart, seed=seed)
+    with open_task(config, job.task, seed=job.seed) as task:
         grpo = config.grpo_of(arm)
         if arm.entropy_of:
             hot = matched_temperature(config, job, model, tokenizer, task=task, root=root)

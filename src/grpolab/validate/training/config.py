@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from grpolab.theory.advantage import TRL, AdvantageRule
+from grpolab.theory.advantage import TRL, AdvantageRule, TwoValued
+from grpolab.theory.objective import PassAtKGradient, PassAtKTraining
 from grpolab.validate.rollouts.table import SamplingLaw
 from grpolab.validate.tasks import Task
 
 Aggregation = Literal["sequence", "token", "constant"]
 DynamicSampling = Literal["off", "filter", "matched"]
 DecayTo = Literal["zero", "start"]
+PASS_AT = ("pass-at-k", "pass-at-k-training")
+"""Objectives that are no reward of one completion, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,11 @@ class GRPOConfig:
     zero, or to where the run started (``decay_to``). ``dynamic_sampling`` draws prompts until
     ``prompts_per_step`` groups have spread (at most ``max_draws`` batches) and leaves the others
     out: ``filter`` averages over the groups kept, as DAPO does; ``matched`` over all groups drawn,
-    so that the expected update is the same as without. ``skip_zero_advantage`` leaves rows out of
-    the backward pass whose gradient is zero.
+    so that the expected update is the same as without. ``objective`` takes the place of ``rule``:
+    ``pass-at-k:K`` (PKPO) or ``pass-at-k-training:K``, with K at most the group size.
+    ``only_unsolved`` gives a prompt the advantage 0 once a rollout of an earlier step of the run
+    has answered it; the mean stays that over all groups drawn. ``skip_zero_advantage`` leaves rows
+    out of the backward pass whose gradient is zero.
     """
 
     steps: int = 500
@@ -45,6 +51,8 @@ class GRPOConfig:
     decay_to: DecayTo = "zero"
     max_grad_norm: float = 1.0
     rule: AdvantageRule = TRL
+    objective: str = ""
+    only_unsolved: bool = False
     aggregation: Aggregation = "sequence"
     clip_low: float = 0.2
     clip_high: float = 0.2
@@ -80,6 +88,18 @@ class GRPOConfig:
             if getattr(self, name) not in get_args(known):
                 choices = ", ".join(get_args(known))
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        if self.objective:
+            k = pass_at_rule(self.objective).k
+            if k > self.group_size:
+                raise ValueError(
+                    f"objective {self.objective!r} needs groups of at least {k}, got"
+                    f" group_size={self.group_size}"
+                )
+
+    @property
+    def advantage(self) -> TwoValued:
+        """What turns the rewards of a group into advantages."""
+        return pass_at_rule(self.objective) if self.objective else self.rule
 
     def law(self, task: Task) -> SamplingLaw:
         """The sampling law of the run on a task; ValueError where neither sets a length."""
@@ -90,6 +110,19 @@ class GRPOConfig:
     def only_advantages_act(self) -> bool:
         """Whether a rollout with advantage 0 has no gradient: no KL and no entropy term."""
         return self.beta == 0 and self.entropy_coef == 0
+
+
+def pass_at_rule(text: str) -> PassAtKGradient | PassAtKTraining:
+    """The rule that ``pass-at-k:K`` or ``pass-at-k-training:K`` names; ValueError for another.
+
+    >>> pass_at_rule("pass-at-k:4")
+    PassAtKGradient(k=4, centred=True)
+    """
+    name, _, k = text.partition(":")
+    if name not in PASS_AT or not (k.isdecimal() and int(k) >= 1):
+        known = " or ".join(f"{name}:K" for name in PASS_AT)
+        raise ValueError(f"objective must be {known} with a whole K >= 1, got {text!r}")
+    return PassAtKGradient(int(k), centred=True) if name == PASS_AT[0] else PassAtKTraining(int(k))
 
 
 _WEIGHTS = {
@@ -107,7 +140,7 @@ def interventions(config: GRPOConfig, *, reference: str = "", lora_rank: int = 0
     """
     beta1, beta2 = config.betas
     words = {
-        "advantage": _advantage(config.rule),
+        "advantage": _objective(config) if config.objective else _advantage(config.rule),
         "aggregation": _WEIGHTS[config.aggregation],
         "clip": f"ratio of new to old probability within [1 - {config.clip_low:g},"
         f" 1 + {config.clip_high:g}], {config.inner_epochs} update(s) per batch of rollouts",
@@ -137,12 +170,29 @@ def interventions(config: GRPOConfig, *, reference: str = "", lora_rank: int = 0
             f"batches are drawn until {config.prompts_per_step} groups have both rewards, at most"
             f" {config.max_draws}; the others are left out; mean over {over}"
         )
+    if config.only_unsolved:
+        words["only_unsolved"] = (
+            "a prompt that a rollout of an earlier step has answered gets advantage 0"
+        )
     if lora_rank:
         words["lora"] = (
             f"only adapters of rank {lora_rank} on every linear layer but the head are trained,"
             " W + B A; weight decay acts on A and B"
         )
     return words
+
+
+def _objective(config: GRPOConfig) -> str:
+    rule = pass_at_rule(config.objective)
+    if isinstance(rule, PassAtKTraining):
+        return (
+            f"pass@{rule.k} of the group's subsets, normalised over all of them"
+            " (arXiv 2508.10751), within the group"
+        )
+    return (
+        f"{rule.k} x chance that {rule.k - 1} of the other rollouts are all wrong for a correct"
+        f" one, 0 for a wrong one: the gradient of pass@{rule.k} (arXiv 2505.15201)"
+    )
 
 
 def _advantage(rule: AdvantageRule) -> str:

@@ -10,21 +10,15 @@ keyed by (seed, purpose, place) and no generator carries a state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from grpolab.streams import generator, stream_seed
-from grpolab.theory.advantage import AdvantageRule
-from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.rollouts.collect import describe, rollouts
-from grpolab.validate.rollouts.engine import Draws, Engine, join_draws, texts
+from grpolab.theory.groups import FloatArray
+from grpolab.validate.models.precision import fixed_weights
 from grpolab.validate.rollouts.hf import HFEngine
-from grpolab.validate.rollouts.judge import judge
-from grpolab.validate.rollouts.prompts import encode
-from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.groups import BoolArray, Groups, draw_groups, pick_prompts
 from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
 from grpolab.validate.training.loss import (
     Batch,
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
     import torch
 
     from grpolab.validate.tasks import Prompt, Task
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class GRPOLoop:
@@ -74,6 +66,7 @@ class GRPOLoop:
             )
         self.step = 0
         self._batches = 0  # of prompts, asked so far; more than steps under dynamic sampling
+        self._solved: set[int] = set()  # prompts that some rollout of an earlier step answered
         self._model, self._task, self._prompts = model, task, prompts
         self._config, self._seed, self._reference = config, seed, reference
         self._batch_rows = batch_rows
@@ -101,15 +94,24 @@ class GRPOLoop:
                 scale = len(kept.prompts) / len(drawn.prompts)
         parts, norm = update(
             self._model, self._optimiser, batch=kept.batch(self._engine),
-            advantage=kept.advantages(config.rule), config=config,
+            advantage=self._advantages(kept), config=config,
             max_new_tokens=config.law(self._task).max_new_tokens, reference=self._reference,
             scale=scale, batch_rows=self._batch_rows,
         )  # fmt: skip
         self._decay_to_start()
         self._schedule.step()
+        self._solved |= {p.id for p, c in zip(drawn.prompts, drawn.num_correct, strict=True) if c}
         record = _record(self.step, drawn, parts, norm)
         self.step += 1
         return record
+
+    def _advantages(self, groups: Groups) -> FloatArray:
+        """Advantages by the configuration; 0 for a prompt that it is done with."""
+        found = groups.advantages(self._config.advantage)
+        if self._config.only_unsolved:
+            new = [prompt.id not in self._solved for prompt in groups.prompts]
+            found = found * np.repeat(new, self._config.group_size)
+        return found
 
     def _draw(self) -> Groups:
         """Groups of one step; several batches of prompts under dynamic sampling."""
@@ -121,15 +123,20 @@ class GRPOLoop:
             and len(batches) < config.max_draws
         ):
             index = pick_prompts(len(self._prompts), config, seed=self._seed, batch=self._batches)
-            batches.append(
-                draw_groups(
+            with fixed_weights(self._model):
+                drawn = draw_groups(
                     self._engine, task=self._task, prompts=[self._prompts[i] for i in index],
                     config=config, seed=self._seed,
                     first=self._batches * config.prompts_per_step,
-                )
-            )  # fmt: skip
+                )  # fmt: skip
+            batches.append(drawn)
             self._batches += 1
         return Groups.join(batches)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next update, after the warm-up so far."""
+        return float(self._schedule.get_last_lr()[0])
 
     def state_dict(self) -> dict[str, Any]:
         """All that a later loop on the same weights needs to go on as if nothing had happened."""
@@ -139,6 +146,7 @@ class GRPOLoop:
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
             "start": self._start,
+            "solved": sorted(self._solved),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -147,6 +155,7 @@ class GRPOLoop:
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
         self._start = state["start"]
+        self._solved = set(state.get("solved", ()))  # a state of an earlier version has none
 
     def _trained(self) -> list[Any]:
         return [p for group in self._optimiser.param_groups for p in group["params"]]
@@ -191,99 +200,6 @@ def train_grpo(
     if evaluate is not None:
         run.evals.append((config.steps, evaluate(config.steps)))
     return run
-
-
-def pick_prompts(num_prompts: int, config: GRPOConfig, *, seed: int, batch: int) -> IntArray:
-    """Places of the prompts of batch number ``batch``, [prompts_per_step], without repeats."""
-    order = generator(seed, "prompts", batch)
-    return np.asarray(order.choice(num_prompts, config.prompts_per_step, replace=False))
-
-
-class Groups(NamedTuple):
-    """M groups of g rollouts, one group per prompt, as they were drawn and judged."""
-
-    prompts: Sequence[Prompt]  # M
-    ids: Sequence[Sequence[int]]  # token ids of the M prompts
-    draws: Draws  # [M * g, ...]
-    text: Sequence[str]  # M * g
-    reward: FloatArray  # [M, g], NaN without a verdict
-
-    @property
-    def num_correct(self) -> IntArray:
-        """Right rollouts of each group, [M]."""
-        return np.asarray(np.nansum(self.reward, axis=1), dtype=np.int64)
-
-    @property
-    def num_judged(self) -> IntArray:
-        """Rollouts with a verdict, [M]: the group's size in all statistics."""
-        return np.asarray((~np.isnan(self.reward)).sum(axis=1))
-
-    @property
-    def has_spread(self) -> BoolArray:
-        """Which groups [M] hold both rewards."""
-        return np.asarray((self.num_correct > 0) & (self.num_correct < self.num_judged))
-
-    def advantages(self, rule: AdvantageRule) -> FloatArray:
-        """Advantage of every rollout, [M * g]; 0 without a verdict."""
-        value = rule.advantages(self.num_correct, np.maximum(self.num_judged, 1))
-        found = np.where(self.reward == 1, value.correct[:, None], value.wrong[:, None])
-        return np.where(np.isnan(self.reward), 0.0, found).reshape(-1)
-
-    def batch(self, engine: Engine) -> Batch:
-        """Prompts and completions as padded tensors on the engine's device."""
-        g = self.reward.shape[1]
-        rows = [ids for ids in self.ids for _ in range(g)]
-        return Batch.of(rows, self.draws.tokens, tokenizer=engine.tokenizer, device=engine.device)
-
-    def table(self) -> Rollouts:
-        """The rollouts with their texts; group i is the i-th prompt's."""
-        size, g = self.reward.shape
-        columns = describe([p.id for p in self.prompts], self.draws)
-        columns["sample"] = np.arange(size * g)
-        return rollouts(columns, self.text, self.reward.ravel(), group_size=g, keep_text=True)
-
-    def keep(self, groups: BoolArray) -> Groups:
-        """Some of the groups."""
-        rows = np.repeat(groups, self.reward.shape[1])
-        places = np.flatnonzero(groups).tolist()
-        return Groups(
-            [self.prompts[i] for i in places],
-            [self.ids[i] for i in places],
-            self.draws.select(rows),
-            [self.text[i] for i in np.flatnonzero(rows)],
-            self.reward[groups],
-        )
-
-    @classmethod
-    def join(cls, parts: Sequence[Groups]) -> Groups:
-        """Several batches as one."""
-        return cls(
-            [prompt for part in parts for prompt in part.prompts],
-            [ids for part in parts for ids in part.ids],
-            join_draws([part.draws for part in parts]),
-            [text for part in parts for text in part.text],
-            np.concatenate([part.reward for part in parts]),
-        )
-
-
-def draw_groups(
-    engine: Engine,
-    *,
-    task: Task,
-    prompts: Sequence[Prompt],
-    config: GRPOConfig,
-    seed: int,
-    first: int = 0,
-) -> Groups:
-    """Sample one group per prompt and judge it; ``first`` is the place of the first prompt."""
-    g = config.group_size
-    ids = encode(engine.tokenizer, prompts)
-    draws = engine.draw(
-        ids, num_samples=g, law=config.law(task), seed=stream_seed(seed, "rollouts"), first=first
-    )
-    text = texts(engine.tokenizer, draws.tokens)
-    verdicts = judge(task, prompts, text)
-    return Groups(prompts, ids, draws, text, np.array(verdicts, dtype=np.float64).reshape(-1, g))
 
 
 def update(

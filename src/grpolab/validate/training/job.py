@@ -14,13 +14,16 @@ from grpolab.errors import UserError, require
 from grpolab.streams import stream_seed
 from grpolab.theory.pass_at_k import pass_at_k
 from grpolab.validate.models.load import check_checkpoint, load_model, torch_device
+from grpolab.validate.models.precision import check_trainable, compute_in
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
 from grpolab.validate.training.ending import is_first_process, num_processes, process_group
+from grpolab.validate.training.log_to import check_log_to
 from grpolab.validate.training.policy import load_policy
+from grpolab.validate.training.restart import RESTARTS, describe, restart
 from grpolab.validate.training.rundir import GROUPS, RunDir, good_checkpoint, number
 from grpolab.validate.training.trl_config import check_expressible
 
@@ -36,8 +39,9 @@ class TrainJob:
 
     ``reference`` is the checkpoint of the KL term, empty for the model at the start. ``held_out``
     prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. At most
-    ``batch_rows`` rollouts (0: all) go through the loss at once. ``vllm_memory`` and ``chat`` are
-    TRL's (see `TrlOptions`).
+    ``batch_rows`` rollouts (0: all) go through the loss at once. ``restart`` changes the weights
+    before the first step (see `restart`). ``vllm_memory`` and ``chat`` are
+    TRL's (see `TrlOptions`). ``log_to`` names tools that get the scalars (see `log_to`).
     """
 
     model: str
@@ -47,6 +51,7 @@ class TrainJob:
     config: GRPOConfig
     seed: int
     reference: str = ""
+    restart: str = ""
     lora_rank: int = 0
     device: str = "cpu"
     dtype: str = "float32"
@@ -57,6 +62,7 @@ class TrainJob:
     keep: int = 0
     held_out: Sequence[Prompt] = ()
     eval_samples: int = 4
+    log_to: tuple[str, ...] = ()
 
 
 def check_job(job: TrainJob) -> None:
@@ -66,6 +72,12 @@ def check_job(job: TrainJob) -> None:
     for module in ("torch", "transformers", *(["trl"] if job.trainer == "trl" else [])):
         require(module, extra="train")
     torch_device(job.device)
+    check_trainable(job.dtype)
+    check_log_to(job.log_to)
+    if job.restart not in ("", *RESTARTS):
+        raise UserError(f"--restart must be {' or '.join(RESTARTS)}, got {job.restart!r}")
+    if job.restart and job.lora_rank:
+        raise UserError("--restart changes weights that --lora-rank leaves as they are: drop one")
     if len(job.prompts) < job.config.prompts_per_step:
         raise UserError(
             f"{len(job.prompts)} prompts are fewer than --prompts-per-step"
@@ -127,11 +139,15 @@ def manifest(job: TrainJob, *, task: dict[str, Any]) -> dict[str, Any]:
         "reference": reference,
         "reference_hash": model_hash(reference) if reference else "",
         "lora_rank": job.lora_rank,
+        **({"restart": job.restart} if job.restart else {}),
         "dtype": job.dtype,
         "sampler": "vllm" if job.vllm_memory else "transformers",
         "evaluation": {"prompts": len(job.held_out), "samples": job.eval_samples},
         "config": asdict(config),
-        "interventions": interventions(config, reference=reference, lora_rank=job.lora_rank),
+        "interventions": {
+            **interventions(config, reference=reference, lora_rank=job.lora_rank),
+            **({"restart": describe(job.restart)} if job.restart else {}),
+        },
         "versions": {name: importlib.metadata.version(name) for name in names},
     }
 
@@ -182,15 +198,18 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         device=job.device, dtype=job.dtype,
     )  # fmt: skip
     _check_lengths(job, model, tokenizer)
+    if last_checkpoint(run) is None:
+        restart(model, job.restart, seed=job.seed)
     reference = None
     if job.config.beta > 0:
-        reference, _ = load_model(job.reference or job.model, device=job.device, dtype=job.dtype)
+        reference, _ = load_model(job.reference or job.model, device=job.device)
+        compute_in(reference, job.dtype)  # as the policy does: equal weights, equal numbers
         _check_vocabulary(job, model.config, reference.config)
     train_own(
         model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
         seed=job.seed, reference=reference, batch_rows=job.batch_rows,
         evaluate=_evaluator(job, model, tokenizer), save_every=job.save_every, keep=job.keep,
-        progress=progress,
+        log_to=job.log_to, progress=progress,
     )  # fmt: skip
 
 
@@ -199,6 +218,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
 
     model, tokenizer = load_model(job.model)
     _check_lengths(job, model, tokenizer)
+    restart(model, job.restart, seed=job.seed)  # a checkpoint is loaded over it
     if job.config.beta > 0:
         from transformers import AutoConfig
 
@@ -208,6 +228,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
     options = TrlOptions(
         device=job.device, dtype=job.dtype, lora_rank=job.lora_rank, batch_rows=job.batch_rows,
         save_every=job.save_every, keep=job.keep, vllm_memory=job.vllm_memory, chat=job.chat,
+        log_to=job.log_to,
     )  # fmt: skip
     train_trl(
         model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,

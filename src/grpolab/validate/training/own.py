@@ -19,6 +19,7 @@ from grpolab.validate.training.ending import (
     training_errors,
 )
 from grpolab.validate.training.grpo import GRPOLoop
+from grpolab.validate.training.log_to import open_sinks, scalars_of
 from grpolab.validate.training.rundir import RunDir, keep_last, numbered
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ def train_own(
     evaluate: Callable[[int], dict[str, Any]] | None = None,
     save_every: int = 100,
     keep: int = 0,
+    log_to: Sequence[str] = (),
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
     """Train from the last checkpoint of ``run`` to ``config.steps``.
 
     ``model`` holds the weights of that checkpoint (`load_policy`). The same steps come out whether
     the run was stopped or not. Stopped after a checkpoint where a signal asked for it; BrokenRun
-    where a loss is no number; UserError without memory; the checkpoints stay.
+    where a loss is no number; UserError without memory; the checkpoints stay. ``log_to`` names
+    tools of `log_to` that get the scalars.
     """
     loop = GRPOLoop(
         model, tokenizer, task=task, prompts=prompts, config=config, seed=seed,
@@ -71,15 +74,23 @@ def train_own(
     def latest() -> Path | None:
         return last_checkpoint(run)
 
-    with stop_requests() as asked:
+    with stop_requests() as asked, open_sinks(run, log_to, start=loop.step) as sinks:
+
+        def measure() -> None:
+            if evaluate is not None:
+                found = evaluate(loop.step)
+                run.append_eval(loop.step, found)
+                sinks.evaluation(loop.step, found)
+
         while loop.step < config.steps:
             with training_errors(_advice(run, good), latest=latest):
-                if evaluate is not None and loop.step % config.eval_every == 0:
-                    run.append_eval(loop.step, evaluate(loop.step))
+                if loop.step % config.eval_every == 0:
+                    measure()
                 record = loop.advance()
             stop = asked()
             log = record.log
             run.append(record)
+            sinks.train(loop.step, scalars_of(record, learning_rate=loop.learning_rate))
             check_finite(log.step, loss=log.loss, grad_norm=log.grad_norm, latest=latest)
             if loop.step % save_every == 0 or loop.step == config.steps or stop:
                 check_weights(log.step, model, latest=latest)
@@ -88,8 +99,7 @@ def train_own(
             progress(loop.step / config.steps)
             if stop and loop.step < config.steps:
                 raise Stopped(loop.step, stop)
-    if evaluate is not None:
-        run.append_eval(loop.step, evaluate(loop.step))
+        measure()
     _write(run.final, run, loop.step, model, tokenizer)
     run.finish()
 

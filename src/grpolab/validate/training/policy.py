@@ -8,6 +8,7 @@ from typing import Any
 from grpolab.errors import require
 from grpolab.streams import stream_seed
 from grpolab.validate.models.load import load_model
+from grpolab.validate.models.precision import compute_in
 from grpolab.validate.training.ending import reading
 
 
@@ -22,6 +23,16 @@ def lora_config(rank: int) -> Any:
     )  # fmt: skip
 
 
+def new_adapter(base: Any, rank: int, *, seed: int) -> Any:
+    """A model with a fresh adapter on it, of which alone the weights are trained."""
+    config = lora_config(rank)
+    import peft
+    import torch
+
+    torch.manual_seed(stream_seed(seed, "adapter"))
+    return peft.get_peft_model(base, config)
+
+
 def load_policy(
     model: str | Path,
     *,
@@ -34,19 +45,20 @@ def load_policy(
     """Model and tokenizer; with a rank the base stays frozen and an adapter is put on it.
 
     ``checkpoint`` is what an earlier part of the run saved: a model, or an adapter. ``seed`` draws
-    the adapter's first weights. UserError when something cannot be loaded.
+    the adapter's first weights. What is trained is float32 and computes in ``dtype``; the frozen
+    base of an adapter is stored in ``dtype``. UserError when something cannot be loaded.
     """
     if not lora_rank:
         with reading(checkpoint):
-            return load_model(checkpoint or model, device=device, dtype=dtype)
-    import torch
-
-    config = lora_config(lora_rank)
+            whole, tokenizer = load_model(checkpoint or model, device=device)
+        return compute_in(whole, dtype), tokenizer
+    require("peft", extra="train")
     import peft
 
     base, tokenizer = load_model(model, device=device, dtype=dtype)
     if checkpoint is not None:
         with reading(checkpoint):
-            return peft.PeftModel.from_pretrained(base, checkpoint, is_trainable=True), tokenizer
-    torch.manual_seed(stream_seed(seed, "adapter"))
-    return peft.get_peft_model(base, config), tokenizer
+            adapted = peft.PeftModel.from_pretrained(base, checkpoint, is_trainable=True)
+    else:
+        adapted = new_adapter(base, lora_rank, seed=seed)
+    return compute_in(adapted, dtype), tokenizer

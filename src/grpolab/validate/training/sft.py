@@ -1,4 +1,4 @@
-"""SFT: a depth ladder of any Hugging Face causal LM, trained by TRL's SFTTrainer.
+"""SFT: a depth ladder of any Hugging Face causal LM, trained by the Trainer of transformers.
 
 One training run at a constant learning rate; the model is saved at every depth on the way. So all
 depths share one order of the data, and a deeper one is a shallower one trained on.
@@ -6,7 +6,6 @@ depths share one order of the data, and a deeper one is a shallower one trained 
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,9 +30,9 @@ from grpolab.validate.training.pear import (
     pear_loss,
     smoothed_loss,
 )
-from grpolab.validate.training.policy import lora_config
+from grpolab.validate.training.policy import new_adapter
 from grpolab.validate.training.rundir import RunDir, good_checkpoint, number
-from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll
+from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll, padded
 from grpolab.validate.training.trl_saving import (
     STATE,
     last_trl_checkpoint,
@@ -51,8 +50,10 @@ class SFTConfig:
     """The ladder: depths in epochs or steps of AdamW at a constant rate after a warm-up.
 
     ``label_smoothing`` s trains on (1 - s) of the right token and s spread evenly over the
-    vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step. ``pear`` is the
-    level of `PearConfig` by which tokens are weighted, empty for none, and ``behaviour`` the
+    vocabulary; ``weight_decay`` takes lr * weight_decay of every weight per step. ``l2_start``
+    adds that multiple of the squared distance of the trained weights to where they started to the
+    loss (arXiv 2308.11958, with the start of SFT in the place of the initialisation). ``pear`` is
+    the level of `PearConfig` by which tokens are weighted, empty for none, and ``behaviour`` the
     checkpoint that wrote the data, empty for data written by rule.
     """
 
@@ -62,6 +63,7 @@ class SFTConfig:
     lr: float = 1e-5
     warmup: int = 0
     weight_decay: float = 0.0
+    l2_start: float = 0.0
     label_smoothing: float = 0.0
     max_grad_norm: float = 1.0
     lora_rank: int = 0
@@ -75,7 +77,7 @@ class SFTConfig:
             raise ValueError(f"unit must be epochs or steps, got {self.unit!r}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {self.batch_size}")
-        for name in ("lr", "warmup", "weight_decay", "lora_rank"):
+        for name in ("lr", "warmup", "weight_decay", "l2_start", "lora_rank"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
@@ -266,32 +268,35 @@ def _trainer(
     dtype: str,
     batch_rows: int,
 ) -> Any:
-    require("trl", extra="train")
-    import datasets
-    from transformers import PrinterCallback
-    from trl import SFTConfig as TrlSFTConfig
+    require("accelerate", extra="train")
+    from transformers import PrinterCallback, TrainingArguments
 
     quiet_transformers()
-    logging.getLogger("trl").setLevel(logging.ERROR)
+    if config.lora_rank:
+        model = new_adapter(model, config.lora_rank, seed=seed)
     last = max(config.steps(len(train)))
     rows, times = _rows(config.batch_size, batch_rows)
-    arguments = TrlSFTConfig(
+    arguments = TrainingArguments(
         output_dir=str(run.checkpoints), max_steps=last, per_device_train_batch_size=rows,
         gradient_accumulation_steps=times, learning_rate=config.lr, warmup_steps=config.warmup,
         lr_scheduler_type="constant_with_warmup", optim="adamw_torch",
-        weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm, max_length=None,
+        weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm,
         seed=stream_seed(seed, "sft", bits=32),
         logging_steps=max(1, last // 1000), logging_nan_inf_filter=False,
         save_strategy="no", bf16=dtype == "bfloat16", use_cpu=device == "cpu",
-        gradient_checkpointing=device != "cpu", dataloader_pin_memory=device != "cpu",
+        gradient_checkpointing=device != "cpu",
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        dataloader_pin_memory=device != "cpu",
         ddp_find_unused_parameters=False, report_to="none", disable_tqdm=True,
     )  # fmt: skip
-    trainer = _trainer_class(_loss(config, model, device=device, dtype=dtype))(
+    trainer = _trainer_class(
+        _loss(config, model, device=device, dtype=dtype), _anchor(model, config.l2_start / times)
+    )(
         model=model,
         args=arguments,
-        train_dataset=datasets.Dataset.from_list([row._asdict() for row in train]),
+        train_dataset=[row._asdict() for row in train],
+        data_collator=lambda rows: padded(rows, pad=tokenizer.pad_token_id),
         processing_class=tokenizer,
-        peft_config=lora_config(config.lora_rank) if config.lora_rank else None,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -348,17 +353,35 @@ def _logits(model: Any, inputs: Any) -> Any:
     return model(**known, use_cache=False).logits[:, :-1]
 
 
-def _trainer_class(loss: Loss | None) -> Any:
-    """SFTTrainer with decay of every weight, and a loss of ours in training only."""
-    from trl import SFTTrainer
+def _anchor(model: Any, strength: float) -> Callable[[], Any] | None:
+    """``strength`` x squared distance of the trained weights to where they are now; None at 0."""
+    if not strength:
+        return None
+    pairs = [(p, p.detach().clone()) for p in model.parameters() if p.requires_grad]
 
-    class Trainer(whole_saves(SFTTrainer)):  # type: ignore[misc]
+    def penalty() -> Any:
+        return strength * sum(
+            (weight - start.to(weight.device)).square().sum() for weight, start in pairs
+        )
+
+    return penalty
+
+
+def _trainer_class(loss: Loss | None, penalty: Callable[[], Any] | None) -> Any:
+    """Trainer with decay of every weight, a loss of ours in training only, and a penalty."""
+    import transformers
+
+    class Trainer(whole_saves(transformers.Trainer)):  # type: ignore[misc]
         def get_decay_parameter_names(self, model: Any) -> list[str]:
             return [name for name, _ in model.named_parameters()]
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, **rest: Any
         ) -> Any:
+            value = self._fit(model, inputs, return_outputs, **rest)
+            return value if penalty is None else value + penalty()
+
+        def _fit(self, model: Any, inputs: Any, return_outputs: bool, **rest: Any) -> Any:
             if loss is None:
                 return super().compute_loss(model, inputs, return_outputs, **rest)
             total = loss(_logits(model, inputs), inputs)

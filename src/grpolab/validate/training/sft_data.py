@@ -105,6 +105,28 @@ def split_off(
     return kept, [examples[i] for i in sorted(held)]
 
 
+def padded(rows: Sequence[Mapping[str, Any]], *, pad: int) -> dict[str, Any]:
+    """A batch of examples as tensors [N, L], padded on the right; no label behind the end.
+
+    >>> rows = [{"input_ids": [5], "labels": [5]}, {"input_ids": [6, 7], "labels": [-100, 7]}]
+    >>> {name: batch.tolist() for name, batch in padded(rows, pad=0).items() if name != "labels"}
+    {'input_ids': [[5, 0], [6, 7]], 'attention_mask': [[1, 0], [1, 1]]}
+    """
+    import torch
+
+    width = max(len(row["input_ids"]) for row in rows)
+
+    def filled(name: str, value: int) -> list[list[int]]:
+        return [[*row[name], *[value] * (width - len(row[name]))] for row in rows]
+
+    seen = [[1] * len(row["input_ids"]) + [0] * (width - len(row["input_ids"])) for row in rows]
+    return {
+        "input_ids": torch.tensor(filled("input_ids", pad)),
+        "attention_mask": torch.tensor(seen),
+        "labels": torch.tensor(filled("labels", IGNORED)),
+    }
+
+
 class HeldOut(NamedTuple):
     """Cross-entropy of held-out answers, in nats, without label smoothing."""
 
@@ -123,17 +145,11 @@ def held_out_nll(
     model.eval()
     for start in range(0, len(examples), rows_per_batch):
         part = examples[start : start + rows_per_batch]
-        width = max(len(row.input_ids) for row in part)
-        ids = [row.input_ids + [pad] * (width - len(row.input_ids)) for row in part]
-        seen = [[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in part]
-        labels = [row.labels + [IGNORED] * (width - len(row.labels)) for row in part]
-        place = model.device
+        batch = padded([row._asdict() for row in part], pad=pad)
+        batch = {name: values.to(model.device) for name, values in batch.items()}
         with torch.inference_mode():
-            logits = model(
-                input_ids=torch.tensor(ids, device=place),
-                attention_mask=torch.tensor(seen, device=place),
-            ).logits[:, :-1]
-            target = torch.tensor(labels, device=place)[:, 1:]
+            target = batch.pop("labels")[:, 1:]
+            logits = model(**batch).logits[:, :-1]
             total += float(
                 torch.nn.functional.cross_entropy(
                     logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORED,

@@ -21,7 +21,11 @@ def check_expressible(config: GRPOConfig) -> None:
         wrong.append(f"dynamic_sampling={config.dynamic_sampling!r}")
     if config.decay_to != "zero" and config.weight_decay > 0:
         wrong.append(f"decay_to={config.decay_to!r}")
-    if scale_rewards(config.rule) is None:
+    if config.objective:
+        wrong.append(f"objective={config.objective!r}")
+    if config.only_unsolved:
+        wrong.append("only_unsolved")
+    if not config.objective and scale_rewards(config.rule) is None:
         wrong.append(f"advantage rule {config.rule.name!r} (TRL has trl and dr-grpo)")
     if config.group_size < 2:
         wrong.append(f"group_size={config.group_size} (TRL needs 2)")

@@ -22,8 +22,9 @@ from grpolab.validate.training.ending import (
     stop_requests,
     training_errors,
 )
-from grpolab.validate.training.grpo import pick_prompts
+from grpolab.validate.training.groups import pick_prompts
 from grpolab.validate.training.log import StepRecord
+from grpolab.validate.training.log_to import Sinks, open_sinks
 from grpolab.validate.training.policy import lora_config
 from grpolab.validate.training.rundir import RunDir, number
 from grpolab.validate.training.trl_config import (
@@ -54,6 +55,7 @@ class TrlOptions:
     keep: int = 0
     vllm_memory: float = 0.0
     chat: bool = False
+    log_to: tuple[str, ...] = ()
 
 
 def train_trl(
@@ -86,14 +88,16 @@ def train_trl(
         run.rewind(start, good)
     trainer.promises = lambda update: run.promises(update // config.inner_epochs)
     trainer.keep = options.keep
-    trainer.add_callback(_follower(trainer, run, config, evaluate, progress))
+    writes = options.log_to if trainer.is_world_process_zero() else ()
     with (
+        open_sinks(run, writes, start=start) as sinks,
         training_errors(
             f"lower --batch-rows and run the same command to go on in {run.path}",
             latest=lambda: last_trl_checkpoint(run.checkpoints),
         ),
         stop_requests() as asked,
     ):
+        trainer.add_callback(_follower(trainer, run, config, sinks, evaluate, progress))
         trainer.add_callback(_stopper(config.inner_epochs, asked))
         trainer.train(resume_from_checkpoint=None if good is None else str(good))
     done = trainer.state.global_step // config.inner_epochs
@@ -224,6 +228,7 @@ def _follower(
     trainer: Any,
     run: RunDir,
     config: GRPOConfig,
+    sinks: Sinks,
     evaluate: Callable[[int], dict[str, Any]] | None,
     progress: Callable[[float], None],
 ) -> Any:
@@ -237,7 +242,9 @@ def _follower(
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step, rest = divmod(state.global_step, config.inner_epochs)
             if evaluate is not None and rest == 0 and step % config.eval_every == 0:
-                run.append_eval(step, evaluate(step))
+                found = evaluate(step)
+                run.append_eval(step, found)
+                sinks.evaluation(step, found)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             record: StepRecord | None = trainer.recorder.record(logs, update=state.global_step)
@@ -245,6 +252,8 @@ def _follower(
                 return
             if state.is_world_process_zero:
                 run.append(record)
+                numbers = {k: float(v) for k, v in logs.items() if isinstance(v, int | float)}
+                sinks.train(record.log.step + 1, numbers)
                 progress((record.log.step + 1) / config.steps)
             check_finite(
                 record.log.step, loss=record.log.loss, grad_norm=record.log.grad_norm,
