@@ -38,9 +38,6 @@ def rollout(
             "-g", "--group-size", min=1, help="Completions per group.", rich_help_panel="Sampling"
         ),
     ] = 8,
-    adapter: Annotated[
-        str, typer.Option(help="vllm: folder of a LoRA adapter.", rich_help_panel="Model")
-    ] = "",
     worker: Annotated[
         str,
         typer.Option(
@@ -48,6 +45,14 @@ def rollout(
             rich_help_panel=OUTPUT,
         ),
     ] = "0/1",
+    rejudge: Annotated[
+        bool,
+        typer.Option(
+            "--rejudge",
+            help="Judge all completions anew; none is sampled again.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.
@@ -62,10 +67,15 @@ def rollout(
     part = _worker(worker)
     with task.open() as (the_task, prompts):
         plan = sampling.plan(the_task, num_samples=num_samples, group_size=group_size)
-        made = make_engine(model, engine.engine_options(adapter))
+        made = make_engine(model, engine.engine_options())
+        prompts = sampling.asked(prompts)
+        opt.warn_of_form(model, prompts, chat=sampling.chat)
 
         def draw(plan: RolloutPlan, out: Path, part: Worker) -> Rollouts | None:
-            return opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
+            return opt.run_one(
+                made, plan, task=the_task, prompts=prompts, out=out, worker=part, rejudge=rejudge,
+                allow_errors=task.allow_errors,
+            )  # fmt: skip
 
         table = draw(plan, out, part)
         found = [] if table is None else _suspicions(table, plan, draw, out)
@@ -137,16 +147,20 @@ def _print(summary: dict[str, Any]) -> None:
     for name, value in summary["entropies"].items():
         if value is not None and value == value:
             say(f"{name.replace('_', ' ')}: {number(value)}")
+    counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
     if summary["sandbox"]:
-        counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
         say(f"judged in a sandbox of level {', '.join(summary['sandbox'])}: {counts}")
+    elif counts:
+        say(f"judged: {counts}")
     if summary["num_missing"]:
-        say(
-            f"! {summary['num_missing']} completions have no verdict;"
-            f" {summary['num_verifier_errors']} because the verifier raised"
-            f" ({summary['first_verifier_error'] or 'no error'}). Remove"
-            f" {summary['out']}/verdicts and run again to judge them anew."
-        )
+        errors = summary["num_verifier_errors"]
+        raised = f", {errors} because the verifier raised" if errors else ""
+        say(f"! {summary['num_missing']} completions have no verdict{raised}")
+        if errors:
+            say(
+                f"! the first time {summary['first_verifier_error']}; --rejudge judges all anew,"
+                " a verifier that was edited does so by itself"
+            )
     for one in summary["sampler"]:
         if one["confirmed"]:
             say(f"! {one['said']} A second sample shows it, too: do not trust the numbers.")

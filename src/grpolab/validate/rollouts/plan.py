@@ -14,15 +14,21 @@ from grpolab.validate.rollouts.engine import EngineInfo
 from grpolab.validate.rollouts.table import SamplingLaw
 
 if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt
+    from grpolab.validate.tasks import Prompt, Task
 import os
 from collections.abc import Iterable
 
-from grpolab.validate.models.load import check_checkpoint, missing, quiet_transformers
+from grpolab.validate.models.load import (
+    base_of,
+    check_checkpoint,
+    is_adapter,
+    missing,
+    quiet_transformers,
+)
 
 MANIFEST = "manifest.json"
-MAY_CHANGE = ("engine.model",)
-"""The same model may be reached by another path: its hash decides."""
+MAY_CHANGE = ("engine.model", "engine.settings.batch_rows", "verifier")
+"""The same model may be reached by another path: its hash decides. Another verifier judges anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,13 @@ class RolloutPlan:
 
 
 def manifest(
-    plan: RolloutPlan, engine: EngineInfo, *, task: str, prompts: Sequence[Prompt]
+    plan: RolloutPlan, engine: EngineInfo, *, task: Task, prompts: Sequence[Prompt]
 ) -> dict[str, Any]:
     """Everything that the rollouts depend on, in plain JSON types."""
     return {
         "grpolab": __version__,
-        "task": task,
+        "task": task.name,
+        "verifier": task.verifier._asdict(),
         "num_prompts": len(prompts),
         "prompts_hash": prompts_hash(prompts),
         "sampling": plan.law.as_dict(),
@@ -115,6 +122,8 @@ def model_hash(name: str | Path) -> str:
     """
     folder = Path(name)
     check_checkpoint(os.fspath(name))
+    if is_adapter(folder):
+        return f"{adapter_hash(folder)} on {model_hash(base_of(folder))}"
     if folder.is_dir():
         found = (p for p in folder.iterdir() if p.suffix in _PARTS and p.name != SEAL)
         files = [p for p in found if p.is_file()]
@@ -127,6 +136,12 @@ def model_hash(name: str | Path) -> str:
     except Exception as err:  # not found, no network, no access: the hub client has many
         raise missing(os.fspath(name), err) from err
     return f"commit:{config.parent.name}"
+
+
+def adapter_hash(folder: str | Path) -> str:
+    """Hash of the files of a LoRA adapter."""
+    found = (p for p in Path(folder).iterdir() if p.suffix in (".json", ".safetensors", ".bin"))
+    return hash_files(p for p in found if p.name != SEAL)
 
 
 def state_hash(model: Any) -> str:

@@ -87,8 +87,6 @@ def _check_own(job: TrainJob, processes: int) -> None:
         raise UserError(
             f"the own loop runs in one process, and {processes} were started: use --trainer trl"
         )
-    if job.chat or any(prompt.messages for prompt in job.prompts):
-        raise UserError("the own loop takes text prompts, not conversations: use --trainer trl")
     if job.vllm_memory:
         raise UserError("--vllm-memory needs --trainer trl")
 
