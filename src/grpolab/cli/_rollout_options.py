@@ -51,8 +51,8 @@ System = Annotated[str, typer.Option(help="System message before every conversat
 Stop = Annotated[
     list[str],
     typer.Option(
-        help="Text that ends a completion, which is cut before it; may be given again. \\\\n is a line"
-        " end, \\\\t a tab."
+        help="Text that ends a completion, which is cut before it; may be given again. \\\\n is a"
+        " line end, \\\\t a tab."
     ),
 ]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: as torch chooses.")]

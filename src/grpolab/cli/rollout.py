@@ -67,7 +67,7 @@ def rollout(
     part = _worker(worker)
     with task.open() as (the_task, prompts):
         plan = sampling.plan(the_task, num_samples=num_samples, group_size=group_size)
-        made = make_engine(model, engine.engine_options())
+        made = make_engine(model, engine.engine_options(), run=out)
         prompts = sampling.asked(prompts)
         opt.warn_of_form(model, prompts, chat=sampling.chat)
 

@@ -137,11 +137,12 @@ def _run(
     device, dtype = torch_device(device), saved_dtype(model, dtype)
     loaded, tokenizer = load_model(model)
     context = getattr(loaded.config, "max_position_embeddings", None)
-    form = {"chat": chat, "system": system}
-    train = load_examples(source["data"], tokenizer, context=context, **form)
+    train = load_examples(source["data"], tokenizer, context=context, chat=chat, system=system)
     with input_errors():
         if isinstance(source["held_out"], str):
-            held = load_examples(source["held_out"], tokenizer, context=context, **form)
+            held = load_examples(
+                source["held_out"], tokenizer, context=context, chat=chat, system=system
+            )
         else:
             train, held = split_off(train, source["held_out"], seed=source["seed"])
     identity = {"model": model, "model_hash": model_hash(model)}

@@ -58,7 +58,7 @@ def train(
         if not (sampling.max_new_tokens or the_task.max_new_tokens):
             raise UserError(f"task {task.task} sets no length: give --max-new-tokens")
         the_task.stop = opt.read_stops(sampling.stop) or the_task.stop
-        held_out = []
+        held_out: list[Prompt] = []
         if keeping.eval_file:
             the_task, held_out = _with_file(the_task, prompts, task, keeping, opened)
         elif keeping.eval_every:

@@ -77,9 +77,10 @@ def triage(
 
         def run(model: str, label: str, plan: RolloutPlan, out: Path) -> Rollouts:
             """Rollouts of one checkpoint; the engine is let go of before the next one is made."""
+            folder = out / label.replace("/", "__")
             found = opt.run_one(
-                make_engine(model, options), plan, task=the_task, prompts=prompts,
-                out=out / label.replace("/", "__"), note=label, allow_errors=task.allow_errors,
+                make_engine(model, options, run=folder), plan, task=the_task, prompts=prompts,
+                out=folder, note=label, allow_errors=task.allow_errors,
             )  # fmt: skip
             return cast("Rollouts", found)
 

@@ -22,13 +22,13 @@ from grpolab.validate.rollouts import (
     Rollouts,
     SamplingLaw,
     Worker,
-    hf,
     read_run,
     stream,
 )
 from grpolab.validate.rollouts.collect import _token_hash
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo
 from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.law import score
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt, Task
 
@@ -123,7 +123,7 @@ def test_columns_are_those_of_the_tokens(whole, folder):
     rows = pq.read_table(out / "samples").to_pylist()
     text = {p.id: p.text for p in PROMPTS}
     asked = [tokenizer(text[row["prompt_id"]])["input_ids"] for row in rows]
-    logprob, entropy = hf.score(model, asked, [r["token_ids"] for r in rows], law=PLAN.law)
+    logprob, entropy = score(model, asked, [r["token_ids"] for r in rows], law=PLAN.law)
     size = np.array([len(r["token_ids"]) for r in rows])
     assert len(set(size)) > 1
     np.testing.assert_allclose(
@@ -260,7 +260,7 @@ class Fixed:
         def batch_decode(rows, *, skip_special_tokens):
             return ["".join("?ab"[t] for t in row if t) for row in rows]
 
-    def draw(self, prompts, *, num_samples, law, seed, first=0):
+    def draw(self, prompts, *, num_samples, law, seed, first=0, watch=None):
         pattern = np.array([[1, 2, 0], [2, 0, NO_TOKEN], [0, NO_TOKEN, NO_TOKEN], [1, 1, 1]])
         tokens = np.tile(pattern, (len(prompts) * num_samples // 4, 1))
         logprob = np.where(tokens == NO_TOKEN, 0.0, -0.5)

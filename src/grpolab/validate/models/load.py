@@ -27,6 +27,8 @@ def torch_device(name: str) -> str:
     UserError where torch does not see the device.
     """
     require("torch", extra="train")
+    if name == "cpu":
+        return name
     import torch
 
     if name == "auto":

@@ -146,7 +146,7 @@ def _decode(
         key = node[goes_on] * logits.shape[1] + token[goes_on]
         beginnings, place = key.unique(return_inverse=True)
         width = logits.shape[1]
-        del logits  # before the next ones come
+        logits = logits.new_empty(0)  # the old ones go before the next come
         logits, row = tree.grow(beginnings // width, beginnings % width)
         node = row[place]
     used = step + 1

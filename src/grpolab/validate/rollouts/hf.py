@@ -25,6 +25,7 @@ from grpolab.validate.rollouts.law import BrokenLaw
 from grpolab.validate.rollouts.plan import (
     adapter_hash,
     describe_tokenizer,
+    known_tokenizer,
     model_hash,
     state_hash,
 )
@@ -41,7 +42,7 @@ class HFEngine:
     ``batch_rows`` completions run together, 0: as many as memory is measured to hold. It changes
     memory and speed: every sample has random numbers of its own, so draws do not depend on it but
     for ties within the rounding of float arithmetic. ``adapter`` is the folder of a LoRA adapter,
-    ``dtype`` "auto" that of the saved weights.
+    ``dtype`` "auto" that of the saved weights, ``run`` as in `known_tokenizer`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class HFEngine:
         dtype: str = "float32",
         batch_rows: int = 0,
         adapter: str = "",
+        run: Path | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise UserError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
@@ -59,7 +61,7 @@ class HFEngine:
             raise ValueError(f"batch_rows must be >= 0, got {batch_rows}")
         self._name = str(model)
         self._device = device
-        self._adapter = adapter
+        self._adapter, self._run = adapter, run
         self._asked_dtype = dtype
         self._batch_rows = batch_rows
         self._borrowed = False
@@ -97,18 +99,20 @@ class HFEngine:
     def info(self) -> EngineInfo:
         """Model, versions and settings for the manifest."""
         known = state_hash(self._loaded[0]) if self._borrowed else model_hash(self._name)
+        versions = {p: importlib.metadata.version(p) for p in ("torch", "transformers")}
+        tokenizer = known_tokenizer(self._run, model_hash=known, versions=versions)
         return EngineInfo(
             name="transformers",
             model=self._name,
             model_hash=known,
-            tokenizer=describe_tokenizer(self.tokenizer),
+            tokenizer=tokenizer or describe_tokenizer(self.tokenizer),
             settings={
                 "device": torch_device(self._device).partition(":")[0],
                 "dtype": self._dtype,
                 "batch_rows": self._batch_rows,
                 **({"adapter": adapter_hash(self._adapter)} if self._adapter else {}),
             },
-            versions={p: importlib.metadata.version(p) for p in ("torch", "transformers")},
+            versions=versions,
         )
 
     @cached_property

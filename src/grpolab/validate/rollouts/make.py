@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from grpolab.errors import UserError, require
 from grpolab.validate.rollouts.engine import Engine
@@ -24,8 +25,11 @@ class EngineOptions:
     gpu_memory: float = 0.9
 
 
-def make_engine(model: str, options: EngineOptions) -> Engine:
-    """Make the engine; UserError for an unknown one, and for options that it has not."""
+def make_engine(model: str, options: EngineOptions, *, run: Path | None = None) -> Engine:
+    """Make the engine; UserError for an unknown one, and for options that it has not.
+
+    ``run`` is a folder that an earlier process may have begun (see `known_tokenizer`).
+    """
     if options.engine == "hf":
         if options.tensor_parallel != 1:
             raise UserError(
@@ -37,7 +41,7 @@ def make_engine(model: str, options: EngineOptions) -> Engine:
 
         return HFEngine(
             model, device=options.device, dtype=options.dtype, batch_rows=options.batch_rows,
-            adapter=options.adapter,
+            adapter=options.adapter, run=run,
         )  # fmt: skip
     if options.engine == "vllm":
         from grpolab.validate.models.load import base_of, is_adapter, saved_dtype

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab import __version__
 from grpolab.files import SEAL
-from grpolab.validate.rollouts.engine import EngineInfo
-from grpolab.validate.rollouts.table import SamplingLaw
-
-if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt, Task
-import os
-from collections.abc import Iterable
-
+from grpolab.store import read_json
 from grpolab.validate.models.load import (
     base_of,
     check_checkpoint,
@@ -25,6 +19,11 @@ from grpolab.validate.models.load import (
     missing,
     quiet_transformers,
 )
+from grpolab.validate.rollouts.engine import EngineInfo
+from grpolab.validate.rollouts.table import SamplingLaw
+
+if TYPE_CHECKING:
+    from grpolab.validate.tasks import Prompt, Task
 
 MANIFEST = "manifest.json"
 MAY_CHANGE = ("engine.model", "engine.settings.batch_rows", "verifier")
@@ -169,3 +168,22 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
+
+
+def known_tokenizer(
+    run: Path | None, *, model_hash: str, versions: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """What an earlier process of a run said of the tokenizer, None where it must be loaded.
+
+    The hash of a model covers the files of its tokenizer, so at equal hashes and versions it is the
+    same one, and a run that is finished need not load anything.
+    """
+    if run is None or not (run / MANIFEST).is_file():
+        return None
+    found = read_json(run / MANIFEST)
+    engine = found.get("engine") if isinstance(found, dict) else None
+    if not isinstance(engine, dict):
+        return None
+    if (engine.get("model_hash"), engine.get("versions")) != (model_hash, dict(versions)):
+        return None
+    return engine.get("tokenizer") or None

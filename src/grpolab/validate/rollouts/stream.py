@@ -39,7 +39,6 @@ from grpolab.validate.rollouts.judge import judge_all, too_many_errors
 from grpolab.validate.rollouts.plan import MANIFEST, MAY_CHANGE, RolloutPlan, manifest
 from grpolab.validate.rollouts.prompts import check_context, encode
 from grpolab.validate.rollouts.table import Rollouts, SamplingLaw, text_hash
-
 from grpolab.validate.tasks.identity import VerifierId
 
 if TYPE_CHECKING:

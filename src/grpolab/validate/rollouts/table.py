@@ -68,9 +68,9 @@ class SamplingLaw:
         return {**found, "stop": list(stop)} if stop else found
 
     def cut(self, text: str) -> str:
-        """A completion up to the first text of ``stop``.
+        r"""A completion up to the first text of ``stop``.
 
-        >>> SamplingLaw(max_new_tokens=8, stop=("Q:", "\\n")).cut("12\\nQ: 3")
+        >>> SamplingLaw(max_new_tokens=8, stop=("Q:", "\n")).cut("12\nQ: 3")
         '12'
         """
         return text[: min((text.find(s) for s in self.stop if s in text), default=len(text))]

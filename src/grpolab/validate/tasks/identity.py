@@ -66,8 +66,8 @@ def _plain(function: Any) -> Any:
         elif isinstance(function, type):
             own = [v for v in vars(function).values() if hasattr(v, "__code__")]
             return own[0] if own else function
-        elif not hasattr(function, "__code__") and hasattr(type(function), "__call__"):
-            return getattr(type(function).__call__, "__func__", type(function).__call__)
+        elif not hasattr(function, "__code__"):
+            return type(function).__call__
         else:
             return function
 

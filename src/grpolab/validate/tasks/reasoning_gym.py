@@ -26,9 +26,10 @@ class ReasoningGymTask(Task):
     """Problems of one generator: ``size`` (500) per split, ``eval`` and ``train``.
 
     A completion is right where the generator's grader gives it the full score 1, or ``threshold``;
-    a lower score is wrong. What ``extract`` finds is graded, without it what stands between ``<answer>`` and ``</answer>`` is graded, the whole completion
-    where there are no such tags, without white space around it. A grader that raises on a
-    completion cannot read it: wrong, and counted in ``report``. Each reference answer must score 1.
+    a lower score is wrong. What ``extract`` finds is graded; without it what stands between
+    ``<answer>`` and ``</answer>``, or the whole completion where there are no such tags, without
+    white space around it. A grader that raises on a completion cannot read it: wrong, and counted
+    in ``report``. Each reference answer must score 1.
     """
 
     def __init__(

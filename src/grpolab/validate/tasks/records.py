@@ -7,8 +7,8 @@ from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.tasks.base import NoVerdict, Prompt, Task
-from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.identity import VerifierId, verifier_id
+from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict, identify
 
 

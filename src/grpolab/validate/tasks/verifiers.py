@@ -153,7 +153,7 @@ def check_pattern(extract: str | None) -> None:
 
 
 def extracted(completion: str, pattern: str) -> str | None:
-    """The group of the last match in a completion, None where there is none.
+    r"""The group of the last match in a completion, None where there is none.
 
     >>> extracted("1 then [2] then [3]", r"\[(.)\]")
     '3'

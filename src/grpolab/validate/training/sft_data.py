@@ -30,7 +30,8 @@ def load_examples(
 ) -> list[Example]:
     """Demonstrations of a .jsonl or .parquet file with ``prompt`` and ``completion``, or messages.
 
-    With ``chat`` texts are made conversations, and ``system`` is said first in each. UserError names the row at fault, and the first one that exceeds the model's context.
+    With ``chat`` texts are made conversations, and ``system`` is said first in each. UserError
+    names the row at fault, and the first one that exceeds the model's context.
     """
     rows = load_rows(source)
     examples = []
