@@ -66,7 +66,7 @@ class Task(ABC):
     @property
     def verifier(self) -> VerifierId:
         """Which verifier judges; here the class, known by the source of its file."""
-        return verifier_id(type(self).__qualname__, *_classes(type(self)))
+        return verifier_id(type(self).__name__, *_classes(type(self)))
 
     @abstractmethod
     def verify(self, prompt: Prompt, completion: str) -> bool:
