@@ -195,8 +195,8 @@ def test_identity_follows_the_weights(tiny, saved):
         (".", {}, "no config.json"),
         ("m", {"engine": "onnx"}, "unknown engine 'onnx'; known engines: hf, vllm"),
         ("m", {"dtype": "int8"}, "dtype must be one of float32"),
-        ("m", {"adapter": "a"}, "--adapter and --tensor-parallel need --engine vllm"),
-        ("m", {"tensor_parallel": 2}, "need --engine vllm"),
+        ("m", {"adapter": "a"}, "a: not a LoRA adapter"),
+        ("m", {"tensor_parallel": 2}, "needs --engine vllm"),
     ],
 )
 def test_bad_engines_are_one_line(model, options, message):

@@ -102,13 +102,18 @@ def is_adapter(path: str | Path) -> bool:
     return (folder / _ADAPTER).is_file() and not (folder / "config.json").is_file()
 
 
+def check_adapter(path: str | Path) -> None:
+    """UserError for what is no folder of a LoRA adapter."""
+    if not (Path(path) / _ADAPTER).is_file():
+        raise UserError(f"{os.fspath(path)}: not a LoRA adapter (no {_ADAPTER})")
+
+
 def base_of(path: str | Path) -> str:
     """The model that an adapter was trained on; UserError where its folder does not say."""
     from grpolab.store import read_json
 
+    check_adapter(path)
     place = Path(path) / _ADAPTER
-    if not place.is_file():
-        raise UserError(f"{os.fspath(path)}: not a LoRA adapter (no {_ADAPTER})")
     found = read_json(place)
     base = found.get("base_model_name_or_path") if isinstance(found, dict) else None
     if not base:
@@ -134,8 +139,7 @@ def _merged(model: Any, adapter: str | Path) -> Any:
     import peft
 
     folder = Path(adapter)
-    if not (folder / _ADAPTER).is_file():
-        raise UserError(f"{adapter}: not a LoRA adapter (no {_ADAPTER})")
+    check_adapter(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of is looked at below

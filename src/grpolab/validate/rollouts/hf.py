@@ -17,7 +17,7 @@ import numpy as np
 
 from grpolab.errors import UserError, require
 from grpolab.streams import generator
-from grpolab.validate.models.load import load_tokenizer, saved_dtype, torch_device
+from grpolab.validate.models.load import check_adapter, load_tokenizer, saved_dtype, torch_device
 from grpolab.validate.models.memory import exhausted, rows_that_fit
 from grpolab.validate.rollouts.decode import sample_ids
 from grpolab.validate.rollouts.engine import Draws, EngineInfo, Watch, end_tokens, join_draws
@@ -61,6 +61,8 @@ class HFEngine:
             raise ValueError(f"batch_rows must be >= 0, got {batch_rows}")
         self._name = str(model)
         self._device = device
+        if adapter:
+            check_adapter(adapter)
         self._adapter, self._run = adapter, run
         self._asked_dtype = dtype
         self._batch_rows = batch_rows

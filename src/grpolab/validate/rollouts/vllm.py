@@ -21,7 +21,7 @@ import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.theory.groups import IntArray
-from grpolab.validate.models.load import load_tokenizer
+from grpolab.validate.models.load import check_adapter, load_tokenizer
 from grpolab.validate.rollouts.engine import (
     NO_TOKEN,
     Draws,
@@ -67,8 +67,8 @@ class VLLMEngine:
                 "engine vllm needs vLLM, which is not installed: pip install 'grpolab[vllm]', or"
                 " use --engine hf"
             )
-        if adapter and not (Path(adapter) / "adapter_config.json").is_file():
-            raise UserError(f"{adapter}: not a LoRA adapter (no adapter_config.json)")
+        if adapter:
+            check_adapter(adapter)
         self._name = str(model)
         self._dtype = dtype
         self._adapter = adapter
