@@ -83,7 +83,7 @@ def test_rollout_and_its_verifiers(root, tmp_path):
     out = tmp_path / "r"
     good("rollout", root / "m", *sampled(root, out))
     before = (out / "samples/00000.parquet").read_bytes()
-    assert "0.2, and a binary reward is 0 or 1" in refused(
+    assert "and a binary reward is 0 or 1" in refused(
         "rollout", root / "m", *sampled(root, out, verifier="grade")
     )
     found = good("rollout", root / "m", *sampled(root, out, "--threshold", 0.5, verifier="grade"))

@@ -161,6 +161,9 @@ class SamplingOptions(Group):
     system: System = ""
     stop: Stop = dataclasses.field(default_factory=list)
     shard_rows: Annotated[int, typer.Option(min=1, help="Completions per file.")] = 4096
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="Judge all completions anew; none is drawn again.")
+    ] = False
 
     def plan(self, task: Task, *, num_samples: int, group_size: int) -> RolloutPlan:
         """The plan of a run, see `make_plan`."""

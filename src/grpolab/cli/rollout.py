@@ -45,14 +45,6 @@ def rollout(
             rich_help_panel=OUTPUT,
         ),
     ] = "0/1",
-    rejudge: Annotated[
-        bool,
-        typer.Option(
-            "--rejudge",
-            help="Judge all completions anew; none is sampled again.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.
@@ -73,8 +65,8 @@ def rollout(
 
         def draw(plan: RolloutPlan, out: Path, part: Worker) -> Rollouts | None:
             return opt.run_one(
-                made, plan, task=the_task, prompts=prompts, out=out, worker=part, rejudge=rejudge,
-                allow_errors=task.allow_errors,
+                made, plan, task=the_task, prompts=prompts, out=out, worker=part,
+                rejudge=sampling.rejudge, allow_errors=task.allow_errors,
             )  # fmt: skip
 
         table = draw(plan, out, part)

@@ -80,7 +80,7 @@ def triage(
             folder = out / label.replace("/", "__")
             found = opt.run_one(
                 make_engine(model, options, run=folder), plan, task=the_task, prompts=prompts,
-                out=folder, note=label, allow_errors=task.allow_errors,
+                out=folder, note=label, rejudge=sampling.rejudge, allow_errors=task.allow_errors,
             )  # fmt: skip
             return cast("Rollouts", found)
 

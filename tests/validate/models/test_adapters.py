@@ -83,12 +83,9 @@ def test_what_is_wrong_with_an_adapter_is_one_line(folders, tmp_path):
     )
     model, tokenizer = build_model(WORDS, TinyConfig(hidden=64, layers=2), seed=1)
     save_model(model, tokenizer, tmp_path / "wide")
-    model, tokenizer = build_model(WORDS, TinyConfig(hidden=32, layers=2), seed=1)
-    save_model(model, tokenizer, tmp_path / "deep")
-    for other in ("wide", "deep"):
-        with pytest.raises(UserError, match="adapter: ") as caught:
-            load_model(tmp_path / other, adapter=root / "adapter")
-        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="adapter: cannot be merged") as caught:
+        load_model(tmp_path / "wide", adapter=root / "adapter")
+    assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="not a LoRA adapter"):
         load_model(root / "base", adapter=root / "base")
 

@@ -154,7 +154,7 @@ def _merged(model: Any, adapter: str | Path) -> Any:
         raise UserError(
             f"{adapter}: its weights are not for the layers of this model, {min(lost)} for one"
         )
-    return found
+    return found.requires_grad_(True)  # peft froze the base
 
 
 def check_checkpoint(name: str) -> None:

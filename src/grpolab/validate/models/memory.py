@@ -92,8 +92,14 @@ def rows_that_fit(model: Any, length: int) -> int:
     free = free_memory(model.device)
     if free is None:
         return _MOST
+    try:
+        per_token = bytes_per_token(model)
+    except (RuntimeError, MemoryError) as err:
+        if not exhausted(err):
+            raise
+        return 1
     config = model.config.get_text_config()
     layers = int(getattr(config, "num_hidden_layers", 1))
-    cache = bytes_per_token(model) * length * (1 + _LAYERS_AT_WORK / layers)
+    cache = per_token * length * (1 + _LAYERS_AT_WORK / layers)
     logits = 2 * int(config.vocab_size) * model.dtype.itemsize
     return max(1, min(_MOST, int(_SHARE * free / (cache + logits))))

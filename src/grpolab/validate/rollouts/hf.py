@@ -152,9 +152,7 @@ class HFEngine:
         model, tokenizer = self._loaded
         ends = end_tokens(tokenizer, getattr(model, "generation_config", None))
         pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        rows = self._batch_rows
-        if not rows:
-            rows = rows_that_fit(model, max(map(len, prompts)) + law.max_new_tokens)
+        rows = self._batch_rows or rows_that_fit(model, max(map(len, prompts)) + law.max_new_tokens)
 
         def some(block: _Block) -> Draws:
             places = range(block.prompts.start, block.prompts.stop)

@@ -92,8 +92,8 @@ def too_many_errors(errors: int, total: int, first: str) -> UserError | None:
         return None
     return UserError(
         f"the verifier raised on at least {errors} of {total} completions, which have no verdict;"
-        f" the first time {first}. Completions are kept: mend the verifier and run again, --rejudge after"
-        " mending something else, or --allow-errors"
+        f" the first time {first}. Completions are kept: mend the verifier and run again, --rejudge"
+        " after mending something else, or --allow-errors"
     )
 
 

@@ -113,6 +113,9 @@ def _talk(messages: list[Any], tokenizer: Any) -> tuple[list[int], list[int]]:
     if len(messages) < 2 or messages[-1].get("role") != "assistant":
         raise ValueError("a conversation must end with a message of the assistant")
     asked = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    system = next((m["content"] for m in messages if m.get("role") == "system"), "").strip()
+    if system not in asked:
+        raise ValueError("the chat template leaves the system message out")
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
     if not whole.startswith(asked):
         raise ValueError("the chat template writes a prompt differently once it is answered")
