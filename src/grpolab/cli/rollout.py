@@ -70,12 +70,30 @@ def rollout(
             )  # fmt: skip
 
         table = draw(plan, out, part)
-        found = [] if table is None else _suspicions(table, plan, draw, out)
+        found = [] if table is None else _tested(table, plan, draw, out)
     summary = {**_summary(out, finished=table is not None), "sampler": found}
     if as_json:
         print_json(summary)
     else:
         _print(summary)
+
+
+def _tested(
+    table: Rollouts, plan: RolloutPlan, draw: Callable[..., Rollouts | None], out: Path
+) -> list[dict[str, Any]]:
+    """What `_suspicions` finds in these rollouts, or found in them before."""
+    from grpolab.files import sha256
+    from grpolab.store import read_json, write_json
+    from grpolab.validate.rollouts.stream import ROLLOUTS
+
+    kept, digest = out / "sampler.json", sha256(out / ROLLOUTS)
+    before = read_json(kept) if kept.is_file() else None
+    if isinstance(before, dict) and before.get("rollouts") == digest:
+        tests: list[dict[str, Any]] = before["tests"]
+        return tests
+    found = _suspicions(table, plan, draw, out)
+    write_json(kept, {"rollouts": digest, "tests": found})
+    return found
 
 
 def _suspicions(

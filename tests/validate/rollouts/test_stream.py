@@ -362,11 +362,11 @@ def test_another_verifier_judges_anew_and_nothing_is_drawn_anew(tmp_path):
     assert draws == 0
     assert len(said) == 1
     assert "has changed since" in said.pop()
-    assert other.reward.sum() == table.reward.sum() == 5
+    assert other.reward.sum() == table.reward.sum() == 10
     assert not np.array_equal(other.reward, table.reward)
     assert read_json(out / "manifest.json")["verifier"]["hash"] == "b"
     assert {p: p.read_bytes() for p in (out / "samples").iterdir()} == before
-    assert read_counts(out / "groups.parquet").num_correct.sum() == 5
+    assert read_counts(out / "groups.parquet").num_correct.sum() == 10
 
     asked = []
 
@@ -395,7 +395,7 @@ def test_verdicts_that_do_not_say_by_whom_are_given_anew(tmp_path):
     del meta["verifier"]
     write_parquet(path, {"reward": 1 - columns["reward"]}, meta)
     found = stream(Fixed(), PLAN, task=Strict(), prompts=prompts, out=out, note=said.append)
-    assert found.reward.sum() == 1
+    assert found.reward.sum() == 2
     assert "has changed since" in said[0]
 
 
