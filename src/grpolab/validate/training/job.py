@@ -17,7 +17,7 @@ from grpolab.validate.models.load import check_checkpoint, load_model, torch_dev
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
-from grpolab.validate.rollouts.prompts import check_context, encode
+from grpolab.validate.rollouts.prompts import asked, check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
 from grpolab.validate.training.ending import is_first_process, num_processes, process_group
 from grpolab.validate.training.policy import load_policy
@@ -36,8 +36,8 @@ class TrainJob:
 
     ``reference`` is the checkpoint of the KL term, empty for the model at the start. ``held_out``
     prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. At most
-    ``batch_rows`` rollouts (0: all) go through the loss at once. ``vllm_memory`` and ``chat`` are
-    TRL's (see `TrlOptions`).
+    ``batch_rows`` rollouts (0: all) go through the loss at once. ``chat`` sends
+    prompts through the chat template; ``vllm_memory`` is TRL's (see `TrlOptions`).
     """
 
     model: str
@@ -185,7 +185,8 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         reference, _ = load_model(job.reference or job.model, device=job.device, dtype=job.dtype)
         _check_vocabulary(job, model.config, reference.config)
     train_own(
-        model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
+        model, tokenizer, run=run, task=job.task, prompts=asked(job.prompts, chat=job.chat),
+        config=job.config,
         seed=job.seed, reference=reference, batch_rows=job.batch_rows,
         evaluate=_evaluator(job, model, tokenizer), save_every=job.save_every, keep=job.keep,
         progress=progress,
