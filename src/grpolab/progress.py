@@ -54,8 +54,8 @@ class ProgressBar:
         if self._rich is not None:
             self._rich.stop()
 
-    def part(self, key: str, amount: float, *, finished: bool = False) -> None:
-        """Say how much of a job is done."""
+    def part(self, key: str, amount: float, *, finished: bool = False, speed: str = "") -> None:
+        """Say how much of a job is done, and in words how fast it goes."""
         self._parts[key] = amount
         share = min(sum(self._parts.values()) / self._total, 1.0)
         first = self._behind is None
@@ -67,11 +67,11 @@ class ProgressBar:
             names = [k for k in self._parts if not finished or k != key]
             label = names[-1] if names else key
             move = self._rich.reset if first and self._behind else self._rich.update
-            move(self._task, completed=share * self._total, description=printable(label))
+            shown = f"{label}  {speed}" if speed else label
+            move(self._task, completed=share * self._total, description=printable(shown))
         elif finished or time.monotonic() - self._last > self._every:
-            self._line(
-                f"{100 * share:3.0f}%  {key}{' done' if finished else ''}{self._left(share)}"
-            )
+            ending = " done" if finished else f"  {speed}" if speed else ""
+            self._line(f"{100 * share:3.0f}%  {key}{ending}{self._left(share)}")
 
     def _begin(self) -> None:
         if not sys.stderr.isatty():

@@ -88,6 +88,8 @@ def _of_group(kind: type[Any]) -> list[inspect.Parameter]:
     found = []
     for field in dataclasses.fields(kind):
         default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
         if default is dataclasses.MISSING:
             default = inspect.Parameter.empty
         found.append(_parameter(field.name, hints[field.name], default, panel=kind.PANEL))

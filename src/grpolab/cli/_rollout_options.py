@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpolab.cli._options import Group, OneOf
+from grpolab.cli._output import say
 from grpolab.errors import UserError, input_errors
+from grpolab.streams import generator
 from grpolab.validate.rollouts.hf import DTYPES
 from grpolab.validate.rollouts.make import ENGINES, EngineOptions
 from grpolab.validate.study.tasks import TASKS
@@ -43,6 +47,15 @@ MaxNewTokens = Annotated[
     int, typer.Option(min=0, help="Tokens of a completion, end token included; 0: the task's.")
 ]
 Chat = Annotated[bool, typer.Option(help="Send prompts through the chat template.")]
+System = Annotated[str, typer.Option(help="System message before every conversation.")]
+Stop = Annotated[
+    list[str],
+    typer.Option(
+        help="Text that ends a completion, which is cut before it; may be given again. \\\\n is a"
+        " line end, \\\\t a tab."
+    ),
+]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: as torch chooses.")]
 GroupSize = Annotated[
     int, typer.Option("-g", "--group-size", min=2, help="Completions per planned group.")
 ]
@@ -57,14 +70,18 @@ class TaskOptions(Group):
     task: Annotated[
         str,
         typer.Option(
-            help=f"{', '.join(TASKS)}, a jsonl or parquet file, the id of a data set, or"
-            " reasoning-gym:NAME?setting=value."
+            help=f"{', '.join(TASKS)}, humaneval, a jsonl or parquet file, the id of a data set,"
+            " or reasoning-gym:NAME?setting=value."
         ),
     ]
     split: Annotated[str, typer.Option(help="Split of the task to take prompts from.")] = "eval"
     limit: Annotated[
         int, typer.Option(min=0, help="Use only the first N prompts of the split (0 = all).")
     ] = 0
+    shuffle: Annotated[
+        bool,
+        typer.Option("--shuffle", help="Shuffle the prompts, by --task-seed, before --limit."),
+    ] = False
     verifier: Annotated[
         str,
         typer.Option(
@@ -72,6 +89,22 @@ class TaskOptions(Group):
             " out for code problems."
         ),
     ] = ""
+    extract: Annotated[
+        str,
+        typer.Option(
+            help="Pattern with one group: judge its last match in a completion; none is wrong."
+        ),
+    ] = ""
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Score from which on a completion is right, if the verifier grades."),
+    ] = None
+    allow_errors: Annotated[
+        bool,
+        typer.Option(
+            "--allow-errors", help="Go on where the verifier raises on more than 5% of all."
+        ),
+    ] = False
     columns: Annotated[
         str, typer.Option(help="Columns of prompt and answer of a file, as PROMPT,ANSWER.")
     ] = ""
@@ -91,11 +124,7 @@ class TaskOptions(Group):
 
     def open(self) -> contextlib.AbstractContextManager[tuple[Task, list[Prompt]]]:
         """The task and its prompts, see `take_prompts`."""
-        return take_prompts(
-            self.task, seed=self.task_seed, split=self.split, limit=self.limit,
-            verifier=self.verifier, columns=self.columns, unsafe=self.unsafe,
-            leave_out_broken=self.leave_out_broken,
-        )  # fmt: skip
+        return take_prompts(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +158,12 @@ class SamplingOptions(Group):
     max_new_tokens: MaxNewTokens = 0
     seed: Seed = 0
     chat: Chat = False
+    system: System = ""
+    stop: Stop = dataclasses.field(default_factory=list)
     shard_rows: Annotated[int, typer.Option(min=1, help="Completions per file.")] = 4096
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="Judge all completions anew; none is drawn again.")
+    ] = False
 
     def plan(self, task: Task, *, num_samples: int, group_size: int) -> RolloutPlan:
         """The plan of a run, see `make_plan`."""
@@ -137,7 +171,14 @@ class SamplingOptions(Group):
             task, max_new_tokens=self.max_new_tokens, temperature=self.temperature,
             top_p=self.top_p, top_k=self.top_k, num_samples=num_samples, group_size=group_size,
             seed=self.seed, chat=self.chat, rows_per_shard=self.shard_rows,
+            stop=read_stops(self.stop) or task.stop,
         )  # fmt: skip
+
+    def asked(self, prompts: list[Prompt]) -> list[Prompt]:
+        """The prompts with the system message; the plan sends the others through the template."""
+        from grpolab.validate.rollouts.prompts import asked
+
+        return asked(prompts, chat=self.chat, system=self.system) if self.system else prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +196,11 @@ class ModelOptions(Group):
         ),
     ] = "cpu"
     dtype: Dtype = "float32"
-    batch_rows: Annotated[int, typer.Option(min=1, help="hf: completions at once.")] = 1024
+    batch_rows: Annotated[
+        int, typer.Option(min=0, help="hf: completions at once; 0: what memory holds.")
+    ] = 0
+    threads: Threads = 0
+    adapter: Annotated[str, typer.Option(help="Folder of a LoRA adapter for the model.")] = ""
     tensor_parallel: Annotated[
         int, typer.Option(min=1, help="vllm: GPUs per copy of the model.")
     ] = 1
@@ -164,39 +209,69 @@ class ModelOptions(Group):
     ] = 0
     gpu_memory: Annotated[float, typer.Option(help="vllm: share of GPU memory to use.")] = 0.9
 
-    def engine_options(self, adapter: str = "") -> EngineOptions:
-        """As the library takes them."""
+    def engine_options(self) -> EngineOptions:
+        """As the library takes them; sets the number of threads."""
+        use_threads(self.threads)
         return EngineOptions(
-            self.engine, self.device, self.dtype, self.batch_rows, adapter, self.tensor_parallel,
+            self.engine, self.device, self.dtype, self.batch_rows, self.adapter,
+            self.tensor_parallel,
             self.max_model_len or None, self.gpu_memory,
         )  # fmt: skip
 
 
+def use_threads(number: int) -> None:
+    """Have torch, and vLLM in this process, use so many threads; 0 leaves it to them."""
+    if number:
+        from grpolab.errors import require
+
+        require("torch", extra="train")
+        os.environ["OMP_NUM_THREADS"] = str(number)
+        import torch
+
+        torch.set_num_threads(number)
+
+
+def read_stops(texts: list[str]) -> tuple[str, ...]:
+    r"""Stop texts as they are typed: ``\n`` is a line end and ``\t`` a tab.
+
+    >>> read_stops([r"\nQ:", "</s>"])
+    ('\nQ:', '</s>')
+    """
+    if not all(texts):
+        raise UserError("--stop must not be empty")
+    return tuple(text.replace(r"\n", "\n").replace(r"\t", "\t") for text in texts)
+
+
+def warn_of_form(model: str, prompts: list[Prompt], *, chat: bool) -> None:
+    """Say on stderr where a model was trained on plain text and is asked in chats, or reversed."""
+    from grpolab.validate.models.form import trained_in_chats
+
+    trained = trained_in_chats(model)
+    talks = {chat or bool(prompt.messages) for prompt in prompts}
+    if trained is None or talks == {trained}:
+        return
+    ways = "through the chat template", "as plain text"
+    then, now = ways if trained else ways[::-1]
+    advice = "give --chat" if trained else "leave out --chat"
+    say(f"! {model} was trained on prompts {then} and is asked {now} here: {advice}", err=True)
+
+
 @contextlib.contextmanager
-def take_prompts(
-    name: str,
-    *,
-    seed: int,
-    split: str,
-    limit: int,
-    verifier: str = "",
-    columns: str = "",
-    unsafe: bool = False,
-    leave_out_broken: bool = False,
-) -> Iterator[tuple[Task, list[Prompt]]]:
+def take_prompts(options: TaskOptions) -> Iterator[tuple[Task, list[Prompt]]]:
     """The task and the prompts to sample; a sandbox that the task opens is closed at the end.
 
     Problems of code have passed their own reference, see `checked`.
     """
-    task, split = _find_task(
-        name, seed=seed, split=split, verifier=verifier, columns=columns, unsafe=unsafe
-    )
+    task, split = find_task(options)
     try:
         prompts = list(task.prompts(split))
         if not prompts:
-            raise UserError(f"task {name}: split {split!r} has no prompts")
-        taken = prompts[:limit] if limit else prompts
-        yield task, checked(task, taken, leave_out=leave_out_broken)
+            raise UserError(f"task {options.task}: split {split!r} has no prompts")
+        if options.shuffle:
+            order = generator(options.task_seed, "shuffle").permutation(len(prompts))
+            prompts = [prompts[i] for i in order]
+        taken = prompts[: options.limit] if options.limit else prompts
+        yield task, checked(task, taken, leave_out=options.leave_out_broken)
     finally:
         task.close()
 
@@ -215,24 +290,41 @@ def checked(task: Task, prompts: list[Prompt], *, leave_out: bool) -> list[Promp
         return sound_prompts(task, prompts, leave_out=leave_out, progress=progress)
 
 
-def _find_task(
-    name: str, *, seed: int, split: str, verifier: str, columns: str, unsafe: bool
-) -> tuple[Task, str]:
+def find_task(options: TaskOptions) -> tuple[Task, str]:
     """A task by name, or the records in a file or data set; with the split to ask it for."""
     from grpolab.validate.study.tasks import make_task
-    from grpolab.validate.tasks import load_task
+    from grpolab.validate.tasks import humaneval, load_task
+    from grpolab.validate.tasks.load import HUMANEVAL
     from grpolab.validate.tasks.reasoning_gym import PREFIX, ReasoningGymTask
 
+    name, split, extract = options.task, options.split, options.extract or None
     if name.startswith(PREFIX):
-        return ReasoningGymTask(name, seed=seed), split
+        _refuse(options, "verifier", "columns")
+        made = ReasoningGymTask(
+            name, seed=options.task_seed, threshold=options.threshold, extract=extract
+        )
+        return made, split
+    if name == HUMANEVAL and not Path(name).exists():
+        _refuse(options, "verifier", "columns", "extract", "threshold")
+        return humaneval(unsafe=options.unsafe), "eval"
     if name in TASKS or not (Path(name).exists() or "/" in name or "." in name):
-        return make_task(name, seed=seed), split
-    prompt, _, answer = (columns or "prompt,answer").partition(",")
+        built_in = make_task(name, seed=options.task_seed)
+        _refuse(options, "verifier", "columns", "extract", "threshold")
+        return built_in, split
+    prompt, _, answer = (options.columns or "prompt,answer").partition(",")
     loaded = load_task(
-        name, verifier=verifier or None, prompt=prompt, answer=answer or "answer",
-        split="test" if split == "eval" else split, unsafe=unsafe,
+        name, verifier=options.verifier or None, prompt=prompt, answer=answer or "answer",
+        split="test" if split == "eval" else split, unsafe=options.unsafe, extract=extract,
+        threshold=options.threshold,
     )  # fmt: skip
     return loaded, "eval"
+
+
+def _refuse(options: TaskOptions, *names: str) -> None:
+    """UserError for options that the task has no use for: it has a judge of its own."""
+    for name in names:
+        if getattr(options, name) not in ("", None):
+            raise UserError(f"task {options.task} has prompts and a judge of its own: no --{name}")
 
 
 def make_plan(task: Task, *, max_new_tokens: int, **options: Any) -> RolloutPlan:
@@ -242,7 +334,7 @@ def make_plan(task: Task, *, max_new_tokens: int, **options: Any) -> RolloutPlan
     budget = max_new_tokens or task.max_new_tokens
     if not budget:
         raise UserError(f"task {task.name} sets no length: give --max-new-tokens")
-    law = {name: options.pop(name) for name in ("temperature", "top_k", "top_p")}
+    law = {name: options.pop(name) for name in ("temperature", "top_k", "top_p", "stop")}
     with input_errors():
         return RolloutPlan(SamplingLaw(max_new_tokens=budget, **law), **options)
 
@@ -256,6 +348,8 @@ def run_one(
     out: Path,
     worker: Worker | None = None,
     note: str = "",
+    rejudge: bool = False,
+    allow_errors: bool = False,
 ) -> Rollouts | None:
     """Stream one run with progress on stderr."""
     from grpolab.progress import ProgressBar
@@ -263,6 +357,9 @@ def run_one(
 
     with ProgressBar(1.0, note=note or str(out)) as bar:
         return stream(
-            engine, plan, task=task, prompts=prompts, out=out, worker=worker,
-            progress=lambda share: bar.part(note or out.name, share, finished=share >= 1),
+            engine, plan, task=task, prompts=prompts, out=out, worker=worker, rejudge=rejudge,
+            allow_errors=allow_errors, note=lambda words: say(words, err=True),
+            progress=lambda share, speed: bar.part(
+                note or out.name, share, finished=share >= 1, speed=speed
+            ),
         )  # fmt: skip

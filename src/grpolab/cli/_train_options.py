@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict, dataclass
 from typing import Annotated, get_args
 
@@ -125,6 +126,8 @@ class TrainSamplingOptions(Group):
     ] = "off"
     max_draws: Annotated[int, typer.Option(help="Batches that dynamic sampling draws at most.")] = 8
     chat: opt.Chat = False
+    system: opt.System = ""
+    stop: opt.Stop = dataclasses.field(default_factory=list)
     seed: opt.Seed = 0
     vllm_memory: Annotated[
         float,
@@ -140,6 +143,7 @@ class PlaceOptions(Group):
 
     device: opt.Device = "cpu"
     dtype: opt.Dtype = "float32"
+    threads: opt.Threads = 0
     batch_rows: Annotated[
         int, typer.Option(min=0, help="Rollouts or examples at once, per process; 0: all.")
     ] = 0
@@ -157,6 +161,10 @@ class KeepingOptions(Group):
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 50
     keep: Annotated[int, typer.Option(min=0, help="Newest checkpoints kept; 0: all.")] = 0
     eval_every: Annotated[int, typer.Option(min=0, help="Steps between evaluations; 0: none.")] = 0
+    eval_file: Annotated[
+        str,
+        typer.Option(help="File of the prompts to evaluate on, as --task; default: of the task."),
+    ] = ""
     eval_prompts: Annotated[int, typer.Option(min=1, help="Held-out prompts of an evaluation.")] = (
         64
     )

@@ -38,9 +38,6 @@ def rollout(
             "-g", "--group-size", min=1, help="Completions per group.", rich_help_panel="Sampling"
         ),
     ] = 8,
-    adapter: Annotated[
-        str, typer.Option(help="vllm: folder of a LoRA adapter.", rich_help_panel="Model")
-    ] = "",
     worker: Annotated[
         str,
         typer.Option(
@@ -62,18 +59,41 @@ def rollout(
     part = _worker(worker)
     with task.open() as (the_task, prompts):
         plan = sampling.plan(the_task, num_samples=num_samples, group_size=group_size)
-        made = make_engine(model, engine.engine_options(adapter))
+        made = make_engine(model, engine.engine_options(), run=out)
+        prompts = sampling.asked(prompts)
+        opt.warn_of_form(model, prompts, chat=sampling.chat)
 
         def draw(plan: RolloutPlan, out: Path, part: Worker) -> Rollouts | None:
-            return opt.run_one(made, plan, task=the_task, prompts=prompts, out=out, worker=part)
+            return opt.run_one(
+                made, plan, task=the_task, prompts=prompts, out=out, worker=part,
+                rejudge=sampling.rejudge, allow_errors=task.allow_errors,
+            )  # fmt: skip
 
         table = draw(plan, out, part)
-        found = [] if table is None else _suspicions(table, plan, draw, out)
+        found = [] if table is None else _tested(table, plan, draw, out)
     summary = {**_summary(out, finished=table is not None), "sampler": found}
     if as_json:
         print_json(summary)
     else:
         _print(summary)
+
+
+def _tested(
+    table: Rollouts, plan: RolloutPlan, draw: Callable[..., Rollouts | None], out: Path
+) -> list[dict[str, Any]]:
+    """What `_suspicions` finds in these rollouts, or found in them before."""
+    from grpolab.files import sha256
+    from grpolab.store import read_json, write_json
+    from grpolab.validate.rollouts.stream import ROLLOUTS
+
+    kept, digest = out / "sampler.json", sha256(out / ROLLOUTS)
+    before = read_json(kept) if kept.is_file() else None
+    if isinstance(before, dict) and before.get("rollouts") == digest:
+        tests: list[dict[str, Any]] = before["tests"]
+        return tests
+    found = _suspicions(table, plan, draw, out)
+    write_json(kept, {"rollouts": digest, "tests": found})
+    return found
 
 
 def _suspicions(
@@ -137,16 +157,20 @@ def _print(summary: dict[str, Any]) -> None:
     for name, value in summary["entropies"].items():
         if value is not None and value == value:
             say(f"{name.replace('_', ' ')}: {number(value)}")
+    counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
     if summary["sandbox"]:
-        counts = ", ".join(f"{count} {name}" for name, count in summary["outcomes"].items())
         say(f"judged in a sandbox of level {', '.join(summary['sandbox'])}: {counts}")
+    elif counts:
+        say(f"judged: {counts}")
     if summary["num_missing"]:
-        say(
-            f"! {summary['num_missing']} completions have no verdict;"
-            f" {summary['num_verifier_errors']} because the verifier raised"
-            f" ({summary['first_verifier_error'] or 'no error'}). Remove"
-            f" {summary['out']}/verdicts and run again to judge them anew."
-        )
+        errors = summary["num_verifier_errors"]
+        raised = f", {errors} because the verifier raised" if errors else ""
+        say(f"! {summary['num_missing']} completions have no verdict{raised}")
+        if errors:
+            say(
+                f"! the first time {summary['first_verifier_error']}; --rejudge judges all anew,"
+                " a verifier that was edited does so by itself"
+            )
     for one in summary["sampler"]:
         if one["confirmed"]:
             say(f"! {one['said']} A second sample shows it, too: do not trust the numbers.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
 from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, print_table, say
@@ -71,6 +72,10 @@ class DataOptions(Group):
     held_out_frac: Annotated[
         float, typer.Option(help="Share of the rows held out, if no file is given.")
     ] = 0.1
+    chat: Annotated[
+        bool, typer.Option(help="Send prompts through the chat template, as they will be asked.")
+    ] = False
+    system: opt.System = ""
 
 
 @expanded
@@ -93,9 +98,10 @@ def sft(
 
     source = {"data": str(data.data), "held_out": data.held_out or data.held_out_frac,
               "seed": training.seed}  # fmt: skip
+    opt.use_threads(place.threads)
     ladder = _run(
         model, training.config(), source, out=out, device=place.device, dtype=place.dtype,
-        rows=place.batch_rows,
+        rows=place.batch_rows, chat=data.chat, system=data.system,
     )  # fmt: skip
     if not is_first_process():
         return
@@ -118,32 +124,36 @@ def _depths(text: str) -> tuple[int, ...]:
 
 def _run(
     model: str, config: SFTConfig, source: dict[str, Any], *, out: Path, device: str,
-    dtype: str, rows: int,
+    dtype: str, rows: int, chat: bool = False, system: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Load, train to the last depth, and return the ladder."""
     for module in ("torch", "transformers", "accelerate", *(["peft"] if config.lora_rank else [])):
         require(module, extra="train")
     from grpolab.progress import ProgressBar
-    from grpolab.validate.models.load import load_model, torch_device
+    from grpolab.validate.models.load import load_model, saved_dtype, torch_device
     from grpolab.validate.models.precision import check_trainable
     from grpolab.validate.rollouts.plan import model_hash
     from grpolab.validate.training.ending import BrokenRun, is_first_process, process_group
     from grpolab.validate.training.rundir import claim_run
     from grpolab.validate.training.sft import KIND, train_ladder
-    from grpolab.validate.training.sft_data import load_examples, split_off
+    from grpolab.validate.training.sft_data import in_chats, load_examples, split_off
 
-    device = torch_device(device)
+    device, dtype = torch_device(device), saved_dtype(model, dtype)
     check_trainable(dtype)
     loaded, tokenizer = load_model(model)
     context = getattr(loaded.config, "max_position_embeddings", None)
-    train = load_examples(source["data"], tokenizer, context=context)
+    train = load_examples(source["data"], tokenizer, context=context, chat=chat, system=system)
     with input_errors():
         if isinstance(source["held_out"], str):
-            held = load_examples(source["held_out"], tokenizer, context=context)
+            held = load_examples(
+                source["held_out"], tokenizer, context=context, chat=chat, system=system
+            )
         else:
             train, held = split_off(train, source["held_out"], seed=source["seed"])
     identity = {"model": model, "model_hash": model_hash(model)}
     manifest = {"kind": KIND, **identity, **source, "dtype": dtype, "config": asdict(config)}
+    if chat or in_chats(source["data"]):
+        manifest |= {"conversations": True, **({"system": system} if system else {})}
     first = is_first_process()
     shown = ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext()
     with claim_run(out, manifest, first=first) as run, shown as bar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +16,7 @@ from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.errors import UserError
 from grpolab.figures.words import number, percent
+from grpolab.validate.rollouts.judge import Watched
 from grpolab.validate.training.job import TRAINERS, TrainJob
 
 if TYPE_CHECKING:
@@ -43,34 +46,109 @@ def train(
 
     Example: grpolab train ckpt-100 --task countdown --steps 200 --lr 1e-4 --out runs/grpo-100
     """
-    from grpolab.validate.models.load import torch_device
+    from grpolab.validate.models.load import saved_dtype, torch_device
+    from grpolab.validate.rollouts.prompts import asked
 
+    opt.use_threads(place.threads)
     config = choose.make_config(training, loss, sampling, eval_every=keeping.eval_every)
-    named = {"name": task.task, "seed": task.task_seed, "split": task.train_split,
-             "verifier": task.verifier, "columns": task.columns}  # fmt: skip
-    with task.open() as (the_task, prompts):
+    if sampling.stop and trainer == "trl":
+        raise UserError("--stop: TRL ends completions at the end token only; use --trainer own")
+    with contextlib.ExitStack() as opened:
+        the_task, prompts = opened.enter_context(task.open())
         if not (sampling.max_new_tokens or the_task.max_new_tokens):
             raise UserError(f"task {task.task} sets no length: give --max-new-tokens")
-        held_out = (
-            opt.checked(
+        the_task.stop = opt.read_stops(sampling.stop) or the_task.stop
+        held_out: list[Prompt] = []
+        if keeping.eval_file:
+            the_task, held_out = _with_file(the_task, prompts, task, keeping, opened)
+        elif keeping.eval_every:
+            held_out = opt.checked(
                 the_task, _held_out(the_task, prompts, limit=keeping.eval_prompts),
                 leave_out=task.leave_out_broken,
-            )
-            if keeping.eval_every
-            else []
-        )  # fmt: skip
+            )  # fmt: skip
+        prompts, held_out = (
+            asked(some, chat=sampling.chat, system=sampling.system) for some in (prompts, held_out)
+        )
+        opt.warn_of_form(model, prompts, chat=sampling.chat)
+        named = _identity(task, the_task, prompts, sampling)
         job = TrainJob(
-            model, trainer, the_task, prompts, config,
+            model, trainer, the_task if task.allow_errors else Watched(the_task), prompts, config,
             sampling.seed, reference=loss.reference, lora_rank=training.lora_rank,
             restart=training.restart or "",
-            device=torch_device(place.device), dtype=place.dtype, chat=sampling.chat,
-            batch_rows=place.batch_rows, vllm_memory=sampling.vllm_memory,
+            device=torch_device(place.device), dtype=saved_dtype(model, place.dtype),
+            chat=sampling.chat, batch_rows=place.batch_rows, vllm_memory=sampling.vllm_memory,
             save_every=keeping.save_every, keep=keeping.keep, held_out=held_out,
             eval_samples=keeping.eval_samples, log_to=keeping.tools,
         )  # fmt: skip
         run = _run(job, named, out, rollouts_every=keeping.rollouts_every)
     if run is not None:
         _report(run, as_json=as_json)
+
+
+def _identity(
+    options: opt.TrainTaskOptions,
+    task: Task,
+    prompts: list[Prompt],
+    sampling: choose.TrainSamplingOptions,
+) -> dict[str, Any]:
+    """What the manifest says of the task: where it is from, how it is asked and who judges."""
+    found: dict[str, Any] = {
+        "name": options.task, "seed": options.task_seed, "split": options.train_split,
+        "verifier": options.verifier, "columns": options.columns,
+        "judge": task.verifier._asdict(),
+    }  # fmt: skip
+    if task.stop:
+        found["stop"] = list(task.stop)
+    if any(prompt.messages for prompt in prompts):
+        found["conversations"] = True
+    return found
+
+
+def _with_file(
+    task: Task,
+    prompts: list[Prompt],
+    options: opt.TrainTaskOptions,
+    keeping: choose.KeepingOptions,
+    opened: contextlib.ExitStack,
+) -> tuple[Task, list[Prompt]]:
+    """The task with the prompts of the evaluation file, of which none may be trained on."""
+    from grpolab.validate.tasks.joined import HELD_OUT, Joined
+
+    if not keeping.eval_every:
+        raise UserError("--eval-file needs --eval-every N")
+    other = replace(
+        options, task=keeping.eval_file, limit=keeping.eval_prompts, split=options.train_split
+    )
+    second, held_out = opened.enter_context(other.open())
+    known = {(prompt.text, prompt.messages) for prompt in prompts}
+    shared = sum((prompt.text, prompt.messages) in known for prompt in held_out)
+    if shared:
+        raise UserError(
+            f"--eval-file {keeping.eval_file}: {shared} of its {len(held_out)} prompts are trained"
+            " on; leave them out of one of the two"
+        )
+    both = Joined(task, prompts, second, held_out)
+    return both, list(both.prompts(HELD_OUT))
+
+
+def _check_verifier(out: Path, now: Mapping[str, Any]) -> None:
+    """UserError where the steps that a run has so far were judged by another verifier."""
+    from grpolab.store import read_json
+    from grpolab.validate.training.rundir import RUN, STEPS
+
+    if not ((out / RUN).is_file() and (out / STEPS).is_file()):
+        return
+    found = read_json(out / RUN)
+    before = (found.get("task") or {}).get("judge") if isinstance(found, dict) else None
+    if before is None or before == now:
+        return
+    changed = f"was {before['name']} and is now {now['name']}"
+    if before["name"] == now["name"]:
+        changed = f"{now['name']}, or what it judges by, has changed"
+    raise UserError(
+        f"{out}: two verifiers cannot be mixed in one run: the verifier {changed}; put it back to"
+        " go on, or choose another --out"
+    )
 
 
 def _held_out(task: Task, trained: list[Prompt], *, limit: int) -> list[Prompt]:
@@ -99,6 +177,7 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int)
     from grpolab.validate.training.rundir import claim_run
 
     check_job(job)
+    _check_verifier(out, task["judge"])
     first = is_first_process()
     with claim_run(out, manifest(job, task=task), first=first) as found:
         run = replace(found, rollouts_every=rollouts_every)

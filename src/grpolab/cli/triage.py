@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,7 +15,7 @@ from grpolab.errors import UserError, input_errors
 from grpolab.streams import stream_seed
 
 if TYPE_CHECKING:
-    from grpolab.validate.rollouts import Rollouts
+    from grpolab.validate.rollouts import RolloutPlan, Rollouts
     from grpolab.validate.triage.ranking import Triage
 
 
@@ -60,6 +60,7 @@ def triage(
 
     Example: grpolab triage ckpt-100 ckpt-200 --task countdown -g 8 --html triage.html
     """
+    from grpolab.validate.rollouts.make import make_engine
     from grpolab.validate.triage.ranking import triage as compare_runs
 
     if not equal_within > 0:
@@ -70,15 +71,27 @@ def triage(
         plan = sampling.plan(
             the_task, num_samples=num_samples or 4 * group_size, group_size=group_size
         )
+        prompts = sampling.asked(prompts)
+        for model in models:
+            opt.warn_of_form(model, prompts, chat=sampling.chat)
+
+        def run(model: str, label: str, plan: RolloutPlan, out: Path) -> Rollouts:
+            """Rollouts of one checkpoint; the engine is let go of before the next one is made."""
+            folder = out / label.replace("/", "__")
+            found = opt.run_one(
+                make_engine(model, options, run=folder), plan, task=the_task, prompts=prompts,
+                out=folder, note=label, rejudge=sampling.rejudge, allow_errors=task.allow_errors,
+            )  # fmt: skip
+            return cast("Rollouts", found)
+
         runs = {
-            label: _run(model, label, options, plan, the_task, prompts, out)
-            for label, model in zip(names, models, strict=True)
+            label: run(model, label, plan, out) for label, model in zip(names, models, strict=True)
         }
 
         def again(label: str) -> Rollouts:
             second = replace(plan, seed=stream_seed(plan.seed, "second sample"))
             model, folder = models[names.index(label)], out / "second sample"
-            return cast("Rollouts", _run(model, label, options, second, the_task, prompts, folder))
+            return run(model, label, second, folder)
 
         with input_errors():
             found = compare_runs(
@@ -95,18 +108,6 @@ def triage(
         _print(found, html, split=task.train_split)
     if found.suspects:
         raise typer.Exit(1)
-
-
-def _run(
-    model: str, label: str, options: Any, plan: Any, task: Any, prompts: Any, out: Path
-) -> Any:
-    """Rollouts of one checkpoint; the engine is let go of before the next one is made."""
-    from grpolab.validate.rollouts.make import make_engine
-
-    folder = out / label.replace("/", "__")
-    return opt.run_one(
-        make_engine(model, options), plan, task=task, prompts=prompts, out=folder, note=label
-    )
 
 
 def _print_json(found: Triage) -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from grpolab.errors import UserError
 from grpolab.validate.estimate.sampler import duplicate_test, position_test
 from grpolab.validate.models import TinyConfig, build_model, save_model
-from grpolab.validate.rollouts import SamplingLaw, hf, prompt_seeds
+from grpolab.validate.rollouts import SamplingLaw, prompt_seeds
 from grpolab.validate.rollouts.engine import NO_TOKEN, end_tokens, texts
 from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.law import score
 from grpolab.validate.rollouts.make import EngineOptions, make_engine
 from grpolab.validate.rollouts.plan import model_hash, state_hash
 from grpolab.validate.rollouts.prompts import check_context, encode
@@ -135,7 +136,7 @@ def test_scores_of_a_full_pass_are_those_of_the_draw(tiny):
             ids, num_samples=6, law=law, seed=0
         )
         rows = [row[row != NO_TOKEN].tolist() for row in draws.tokens]
-        logprob, entropy = hf.score(model, [x for x in ids for _ in range(6)], rows, law=law)
+        logprob, entropy = score(model, [x for x in ids for _ in range(6)], rows, law=law)
         np.testing.assert_allclose(logprob.numpy(), draws.logprob, atol=2e-5)
         np.testing.assert_allclose(entropy.numpy(), draws.entropy, atol=2e-5)
 
@@ -167,7 +168,7 @@ def test_bfloat16_is_near_float32(tiny, saved):
     draws = engine.draw(ids, num_samples=32, law=law, seed=0)
     assert engine.info.settings["dtype"] == "bfloat16"
     rows = [row[row != NO_TOKEN].tolist() for row in draws.tokens]
-    exact, _ = hf.score(model, [x for x in ids for _ in range(32)], rows, law=law)
+    exact, _ = score(model, [x for x in ids for _ in range(32)], rows, law=law)
     gap = np.abs(exact.numpy() - draws.logprob)
     assert 1e-5 < gap.max() < 0.5
 
@@ -194,8 +195,8 @@ def test_identity_follows_the_weights(tiny, saved):
         (".", {}, "no config.json"),
         ("m", {"engine": "onnx"}, "unknown engine 'onnx'; known engines: hf, vllm"),
         ("m", {"dtype": "int8"}, "dtype must be one of float32"),
-        ("m", {"adapter": "a"}, "--adapter and --tensor-parallel need --engine vllm"),
-        ("m", {"tensor_parallel": 2}, "need --engine vllm"),
+        ("m", {"adapter": "a"}, "a: not a LoRA adapter"),
+        ("m", {"tensor_parallel": 2}, "needs --engine vllm"),
     ],
 )
 def test_bad_engines_are_one_line(model, options, message):
@@ -269,9 +270,7 @@ def test_a_gpu_gives_the_log_probabilities_of_the_cpu(tiny, saved):
     ids = encode(tokenizer, task.prompts("eval")[:4])
     draws = HFEngine(saved, device="cuda").draw(ids, num_samples=64, law=SamplingLaw(8), seed=0)
     rows = [row[row != NO_TOKEN].tolist() for row in draws.tokens]
-    logprob, entropy = hf.score(
-        model, [x for x in ids for _ in range(64)], rows, law=SamplingLaw(8)
-    )
+    logprob, entropy = score(model, [x for x in ids for _ in range(64)], rows, law=SamplingLaw(8))
     np.testing.assert_allclose(logprob.numpy(), draws.logprob, atol=1e-3)
     np.testing.assert_allclose(entropy.numpy(), draws.entropy, atol=1e-3)
 

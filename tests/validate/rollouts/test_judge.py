@@ -1,10 +1,13 @@
 """Verdicts: a verifier that fails costs its verdict and nothing else."""
 
+import re
+
 import numpy as np
 import pytest
 
 from grpolab.errors import UserError
 from grpolab.validate.rollouts import judge_all
+from grpolab.validate.rollouts.judge import Watched
 from grpolab.validate.tasks import NoVerdict, Prompt, Task
 
 PROMPTS = [Prompt(0, "a", ""), Prompt(1, "b", "")]
@@ -27,19 +30,47 @@ class Picky(Task):
             raise RuntimeError("no verifier today")
         if completion == "undecided":
             raise NoVerdict("sandbox is gone")
-        special = {"none": None, "nan": float("nan"), "half": 0.5, "one": 1, "numpy": np.True_}
+        special = {
+            "none": None,
+            "nan": float("nan"),
+            "half": 0.5,
+            "words": "yes",
+            "one": 1,
+            "numpy": np.True_,
+        }
         return special.get(completion, completion == prompt.text)
 
 
 def test_no_verdict_is_none_and_never_wrong():
-    texts = ["a", "raise", "none", "nan", "half", "one", "b", "numpy", "a", "raise"]
+    texts = ["a", "raise", "none", "nan", "words", "one", "b", "numpy", "a", "raise"]
     judged = judge_all(Picky(), PROMPTS, texts)
     assert judged.verdicts[:5] == [True, None, None, None, None]
     assert judged.verdicts[5:] == [True, True, True, False, None]
-    assert judged.num_errors == 3  # two raised, one returned 0.5
-    assert judged.first_error == "RuntimeError: no verifier today"
+    assert judged.num_errors == 3  # two raised, one returned words
+    assert re.fullmatch(
+        r"RuntimeError: no verifier today \(test_judge.py:\d+\)", judged.first_error
+    )
     reward = np.array(judged.verdicts, dtype=float)
     assert np.isnan(reward).sum() == 5
+
+
+def test_a_score_is_refused_and_not_left_out():
+    """Left out it would be left out of the wrong completions alone."""
+    for texts in (["a", "half"], ["half", "a", "b", "a"]):
+        with pytest.raises(UserError, match=r"score 0\.5, .* --threshold"):
+            judge_all(Picky(), PROMPTS[:1], texts)
+
+
+def test_a_verifier_that_keeps_failing_ends_a_run_of_many_steps():
+    task = Watched(Picky())
+    assert (task.verifier, task.name) == (Picky().verifier, "picky")
+    for _ in range(19):
+        judge_all(task, PROMPTS[:1], ["raise"])
+    with pytest.raises(UserError, match="raised on 20 of 20 completions, last RuntimeError"):
+        judge_all(task, PROMPTS[:1], ["raise"])
+    seldom = Watched(Picky())
+    for i in range(30):
+        judge_all(seldom, PROMPTS[:1], [*(f"{i} {j}" for j in range(20)), "raise"])
 
 
 def test_equal_texts_of_a_prompt_are_judged_once():

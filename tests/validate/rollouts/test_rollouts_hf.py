@@ -14,12 +14,12 @@ from grpolab.validate.rollouts import (
     Rollouts,
     SamplingLaw,
     collect,
-    hf,
     text_hash,
 )
 from grpolab.validate.rollouts.engine import NO_TOKEN
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.judge import judge
+from grpolab.validate.rollouts.law import apply_law, invert
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.tasks import Prompt
@@ -94,17 +94,13 @@ def test_first_tokens_follow_the_law(setup):
 def test_truncated_laws_stay_inside_and_are_renormalised():
     logits = torch.log(torch.tensor([[0.5, 0.25, 0.15, 0.1]]))
     law = SamplingLaw(max_new_tokens=1, top_k=2)
-    torch.testing.assert_close(
-        hf.apply_law(logits, law).exp(), torch.tensor([[2 / 3, 1 / 3, 0, 0]])
-    )
+    torch.testing.assert_close(apply_law(logits, law).exp(), torch.tensor([[2 / 3, 1 / 3, 0, 0]]))
     law = SamplingLaw(max_new_tokens=1, top_p=0.7)
-    torch.testing.assert_close(
-        hf.apply_law(logits, law).exp(), torch.tensor([[2 / 3, 1 / 3, 0, 0]])
-    )
+    torch.testing.assert_close(apply_law(logits, law).exp(), torch.tensor([[2 / 3, 1 / 3, 0, 0]]))
     law = SamplingLaw(max_new_tokens=1, top_p=0.01)
-    torch.testing.assert_close(hf.apply_law(logits, law).exp(), torch.tensor([[1.0, 0, 0, 0]]))
+    torch.testing.assert_close(apply_law(logits, law).exp(), torch.tensor([[1.0, 0, 0, 0]]))
     greedy = SamplingLaw(max_new_tokens=1, temperature=0)
-    torch.testing.assert_close(hf.apply_law(logits, greedy).exp(), torch.tensor([[1.0, 0, 0, 0]]))
+    torch.testing.assert_close(apply_law(logits, greedy).exp(), torch.tensor([[1.0, 0, 0, 0]]))
 
 
 def test_no_hidden_top_k(setup):
@@ -200,7 +196,7 @@ def test_inversion_never_picks_a_token_without_mass():
     logp = torch.log(torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]]))
     node = torch.tensor([0, 1, 0, 0, 1, 0])
     chance = torch.tensor([0.0, 0.0, 0.2499, 0.2501, 1 - 2**-53, 1 - 2**-53], dtype=torch.float64)
-    assert hf._invert(logp, node, chance).tolist() == [1, 0, 1, 3, 0, 3]
+    assert invert(logp, node, chance).tolist() == [1, 0, 1, 3, 0, 3]
 
 
 def test_verdicts_go_to_their_own_prompts():

@@ -15,22 +15,22 @@ import pytest
 
 from grpolab.errors import UserError
 from grpolab.files import LOCK, exclusive
-from grpolab.store import read_counts, read_json
+from grpolab.store import read_counts, read_json, read_parquet, write_parquet
 from grpolab.validate.models import TinyConfig, build_model, load_model, save_model
 from grpolab.validate.rollouts import (
     RolloutPlan,
     Rollouts,
     SamplingLaw,
     Worker,
-    hf,
     read_run,
     stream,
 )
 from grpolab.validate.rollouts.collect import _token_hash
 from grpolab.validate.rollouts.engine import NO_TOKEN, Draws, EngineInfo
 from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.law import score
 from grpolab.validate.study.tasks import make_task
-from grpolab.validate.tasks import Prompt, Task
+from grpolab.validate.tasks import Prompt, Task, VerifierId
 
 pytest.importorskip("torch")
 TASK = make_task("coins", seed=0)
@@ -123,7 +123,7 @@ def test_columns_are_those_of_the_tokens(whole, folder):
     rows = pq.read_table(out / "samples").to_pylist()
     text = {p.id: p.text for p in PROMPTS}
     asked = [tokenizer(text[row["prompt_id"]])["input_ids"] for row in rows]
-    logprob, entropy = hf.score(model, asked, [r["token_ids"] for r in rows], law=PLAN.law)
+    logprob, entropy = score(model, asked, [r["token_ids"] for r in rows], law=PLAN.law)
     size = np.array([len(r["token_ids"]) for r in rows])
     assert len(set(size)) > 1
     np.testing.assert_allclose(
@@ -260,7 +260,7 @@ class Fixed:
         def batch_decode(rows, *, skip_special_tokens):
             return ["".join("?ab"[t] for t in row if t) for row in rows]
 
-    def draw(self, prompts, *, num_samples, law, seed, first=0):
+    def draw(self, prompts, *, num_samples, law, seed, first=0, watch=None):
         pattern = np.array([[1, 2, 0], [2, 0, NO_TOKEN], [0, NO_TOKEN, NO_TOKEN], [1, 1, 1]])
         tokens = np.tile(pattern, (len(prompts) * num_samples // 4, 1))
         logprob = np.where(tokens == NO_TOKEN, 0.0, -0.5)
@@ -284,7 +284,10 @@ class Grumpy(Task):
 def test_failing_verifiers_and_empty_completions_are_counted(tmp_path):
     prompts = [Prompt(i, "x", "") for i in range(3)]
     out = tmp_path / "r"
-    table = stream(Fixed(), PLAN, task=Grumpy(), prompts=prompts, out=out)
+    with pytest.raises(UserError, match=r"at least \d+ of 24 .*OSError: grader is down"):
+        stream(Fixed(), PLAN, task=Grumpy(), prompts=prompts, out=out)
+    assert not (out / "rollouts.parquet").exists()
+    table = stream(Fixed(), PLAN, task=Grumpy(), prompts=prompts, out=out, allow_errors=True)
     assert table.reward[:4].tolist()[0] == 1
     assert np.isnan(table.reward[1:3]).all()
     assert table.reward[3] == 0
@@ -294,7 +297,7 @@ def test_failing_verifiers_and_empty_completions_are_counted(tmp_path):
     result = read_json(out / "result.json")
     assert result["num_missing"] == 12
     assert result["num_verifier_errors"] == 6
-    assert result["first_verifier_error"] == "OSError: grader is down"
+    assert result["first_verifier_error"].startswith("OSError: grader is down (test_stream.py:")
     assert result["num_empty"] == 6
     assert read_counts(out / "groups.parquet").group_size.tolist() == [2] * 6
 
@@ -302,11 +305,111 @@ def test_failing_verifiers_and_empty_completions_are_counted(tmp_path):
         def verify(self, prompt, completion):
             return completion == "ab"
 
-    for path in (out / "verdicts").iterdir():
-        path.unlink()
-    again = stream(Fixed(), PLAN, task=Mended(), prompts=prompts, out=out)
+    said = []
+    again = stream(Fixed(), PLAN, task=Mended(), prompts=prompts, out=out, note=said.append)
+    assert ["judged by" in words for words in said] == [True]
     assert not np.isnan(again.reward).any()
     assert np.array_equal(again.logprob, table.logprob)
+
+
+class Counting(Fixed):
+    """Counts how often it is asked to draw."""
+
+    def __init__(self):
+        self.draws = 0
+
+    def draw(self, *args, **options):
+        self.draws += 1
+        return super().draw(*args, **options)
+
+
+class Strict(Task):
+    """Right is what ``right`` says; its verifier is known by it."""
+
+    name = "strict"
+
+    def __init__(self, right="ab"):
+        self.right = right
+
+    @property
+    def verifier(self):
+        return VerifierId("strict", self.right)
+
+    def prompts(self, split):
+        return ()
+
+    def verify(self, prompt, completion):
+        return completion == self.right
+
+
+def test_another_verifier_judges_anew_and_nothing_is_drawn_anew(tmp_path):
+    prompts = [Prompt(i, "x", "") for i in range(5)]
+    out, said = tmp_path / "r", []
+
+    def run(task, **options):
+        engine = Counting()
+        table = stream(
+            engine, PLAN, task=task, prompts=prompts, out=out, note=said.append, **options
+        )
+        return engine.draws, table
+
+    assert run(Strict())[0] == 3
+    before = {p: p.read_bytes() for p in (out / "samples").iterdir()}
+    assert read_json(out / "manifest.json")["verifier"] == {"name": "strict", "hash": "ab"}
+    draws, table = run(Strict())
+    assert (draws, said) == (0, [])
+    draws, other = run(Strict("b"))
+    assert draws == 0
+    assert len(said) == 1
+    assert "has changed since" in said.pop()
+    assert other.reward.sum() == table.reward.sum() == 10
+    assert not np.array_equal(other.reward, table.reward)
+    assert read_json(out / "manifest.json")["verifier"]["hash"] == "b"
+    assert {p: p.read_bytes() for p in (out / "samples").iterdir()} == before
+    assert read_counts(out / "groups.parquet").num_correct.sum() == 10
+
+    asked = []
+
+    class Asked(Strict):
+        def verify(self, prompt, completion):
+            asked.append(completion)
+            return super().verify(prompt, completion)
+
+    run(Asked("b"))
+    assert asked == []
+    run(Asked("b"), rejudge=True)
+    assert len(asked) == 20
+    assert "judging the completions anew" in said.pop()
+    # a worker that has not judged anew yet keeps the whole from being put together
+    assert run(Strict("ab"), worker=Worker(0, 2))[1] is None
+    assert not (out / "rollouts.parquet").exists()
+    assert np.array_equal(run(Strict("ab"), worker=Worker(1, 2))[1].reward, table.reward)
+
+
+def test_verdicts_that_do_not_say_by_whom_are_given_anew(tmp_path):
+    out, said = tmp_path / "r", []
+    prompts = [Prompt(0, "x", "")]
+    stream(Fixed(), PLAN, task=Strict(), prompts=prompts, out=out)
+    path = out / "verdicts/00000.parquet"
+    columns, meta = read_parquet(path, ["reward"])
+    del meta["verifier"]
+    write_parquet(path, {"reward": 1 - columns["reward"]}, meta)
+    found = stream(Fixed(), PLAN, task=Strict(), prompts=prompts, out=out, note=said.append)
+    assert found.reward.sum() == 2
+    assert "has changed since" in said[0]
+
+
+def test_progress_is_told_per_batch_with_the_pace(folder, tmp_path):
+    told = []
+    stream(
+        HFEngine(folder, batch_rows=8), PLAN, task=TASK, prompts=PROMPTS, out=tmp_path / "r",
+        progress=lambda share, speed: told.append((share, speed)),
+    )  # fmt: skip
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(set(shares)) >= len(PROMPTS) * PLAN.num_samples // 8
+    assert all(speed.endswith("tokens/s") for _, speed in told[:-1])
 
 
 def test_every_shard_is_drawn_at_its_own_place(tmp_path):
@@ -319,7 +422,7 @@ def test_every_shard_is_drawn_at_its_own_place(tmp_path):
             return super().draw(prompts, first=first, **options)
 
     prompts = [Prompt(i, "x", "") for i in range(5)]
-    stream(Recording(), PLAN, task=Grumpy(), prompts=prompts, out=tmp_path / "r")
+    stream(Recording(), PLAN, task=Grumpy(), prompts=prompts, out=tmp_path / "r", allow_errors=True)
     assert places == [(0, 2), (2, 2), (4, 1)]
 
 

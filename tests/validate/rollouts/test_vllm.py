@@ -8,8 +8,9 @@ from scipy import stats
 
 from grpolab.validate.estimate.sampler import duplicate_test, position_test
 from grpolab.validate.models import TinyConfig, build_model, save_model
-from grpolab.validate.rollouts import RolloutPlan, SamplingLaw, hf, prompt_seeds, stream
+from grpolab.validate.rollouts import RolloutPlan, SamplingLaw, prompt_seeds, stream
 from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.law import score
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.table import entropies
 from grpolab.validate.rollouts.vllm import VLLMEngine
@@ -49,7 +50,7 @@ def rows(draws):
 def test_log_probabilities_are_those_of_transformers(setup, law):
     _, _, model, engine, _, ids = setup
     draws = engine.draw(ids, num_samples=32, law=law, seed=0)
-    again, _ = hf.score(model, [x for x in ids for _ in range(32)], rows(draws), law=law)
+    again, _ = score(model, [x for x in ids for _ in range(32)], rows(draws), law=law)
     assert np.abs(again.numpy() - draws.logprob[:, : again.shape[1]]).max() < 3e-5
     assert draws.entropy is None
 
@@ -194,10 +195,10 @@ def test_lora_adapters_are_applied(setup, tmp_path):
     draws = VLLMEngine(folder, adapter=str(adapter)).draw(ids, num_samples=8, law=law, seed=0)
     asked = [x for x in ids for _ in range(8)]
     weight = model.model.layers[0].self_attn.q_proj.weight
-    plain, _ = hf.score(model, asked, rows(draws), law=law)
+    plain, _ = score(model, asked, rows(draws), law=law)
     with torch.no_grad():
         weight.add_(up @ down)
-        merged, _ = hf.score(model, asked, rows(draws), law=law)
+        merged, _ = score(model, asked, rows(draws), law=law)
         weight.sub_(up @ down)
     drawn = draws.logprob[:, : merged.shape[1]]
     assert np.abs(merged.numpy() - drawn).max() < 1e-4

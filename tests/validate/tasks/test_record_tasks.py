@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from grpolab.errors import UserError
-from grpolab.validate.rollouts.judge import judge
+from grpolab.validate.rollouts.judge import judge, judge_all
 from grpolab.validate.tasks import NoVerdict, RecordTask, Task, TrlReward, load_task, make_verifier
 from grpolab.validate.tasks.numbers import last_number
 from grpolab.validate.tasks.verifiers import as_verdict
@@ -77,10 +77,18 @@ def test_what_counts_as_a_verdict(value: object, verdict: bool | None) -> None:
     assert as_verdict(value) is verdict
 
 
-@pytest.mark.parametrize("value", [0.5, 2, "1", [], math.inf])
+@pytest.mark.parametrize("value", ["1", [], object()])
 def test_what_does_not(value: object) -> None:
     with pytest.raises(TypeError, match="binary reward"):
         as_verdict(value)
+
+
+@pytest.mark.parametrize("value", [0.5, 2, -1, math.inf, np.float32(0.25)])
+def test_scores_need_a_threshold(value: Any) -> None:
+    with pytest.raises(UserError, match="--threshold"):
+        as_verdict(value)
+    assert as_verdict(value, threshold=0.4) is bool(value >= 0.4)
+    assert as_verdict(math.nan, threshold=0.4) is None
 
 
 def test_a_plain_function_judges() -> None:
@@ -102,19 +110,15 @@ def test_a_verifier_that_raises_costs_its_own_verdict_only() -> None:
         return None if text == "odd" else text == row["answer"]
 
     task = RecordTask(ROWS, verifier=moody, name="sums")
-    prompts = [task.prompts()[0]] * 4
-    with pytest.warns(RuntimeWarning, match="sums raised on 1 of 4 .*RuntimeError: no parser"):
-        assert task.verify_many(prompts, ["2", "bad", "odd", "3"]) == [True, None, None, False]
-    with pytest.raises(NoVerdict, match="no parser"):
+    prompts = [task.prompts()[0]]
+    judged = judge_all(task, prompts, ["2", "bad", "odd", "3"])
+    assert judged.verdicts == [True, None, None, False]
+    assert judged.num_errors == 1
+    assert judged.first_error.startswith("RuntimeError: no parser (test_record_tasks.py:")
+    with pytest.raises(RuntimeError, match="no parser"):
         task.verify(prompts[0], "bad")
     with pytest.raises(NoVerdict, match="gave none"):
         task.verify(prompts[0], "odd")
-
-
-def test_rewards_that_are_not_binary_are_no_verdict() -> None:
-    task = RecordTask(ROWS, verifier=lambda text, row: 0.5)
-    with pytest.warns(RuntimeWarning, match="binary reward"):
-        assert task.verify_many(task.prompts(), ["a", "b"]) == [None, None]
 
 
 def test_trl_rewards_get_columns_and_a_threshold() -> None:
@@ -132,9 +136,9 @@ def test_trl_rewards_get_columns_and_a_threshold() -> None:
     p, q = task.prompts()
     assert task.verify_many([p, q, q], ["right", "near", "unknown"]) == [True, False, None]
     assert calls == [(["p", "q", "q"], ["right", "near", "unknown"], ["1", "2", "2"])]
-    with pytest.warns(RuntimeWarning, match="raised on 1 of 2"):
-        assert task.verify_many([p, q], ["right", "bad"]) == [True, None]
-    assert task.verify_many([], []) == []
+    judged = judge_all(task, [p, q], ["right", "bad"])
+    assert judged.verdicts == [True, None]
+    assert (judged.num_errors, judged.first_error[:8]) == (1, "KeyError")
 
 
 def test_trl_chats_and_wrong_lengths() -> None:

@@ -217,7 +217,6 @@ def test_a_full_memory_is_one_line_and_loses_nothing(job, tmp_path, monkeypatch)
     [
         ({"trainer": "rllib"}, "own or trl"),
         ({"config": {"prompts_per_step": 13}}, "12 prompts are fewer"),
-        ({"chat": True}, "own loop takes text"),
         ({"vllm_memory": 0.3}, "needs --trainer trl"),
         ({"trainer": "trl", "config": {"dynamic_sampling": "matched"}}, "dynamic_sampling"),
         ({"trainer": "trl", "config": {"rule": RLOO}}, "rloo"),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from grpolab.validate.models import load_model
-from grpolab.validate.rollouts import SamplingLaw, hf
+from grpolab.validate.rollouts import SamplingLaw
+from grpolab.validate.rollouts.law import score
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.vllm import VLLMEngine
 from grpolab.validate.study.tasks import make_task
@@ -42,7 +43,7 @@ def test_vllm_gives_the_probabilities_of_the_trained_model(root, served, adapter
     gaps = {}
     for name in (same, "start"):
         model, _ = load_model(root / name)
-        logprob, _ = hf.score(model, asked, rows, law=LAW)
+        logprob, _ = score(model, asked, rows, law=LAW)
         gaps[name] = np.abs(logprob.numpy() - draws.logprob[:, : logprob.shape[1]]).max()
     assert gaps[same] < 1e-4
     assert gaps["start"] > 1e-2  # training has moved it

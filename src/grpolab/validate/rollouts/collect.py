@@ -105,7 +105,7 @@ def collect(
             [ids[i] for i in places], num_samples=plan.num_samples, law=plan.law, seed=plan.seed,
             first=places.start,
         )  # fmt: skip
-        text = texts(engine.tokenizer, draws.tokens)
+        text = texts(engine.tokenizer, draws.tokens, plan.law)
         verdicts = judge(task, asked, text)
         parts.append(
             rollouts(

@@ -6,7 +6,7 @@ the draw (texts, verdicts, tables, entropies) is one piece of code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.rollouts.table import SamplingLaw
 
 NO_TOKEN = -1
+Watch = Callable[[int, int], None]
 
 
 class Draws(NamedTuple):
@@ -89,8 +90,11 @@ class Engine(Protocol):
         law: SamplingLaw,
         seed: int,
         first: int = 0,
+        watch: Watch | None = None,
     ) -> Draws:
         """Draw ``num_samples`` completions for each list of token ids.
+
+        ``watch`` hears after every batch how many prompts it had and how many tokens were drawn.
 
         ``first`` is the place of the first prompt in the whole run: draws depend on (seed, place),
         so that a run that is stopped and continued gives what it would have given in one go.
@@ -126,12 +130,14 @@ def end_tokens(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]
     return tuple(sorted({*own, *more}))
 
 
-def texts(tokenizer: Any, tokens: IntArray) -> list[str]:
-    """Completions [R] without special tokens; equal rows are decoded once."""
+def texts(tokenizer: Any, tokens: IntArray, law: SamplingLaw | None = None) -> list[str]:
+    """Completions [R] without special tokens, cut where ``law`` says; equal rows decoded once."""
     rows, index = np.unique(tokens, axis=0, return_inverse=True)
     decoded = tokenizer.batch_decode(
         [row[row != NO_TOKEN].tolist() for row in rows], skip_special_tokens=True
     )
+    if law is not None and law.stop:
+        decoded = [law.cut(text) for text in decoded]
     return [decoded[i] for i in index.reshape(-1)]
 
 

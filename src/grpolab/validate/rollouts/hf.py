@@ -11,38 +11,27 @@ import importlib.metadata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from grpolab.errors import UserError, require
 from grpolab.streams import generator
-from grpolab.theory.groups import FloatArray
-from grpolab.validate.models.load import load_tokenizer, torch_device
-from grpolab.validate.models.tokens import pad_left
-from grpolab.validate.rollouts.engine import (
-    NO_TOKEN,
-    Draws,
-    EngineInfo,
-    end_tokens,
-    join_draws,
+from grpolab.validate.models.load import check_adapter, load_tokenizer, saved_dtype, torch_device
+from grpolab.validate.models.memory import exhausted, rows_that_fit
+from grpolab.validate.rollouts.decode import sample_ids
+from grpolab.validate.rollouts.engine import Draws, EngineInfo, Watch, end_tokens, join_draws
+from grpolab.validate.rollouts.law import BrokenLaw
+from grpolab.validate.rollouts.plan import (
+    adapter_hash,
+    describe_tokenizer,
+    known_tokenizer,
+    model_hash,
+    state_hash,
 )
-from grpolab.validate.rollouts.plan import describe_tokenizer, model_hash, state_hash
 from grpolab.validate.rollouts.table import SamplingLaw
 
-if TYPE_CHECKING:
-    import torch
-
-DTYPES = ("float32", "bfloat16", "float16")
-_SPARSE = 0.75
-"""Share of the cache's rows that must be in use, else the others are dropped."""
-
-
-class BrokenLaw(RuntimeError):
-    """The next-token law of a model holds NaN; the words are those of torch's own sampler."""
-
-    def __init__(self) -> None:
-        super().__init__("probability tensor contains nan or inf")
+DTYPES = ("float32", "bfloat16", "float16", "auto")
 
 
 class HFEngine:
@@ -50,9 +39,10 @@ class HFEngine:
 
     ``device`` is a torch device, or "auto": the GPU if there is one, and the layers spread by
     accelerate if there are several.
-    ``batch_rows`` completions run together; it changes memory and speed. Every sample has random
-    numbers of its own, so draws do not depend on it but for the last digits of float arithmetic,
-    for which it is part of the manifest.
+    ``batch_rows`` completions run together, 0: as many as memory is measured to hold. It changes
+    memory and speed: every sample has random numbers of its own, so draws do not depend on it but
+    for ties within the rounding of float arithmetic. ``adapter`` is the folder of a LoRA adapter,
+    ``dtype`` "auto" that of the saved weights, ``run`` as in `known_tokenizer`.
     """
 
     def __init__(
@@ -61,20 +51,25 @@ class HFEngine:
         *,
         device: str = "cpu",
         dtype: str = "float32",
-        batch_rows: int = 1024,
+        batch_rows: int = 0,
+        adapter: str = "",
+        run: Path | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise UserError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows must be >= 1, got {batch_rows}")
+        if batch_rows < 0:
+            raise ValueError(f"batch_rows must be >= 0, got {batch_rows}")
         self._name = str(model)
         self._device = device
-        self._dtype = dtype
+        if adapter:
+            check_adapter(adapter)
+        self._adapter, self._run = adapter, run
+        self._asked_dtype = dtype
         self._batch_rows = batch_rows
         self._borrowed = False
 
     @classmethod
-    def of(cls, model: Any, tokenizer: Any, *, batch_rows: int = 1024) -> HFEngine:
+    def of(cls, model: Any, tokenizer: Any, *, batch_rows: int = 0) -> HFEngine:
         """An engine on a model that is already in memory, and whose weights may change."""
         name = getattr(model.config, "name_or_path", "") or "in memory"
         dtype = str(model.dtype).removeprefix("torch.")
@@ -94,25 +89,32 @@ class HFEngine:
         if spread:
             require("accelerate", extra="train")
         model, tokenizer = load_model(
-            self._name, device="cpu" if spread else place, dtype=self._dtype
+            self._name, device="cpu" if spread else place, dtype=self._dtype, adapter=self._adapter
         )
         return (_spread(model) if spread else model), tokenizer
+
+    @cached_property
+    def _dtype(self) -> str:
+        return saved_dtype(self._name, self._asked_dtype)
 
     @cached_property
     def info(self) -> EngineInfo:
         """Model, versions and settings for the manifest."""
         known = state_hash(self._loaded[0]) if self._borrowed else model_hash(self._name)
+        versions = {p: importlib.metadata.version(p) for p in ("torch", "transformers")}
+        tokenizer = known_tokenizer(self._run, model_hash=known, versions=versions)
         return EngineInfo(
             name="transformers",
             model=self._name,
             model_hash=known,
-            tokenizer=describe_tokenizer(self.tokenizer),
+            tokenizer=tokenizer or describe_tokenizer(self.tokenizer),
             settings={
                 "device": torch_device(self._device).partition(":")[0],
                 "dtype": self._dtype,
                 "batch_rows": self._batch_rows,
+                **({"adapter": adapter_hash(self._adapter)} if self._adapter else {}),
             },
-            versions={p: importlib.metadata.version(p) for p in ("torch", "transformers")},
+            versions=versions,
         )
 
     @cached_property
@@ -141,33 +143,37 @@ class HFEngine:
         law: SamplingLaw,
         seed: int,
         first: int = 0,
+        watch: Watch | None = None,
     ) -> Draws:
-        """Draw completions; see `Engine.draw`. UserError when the device runs out of memory."""
-        import torch
+        """Draw completions; see `Engine.draw`. UserError where not even one fits in memory.
 
+        A batch that runs out of memory is drawn again in halves, and so are those behind it.
+        """
         model, tokenizer = self._loaded
         ends = end_tokens(tokenizer, getattr(model, "generation_config", None))
         pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        per_batch = max(1, self._batch_rows // num_samples)
+        rows = self._batch_rows or rows_that_fit(model, max(map(len, prompts)) + law.max_new_tokens)
+
+        def some(block: _Block) -> Draws:
+            places = range(block.prompts.start, block.prompts.stop)
+            shape = num_samples, law.max_new_tokens
+            uniform = [
+                generator(seed, "draws", first + i).random(shape)[block.samples] for i in places
+            ]
+            return sample_ids(
+                model, prompts[block.prompts], law=law, uniform=np.stack(uniform), pad=pad,
+                ends=ends, tokenizer=tokenizer,
+            )  # fmt: skip
+
         parts = []
-        for start in range(0, len(prompts), per_batch):
+        left = [_Block(slice(0, len(prompts)), slice(0, num_samples))]
+        while left:
+            block = left.pop()
+            if block.rows > rows and block.rows > 1:
+                left += reversed(block.split(rows))
+                continue
             try:
-                chosen = prompts[start : start + per_batch]
-                shape = num_samples, law.max_new_tokens
-                uniform = [
-                    generator(seed, "draws", first + start + i).random(shape)
-                    for i in range(len(chosen))
-                ]
-                drawn = sample_ids(
-                    model, chosen, law=law, uniform=np.stack(uniform), pad=pad, ends=ends
-                )
-            except torch.OutOfMemoryError as err:
-                if self._borrowed:  # whoever trains this model knows better what to lower
-                    raise
-                raise UserError(
-                    f"out of memory with {per_batch * num_samples} completions at once: lower"
-                    " --batch-rows (finished shards are kept)"
-                ) from err
+                drawn = some(block)
             except BrokenLaw as err:
                 if self._borrowed:
                     raise
@@ -175,8 +181,68 @@ class HFEngine:
                     f"{self._name}: the model's probabilities are no numbers; its weights may hold"
                     " NaN or infinities"
                 ) from err
+            except (RuntimeError, MemoryError) as err:
+                if not exhausted(err):
+                    raise
+                if block.rows == 1:
+                    raise UserError(
+                        "out of memory with one completion at once: lower --max-new-tokens, or take"
+                        " a machine with more (finished shards are kept)"
+                    ) from err
+                rows = block.rows // 2
+                drawn = None
+            if drawn is None:  # outside of the handler, whose traceback holds on to the batch
+                left.append(block)
+                _give_back(model)
+                continue
             parts.append(drawn)
+            if watch is not None:
+                size = block.prompts.stop - block.prompts.start
+                watch(size * (block.samples.stop == num_samples), int(drawn.num_tokens.sum()))
         return join_draws(parts)
+
+
+class _Block(NamedTuple):
+    """Some samples of some prompts, drawn at once: all samples, or those of one prompt."""
+
+    prompts: slice
+    samples: slice
+
+    @property
+    def rows(self) -> int:
+        """Completions in it."""
+        each = self.samples.stop - self.samples.start
+        return int((self.prompts.stop - self.prompts.start) * each)
+
+    def split(self, rows: int) -> list[_Block]:
+        """Blocks of at most ``rows`` completions: whole prompts, else samples of one.
+
+        >>> [b.rows for b in _Block(slice(0, 5), slice(0, 8)).split(16)]
+        [16, 16, 8]
+        >>> [b.samples for b in _Block(slice(3, 4), slice(0, 8)).split(5)]
+        [slice(0, 5, None), slice(5, 8, None)]
+        """
+        start, stop = self.prompts.start, self.prompts.stop
+        if stop - start == 1:
+            low, high = self.samples.start, self.samples.stop
+            return [
+                self._replace(samples=slice(i, min(i + rows, high))) for i in range(low, high, rows)
+            ]
+        size = max(1, rows // (self.samples.stop - self.samples.start))
+        return [
+            self._replace(prompts=slice(i, min(i + size, stop))) for i in range(start, stop, size)
+        ]
+
+
+def _give_back(model: Any) -> None:
+    """Free what a batch that failed has left behind."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _spread(model: Any) -> Any:
@@ -188,187 +254,3 @@ def _spread(model: Any) -> Any:
 
     places = infer_auto_device_map(model, no_split_module_classes=model._no_split_modules)
     return dispatch_model(model, device_map=places)
-
-
-def apply_law(logits: torch.Tensor, law: SamplingLaw) -> torch.Tensor:
-    """Log-probabilities [N, V] of the law: temperature, then top-k, then top-p, renormalised."""
-    import torch
-
-    if law.temperature == 0:
-        best = logits.argmax(dim=-1, keepdim=True)
-        return torch.full_like(logits, -torch.inf).scatter_(-1, best, 0.0)
-    logp = torch.log_softmax(logits.float() / law.temperature, dim=-1)
-    if 0 < law.top_k < logp.shape[-1]:
-        floor = logp.topk(law.top_k, dim=-1).values[..., -1:]
-        logp = logp.masked_fill(logp < floor, -torch.inf)
-    if law.top_p < 1:
-        ordered, index = logp.softmax(dim=-1).sort(dim=-1, descending=True)
-        # a token stays while the mass before it is below top_p, so the first one always stays
-        drop = ordered.cumsum(dim=-1) - ordered >= law.top_p
-        logp = logp.masked_fill(drop.scatter(-1, index, drop), -torch.inf)
-    return logp if law.top_k == 0 and law.top_p == 1 else torch.log_softmax(logp, dim=-1)
-
-
-def _entropy(logp: torch.Tensor) -> torch.Tensor:
-    weighted = logp.exp() * logp
-    return -weighted.nan_to_num(nan=0.0).sum(dim=-1)
-
-
-def sample_ids(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    *,
-    law: SamplingLaw,
-    uniform: FloatArray,
-    pad: int,
-    ends: Sequence[int],
-) -> Draws:
-    """Draw completions by inversion: ``uniform`` [P, n, max_new_tokens] picks n per prompt.
-
-    A completion ends with any token of ``ends``. ValueError where prompt and budget exceed the
-    model's context.
-    """
-    import torch
-
-    limit = getattr(model.config, "max_position_embeddings", None)
-    length = max(map(len, prompts))
-    if limit is not None and length + law.max_new_tokens > limit:
-        raise ValueError(
-            f"prompt of {length} tokens + max_new_tokens={law.max_new_tokens} exceeds the model's"
-            f" context of {limit}"
-        )
-    ids, mask = pad_left(prompts, pad=pad, device=model.device)
-    with torch.inference_mode():
-        position = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        out = model(
-            input_ids=ids, attention_mask=mask, position_ids=position,
-            use_cache=True, logits_to_keep=1,
-        )  # fmt: skip
-        tree = _Tree(model, out.past_key_values, mask, position[:, -1:], pad)
-        return _decode(tree, out.logits[:, -1], law, uniform, tuple(ends))
-
-
-class _Tree:
-    """The distinct beginnings of the completions, one row of the KV cache each.
-
-    Completions of a prompt that have drawn the same tokens so far have the same next law, so one
-    forward pass serves all of them: prompts run once, and rows part when their tokens do.
-    """
-
-    def __init__(self, model: Any, cache: Any, seen: Any, place: Any, pad: int) -> None:
-        self._model, self._cache, self._pad = model, cache, pad
-        self._seen, self._place = seen, place
-
-    def grow(self, parent: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [N, V] behind one token after each parent, and the row of each; parents sorted."""
-        import torch
-
-        size = len(self._seen)
-        row = torch.arange(len(parent), device=parent.device)
-        if len(parent) > _SPARSE * size and bool((parent.diff() > 0).all()):
-            # nothing parts and few are gone: moving the whole cache would cost more than they do
-            row, kept = parent, token
-            token = torch.full((size,), self._pad, device=kept.device)
-            token[row] = kept
-        else:
-            self._cache.batch_select_indices(parent)
-            self._seen, self._place = self._seen[parent], self._place[parent]
-        self._seen = torch.cat([self._seen, self._seen.new_ones(len(self._seen), 1)], dim=1)
-        self._place = self._place + 1
-        out = self._model(
-            input_ids=token[:, None], attention_mask=self._seen, position_ids=self._place,
-            past_key_values=self._cache, use_cache=True,
-        )  # fmt: skip
-        return out.logits[:, -1], row
-
-
-def _decode(
-    tree: _Tree, logits: torch.Tensor, law: SamplingLaw, uniform: FloatArray, ends: tuple[int, ...]
-) -> Draws:
-    """Token by token until every row has ended or the budget is spent."""
-    import torch
-
-    device, (size, each, budget) = logits.device, uniform.shape
-    tokens = np.full((size * each, budget), NO_TOKEN, dtype=np.int64)
-    logprob, entropy = np.zeros(tokens.shape), np.zeros(tokens.shape)
-    chance = torch.as_tensor(uniform.reshape(-1, budget), device=device)
-    last = torch.tensor(ends, device=device)
-    alive = torch.arange(size * each, device=device)  # rows that have not ended
-    node = alive // each  # the row of ``logits`` that each of them stands at
-    for step in range(budget):
-        logp = apply_law(logits, law)
-        token = _invert(logp, node, chance[alive, step])
-        rows = alive.cpu().numpy()
-        tokens[rows, step] = token.cpu().numpy()
-        logprob[rows, step] = logp[node, token].cpu().numpy()
-        entropy[rows, step] = _entropy(logp)[node].cpu().numpy()
-        goes_on = ~torch.isin(token, last)
-        alive = alive[goes_on]
-        if step + 1 == budget or not len(alive):
-            break
-        key = node[goes_on] * logp.shape[1] + token[goes_on]
-        beginnings, place = key.unique(return_inverse=True)
-        logits, row = tree.grow(beginnings // logp.shape[1], beginnings % logp.shape[1])
-        node = row[place]
-    used = step + 1
-    return Draws(
-        tokens=tokens[:, :used],
-        logprob=logprob[:, :used],
-        entropy=entropy[:, :used],
-        truncated=np.isin(np.arange(len(tokens)), alive.cpu().numpy()),
-    )
-
-
-def _invert(logp: torch.Tensor, node: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
-    """The token at which the distribution function of law ``node[r]`` passes ``chance[r]``.
-
-    ``logp`` [N, V], the others [R]. The sums are in float64: a rounded float32 sum over a large
-    vocabulary would lose its rare tokens.
-    """
-    import torch
-
-    mass = logp.double().exp().cumsum(dim=1)
-    if not bool(torch.isfinite(mass[:, -1]).all()):
-        raise BrokenLaw
-    order = node.argsort(stable=True)
-    count = torch.bincount(node, minlength=len(logp))
-    column = torch.arange(len(node), device=node.device) - (count.cumsum(0) - count)[node[order]]
-    asked = torch.zeros(len(logp), int(count.max()), dtype=torch.float64, device=node.device)
-    asked[node[order], column] = chance[order]
-    whole = mass[:, -1:]
-    below = torch.nextafter(whole, torch.zeros_like(whole))  # a product may round up to the whole
-    found = torch.searchsorted(mass, torch.minimum(asked * whole, below), right=True)
-    token = torch.empty_like(node)
-    token[order] = found[node[order], column]
-    return token
-
-
-def score(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    completions: Sequence[Sequence[int]],
-    *,
-    law: SamplingLaw,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability and entropy [R, L] of given tokens under the law, by one forward pass.
-
-    Row r scores ``completions[r]`` after ``prompts[r]``; 0 behind its end. This is how draws of
-    another engine are held against this one.
-    """
-    import torch
-
-    length = max(map(len, completions))
-    rows = [[*p, *c] for p, c in zip(prompts, completions, strict=True)]
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=model.device)
-    seen = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
-    logprob = torch.zeros(len(rows), length, device=model.device)
-    entropy = torch.zeros_like(logprob)
-    with torch.inference_mode():
-        logits = model(input_ids=ids, attention_mask=seen).logits
-        for r, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
-            start, size = len(prompt), len(completion)
-            law_logp = apply_law(logits[r, start - 1 : start - 1 + size], law)
-            picked = law_logp.gather(1, ids[r, start : start + size, None])[:, 0]
-            logprob[r, :size], entropy[r, :size] = picked, _entropy(law_logp)
-    return logprob, entropy

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab import __version__
 from grpolab.files import SEAL
+from grpolab.store import read_json
+from grpolab.validate.models.load import (
+    base_of,
+    check_checkpoint,
+    is_adapter,
+    missing,
+    quiet_transformers,
+)
 from grpolab.validate.rollouts.engine import EngineInfo
 from grpolab.validate.rollouts.table import SamplingLaw
 
 if TYPE_CHECKING:
-    from grpolab.validate.tasks import Prompt
-import os
-from collections.abc import Iterable
-
-from grpolab.validate.models.load import check_checkpoint, missing, quiet_transformers
+    from grpolab.validate.tasks import Prompt, Task
 
 MANIFEST = "manifest.json"
-MAY_CHANGE = ("engine.model",)
-"""The same model may be reached by another path: its hash decides."""
+MAY_CHANGE = ("engine.model", "engine.settings.batch_rows", "verifier")
+"""The same model may be reached by another path: its hash decides. Another verifier judges anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,13 @@ class RolloutPlan:
 
 
 def manifest(
-    plan: RolloutPlan, engine: EngineInfo, *, task: str, prompts: Sequence[Prompt]
+    plan: RolloutPlan, engine: EngineInfo, *, task: Task, prompts: Sequence[Prompt]
 ) -> dict[str, Any]:
     """Everything that the rollouts depend on, in plain JSON types."""
     return {
         "grpolab": __version__,
-        "task": task,
+        "task": task.name,
+        "verifier": task.verifier._asdict(),
         "num_prompts": len(prompts),
         "prompts_hash": prompts_hash(prompts),
         "sampling": plan.law.as_dict(),
@@ -115,6 +121,8 @@ def model_hash(name: str | Path) -> str:
     """
     folder = Path(name)
     check_checkpoint(os.fspath(name))
+    if is_adapter(folder):
+        return f"{adapter_hash(folder)} on {model_hash(base_of(folder))}"
     if folder.is_dir():
         found = (p for p in folder.iterdir() if p.suffix in _PARTS and p.name != SEAL)
         files = [p for p in found if p.is_file()]
@@ -127,6 +135,12 @@ def model_hash(name: str | Path) -> str:
     except Exception as err:  # not found, no network, no access: the hub client has many
         raise missing(os.fspath(name), err) from err
     return f"commit:{config.parent.name}"
+
+
+def adapter_hash(folder: str | Path) -> str:
+    """Hash of the files of a LoRA adapter."""
+    found = (p for p in Path(folder).iterdir() if p.suffix in (".json", ".safetensors", ".bin"))
+    return hash_files(p for p in found if p.name != SEAL)
 
 
 def state_hash(model: Any) -> str:
@@ -154,3 +168,22 @@ def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
+
+
+def known_tokenizer(
+    run: Path | None, *, model_hash: str, versions: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """What an earlier process of a run said of the tokenizer, None where it must be loaded.
+
+    The hash of a model covers the files of its tokenizer, so at equal hashes and versions it is the
+    same one, and a run that is finished need not load anything.
+    """
+    if run is None or not (run / MANIFEST).is_file():
+        return None
+    found = read_json(run / MANIFEST)
+    engine = found.get("engine") if isinstance(found, dict) else None
+    if not isinstance(engine, dict):
+        return None
+    if (engine.get("model_hash"), engine.get("versions")) != (model_hash, dict(versions)):
+        return None
+    return engine.get("tokenizer") or None

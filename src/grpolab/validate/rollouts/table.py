@@ -32,6 +32,8 @@ class SamplingLaw:
         Likeliest tokens kept; 0 cuts nothing.
     top_p : float
         Mass of the likeliest tokens kept, in (0, 1]; 1 cuts nothing.
+    stop : tuple of str
+        Texts that end a completion, which is cut before the first of them.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class SamplingLaw:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -56,10 +59,22 @@ class SamplingLaw:
             raise ValueError(f"temperature must be >= 0, got {self.temperature}")
         if self.top_k < 0 or not 0 < self.top_p <= 1:
             raise ValueError("top_k must be >= 0 and top_p lie in (0, 1]")
+        if not all(self.stop):
+            raise ValueError("stop must hold no empty text")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
+        """Plain JSON types; ``stop`` only where there is one."""
+        found = asdict(self)
+        stop = found.pop("stop")
+        return {**found, "stop": list(stop)} if stop else found
+
+    def cut(self, text: str) -> str:
+        r"""A completion up to the first text of ``stop``.
+
+        >>> SamplingLaw(max_new_tokens=8, stop=("Q:", "\n")).cut("12\nQ: 3")
+        '12'
+        """
+        return text[: min((text.find(s) for s in self.stop if s in text), default=len(text))]
 
 
 def text_hash(text: str) -> int:

@@ -21,15 +21,16 @@ import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.theory.groups import IntArray
-from grpolab.validate.models.load import load_tokenizer
+from grpolab.validate.models.load import check_adapter, load_tokenizer
 from grpolab.validate.rollouts.engine import (
     NO_TOKEN,
     Draws,
     EngineInfo,
+    Watch,
     end_tokens,
     prompt_seeds,
 )
-from grpolab.validate.rollouts.plan import describe_tokenizer, model_hash
+from grpolab.validate.rollouts.plan import adapter_hash, describe_tokenizer, model_hash
 from grpolab.validate.rollouts.table import SamplingLaw
 
 _CPU_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
@@ -66,8 +67,8 @@ class VLLMEngine:
                 "engine vllm needs vLLM, which is not installed: pip install 'grpolab[vllm]', or"
                 " use --engine hf"
             )
-        if adapter and not (Path(adapter) / "adapter_config.json").is_file():
-            raise UserError(f"{adapter}: not a LoRA adapter (no adapter_config.json)")
+        if adapter:
+            check_adapter(adapter)
         self._name = str(model)
         self._dtype = dtype
         self._adapter = adapter
@@ -148,13 +149,17 @@ class VLLMEngine:
         law: SamplingLaw,
         seed: int,
         first: int = 0,
+        watch: Watch | None = None,
     ) -> Draws:
         """Draw completions; see `Engine.draw`. Every prompt has seeds of its own."""
         places = first + np.arange(len(prompts))
-        return self.draw_with(
+        drawn = self.draw_with(
             prompts, num_samples=num_samples, law=law,
             seeds=prompt_seeds(seed, places, num_samples=num_samples),
         )  # fmt: skip
+        if watch is not None:
+            watch(len(prompts), int(drawn.num_tokens.sum()))
+        return drawn
 
     def draw_with(
         self,
@@ -174,7 +179,8 @@ class VLLMEngine:
             SamplingParams(
                 n=1 if greedy else num_samples, temperature=law.temperature, top_p=law.top_p,
                 top_k=law.top_k, max_tokens=law.max_new_tokens, logprobs=0, seed=int(one),
-                detokenize=False, stop_token_ids=list(ends), ignore_eos=True,
+                detokenize=bool(law.stop), stop=list(law.stop) or None,
+                stop_token_ids=list(ends), ignore_eos=True,
             )
             for one in seeds
         ]  # fmt: skip
@@ -182,7 +188,11 @@ class VLLMEngine:
         done = llm.generate(requests, params, use_tqdm=False, lora_request=self._lora)
         found = [sorted(request.outputs, key=lambda c: c.index) for request in done]
         completions = [c for one in found for c in (one * num_samples if greedy else one)]
-        return _draws(completions, ends, greedy=greedy)
+        drawn = _draws(completions, ends, greedy=greedy)
+        if not law.stop:
+            return drawn
+        spent = np.array([one.finish_reason == "length" for one in completions])
+        return drawn._replace(truncated=spent)
 
     @cached_property
     def _generation_config(self) -> Any:
@@ -231,13 +241,6 @@ def _version(package: str) -> str:
 
 def _installed(package: str) -> bool:
     return bool(_version(package))
-
-
-def adapter_hash(folder: str) -> str:
-    """Hash of the files of a LoRA adapter."""
-    from grpolab.validate.rollouts.plan import hash_files
-
-    return hash_files(p for p in Path(folder).iterdir() if p.suffix in (".json", ".safetensors"))
 
 
 def _read_rank(folder: Path) -> int:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from grpolab.validate.tasks.identity import VerifierId, verifier_id
+
 Verdict = bool | None
 """Right, wrong, or None: no verdict, which is never counted as wrong."""
 
@@ -40,7 +42,8 @@ class Task(ABC):
     """A verifiable task with binary rewards. Subclasses give ``prompts`` and ``verify``.
 
     ``name`` is what the task is called in reports and manifests; ``max_new_tokens`` is the length
-    of the longest right completion with its end token, 0 where the task sets none.
+    of the longest right completion with its end token, 0 where the task sets none. A completion
+    ends before the first of the texts in ``stop``.
 
     >>> class Even(Task):
     ...     name = "even"
@@ -54,14 +57,23 @@ class Task(ABC):
 
     name: str
     max_new_tokens: int = 0
+    stop: tuple[str, ...] = ()
 
     @abstractmethod
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """Prompts of a split, always in the same order; UserError when there is no such split."""
 
+    @property
+    def verifier(self) -> VerifierId:
+        """Which verifier judges; here the class, known by the source of its file."""
+        return verifier_id(type(self).__name__, *_classes(type(self)))
+
     @abstractmethod
     def verify(self, prompt: Prompt, completion: str) -> bool:
-        """Whether a completion is right; NoVerdict where that cannot be told."""
+        """Whether a completion is right; NoVerdict where that cannot be told.
+
+        Whatever else it raises counts as an error of the verifier, which gives no verdict.
+        """
 
     def verify_many(
         self, prompts: Sequence[Prompt], completions: Sequence[str]
@@ -76,3 +88,8 @@ class Task(ABC):
     def close(self) -> None:
         """Give back what the task holds, such as a sandbox; a later verdict opens it anew."""
         return
+
+
+def _classes(kind: type) -> list[type]:
+    """A class and those of its bases that say how a completion is judged."""
+    return [c for c in kind.__mro__ if c is not Task and issubclass(c, Task)]

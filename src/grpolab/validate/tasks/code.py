@@ -10,7 +10,8 @@ from grpolab.validate.sandbox import Job, Outcome, Result, Sandbox
 from grpolab.validate.tasks.base import NoVerdict, Prompt
 from grpolab.validate.tasks.code_formats import CodeProblem, read_problem
 from grpolab.validate.tasks.extract import extract_program
-from grpolab.validate.tasks.references import PassedBefore
+from grpolab.validate.tasks.identity import VerifierId, verifier_id
+from grpolab.validate.tasks.references import PassedBefore, judge_hash
 from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.sandboxed import Sandboxed
 
@@ -65,6 +66,11 @@ class CodeTask(Sandboxed):
         if split != "eval":
             raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
         return self._prompts
+
+    @property
+    def verifier(self) -> VerifierId:
+        """The sandbox by its source, with the tests of the problems."""
+        return verifier_id("tests", extract_program, judge_hash(), self._problems)
 
     def judge(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[Result]:
         """The result of every completion, with its outcome and what the program used."""

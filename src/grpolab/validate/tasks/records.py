@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpolab.errors import UserError
 from grpolab.validate.tasks.base import NoVerdict, Prompt, Task
+from grpolab.validate.tasks.identity import VerifierId, verifier_id
 from grpolab.validate.tasks.rows import Row
-from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict
+from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict, identify
 
 
 class RecordTask(Task):
     """One prompt per row; its id is the row's number, its label the column ``label`` if given.
 
-    ``verifier`` is any function (completion, row) -> verdict, or a `TrlReward`. A verifier that
-    raises gives no verdict for that completion, and a RuntimeWarning says how often and why: one
-    bad row must not cost what was already sampled, and must not pass for a wrong answer.
+    ``verifier`` is any function (completion, row) -> verdict, or a `TrlReward`. What it raises goes
+    through: who asks counts it (`grpolab.validate.rollouts.judge.judge_all`), since one bad row
+    must not cost what was already sampled, and must not pass for a wrong answer.
     """
 
     def __init__(
@@ -53,59 +53,31 @@ class RecordTask(Task):
             raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
         return self._prompts
 
+    @property
+    def verifier(self) -> VerifierId:
+        """The function by its source, with the rows that it judges by."""
+        name, known = identify(self._verifier)
+        return verifier_id(name, known, self._rows)
+
     def verify(self, prompt: Prompt, completion: str) -> bool:
-        """Whether a completion is right; NoVerdict where the verifier gives none or raises."""
-        try:
-            verdict = self._judge(prompt, completion)
-        except NoVerdict:
-            raise
-        except Exception as err:
-            raise NoVerdict(f"the verifier raised {type(err).__name__}: {err}") from err
+        """Whether a completion is right; NoVerdict where the verifier gives none."""
+        row = self._rows[prompt.id]
+        if isinstance(self._verifier, TrlReward):
+            (verdict,) = self._verifier.judge([prompt.text], [completion], [row])
+        else:
+            verdict = as_verdict(self._verifier(completion, row))
         if verdict is None:
             raise NoVerdict("the verifier gave none")
         return verdict
 
     def verify_many(
         self, prompts: Sequence[Prompt], completions: Sequence[str]
-    ) -> list[bool | None]:
-        """One verdict per pair, None where the verifier gives none or raises."""
-        errors: list[Exception] = []
-        verdicts = self._judge_batch(prompts, completions)
-        if verdicts is None:
-            verdicts = []
-            for prompt, text in zip(prompts, completions, strict=True):
-                try:
-                    verdicts.append(self._judge(prompt, text))
-                except Exception as err:
-                    verdicts.append(None)
-                    errors.append(err)
-        if errors:
-            first = errors[0]
-            warnings.warn(
-                f"the verifier of {self.name} raised on {len(errors)} of {len(verdicts)}"
-                f" completions, which have no verdict; first {type(first).__name__}: {first}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return verdicts
-
-    def _judge_batch(
-        self, prompts: Sequence[Prompt], completions: Sequence[str]
     ) -> list[bool | None] | None:
-        """All at once where the verifier can; None where it cannot or raises."""
+        """All at once where the verifier takes many; else None: one by one."""
         if not isinstance(self._verifier, TrlReward) or not prompts:
             return None
         rows = [self._rows[prompt.id] for prompt in prompts]
-        try:
-            return self._verifier.judge([p.text for p in prompts], completions, rows)
-        except Exception:
-            return None  # one by one, so that one bad completion costs one verdict
-
-    def _judge(self, prompt: Prompt, completion: str) -> bool | None:
-        row = self._rows[prompt.id]
-        if isinstance(self._verifier, TrlReward):
-            return self._verifier.judge([prompt.text], [completion], [row])[0]
-        return as_verdict(self._verifier(completion, row))
+        return self._verifier.judge([p.text for p in prompts], completions, rows)
 
 
 def _prompt(index: int, prompt: Any, label: str) -> Prompt:

@@ -47,7 +47,7 @@ class PassedBefore:
 
 
 def _key(job: Job, sandbox: Sandbox) -> str:
-    parts = (job.program, job.tests, sandbox.limits, str(sandbox.level), _judge())
+    parts = (job.program, job.tests, sandbox.limits, str(sandbox.level), judge_hash())
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -57,8 +57,8 @@ def _cache() -> Path:
 
 
 @functools.cache
-def _judge() -> str:
-    """A hash of what judges: the source of the sandbox, and Python."""
+def judge_hash() -> str:
+    """A hash of what judges programs: the source of the sandbox, and the version of Python."""
     digest = hashlib.sha256(platform.python_version().encode())
     for path in sorted(Path(grpolab.validate.sandbox.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -104,7 +104,7 @@ class GRPOConfig:
     def law(self, task: Task) -> SamplingLaw:
         """The sampling law of the run on a task; ValueError where neither sets a length."""
         length = self.max_new_tokens or task.max_new_tokens
-        return SamplingLaw(max_new_tokens=length, temperature=self.temperature)
+        return SamplingLaw(length, temperature=self.temperature, stop=task.stop)
 
     @property
     def only_advantages_act(self) -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from grpolab.errors import UserError, first_line
+from grpolab.validate.models.memory import exhausted
 
-_ALLOCATOR = ("can't allocate memory", "not enough memory", "out of memory")
 _SAMPLER = "probability tensor contains"
 Latest = Callable[[], Path | None]
 
@@ -101,12 +101,10 @@ def training_errors(advice: str, *, latest: Latest) -> Iterator[None]:
     """
     try:
         yield
-    except MemoryError as err:
-        raise UserError(f"out of memory: {advice}") from err
-    except RuntimeError as err:  # torch.OutOfMemoryError is one; the CPU allocator has no type
-        said = str(err).lower()
-        if any(words in said for words in _ALLOCATOR):
+    except (MemoryError, RuntimeError) as err:
+        if exhausted(err):
             raise UserError(f"out of memory: {advice}") from err
+        said = str(err).lower()
         if _SAMPLER in said:
             raise broken(None, "the policy's probabilities are no numbers", latest()) from err
         raise

@@ -118,6 +118,6 @@ def draw_groups(
     draws = engine.draw(
         ids, num_samples=g, law=config.law(task), seed=stream_seed(seed, "rollouts"), first=first
     )
-    text = texts(engine.tokenizer, draws.tokens)
+    text = texts(engine.tokenizer, draws.tokens, config.law(task))
     verdicts = judge(task, prompts, text)
     return Groups(prompts, ids, draws, text, np.array(verdicts, dtype=np.float64).reshape(-1, g))

@@ -18,7 +18,7 @@ from grpolab.validate.models.precision import check_trainable, compute_in
 from grpolab.validate.rollouts.collect import collect
 from grpolab.validate.rollouts.hf import HFEngine
 from grpolab.validate.rollouts.plan import RolloutPlan, model_hash, prompts_hash
-from grpolab.validate.rollouts.prompts import check_context, encode
+from grpolab.validate.rollouts.prompts import asked, check_context, encode
 from grpolab.validate.training.config import GRPOConfig, interventions
 from grpolab.validate.training.ending import is_first_process, num_processes, process_group
 from grpolab.validate.training.log_to import check_log_to
@@ -39,9 +39,10 @@ class TrainJob:
 
     ``reference`` is the checkpoint of the KL term, empty for the model at the start. ``held_out``
     prompts are answered ``eval_samples`` times every ``config.eval_every`` steps. At most
-    ``batch_rows`` rollouts (0: all) go through the loss at once. ``restart`` changes the weights
-    before the first step (see `restart`). ``vllm_memory`` and ``chat`` are
-    TRL's (see `TrlOptions`). ``log_to`` names tools that get the scalars (see `log_to`).
+    ``batch_rows`` rollouts (0: all) go through the loss at once. ``chat`` sends prompts through the
+    chat template. ``restart`` changes the weights before the first step (see `restart`).
+    ``vllm_memory`` is TRL's (see `TrlOptions`). ``log_to`` names tools that get the scalars (see
+    `log_to`).
     """
 
     model: str
@@ -99,8 +100,6 @@ def _check_own(job: TrainJob, processes: int) -> None:
         raise UserError(
             f"the own loop runs in one process, and {processes} were started: use --trainer trl"
         )
-    if job.chat or any(prompt.messages for prompt in job.prompts):
-        raise UserError("the own loop takes text prompts, not conversations: use --trainer trl")
     if job.vllm_memory:
         raise UserError("--vllm-memory needs --trainer trl")
 
@@ -206,7 +205,8 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         compute_in(reference, job.dtype)  # as the policy does: equal weights, equal numbers
         _check_vocabulary(job, model.config, reference.config)
     train_own(
-        model, tokenizer, run=run, task=job.task, prompts=job.prompts, config=job.config,
+        model, tokenizer, run=run, task=job.task, prompts=asked(job.prompts, chat=job.chat),
+        config=job.config,
         seed=job.seed, reference=reference, batch_rows=job.batch_rows,
         evaluate=_evaluator(job, model, tokenizer), save_every=job.save_every, keep=job.keep,
         log_to=job.log_to, progress=progress,

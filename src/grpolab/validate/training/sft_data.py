@@ -20,16 +20,24 @@ class Example(NamedTuple):
     labels: list[int]
 
 
-def load_examples(source: str | Path, tokenizer: Any, *, context: int | None) -> list[Example]:
+def load_examples(
+    source: str | Path,
+    tokenizer: Any,
+    *,
+    context: int | None,
+    chat: bool = False,
+    system: str = "",
+) -> list[Example]:
     """Demonstrations of a .jsonl or .parquet file with ``prompt`` and ``completion``, or messages.
 
-    UserError names the row at fault, and the first one that exceeds the model's context.
+    With ``chat`` texts are made conversations, and ``system`` is said first in each. UserError
+    names the row at fault, and the first one that exceeds the model's context.
     """
     rows = load_rows(source)
     examples = []
     for place, row in enumerate(rows):
         try:
-            examples.append(example(row, tokenizer))
+            examples.append(example(as_asked(row, chat=chat, system=system), tokenizer))
         except ValueError as err:
             raise UserError(f"{source}: row {place}: {err}") from None
         length = len(examples[-1].input_ids)
@@ -39,6 +47,35 @@ def load_examples(source: str | Path, tokenizer: Any, *, context: int | None) ->
                 " leave it out"
             )
     return examples
+
+
+def as_asked(row: Mapping[str, Any], *, chat: bool, system: str) -> Mapping[str, Any]:
+    """A demonstration in the form that the policy will be asked in; ValueError where it cannot be.
+
+    >>> row = {"prompt": "2 + 2 =", "completion": "4"}
+    >>> [m["role"] for m in as_asked(row, chat=True, system="Add.")["messages"]]
+    ['system', 'user', 'assistant']
+    """
+    left, right = row.get("prompt"), row.get("completion")
+    talk = list(row["messages"]) if "messages" in row else None
+    if talk is None and chat and isinstance(left, str) and isinstance(right, str):
+        talk = [{"role": "user", "content": left}, {"role": "assistant", "content": right}]
+    elif talk is None and isinstance(left, list) and isinstance(right, list):
+        talk = [*left, *right]
+    if talk is None:
+        if system:
+            raise ValueError("--system needs conversations: give --chat as well")
+        return row
+    if system and any(message.get("role") == "system" for message in talk):
+        raise ValueError("--system: it has a system message of its own")
+    first = [{"role": "system", "content": system}] if system else []
+    return {"messages": [*first, *talk]}
+
+
+def in_chats(source: str | Path) -> bool:
+    """Whether any demonstration of a file is a conversation."""
+    return any("messages" in row or not isinstance(row.get("prompt"), str)
+               for row in load_rows(source))  # fmt: skip
 
 
 def example(row: Mapping[str, Any], tokenizer: Any) -> Example:
@@ -76,6 +113,9 @@ def _talk(messages: list[Any], tokenizer: Any) -> tuple[list[int], list[int]]:
     if len(messages) < 2 or messages[-1].get("role") != "assistant":
         raise ValueError("a conversation must end with a message of the assistant")
     asked = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    system = next((m["content"] for m in messages if m.get("role") == "system"), "").strip()
+    if system not in asked:
+        raise ValueError("the chat template leaves the system message out")
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
     if not whole.startswith(asked):
         raise ValueError("the chat template writes a prompt differently once it is answered")
