@@ -22,6 +22,7 @@ from grpolab.validate.sandbox.jobs import (
     TextTests,
 )
 from grpolab.validate.sandbox.levels import Level
+from grpolab.validate.sandbox.pure import are_stable
 from grpolab.validate.sandbox.suite import RAN
 from grpolab.validate.sandbox.text import printable, same_text
 from grpolab.validate.sandbox.worker import Report, Worker, WorkerLost
@@ -119,14 +120,18 @@ class Pair:
     def _run_calls(self, program: str, tests: CodeTests | CaseTests) -> Result:
         limits = self._limits.as_dict()
         trial = describe_tests(tests)
+        calls, pure = trial["calls"], trial.pop("pure")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.closing(ours), contextlib.closing(theirs):
             self._workers[0].submit(
                 {"kind": "serve", "program": program, "in_place": tests.in_place,
                  "plain": isinstance(tests, CaseTests), "captures": trial.get("captures", False),
-                 "names": trial["names"], "limits": limits}, [theirs.fileno()],
+                 "names": trial["names"], "calls": calls, "limits": limits}, [theirs.fileno()],
             )  # fmt: skip
-            self._workers[1].submit({"kind": "trial", "limits": limits, **trial}, [ours.fileno()])
+            self._workers[1].submit(
+                {"kind": "trial", "limits": limits, **trial}, [ours.fileno()],
+                stays=pure and self._level is not Level.UNSAFE,
+            )  # fmt: skip
         trial_report = self._workers[1].collect()
         program_report = self._workers[0].collect()
         outcome, detail = judge_calls(program_report, trial_report)
@@ -147,12 +152,15 @@ def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
             "modules": suite.modules,
             "star": suite.star, "captures": suite.captures, "ran": RAN,
             "defines_check": suite.defines_check, "entry_point": tests.entry_point,
-            "in_place": tests.in_place,
+            "in_place": tests.in_place, "pure": suite.pure, "calls": suite.calls,
         }  # fmt: skip
     cases = [[encode(list(args)), encode(expected)] for args, expected in tests.cases]
+    calls = [(tests.entry_point, args) for args, _ in cases]
+    if not all(are_stable(args) for _, args in calls):
+        calls = []
     return {
         "trial": "cases", "cases": cases, "entry_point": tests.entry_point,
-        "names": [tests.entry_point, "Solution"],
+        "names": [tests.entry_point, "Solution"], "pure": True, "calls": calls,
         "tolerance": tests.tolerance, "in_place": tests.in_place,
     }  # fmt: skip
 
@@ -213,7 +221,7 @@ def judge_calls(program: Report, trial: Report) -> tuple[Outcome, str]:
 
 def _verdict(report: Report) -> tuple[str, str]:
     """What the tests wrote: two texts, or nothing that counts."""
-    if report.how != "exit" or report.code != 0:
+    if report.how not in ("exit", "stays") or report.code != 0:
         return "", ""
     try:
         said = json.loads(report.output)
