@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import arrow_source, open_arrow, raw_lines
+from grpolab.packed import arrow_source, open_arrow, open_parquet, raw_lines
 from grpolab.validate.readers.columns import Column
 from grpolab.validate.readers.later_keys import later_keys
 from grpolab.validate.readers.nested import (
@@ -273,7 +273,7 @@ class ParquetFrame:
                 for field in pq.read_schema(arrow_source(self.path))
                 if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
             ]
-            return pq.ParquetFile(arrow_source(self.path), read_dictionary=texts)
+            return open_parquet(self.path, read_dictionary=texts)
         except FileNotFoundError:
             raise UserError(f"{self.path}: no such file") from None
         except (OSError, ValueError) as err:

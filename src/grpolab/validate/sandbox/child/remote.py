@@ -170,8 +170,10 @@ class Program:
             self._foretold.popleft()
             self._message()
 
-    def _message(self) -> Any:
-        message = self._guarded(lambda: loads(read_frame(self._channel, cap=self._cap)))
+    def _message(self) -> dict[str, Any]:
+        message: dict[str, Any] = self._guarded(
+            lambda: loads(read_frame(self._channel, cap=self._cap))
+        )
         if type(message) is not dict:
             self._lost("no object")
         if message.get("last") is True:
