@@ -99,11 +99,11 @@ def refusal(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return line
 
 
-@pytest.mark.parametrize("name", ["numbers.parquet", "lines.jsonl.gz", "lines.jsonl.zst"])
+@pytest.mark.parametrize("name", [name for name in BOMBS if name != "blank.jsonl.gz"])
 def test_the_same_file_is_read_where_it_fits(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     BOMBS[name](path)
-    assert read_all([path])
+    assert read_all(path)
 
 
 def test_rows_are_read_only_as_far_as_they_fit(

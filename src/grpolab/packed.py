@@ -66,39 +66,47 @@ def open_bytes(path: Path) -> IO[bytes]:
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UserError(f"{path}: not a regular file; save what it gives to one first")
-    if _packing(path) is None:
-        return path.open("rb", buffering=2**20)
-    return io.BufferedReader(open_arrow(path), 2**20)
+    if (packing := _packing(path)) is not None:
+        return io.BufferedReader(_unpacked_stream(path, packing), 2**20)
+    return path.open("rb", buffering=2**20)
 
 
 def open_arrow(path: Path) -> Any:
     """The same as a stream of Arrow's own, which its readers take without a detour."""
     import pyarrow as pa
 
-    packing = _packing(path)
+    if (packing := _packing(path)) is not None:
+        return pa.PythonFile(_unpacked_stream(path, packing), mode="r")
+    return pa.input_stream(arrow_source(path), buffer_size=2**20)
+
+
+def _unpacked_stream(path: Path, packing: str) -> _Counted:
+    import pyarrow as pa
+
     stream = pa.input_stream(arrow_source(path), compression=packing, buffer_size=2**20)
-    return stream if packing is None else pa.PythonFile(_Counted(stream, path), mode="r")
+    return _Counted(stream, path)
 
 
-class _Counted:
-    """A stream that ends in a UserError where a file unpacks to too much."""
+class _Counted(io.RawIOBase):
+    """Unpacked bytes; a UserError where there are too many of them."""
 
     def __init__(self, stream: Any, path: Path) -> None:
         self._stream, self._path = stream, path
         self._count, self._size = 0, path.stat().st_size
 
-    @property
-    def closed(self) -> bool:
-        return bool(self._stream.closed)
+    def readable(self) -> bool:
+        return True
 
-    def read(self, size: int | None = None) -> bytes:
-        raw: bytes = self._stream.read(size)
+    def readinto(self, buffer: Any) -> int:
+        raw = self._stream.read(len(buffer))
+        buffer[: len(raw)] = raw
         self._count += len(raw)
         refuse_bomb(self._path, self._count, self._size)
-        return raw
+        return len(raw)
 
     def close(self) -> None:
         self._stream.close()
+        super().close()
 
 
 def refuse_bomb(path: Path, unpacked: float, size: int) -> None:
@@ -128,18 +136,27 @@ def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
     return file
 
 
+def stored_as_differences(file: Any) -> set[str]:
+    """Columns of a `pyarrow.parquet.ParquetFile` whose texts say how they differ from another."""
+    meta = file.metadata
+    return {
+        column.path_in_schema
+        for group in map(meta.row_group, range(meta.num_row_groups))
+        for column in map(group.column, range(group.num_columns))
+        if "DELTA_BYTE_ARRAY" in column.encodings
+    }
+
+
 def _unpacked(file: Any) -> float:
     """Bytes that a table needs in memory at least, by its footer; texts that repeat count once.
 
     Texts that are stored as differences can say nothing of that; of them a pass over the file does.
     """
-    total, differences = 0.0, set()
+    total, differences = 0.0, stored_as_differences(file)
     for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
             needed = column.num_values * _WIDTH.get(column.physical_type, 8)
             total += max(column.total_uncompressed_size, needed)
-            if "DELTA_BYTE_ARRAY" in column.encodings:
-                differences.add(column.path_in_schema)
     if differences and total <= MAX_UNPACKED:
         for batch in file.iter_batches(batch_size=1024, columns=sorted(differences)):
             total += batch.nbytes

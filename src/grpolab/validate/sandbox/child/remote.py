@@ -310,7 +310,8 @@ class Program:
             try:
                 error = kind(*args)
             except Exception:
-                error = kind.__new__(kind, text)
+                parts = ([ProgramError(text)],) if issubclass(kind, BaseExceptionGroup) else ()
+                error = kind.__new__(kind, text, *parts)
             if "__getattr__" in vars(type(error)):
                 number = self._stand_in(said["number"])
                 vars(error).update(_grpolab_text=text, _grpolab_remote=number)

@@ -9,6 +9,7 @@ by one process, one suite after another, each with a channel of its own.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -17,7 +18,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -66,7 +66,17 @@ class Walls(NamedTuple):
 
 
 def main(walls: Walls) -> None:
-    """Serve until the control socket, standard input, closes."""
+    """Serve until the control socket, standard input, closes; leave no folder behind."""
+    try:
+        _serve(walls)
+    except frames.Broken:  # the owner is gone, perhaps before it could clean up
+        if walls.scratch and walls.level != "bubblewrap":
+            with contextlib.suppress(OSError):
+                scratch.empty(walls.scratch)
+                os.rmdir(walls.scratch)
+
+
+def _serve(walls: Walls) -> NoReturn:
     confine.require_linux()
     if walls.level == "bubblewrap":
         if walls.scratch:
@@ -103,10 +113,7 @@ def main(walls: Walls) -> None:
     spares = [_make_spare(walls, kinds, home)]
     kept: list[_Spare] = []
     while True:
-        try:
-            head, fds = frames.receive_job(control)
-        except frames.Broken:
-            sys.exit(0)
+        head, fds = frames.receive_job(control)
         kind, limits, stays = json.loads(head)
         child = kept.pop() if stays and kept else spares.pop()
         frames.send_job(child.line, head, fds)

@@ -45,7 +45,7 @@ class _Count:
 
 def run(job: Mapping[str, Any], channel: int, output: int) -> None:
     """Judge, and write {"verdict", "detail"} to ``output``."""
-    random.seed = _SEED  # type: ignore[method-assign]
+    random.seed = _SEED
     start_afresh()
     data = memoryview(dumps(judge(job, channel)))
     while data:

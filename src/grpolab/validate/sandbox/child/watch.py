@@ -74,7 +74,10 @@ class Watch:
         self._ready = False
 
     def wait(self) -> End:
-        """Wait for the child, or for the first limit that it breaks; kill it, and say which."""
+        """Wait for the child, or for the first limit that it breaks; kill it, and say which.
+
+        Broken where the owner has gone meanwhile.
+        """
         started = time.monotonic()
         poll = select.poll()
         poll.register(CONTROL, 0)
@@ -87,7 +90,8 @@ class Watch:
             events = dict(poll.poll(TICK * 1000))
             if CONTROL in events:  # the owner is gone
                 os.kill(self._pid, signal.SIGKILL)
-                os._exit(1)
+                os.waitpid(self._pid, 0)
+                raise frames.Broken("the owner is gone")
             if self._reader in events and not self._forward():
                 poll.unregister(self._reader)
             how = self._reason(events, time.monotonic() - started)
