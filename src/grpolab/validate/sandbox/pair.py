@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 from collections.abc import Sequence
@@ -120,17 +121,17 @@ class Pair:
     def _run_calls(self, program: str, tests: CodeTests | CaseTests) -> Result:
         limits = self._limits.as_dict()
         trial = describe_tests(tests)
-        calls, pure = trial["calls"], trial.pop("pure")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.closing(ours), contextlib.closing(theirs):
             self._workers[0].submit(
                 {"kind": "serve", "program": program, "in_place": tests.in_place,
                  "plain": isinstance(tests, CaseTests), "captures": trial.get("captures", False),
-                 "names": trial["names"], "calls": calls, "limits": limits}, [theirs.fileno()],
+                 "names": trial["names"], "calls": trial["calls"], "limits": limits},
+                [theirs.fileno()],
             )  # fmt: skip
             self._workers[1].submit(
                 {"kind": "trial", "limits": limits, **trial}, [ours.fileno()],
-                stays=pure and self._level is not Level.UNSAFE,
+                stays=trial["pure"] and self._level is not Level.UNSAFE,
             )  # fmt: skip
         trial_report = self._workers[1].collect()
         program_report = self._workers[0].collect()
@@ -145,15 +146,7 @@ def _printed(report: Report) -> str:
 def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
     """The message for the server of tests."""
     if isinstance(tests, CodeTests):
-        suite = tests.suite()
-        return {
-            "trial": "code", "tests": suite.tests.hex(), "context": suite.context.hex(),
-            "names": suite.names, "classes": suite.classes, "constants": suite.constants,
-            "modules": suite.modules,
-            "star": suite.star, "captures": suite.captures, "ran": RAN,
-            "defines_check": suite.defines_check, "entry_point": tests.entry_point,
-            "in_place": tests.in_place, "pure": suite.pure, "calls": suite.calls,
-        }  # fmt: skip
+        return _describe_code(tests)
     cases = [[encode(list(args)), encode(expected)] for args, expected in tests.cases]
     calls = [(tests.entry_point, args) for args, _ in cases]
     if not all(are_stable(args) for _, args in calls):
@@ -162,6 +155,18 @@ def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
         "trial": "cases", "cases": cases, "entry_point": tests.entry_point,
         "names": [tests.entry_point, "Solution"], "pure": True, "calls": calls,
         "tolerance": tests.tolerance, "in_place": tests.in_place,
+    }  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1024)  # many programs are judged by the same tests
+def _describe_code(tests: CodeTests) -> dict[str, Any]:
+    suite = tests.suite()
+    return {
+        "trial": "code", "tests": suite.tests.hex(), "context": suite.context.hex(),
+        "names": suite.names, "classes": suite.classes, "constants": suite.constants,
+        "modules": suite.modules, "star": suite.star, "captures": suite.captures, "ran": RAN,
+        "defines_check": suite.defines_check, "entry_point": tests.entry_point,
+        "in_place": tests.in_place, "pure": suite.pure, "calls": suite.calls,
     }  # fmt: skip
 
 
