@@ -16,7 +16,7 @@ from grpolab.cli import COMMANDS, load_command
 SRC = Path(__file__).parents[1] / "src"
 DATA = Path(__file__).parent / "validate/readers/data"
 LEVELS = {
-    "errors": 0, "files": 0, "frames": 0, "progress": 0, "streams": 0, "terminal": 0,
+    "errors": 0, "files": 0, "frames": 0, "packed": 0, "progress": 0, "streams": 0, "terminal": 0,
     "theory": 1, "store": 2, "simulate": 3, "figures": 4, "validate": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
 VALIDATE_MODULES: tuple[str, ...] = ()
@@ -412,3 +412,8 @@ def test_loaded_guard_can_fail() -> None:
     assert loaded("import wave, json.decoder", ("wave", "json", "tty")) == ["wave", "json"]
     with pytest.raises(subprocess.CalledProcessError):
         loaded(run_commands([["no-such-command"]]), ())
+
+
+def test_no_file_is_longer_than_a_reader_keeps_in_mind() -> None:
+    long = {p.name: n for p in SRC.rglob("*.py") if (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}

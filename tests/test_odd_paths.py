@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from grpolab import cli, store
+from grpolab import cli, packed, store
 from grpolab.validate.readers import FORMATS
 
 LONG = "x" * 300
@@ -99,16 +99,16 @@ def test_what_unpacks_to_more_than_memory_is_refused(
     inner: str, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits of a million bytes here; the memory in use stays within a few of them."""
-    monkeypatch.setattr(store, "MAX_DOCUMENT", 10**6)
-    monkeypatch.setattr(store, "MAX_LINE", 10**6)
+    monkeypatch.setattr(packed, "MAX_DOCUMENT", 10**6)
+    monkeypatch.setattr(packed, "MAX_LINE", 10**6)
     value = {"eval": {}, "samples": ["x" * 3_000_000]}
     text = json.dumps(value, indent=None if inner == "one line" else 1).encode()
     path = place / ("log.eval" if inner == "inspect" else "bomb.json.gz")
     if inner == "inspect":
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        held = io.BytesIO()
+        with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("samples/1.json", text)
-        path.write_bytes(packed.getvalue())
+        path.write_bytes(held.getvalue())
     else:
         path.write_bytes(gzip.compress(text))
     assert path.stat().st_size < 10**5

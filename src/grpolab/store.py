@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Never
+from typing import Any, Never
 
 import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.files import atomic_path, exclusive, parquet_matches_seal, write_sealed_parquet
+from grpolab.packed import decoded, open_parquet, raw_lines
 from grpolab.theory.groups import GroupCounts, Provenance
 
-MAX_LINE = 256 * 2**20
-"""Bytes of the longest line that is read."""
-MAX_DOCUMENT = 512 * 2**20
-"""Bytes of the longest document, unpacked, that is read as one value."""
-_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _DIGEST_KEY, _SEALED = "sha256", b"grpolab.seal"
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
@@ -151,72 +145,6 @@ def _object(path: Path, number: int, raw: bytes) -> dict[str, Any] | None:
     raise BrokenLine(path, number, f"expected a JSON object, got {type(value).__name__}")
 
 
-def decoded(raw: bytes, *, first: bool) -> str:
-    """UTF-8 text of a line; a byte order mark is taken off the first."""
-    return raw.decode("utf-8-sig" if first else "utf-8")
-
-
-def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Line numbers and bytes of all lines, unpacked; UserError where a file ends too early."""
-    try:
-        with open_bytes(path) as stream:
-            number = 0
-            while raw := stream.readline(MAX_LINE + 1):
-                number += 1
-                if len(raw) > MAX_LINE:
-                    raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
-                yield number, raw
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, EOFError) as err:
-        raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
-
-
-def read_document(stream: IO[bytes], path: Path) -> bytes:
-    """All bytes of a stream; UserError where a packed file unpacks to more than one can hold."""
-    raw = stream.read(MAX_DOCUMENT + 1)
-    if len(raw) > MAX_DOCUMENT:
-        raise UserError(
-            f"{path}: one value of more than {MAX_DOCUMENT} bytes; write one record per line"
-        )
-    return raw
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked.
-
-    UserError for a pipe or a device: one would wait for a writer, or have no end.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{path}: not a regular file; save what it gives to one first")
-    if _packing(path) is None:
-        return path.open("rb", buffering=2**20)
-    return io.BufferedReader(open_arrow(path), 2**20)
-
-
-def open_arrow(path: Path) -> Any:
-    """The same as a stream of Arrow's own, which its readers take without a detour."""
-    import pyarrow as pa
-
-    return pa.input_stream(arrow_source(path), compression=_packing(path), buffer_size=2**20)
-
-
-def arrow_source(path: Path) -> str | IO[bytes]:
-    """What pyarrow opens: the name, or a file of Python's where the name is not UTF-8."""
-    name = os.fspath(path)
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return path.open("rb")
-    return name
-
-
-def _packing(path: Path) -> str | None:
-    with path.open("rb") as handle:
-        head = handle.read(4)
-    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
-
-
 def write_counts(path: Path, counts: GroupCounts) -> None:
     """Write a table as parquet (``.parquet``) or JSON lines (any other ending)."""
     meta = {
@@ -252,7 +180,7 @@ def claim_folder(
     """
     now = jsonable(wanted)
     if _there(out, now, manifest, what, may_change, restart=restart) != now:
-        write_json(out / manifest, now)
+        write_sealed(out / manifest, now)
 
 
 @contextlib.contextmanager
@@ -279,6 +207,23 @@ def claim(
         yield
 
 
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What `claim_folder` wrote; UserError, and what to do, where it has changed since.
+
+    A manifest of an earlier version has no digest, and is taken as it is.
+    """
+    anew = f"remove {path.parent} to start the run anew"
+    try:
+        value = read_json(path)
+    except UserError as err:
+        raise UserError(f"{err}; {anew}" if path.is_file() else str(err)) from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: no manifest of a run; {anew}")
+    if value.pop(_DIGEST_KEY, None) not in (None, _digest(value)):
+        raise UserError(f"{path}: has changed since it was written; {anew}")
+    return value
+
+
 def _there(
     out: Path, now: Any, manifest: str, what: str, may_change: Sequence[str], *, restart: bool
 ) -> Any:
@@ -290,8 +235,8 @@ def _there(
         return None
     if manifest not in names:
         raise UserError(f"{out}: not empty and not {what}; choose another --out")
-    there = read_json(out / manifest)
-    if not isinstance(there, dict) or there.get("kind") != now.get("kind"):
+    there = read_manifest(out / manifest)
+    if there.get("kind") != now.get("kind"):
         raise UserError(f"{out}: not {what} of this command; choose another --out")
     _require_same(out, flat(there), flat(now), may_change)
     return there
@@ -363,7 +308,6 @@ def read_parquet(
     or where a bit of it has changed since it was written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -372,7 +316,8 @@ def read_parquet(
         whole = parquet_matches_seal(body)
         if whole is False:
             raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
-        table = pq.read_table(pa.BufferReader(body), page_checksum_verification=True)
+        source = pa.BufferReader(body)
+        table = open_parquet(path, source, page_checksum_verification=True).read()
         about = table.schema.metadata or {}
         if whole is None and _SEALED in about:
             raise UserError(f"{path}: has changed since it was written (its seal is broken)")

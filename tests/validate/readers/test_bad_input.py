@@ -92,9 +92,9 @@ def test_outcomes_that_callers_act_on_have_a_type(tmp_path):
 
 
 def test_overlong_lines(tmp_path, monkeypatch):
-    from grpolab import store
+    from grpolab import packed
 
-    monkeypatch.setattr(store, "MAX_LINE", 1000)
+    monkeypatch.setattr(packed, "MAX_LINE", 1000)
     path = tmp_path / "t.jsonl"
     path.write_bytes(GOOD + b'{"id": "' + b"x" * 2000 + b'", "score": "no"}\n')
     with pytest.raises(UserError, match=":2: line longer than"):

@@ -272,6 +272,11 @@ LEAVES = {
     "    for _ in range(5): threading.Thread(target=time.sleep, args=(9,)).start()\n",
     "frames": hostile.CALLS["valid-frames"].source,
     "spare": hostile.CALLS["spare-line"].source,
+    "large answers": hostile.CALLS["big-guess"].source,
+    "names": hostile.CALLS["name-flood"].source,
+    "line ends": hostile.CALLS["line-end-in-text"].source,
+    "answers nobody asked for": hostile.CALLS["unasked-for-ever"].source,
+    "deep answers": hostile.CALLS["nested-answer"].source,
     "signals": "import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n"
     "    except (OSError, ValueError): pass\nsignal.pthread_sigmask(0, range(1, 32))\n"
     "def answer(i): return ''",
@@ -411,8 +416,11 @@ pool.run(Job("def f():\\n    while True: pass", CodeTests(tests="assert f()")))
 """
 
 
-def test_everything_ends_with_its_owner(level: Level) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, level], stdout=subprocess.PIPE)
+def test_everything_ends_with_its_owner(level: Level, tmp_path: Path) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, level], stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
     assert owner.stdout is not None
     with owner.stdout as words:
         assert words.readline() == b"ready\n"
@@ -422,6 +430,7 @@ def test_everything_ends_with_its_owner(level: Level) -> None:
         owner.wait()
     assert len(servers) >= 3
     assert wait_until_gone(servers)
+    assert list(tmp_path.iterdir()) == []
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:

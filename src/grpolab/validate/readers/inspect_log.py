@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.store import read_document
+from grpolab.packed import read_document
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.source import Remarks, Sample, document, located
 from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, hashable, verdict

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import open_bytes
+from grpolab.packed import open_bytes
 from grpolab.validate.readers.words import ERROR, POLICY, squeezed
 
 _PARTS = (b"error", b"exception", b"traceback", b"timed_out", b"model", b"checkpoint",

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError, first_line
+from grpolab.packed import MAX_DOCUMENT
 from grpolab.validate.readers.frame import (
     CsvFrame,
     Frame,
@@ -155,14 +158,35 @@ def _shared(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_MAX_CELLS = 2**24
+"""Cells of the largest spreadsheet that is read, the empty ones in between included."""
+
+
+def _cells(path: Path, sheet: Any) -> list[list[Any]]:
+    """Rows of a sheet; UserError where a lone cell far out makes it larger than memory."""
+    rows, count = [], 0
+    for row in sheet.iter_rows(values_only=True):
+        count += max(1, len(row))
+        if count > _MAX_CELLS:
+            raise UserError(f"{path}: a sheet of more than {_MAX_CELLS} cells; save it as csv")
+        rows.append(list(row))
+    return rows
+
+
 def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame | None:
     """The first sheet that is a table of verdicts."""
     if importlib.util.find_spec("openpyxl") is None:
         raise UserError(f"{sample.path}: a spreadsheet; pip install openpyxl, or save it as csv")
     openpyxl = importlib.import_module("openpyxl")  # an option, without types
     try:
+        with zipfile.ZipFile(sample.path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_DOCUMENT:
+            raise UserError(f"{sample.path}: a spreadsheet of {unpacked} bytes; save it as csv")
         book = openpyxl.load_workbook(sample.path, read_only=True, data_only=True)
-        sheets = {s.title: [list(row) for row in s.iter_rows(values_only=True)] for s in book}
+        sheets = {s.title: _cells(sample.path, s) for s in book}
+    except UserError:
+        raise
     except Exception as err:  # whatever a broken archive does inside openpyxl
         raise UserError(f"{sample.path}: not a spreadsheet ({first_line(err)})") from None
     for title, (header, *body) in ((t, rows) for t, rows in sheets.items() if rows):

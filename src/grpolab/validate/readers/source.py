@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError, first_line
-from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines, read_document
+from grpolab.packed import decoded, open_bytes, parquet_batches, raw_lines, read_document
+from grpolab.store import BrokenLine, json_lines
 
 _DELIMITERS = (",", "\t", ";")
 
@@ -146,16 +147,10 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def parquet_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a parquet file as plain objects."""
-    import pyarrow.parquet as pq
-
     try:
-        with path.open("rb") as file:  # pyarrow takes no name that is not UTF-8
-            rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        return [row for batch in parquet_batches(path) for row in batch.to_pylist()]
     except (OSError, ValueError) as err:
         raise UserError(f"{path}: not a parquet file ({first_line(err)})") from None
-    return rows
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from grpolab.store import (
     check_parquet,
     claim,
     has_column,
-    read_json,
+    read_manifest,
     read_parquet,
     write_counts,
     write_json,
@@ -322,7 +322,7 @@ def _finish(
 
 
 def _collect(out: Path, num_shards: int, origin: Provenance) -> tuple[Rollouts, list[Any]]:
-    group_size = read_json(out / MANIFEST)["group_size"]
+    group_size = read_manifest(out / MANIFEST)["group_size"]
     parts, judging = [], []
     for i in range(num_shards):
         path = _shard(out, "samples", i)

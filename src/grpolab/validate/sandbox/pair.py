@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from grpolab.validate.sandbox.jobs import (
     TextTests,
 )
 from grpolab.validate.sandbox.levels import Level
+from grpolab.validate.sandbox.pure import are_stable
 from grpolab.validate.sandbox.suite import RAN
 from grpolab.validate.sandbox.text import printable, same_text
 from grpolab.validate.sandbox.worker import Report, Worker, WorkerLost
@@ -124,9 +126,13 @@ class Pair:
             self._workers[0].submit(
                 {"kind": "serve", "program": program, "in_place": tests.in_place,
                  "plain": isinstance(tests, CaseTests), "captures": trial.get("captures", False),
-                 "names": trial["names"], "limits": limits}, [theirs.fileno()],
+                 "names": trial["names"], "calls": trial["calls"], "limits": limits},
+                [theirs.fileno()],
             )  # fmt: skip
-            self._workers[1].submit({"kind": "trial", "limits": limits, **trial}, [ours.fileno()])
+            self._workers[1].submit(
+                {"kind": "trial", "limits": limits, **trial}, [ours.fileno()],
+                stays=trial["pure"] and self._level is not Level.UNSAFE,
+            )  # fmt: skip
         trial_report = self._workers[1].collect()
         program_report = self._workers[0].collect()
         outcome, detail = judge_calls(program_report, trial_report)
@@ -140,20 +146,27 @@ def _printed(report: Report) -> str:
 def describe_tests(tests: CodeTests | CaseTests) -> dict[str, Any]:
     """The message for the server of tests."""
     if isinstance(tests, CodeTests):
-        suite = tests.suite()
-        return {
-            "trial": "code", "tests": suite.tests.hex(), "context": suite.context.hex(),
-            "names": suite.names, "classes": suite.classes, "constants": suite.constants,
-            "modules": suite.modules,
-            "star": suite.star, "captures": suite.captures, "ran": RAN,
-            "defines_check": suite.defines_check, "entry_point": tests.entry_point,
-            "in_place": tests.in_place,
-        }  # fmt: skip
+        return _describe_code(tests)
     cases = [[encode(list(args)), encode(expected)] for args, expected in tests.cases]
+    calls = [(tests.entry_point, args) for args, _ in cases]
+    if not all(are_stable(args) for _, args in calls):
+        calls = []
     return {
         "trial": "cases", "cases": cases, "entry_point": tests.entry_point,
-        "names": [tests.entry_point, "Solution"],
+        "names": [tests.entry_point, "Solution"], "pure": True, "calls": calls,
         "tolerance": tests.tolerance, "in_place": tests.in_place,
+    }  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1024)  # many programs are judged by the same tests
+def _describe_code(tests: CodeTests) -> dict[str, Any]:
+    suite = tests.suite()
+    return {
+        "trial": "code", "tests": suite.tests.hex(), "context": suite.context.hex(),
+        "names": suite.names, "classes": suite.classes, "constants": suite.constants,
+        "modules": suite.modules, "star": suite.star, "captures": suite.captures, "ran": RAN,
+        "defines_check": suite.defines_check, "entry_point": tests.entry_point,
+        "in_place": tests.in_place, "pure": suite.pure, "calls": suite.calls,
     }  # fmt: skip
 
 
@@ -213,7 +226,7 @@ def judge_calls(program: Report, trial: Report) -> tuple[Outcome, str]:
 
 def _verdict(report: Report) -> tuple[str, str]:
     """What the tests wrote: two texts, or nothing that counts."""
-    if report.how != "exit" or report.code != 0:
+    if report.how not in ("exit", "stays") or report.code != 0:
         return "", ""
     try:
         said = json.loads(report.output)

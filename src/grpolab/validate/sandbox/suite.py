@@ -14,6 +14,8 @@ import symtable
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from grpolab.validate.sandbox.pure import Call, certain_calls, leaves_nothing
+
 RAN = "__assertion_ran__"
 """Name that the marked source calls after an assertion; no program can define it."""
 _BUILTINS = frozenset(dir(builtins))
@@ -35,6 +37,7 @@ class Suite(NamedTuple):
 
     ``refusal`` says why no program can be judged by it; empty where one can. ``captures``: the
     tests read what the program prints. ``defines_check``: they define HumanEval's ``check``.
+    ``pure`` tests leave nothing in the process that runs them; ``calls`` they make in any case.
     """
 
     names: tuple[str, ...]
@@ -45,6 +48,8 @@ class Suite(NamedTuple):
     captures: bool
     defines_check: bool
     refusal: str
+    pure: bool
+    calls: tuple[Call, ...]
     context: bytes
     tests: bytes
 
@@ -55,9 +60,11 @@ def read_suite(tests: str, context: str, entry_point: str) -> Suite:
     context_tree = ast.parse(context)
     context_code = compile(context_tree, "<context>", "exec", dont_inherit=True)
     tree = ast.parse(tests)
+    pure = leaves_nothing(tree, context_tree)
     symbols = symtable.symtable(tests, "tests", "exec")
     imported = _imports(tree)
-    asked = _free(symbols) - _own(symtable.symtable(context, "context", "exec"))
+    given = _own(symtable.symtable(context, "context", "exec"))
+    asked = _free(symbols) - given
     asked |= imported.names | _attributes(tree, imported.aliases | {"solution"})
     if asked & {"eval", "exec", "globals", "locals"} or _mentions(
         tree, {"eval", "exec", "globals"}
@@ -67,6 +74,8 @@ def read_suite(tests: str, context: str, entry_point: str) -> Suite:
     names -= {"solution"} if imported.aliases & {"solution"} else set()
     called = {_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     used = _words(tree, imports=False) | ({entry_point} if "check" in _own(symbols) else set())
+    captures = bool(_words(tree) & _STREAMS)
+    calls = certain_calls(tree, entry_point, names, given - {entry_point}) if pure else []
     marked = _Marker()
     marked_tree = ast.fix_missing_locations(marked.visit(tree))
     code = compile(marked_tree, "<tests>", "exec", dont_inherit=True)
@@ -82,9 +91,11 @@ def read_suite(tests: str, context: str, entry_point: str) -> Suite:
         constants=tuple(sorted(names - called - {entry_point})),
         modules=tuple(sorted(imported.modules)),
         star=imported.star,
-        captures=bool(_words(tree) & _STREAMS),
+        captures=captures,
         defines_check="check" in _own(symbols),
         refusal=refusal,
+        pure=pure,
+        calls=() if captures else tuple(calls),
         context=marshal.dumps(context_code),
         tests=marshal.dumps(code),
     )

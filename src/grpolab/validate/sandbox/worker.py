@@ -67,13 +67,18 @@ class Worker:
         finally:
             theirs.close()
 
-    def submit(self, job: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send a job; its report must be collected before the next one."""
+    def submit(
+        self, job: Mapping[str, Any], fds: Sequence[int] = (), *, stays: bool = False
+    ) -> None:
+        """Send a job; its report must be collected before the next one.
+
+        ``stays``: the process that runs it may run others of this kind after it.
+        """
         self._due = time.monotonic() + job["limits"]["wall_seconds"] + GRACE
         self.running = False
         self._socket.settimeout(GRACE)
         try:
-            head = json.dumps([job["kind"], job["limits"]]).encode("ascii")
+            head = json.dumps([job["kind"], job["limits"], stays]).encode("ascii")
             frames.send_job(self._socket, head, fds)
             body = json.dumps({k: v for k, v in job.items() if k != "limits"}).encode("ascii")
             self._socket.sendall(len(body).to_bytes(4, "big") + body)

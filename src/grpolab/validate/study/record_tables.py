@@ -10,6 +10,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.files import atomic_path
+from grpolab.packed import open_parquet
 from grpolab.theory.groups import FloatArray
 
 Columns = dict[str, np.ndarray[Any, Any]]
@@ -112,10 +113,9 @@ def _parts(
     path: Path, keys: Mapping[str, str], values: Mapping[str, str]
 ) -> Iterator[tuple[tuple[Any, ...], Columns]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, page_checksum_verification=True).combine_chunks()
+        table = open_parquet(path, page_checksum_verification=True).read().combine_chunks()
         named = [table[name].to_numpy(zero_copy_only=False) for name in keys]
         columns = {name: table[name].combine_chunks() for name in values}
     except (OSError, KeyError, pa.ArrowException) as err:

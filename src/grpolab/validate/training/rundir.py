@@ -30,7 +30,7 @@ from grpolab.store import (
     json_lines,
     jsonable,
     read_counts,
-    read_json,
+    read_manifest,
     write_counts,
 )
 from grpolab.theory.groups import GroupCounts, Provenance
@@ -60,8 +60,7 @@ class RunDir:
     @property
     def manifest(self) -> dict[str, Any]:
         """What runs here."""
-        found: dict[str, Any] = read_json(self.path / RUN)
-        return found
+        return read_manifest(self.path / RUN)
 
     @property
     def checkpoints(self) -> Path:
@@ -235,8 +234,8 @@ def read_run(path: Path) -> GRPORun:
 
     ``.records`` has a row per step, ``.counts()`` all groups. UserError for another folder.
     """
-    manifest = read_json(path / RUN)
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+    manifest = read_manifest(path / RUN)
+    if manifest.get("kind") != KIND:
         raise UserError(f"{path}: not a training run of grpolab")
     steps, evals = path / STEPS, path / EVALS
     records = [_record(row, steps) for row in _rows(steps)] if steps.is_file() else []
@@ -246,7 +245,7 @@ def read_run(path: Path) -> GRPORun:
 
 def counts_of(path: Path) -> GroupCounts:
     """All groups of a run with their provenance; UserError while there are none."""
-    run, manifest = read_run(path), read_json(path / RUN)
+    run, manifest = read_run(path), read_manifest(path / RUN)
     if not any(record.group_size.any() for record in run.records):
         raise UserError(f"{path}: no group with a verdict yet")
     missing = sum(record.log.num_missing for record in run.records)

@@ -142,18 +142,18 @@ class _Filter(ctypes.Structure):
 
 
 @functools.cache
-def prepare_filter(pid: int) -> _Filter:
-    """The filter for a process of this number, ready to be installed."""
-    code = seccomp_program(os.uname().machine, pid)
+def prepare_filter(pid: int, *, receives: bool = False) -> _Filter:
+    """The filter for a process of this number, ready to be installed; see `seccomp_program`."""
+    code = seccomp_program(os.uname().machine, pid, receives=receives)
     holder = ctypes.create_string_buffer(code, len(code))
     made = _Filter(len(code) // 8, ctypes.cast(holder, ctypes.c_char_p))
     made.holder = holder
     return made
 
 
-def filter_calls() -> None:
+def filter_calls(*, receives: bool = False) -> None:
     """Install the filter for the calling process, which may not gain privileges any more."""
-    program = ctypes.byref(prepare_filter(os.getpid()))
+    program = ctypes.byref(prepare_filter(os.getpid(), receives=receives))
     _call("prctl", _PR_SET_SECCOMP, 2, program, 0, 0)
 
 

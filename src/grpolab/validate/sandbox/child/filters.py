@@ -6,7 +6,7 @@ import functools
 import struct
 from collections.abc import Sequence
 
-from grpolab.validate.sandbox.child.syscalls import ARCHITECTURES, allowed, conditional
+from grpolab.validate.sandbox.child.syscalls import ARCHITECTURES, RECVMSG, allowed, conditional
 
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 _DONE_NOTHING = 0x00050000
@@ -105,14 +105,19 @@ def _tree(leaves: Sequence[tuple[int, int, bytes]]) -> bytes:
 
 
 @functools.cache
-def seccomp_program(machine: str, pid: int) -> bytes:
-    """The filter for a process ``pid``."""
+def seccomp_program(machine: str, pid: int, *, receives: bool = False) -> bytes:
+    """The filter for a process ``pid``.
+
+    ``receives``: it may be given file descriptors, which no process of a program may.
+    """
     if machine not in ARCHITECTURES:
         raise OSError(f"no list of system calls for {machine}")
     arch, column = ARCHITECTURES[machine]
     calls, conditions = conditional(column), _conditions(pid)
     leaves = [(first, last, _YES) for first, last in _ranges(list(allowed(column).values()))]
     leaves += [(number, number, conditions[name]) for name, number in calls.items()]
+    if receives:
+        leaves += [(RECVMSG[column], RECVMSG[column], _YES)]
     return (
         _statement(_LOAD, 4)
         + _statement(_EQUAL, arch, 1, 0)

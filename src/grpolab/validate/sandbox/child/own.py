@@ -73,6 +73,10 @@ class Owned:
             self._new.append(number)
         return {"own": number}
 
+    def has_new(self) -> bool:
+        """Whether objects were referred to since the last message."""
+        return bool(self._new)
+
     def table(self, encode: Callable[[object], Any]) -> dict[str, Any]:
         """All objects referred to since the last message, and what they lead to."""
         table: dict[str, Any] = {}

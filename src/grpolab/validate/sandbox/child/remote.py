@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -30,18 +31,23 @@ class Program:
     """The tests' end of the channel: counts calls, remembers what the program raised.
 
     ``in_place``: whether arguments that the program changed are changed here though the call
-    returned a value. ``classes`` are names that the tests use as classes.
+    returned a value. ``classes`` are names that the tests use as classes. ``calls`` are known to
+    the program: it makes them unasked, in this order, and answers each, until one answer is an
+    exception or an object that stays with it.
     """
 
     def __init__(
-        self, channel: int, *, cap: int, in_place: bool = False, classes: Sequence[str] = ()
-    ) -> None:
+        self, channel: int, *, cap: int, in_place: bool = False, classes: Sequence[str] = (),
+        calls: Sequence[tuple[str, list[Any]]] = (),
+    ) -> None:  # fmt: skip
         self._channel = channel
         self._cap = cap
         self._lock = threading.RLock()  # threads of the tests take turns
         self._in_place = in_place
         self._classes = frozenset(classes)
         self._makers: set[int] = set()
+        self._foretold = deque(calls)
+        self._globals: dict[str, Any] = {}
         self._callbacks: list[Callable[..., Any]] = []
         self._thrown: list[BaseException] = []
         self._stand_ins: dict[int, Remote] = {}
@@ -63,11 +69,12 @@ class Program:
         places = self._reply()["value"]
         if type(places) is not list or len(places) != len(names):
             self._lost("no bindings")
-        return {
+        self._globals = {
             name: self._named(name, self._value({"value": place})[0])
             for name, place in zip(names, places, strict=True)
             if type(place) is list and len(place) == 1
         }
+        return self._globals
 
     def has(self, name: str) -> bool:
         """Whether the program defines a name."""
@@ -128,7 +135,10 @@ class Program:
         message["args"] += [self._encode(a) for a in args]
         if kwargs:
             message["kwargs"] = {key: self._encode(a) for key, a in kwargs.items()}
-        self._send(message)
+        if self._is_next(function, message):
+            self._foretold.popleft()
+        else:
+            self._send(message)
         reply = self._reply()
         allowed = self._in_place or reply["value"] is None
         self._copies = {}
@@ -146,6 +156,29 @@ class Program:
         if function._number in self._makers and type(value) is Remote:
             object.__setattr__(value, "_owned", True)
         return value
+
+    def _is_next(self, function: Remote, message: Mapping[str, Any]) -> bool:
+        """Whether a call is the next one that the program makes unasked."""
+        if not self._foretold or "kwargs" in message or self._owned.has_new():
+            return False
+        name, args = self._foretold[0]
+        return self._globals.get(name) is function and message["args"][1:] == args
+
+    def _drop_foretold(self) -> None:
+        """Take the answers that nobody asked for off the channel."""
+        while self._foretold:
+            self._foretold.popleft()
+            self._message()
+
+    def _message(self) -> dict[str, Any]:
+        message: dict[str, Any] = self._guarded(
+            lambda: loads(read_frame(self._channel, cap=self._cap))
+        )
+        if type(message) is not dict:
+            self._lost("no object")
+        if message.get("last") is True:
+            self._foretold.clear()
+        return message
 
     def _encode(self, value: object) -> Any:
         return encode(value, self._encode_other, self._encode_special)
@@ -175,6 +208,7 @@ class Program:
     def _send(self, message: dict[str, Any]) -> None:
         if self.gone:
             raise ProgramGone(self.gone)
+        self._drop_foretold()
         table = self._owned.table(self._encode)
         if table:
             message["own"] = table
@@ -186,9 +220,7 @@ class Program:
     def _reply(self, *, ending: bool = False) -> dict[str, Any]:
         """The answer to the last request; callbacks are served meanwhile."""
         while True:
-            message = self._guarded(lambda: loads(read_frame(self._channel, cap=self._cap)))
-            if type(message) is not dict:
-                self._lost("no object")
+            message = self._message()
             if type(message.get("printed")) is str:
                 sys.stdout.write(message["printed"])
             if "raise" in message:
@@ -278,7 +310,8 @@ class Program:
             try:
                 error = kind(*args)
             except Exception:
-                error = kind.__new__(kind, text)
+                parts = ([ProgramError(text)],) if issubclass(kind, BaseExceptionGroup) else ()
+                error = kind.__new__(kind, text, *parts)
             if "__getattr__" in vars(type(error)):
                 number = self._stand_in(said["number"])
                 vars(error).update(_grpolab_text=text, _grpolab_remote=number)

@@ -114,6 +114,7 @@ class _Peer:
         self._in_place = job["in_place"]
         self._plain = job.get("plain", False)
         self._objects: list[object] = []
+        self._referred = False
         self._numbers: dict[int, int] = {}
         self._functions: dict[int, tuple[int, object]] = {}
         self._shadows = Shadows(self._call_back)
@@ -137,6 +138,7 @@ class _Peer:
 
     def number(self, value: object) -> int:
         """The number of an object that stays here."""
+        self._referred = True
         number = self._numbers.get(id(value))
         if number is None:
             number = self._numbers[id(value)] = len(self._objects)
@@ -265,6 +267,21 @@ class _Peer:
             reply["own"] = owns
         return reply
 
+    def foretell(self, calls: list[Any]) -> None:
+        """Make calls unasked, and answer each, until one fails or an object stays here."""
+        space = vars(self.program)
+        for name, args in calls:
+            reply: dict[str, Any] = {"value": None, "last": True}
+            if name in space:
+                target = {"ref": self.number(space[name])}
+                self._referred = False
+                reply = self.answer({"do": "call", "args": [target, *args]})
+                if self._referred or "raise" in reply:
+                    reply["last"] = True
+            self.send(reply)
+            if "last" in reply:
+                return
+
     def failure(self, err: BaseException) -> dict[str, Any]:
         """An exception as data: its class and its ancestors, its text and its arguments."""
         try:
@@ -292,6 +309,7 @@ def run(job: Mapping[str, Any], channel: int, output: int) -> None:
         return
     peer.send(peer.bindings(job["names"]))
     try:
+        peer.foretell(job["calls"])
         while True:
             peer.send(peer.answer(peer.receive()))
     except Broken:

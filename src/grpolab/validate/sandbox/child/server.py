@@ -3,24 +3,26 @@
 The server never holds a job: it reads the limits, and the child reads the rest. Each child is
 forked from the same clean state, one ahead of its job, before it knows what that will be. What a
 child writes goes through one buffer, which is wiped. So a job leaves nothing to the next one:
-neither memory nor files nor processes.
+neither memory nor files nor processes. Tests that are known to leave nothing (`pure`) may be run
+by one process, one suite after another, each with a channel of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
 import json
 import os
+import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from grpolab.validate.sandbox.child import confine, frames, scratch
-from grpolab.validate.sandbox.child.watch import CONTROL, READY, Watch
+from grpolab.validate.sandbox.child.watch import CONTROL, READY, STAYS, Watch
 
 PRELOADED = (
     "abc", "bisect", "collections.abc", "contextlib", "copy", "dataclasses", "datetime", "enum",
@@ -30,6 +32,10 @@ PRELOADED = (
 """Modules that programs import most, so that each of them need not; every page costs each fork."""
 SPARES = 6
 """Children that are forked at once: after each fork the server pays for every page it touches."""
+REUSES = 64
+"""Suites that leave nothing which one process runs, unless memory or time make it too many."""
+_GROWTH, _AGE = 32 << 10, 10.0
+"""KiB of memory and seconds of processor time after which such a process is at its end."""
 _GIVEN, _OUTPUT, _RULES = 50, 51, 52
 """File descriptors of a child: its channel or standard input, its output, its landlock rules. After
 them comes the owner's socket, CONTROL, from which it reads its job and which it then closes."""
@@ -42,7 +48,8 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 """What a server of each role runs: kind of job -> module with the function ``run``."""
 
 
-Kinds = Mapping[str, Callable[[Mapping[str, Any], int, int], None]]
+Run = Callable[[Mapping[str, Any], int, int], None]
+Kinds = Mapping[str, Run]
 
 
 class Walls(NamedTuple):
@@ -59,7 +66,17 @@ class Walls(NamedTuple):
 
 
 def main(walls: Walls) -> None:
-    """Serve until the control socket, standard input, closes."""
+    """Serve until the control socket, standard input, closes; leave no folder behind."""
+    try:
+        _serve(walls)
+    except frames.Broken:  # the owner is gone, perhaps before it could clean up
+        if walls.scratch and walls.level != "bubblewrap":
+            with contextlib.suppress(OSError):
+                scratch.empty(walls.scratch)
+                os.rmdir(walls.scratch)
+
+
+def _serve(walls: Walls) -> NoReturn:
     confine.require_linux()
     if walls.level == "bubblewrap":
         if walls.scratch:
@@ -85,7 +102,8 @@ def main(walls: Walls) -> None:
         for kind, module in _KINDS[walls.role].items()
     }
     if walls.level == "bubblewrap":
-        confine.prepare_filter(1)  # the pid of every child
+        confine.prepare_filter(1, receives=walls.role == "tests")  # the pid of every child
+        confine.prepare_filter(1)
     gc.collect()
     gc.freeze()
     gc.disable()  # a collection touches pages that every child then has to copy
@@ -93,13 +111,11 @@ def main(walls: Walls) -> None:
     control = socket.socket(fileno=CONTROL)
     buffer = bytearray(1 << 16)
     spares = [_make_spare(walls, kinds, home)]
+    kept: list[_Spare] = []
     while True:
-        try:
-            head, fds = frames.receive_job(control)
-        except frames.Broken:
-            sys.exit(0)
-        kind, limits = json.loads(head)
-        child = spares.pop()
+        head, fds = frames.receive_job(control)
+        kind, limits, stays = json.loads(head)
+        child = kept.pop() if stays and kept else spares.pop()
         frames.send_job(child.line, head, fds)
         if kind != "serve":  # only a program ends with its channel; tests report what they miss
             _close(fds)
@@ -107,10 +123,13 @@ def main(walls: Walls) -> None:
             spares = [_make_spare(walls, kinds, home) for _ in range(SPARES)]
         watch = Watch(
             child.pid, child.reader, fds if kind == "serve" else [], child.errors, limits, buffer,
-            walls.scratch, child.line, walled=walls.level != "unsafe",
+            walls.scratch, child.line, walled=walls.level != "unsafe", stays=stays,
         )  # fmt: skip
         end = watch.wait()
-        os.close(child.errors)
+        if end.how == "stays":
+            kept.append(child)
+        else:
+            os.close(child.errors)
         if walls.scratch:
             scratch.empty(walls.scratch)
         last = json.dumps(end._asdict()).encode("ascii")
@@ -189,12 +208,15 @@ def _child(walls: Walls, kinds: Kinds, line: int, output: int, errors: int) -> N
         _wall_in(walls)
         own = socket.socket(fileno=_GIVEN)
         head, fds = frames.receive_job(own)
-        kind, limits = json.loads(head)
-        job = {**json.loads(frames.read_frame(CONTROL, cap=1 << 30)), "limits": limits}
-        os.close(CONTROL)
+        kind, limits, stays = json.loads(head)
+        job = _read_job(limits)
+        if not stays:
+            os.close(CONTROL)
         given = fds[0] if fds else _text_file(job["stdin"])
-        _limit(walls, limits)
+        _limit(walls, limits, stays=stays)
         os.write(_OUTPUT, READY)
+        if stays:
+            _run_many(kinds[kind], own, job, given)
         if walls.level == "unsafe":
             own.recv(1)
         os.dup2(given, own.detach())
@@ -211,6 +233,26 @@ def _child(walls: Walls, kinds: Kinds, line: int, output: int, errors: int) -> N
     os._exit(0)
 
 
+def _read_job(limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {**json.loads(frames.read_frame(CONTROL, cap=1 << 30)), "limits": limits}
+
+
+def _run_many(run: Run, line: socket.socket, job: Mapping[str, Any], channel: int) -> NoReturn:
+    """Run jobs that leave nothing, one after another, each with a channel of its own."""
+    begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for left in reversed(range(REUSES)):
+        run(job, channel, _OUTPUT)
+        os.close(channel)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        if not left or used.ru_maxrss > begun + _GROWTH or used.ru_utime + used.ru_stime > _AGE:
+            break
+        os.write(_OUTPUT, STAYS)
+        head, (channel,) = frames.receive_job(line)
+        job = _read_job(json.loads(head)[1])
+        os.write(_OUTPUT, READY)
+    os._exit(0)
+
+
 def _wall_in(walls: Walls) -> None:
     """What can be put up before the job is there."""
     if walls.level == "landlock":
@@ -220,13 +262,13 @@ def _wall_in(walls: Walls) -> None:
         confine.drop_capabilities()
 
 
-def _limit(walls: Walls, limits: Mapping[str, Any]) -> None:
-    """Limits, and the filter of system calls, after which no file descriptor can be received."""
+def _limit(walls: Walls, limits: Mapping[str, Any], *, stays: bool) -> None:
+    """Limits, and the filter of system calls, after which only one that ``stays`` is given more."""
     confine.set_limits(
-        cpu_seconds=limits["cpu_seconds"],
+        cpu_seconds=limits["cpu_seconds"] + _AGE * stays,
         memory_bytes=limits["memory_bytes"],
         file_bytes=limits["scratch_bytes"],
         threads=limits["threads"] + SPARES if walls.level == "bubblewrap" else None,
     )
     if walls.level != "unsafe":
-        confine.filter_calls()
+        confine.filter_calls(receives=stays)

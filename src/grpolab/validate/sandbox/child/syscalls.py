@@ -153,6 +153,9 @@ sendto 44 206
 setrlimit 160 164
 """
 
+RECVMSG = (47, 212)
+"""The call by which file descriptors are received."""
+
 
 def _column(table: str, column: int) -> dict[str, int]:
     rows = (line.split() for line in table.split("\n") if line)

@@ -26,6 +26,7 @@ from grpolab.validate.sandbox.child.standins import Remote
 from grpolab.validate.sandbox.child.values import decode, dumps
 
 _DETAIL = 500
+_SEED = random.seed
 
 
 class _Failed(Exception):
@@ -44,6 +45,7 @@ class _Count:
 
 def run(job: Mapping[str, Any], channel: int, output: int) -> None:
     """Judge, and write {"verdict", "detail"} to ``output``."""
+    random.seed = _SEED
     start_afresh()
     data = memoryview(dumps(judge(job, channel)))
     while data:
@@ -54,7 +56,7 @@ def judge(job: Mapping[str, Any], channel: int) -> dict[str, str]:
     """Verdict: pass, wrong, exception, oom, gone, or unsupported."""
     program = Program(
         channel, cap=job["limits"]["output_bytes"], in_place=job["in_place"],
-        classes=job.get("classes", ()),
+        classes=job.get("classes", ()), calls=job["calls"],
     )  # fmt: skip
     verdict, detail = "pass", ""
     try:

@@ -15,6 +15,8 @@ from grpolab.validate.sandbox.child import frames, scratch
 TICK = 0.05
 """Seconds between two looks at a child's CPU clock."""
 READY = b"R"
+STAYS = b"\n"
+"""The last byte that a child writes which waits for its next job; no verdict holds one."""
 CONTROL = 53
 """The file descriptor of the owner's socket, in a server."""
 _LAST_WORDS = 1000
@@ -24,10 +26,11 @@ class End(NamedTuple):
     """How a child ended: how, exit code or signal, CPU and wall seconds, peak memory in bytes.
 
     ``killed`` is a SIGKILL that the server did not send, and that the program could not send
-    either. ``words`` is the end of what the child wrote to standard error: a text, and no more.
+    either. ``stays``: the child has written its verdict and waits for the next job, its peak is
+    unknown. ``words`` is the end of what the child wrote to standard error: a text, and no more.
     """
 
-    how: str  # exit, signal, killed, cpu, wall, output, disk, stopped, unready
+    how: str  # exit, stays, signal, killed, cpu, wall, output, disk, stopped, unready
     code: int
     cpu_seconds: float
     wall_seconds: float
@@ -58,9 +61,12 @@ class Watch:
         line: socket.socket,
         *,
         walled: bool,
+        stays: bool = False,
     ) -> None:
         self._pid, self._reader, self._channels = pid, reader, channels
         self._errors, self._folder, self._walled = errors, folder, walled
+        self._stays, self._done = stays, False
+        self._before = _cpu_seconds(pid) if stays else 0.0
         self._line = line
         self._limits, self._buffer = limits, buffer
         self._exited = os.pidfd_open(pid)
@@ -68,7 +74,10 @@ class Watch:
         self._ready = False
 
     def wait(self) -> End:
-        """Wait for the child, or for the first limit that it breaks; kill it, and say which."""
+        """Wait for the child, or for the first limit that it breaks; kill it, and say which.
+
+        Broken where the owner has gone meanwhile.
+        """
         started = time.monotonic()
         poll = select.poll()
         poll.register(CONTROL, 0)
@@ -81,7 +90,8 @@ class Watch:
             events = dict(poll.poll(TICK * 1000))
             if CONTROL in events:  # the owner is gone
                 os.kill(self._pid, signal.SIGKILL)
-                os._exit(1)
+                os.waitpid(self._pid, 0)
+                raise frames.Broken("the owner is gone")
             if self._reader in events and not self._forward():
                 poll.unregister(self._reader)
             how = self._reason(events, time.monotonic() - started)
@@ -91,13 +101,15 @@ class Watch:
 
     def _reason(self, events: Mapping[int, int], elapsed: float) -> str:
         """Why to stop waiting, if at all."""
+        if self._done:
+            return "stays"
         if self._exited in events:
             return "exit"
         if any(channel in events for channel in self._channels):
             return "stopped"
         if self._written > self._limits["output_bytes"]:
             return "output"
-        if _cpu_seconds(self._pid) > self._limits["cpu_seconds"]:
+        if _cpu_seconds(self._pid) - self._before > self._limits["cpu_seconds"]:
             return "cpu"
         if self._folder and os.listdir(self._folder):
             enough = self._limits["scratch_bytes"]
@@ -109,6 +121,7 @@ class Watch:
         """Pass on what the child wrote, then wipe it; how many bytes."""
         size = os.readv(self._reader, [self._buffer])
         if size:
+            self._done = self._stays and self._buffer[size - 1 : size] == STAYS
             with memoryview(self._buffer) as view:
                 frames.write_frame(CONTROL, view[:size])
             if not self._written:
@@ -120,6 +133,10 @@ class Watch:
         return size
 
     def _finish(self, how: str, started: float) -> End:
+        if how == "stays":
+            os.close(self._exited)
+            cpu = _cpu_seconds(self._pid) - self._before
+            return End(how, 0, cpu, time.monotonic() - started, 0, "")
         if how != "exit":
             os.kill(self._pid, signal.SIGKILL)
         _, status, usage = os.wait4(self._pid, 0)
@@ -130,7 +147,7 @@ class Watch:
         os.close(self._exited)
         self._line.close()
         code = os.waitstatus_to_exitcode(status)
-        cpu = usage.ru_utime + usage.ru_stime
+        cpu = usage.ru_utime + usage.ru_stime - self._before
         if how == "exit" and code < 0:
             how, code = "signal", -code
             if code in (signal.SIGXCPU, signal.SIGKILL) and cpu > self._limits["cpu_seconds"]:

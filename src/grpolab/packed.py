@@ -1,0 +1,190 @@
+"""Files as bytes: plain or packed, in lines or whole, and never more than memory can hold.
+
+A small file can unpack to more than any machine has. What unpacks to more than `MAX_UNPACKED`
+bytes and to more than `MAX_RATIO` times its own size is refused; text and tables of real runs pack
+to a tenth or a fiftieth.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from grpolab.errors import UserError, first_line
+
+MAX_LINE = 256 * 2**20
+"""Bytes of the longest line that is read."""
+MAX_DOCUMENT = 512 * 2**20
+"""Bytes of the longest document, unpacked, that is read as one value."""
+MAX_UNPACKED = 2 * 2**30
+"""Bytes that any file may unpack to."""
+MAX_RATIO = 250
+"""How many times larger than itself a file may unpack to beyond that."""
+_WIDTH = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4, "FIXED_LEN_BYTE_ARRAY": 16}
+"""Bytes that Arrow needs per value: of texts, which may be one text, their number."""
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+
+
+def decoded(raw: bytes, *, first: bool) -> str:
+    """UTF-8 text of a line; a byte order mark is taken off the first."""
+    return raw.decode("utf-8-sig" if first else "utf-8")
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Line numbers and bytes of all lines, unpacked; UserError where a file ends too early."""
+    try:
+        with open_bytes(path) as stream:
+            number = 0
+            while raw := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise UserError(f"{path}:{number}: line longer than {MAX_LINE} bytes")
+                yield number, raw
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, EOFError) as err:
+        raise UserError(f"{path}: cannot be read to its end ({first_line(err)})") from None
+
+
+def read_document(stream: IO[bytes], path: Path) -> bytes:
+    """All bytes of a stream; UserError where a packed file unpacks to more than one can hold."""
+    raw = stream.read(MAX_DOCUMENT + 1)
+    if len(raw) > MAX_DOCUMENT:
+        raise UserError(
+            f"{path}: one value of more than {MAX_DOCUMENT} bytes; write one record per line"
+        )
+    return raw
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked.
+
+    UserError for a pipe or a device: one would wait for a writer, or have no end.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path}: not a regular file; save what it gives to one first")
+    if (packing := _packing(path)) is not None:
+        return io.BufferedReader(_unpacked_stream(path, packing), 2**20)
+    return path.open("rb", buffering=2**20)
+
+
+def open_arrow(path: Path) -> Any:
+    """The same as a stream of Arrow's own, which its readers take without a detour."""
+    import pyarrow as pa
+
+    if (packing := _packing(path)) is not None:
+        return pa.PythonFile(_unpacked_stream(path, packing), mode="r")
+    return pa.input_stream(arrow_source(path), buffer_size=2**20)
+
+
+def _unpacked_stream(path: Path, packing: str) -> _Counted:
+    import pyarrow as pa
+
+    stream = pa.input_stream(arrow_source(path), compression=packing, buffer_size=2**20)
+    return _Counted(stream, path)
+
+
+class _Counted(io.RawIOBase):
+    """Unpacked bytes; a UserError where there are too many of them."""
+
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._stream, self._path = stream, path
+        self._count, self._size = 0, path.stat().st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        raw = self._stream.read(len(buffer))
+        buffer[: len(raw)] = raw
+        self._count += len(raw)
+        refuse_bomb(self._path, self._count, self._size)
+        return len(raw)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def refuse_bomb(path: Path, unpacked: float, size: int) -> None:
+    """UserError where a file of ``size`` bytes unpacks to more than memory can hold."""
+    if unpacked > MAX_UNPACKED and unpacked > MAX_RATIO * size:
+        raise UserError(
+            f"{path}: its {size} bytes unpack to more than {unpacked / 2**30:.1f} GiB, which is"
+            " not read; save the rows and columns that are needed"
+        )
+
+
+def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
+    """A `pyarrow.parquet.ParquetFile`, of ``source`` where its bytes are there already.
+
+    UserError where it is none, or unpacks to more than memory can hold.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if source is None and not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        file = pq.ParquetFile(arrow_source(path) if source is None else source, **options)
+        refuse_bomb(path, _unpacked(file), path.stat().st_size)
+    except (OSError, ValueError, pa.ArrowException) as err:
+        raise UserError(f"{path}: not a parquet file ({first_line(err)})") from None
+    return file
+
+
+def stored_as_differences(file: Any) -> set[str]:
+    """Columns of a `pyarrow.parquet.ParquetFile` whose texts say how they differ from another."""
+    meta = file.metadata
+    return {
+        column.path_in_schema
+        for group in map(meta.row_group, range(meta.num_row_groups))
+        for column in map(group.column, range(group.num_columns))
+        if "DELTA_BYTE_ARRAY" in column.encodings
+    }
+
+
+def _unpacked(file: Any) -> float:
+    """Bytes that a table needs in memory at least, by its footer; texts that repeat count once.
+
+    Texts that are stored as differences can say nothing of that; of them a pass over the file does.
+    """
+    total, differences = 0.0, stored_as_differences(file)
+    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            needed = column.num_values * _WIDTH.get(column.physical_type, 8)
+            total += max(column.total_uncompressed_size, needed)
+    if differences and total <= MAX_UNPACKED:
+        for batch in file.iter_batches(batch_size=1024, columns=sorted(differences)):
+            total += batch.nbytes
+            if total > MAX_UNPACKED:
+                break
+    return total
+
+
+def parquet_batches(path: Path) -> Iterator[Any]:
+    """The record batches of a parquet file, as long as all of them together fit in memory."""
+    total, size = 0, path.stat().st_size if path.is_file() else 0
+    for batch in open_parquet(path).iter_batches(batch_size=4096):
+        total += batch.nbytes
+        refuse_bomb(path, total, size)
+        yield batch
+
+
+def arrow_source(path: Path) -> str | IO[bytes]:
+    """What pyarrow opens: the name, or a file of Python's where the name is not UTF-8."""
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return path.open("rb")
+    return name
+
+
+def _packing(path: Path) -> str | None:
+    with path.open("rb") as handle:
+        head = handle.read(4)
+    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
