@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from grpolab.figures import trial as figure
 from grpolab.validate.study.trial import tables
