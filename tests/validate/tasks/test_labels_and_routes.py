@@ -31,6 +31,8 @@ def right_route(prompt: str, completion: str) -> bool:
         return False
     for word in words:
         place = [place[0] + MOVES[word][0], place[1] + MOVES[word][1]]
+        if not 0 <= min(place) <= max(place) < 5:
+            return False
         if f"{'abcde'[place[0]]}{place[1] + 1}" == blocked:
             return False
     return place == target
