@@ -68,6 +68,13 @@ def findings(name: str) -> str:
     return "\n".join(f"- {text}" for text in texts)
 
 
+@cache
+def trial() -> Mapping[str, Any]:
+    """What the finished designs of the trial say."""
+    found: Mapping[str, Any] = read_json(DOCS / "results" / "trial" / "result.json")
+    return found
+
+
 def thresholds() -> Table:
     """Derived and simulated p*."""
     found = study("full").thresholds
@@ -183,13 +190,20 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),
     "outcomes": lambda: predictor_tables.regret_by_outcome(_shootout()),
+    "trial-budget": lambda: trial_tables.budget(trial()),
     "trial-claims": lambda: trial_tables.claims(protocol()),
     "trial-designs": lambda: trial_tables.designs(protocol()),
+    "trial-low": lambda: trial_tables.low_starts(trial()),
     "trial-outcomes": lambda: trial_tables.outcomes(protocol()),
     "trial-predictors": lambda: trial_tables.predictors(protocol()),
     "pretrained-early": lambda: result_tables.early(study("real").families),
     "pretrained-errors": lambda: result_tables.errors(study("real").families),
     "pretrained-ladder": lambda: result_tables.ladders(study("real").families),
+    "trial-standings-1": lambda: trial_tables.standings(trial(), "final pass@1"),
+    "trial-standings-10": lambda: trial_tables.standings(trial(), "final pass@10"),
+    "trial-standings-64": lambda: trial_tables.standings(trial(), "final pass@64"),
+    "trial-standings-peak": lambda: trial_tables.standings(trial(), "peak pass@1"),
+    "trial-verdicts": lambda: trial_tables.verdicts(trial()),
     "real-models": lambda: real_models.table(real_rows(), real_sets()),
     "real-sources": lambda: real_models.sources(real_sets()),
     "real-summary": lambda: real_models.summary(real_rows()),
@@ -217,6 +231,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "findings-data": lambda: findings("data"),
     "findings-real": lambda: findings("real"),
     "findings-full": lambda: findings("full"),
+    "trial-state": lambda: trial_tables.state(trial()),
     **architecture_tables.TABLES,
     **format_tables.TABLES,
 }

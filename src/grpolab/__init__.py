@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from grpolab.validate.audit import audit as audit
     from grpolab.validate.estimate.icc import icc as icc
     from grpolab.validate.estimate.icc import icc_interval as icc_interval
+    from grpolab.validate.forecast.outcome import forecast_outcome as forecast_outcome
     from grpolab.validate.forecast.zero_std import predict_zero_std as predict_zero_std
     from grpolab.validate.monitor import GroupSignalMonitor as GroupSignalMonitor
     from grpolab.validate.monitor import SignalMonitor as SignalMonitor
@@ -62,6 +63,7 @@ NAMES = {
     "expected_pass_at_k": "grpolab.theory.pass_at_k",
     "expected_std": "grpolab.theory.signal",
     "expected_variance": "grpolab.theory.signal",
+    "forecast_outcome": "grpolab.validate.forecast.outcome",
     "icc": "grpolab.validate.estimate.icc",
     "icc_interval": "grpolab.validate.estimate.icc",
     "pass_at_k": "grpolab.theory.pass_at_k",

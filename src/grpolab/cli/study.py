@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.errors import UserError
-from grpolab.simulate.sweep import Backend
 from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study import PRESETS
 from grpolab.validate.study.tasks import TASKS
+
+if TYPE_CHECKING:
+    from grpolab.simulate.sweep import Backend
 
 TRIAL = "trial"
 NAMES = (*PRESETS, TRIAL)
@@ -78,7 +80,7 @@ def study(
     from grpolab.validate.study.main import run_study
 
     limit = math.inf if minutes is None else minutes
-    engine = cast(Backend, backend)
+    engine = cast("Backend", backend)
     if preset == TRIAL:
         fixed = {"--task": task, "--model": model, "--device": device, "--arch": arch}
         if given := [name for name, value in fixed.items() if value]:

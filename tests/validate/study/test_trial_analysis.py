@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from grpolab.figures import trial as figure
+from grpolab.validate.study.trial import tables
 from grpolab.validate.study.trial.analysis import Analysis, Standing, analyse
 from grpolab.validate.study.trial.claims import CONFIRMED, EARLY, OPEN, REFUTED, Verdict
-from grpolab.validate.study.trial.counts import DesignCounts, read_design, write_design
+from grpolab.validate.study.trial.counts import DesignCounts, is_finished, read_design, write_design
 from grpolab.validate.study.trial.lifts import LowStart, best_ks, lift_difference, slope
 from grpolab.validate.study.trial.measures import (
     calibration,
@@ -198,3 +202,33 @@ def test_low_starts_are_compared_by_their_variance() -> None:
     none = [low(n, variance=v, lifts=True) for n in names for v in (True, False)]
     assert lift_difference(none).value == 0.0
     assert np.isnan(lift_difference(planted[::2]).value)
+
+
+def test_tables_and_figure_say_how_far_the_trial_is() -> None:
+    whole, part = result("pass@2").as_dict(), result("pass@2", 0, 3).as_dict()
+    assert "All 26" in tables.state(whole)
+    assert "3 of 26 designs are finished: no claim is decided yet" in tables.state(part)
+    for found in (whole, part, result("pass@2", 0, 0).as_dict()):
+        for outcome in protocol().words["outcomes"]:
+            tables.standings(found, outcome).markdown()
+        for make in (tables.verdicts, tables.budget, tables.low_starts):
+            make(found).markdown()
+    assert "| A | pass@2 before RL chooses better" in tables.verdicts(whole).markdown()
+    assert "not decided yet" in tables.verdicts(part).markdown()
+    drawn = figure.data(part)
+    assert drawn["costs"][0].value <= drawn["costs"][-1].value
+    axes = Figure().add_subplot()
+    figure.draw(axes, drawn)
+    assert "3 of 26 designs" in axes.get_title()
+    whole_axes = Figure().add_subplot()
+    figure.draw(whole_axes, figure.data(whole))
+    assert whole_axes.get_title() == ""
+    assert len(whole_axes.get_yticklabels()) == len(protocol().words["predictors"])
+
+
+def test_result_is_that_of_the_committed_counts() -> None:
+    folder = Path(__file__).parents[3] / "docs/results/trial"
+    fixed = protocol()
+    done = [read_design(fixed, d, folder) for d in fixed.designs if is_finished(folder, d)]
+    committed = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert committed == json.loads(json.dumps(analyse(fixed, done).as_dict()))

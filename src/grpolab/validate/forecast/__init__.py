@@ -3,8 +3,8 @@
 `law` estimates how the success rate is spread over prompts (`fit_law`) and says what a group of any
 size will hold. On it build the zero-std share at a planned size (`zero_std`), pass@k and its
 extrapolation (`pass_at_k`), an interval beyond the samples for any law of p (`beyond`, `profile`),
-what the first groups of a run will show (`predict`, `interval`), and
-forecasts that move with the policy (`drift`).
+what the first groups of a run will show (`predict`, `interval`), forecasts that move with the
+policy (`drift`), and rules that order starts by what RL will make of them (`outcome`).
 """
 
 from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
@@ -15,6 +15,14 @@ from grpolab.validate.forecast.interval import (
     forecast_interval,
 )
 from grpolab.validate.forecast.law import METHODS, LawOfP, fit_law, model_law, prompt_laws
+from grpolab.validate.forecast.outcome import (
+    RULES,
+    OutcomeForecast,
+    budget_k,
+    forecast_outcome,
+    pass_at_any,
+    transport,
+)
 from grpolab.validate.forecast.pass_at_k import (
     Extrapolation,
     PassAtK,
@@ -28,13 +36,16 @@ from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_s
 __all__ = [
     "ASSUMES",
     "METHODS",
+    "RULES",
     "Beyond",
     "Extrapolation",
     "ForecastInterval",
     "LawOfP",
+    "OutcomeForecast",
     "PassAtK",
     "ZeroStdPrediction",
     "beyond",
+    "budget_k",
     "coverage_by_step",
     "drift_forecast",
     "estimate_pass_at_k",
@@ -43,9 +54,12 @@ __all__ = [
     "fit_law",
     "fit_rate",
     "forecast_interval",
+    "forecast_outcome",
     "law_interval",
     "model_law",
+    "pass_at_any",
     "predict_zero_std",
     "prompt_laws",
     "share_prediction",
+    "transport",
 ]

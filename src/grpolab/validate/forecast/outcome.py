@@ -162,8 +162,7 @@ def forecast_outcome(
     of the level reached. Found on 34 ladders of models below a million weights; differences of
     less than .01 between starts lie within the noise of RL. Prompts that are solved after RL and
     never before cannot be foreseen from counts. Give counts of held-out prompts, sampled as RL
-    samples, at least 16 per prompt. ValueError for an unknown rule, steps < 1, or fewer samples of
-    a prompt than the rule needs.
+    samples, at least 16 per prompt.
 
     Parameters
     ----------
@@ -180,6 +179,12 @@ def forecast_outcome(
     -------
     OutcomeForecast
         The score and its 95% interval over prompts.
+
+    Raises
+    ------
+    ValueError
+        An unknown rule, steps or k below 1, k above 1 for a rule of pass@1, or fewer samples of a
+        prompt than the rule needs.
 
     Examples
     --------

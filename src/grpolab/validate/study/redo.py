@@ -31,9 +31,12 @@ from grpolab.validate.study.derive import checkpoints, derive, step_table, write
 from grpolab.validate.study.main import MANIFEST, RECORD
 from grpolab.validate.study.record import FILE, Record
 from grpolab.validate.study.results import Results
+from grpolab.validate.study.trial.main import write_result
 
 STEPS = {"full": "steps.json", "real": "real-steps.json"}
 """Zero-std shares of early steps, for figures, by study."""
+TRIAL = "trial"
+"""Folder of the finished designs of the trial."""
 QUOTED = (
     "zero-std", "variance", "early", "choice final_pass_at_1", "choice final_pass_at_10",
     "independence",
@@ -121,6 +124,8 @@ def main(arguments: Sequence[str]) -> None:
         for run in given.runs:
             take(run, given.results)
         names = redo(given.results, workers=len(os.sched_getaffinity(0)))
+        if (given.results / TRIAL).is_dir():
+            write_result(given.results / TRIAL)
         docs = given.results.resolve().parent
         if (docs / "tables.py").is_file():
             pages(docs)

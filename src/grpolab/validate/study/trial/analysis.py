@@ -75,9 +75,29 @@ class Analysis:
     low: tuple[LowStart, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        plain: dict[str, Any] = jsonable(asdict(self))
-        return plain
+        """Plain JSON types, floats to six digits; an estimate is [value, low, high]."""
+        found: dict[str, Any] = _rounded(
+            jsonable(
+                {
+                    "protocol": self.protocol,
+                    "done": self.done,
+                    "num_designs": self.num_designs,
+                    "standings": [asdict(row) for row in self.standings],
+                    "verdicts": [row._asdict() for row in self.verdicts],
+                    "budget": [row._asdict() for row in self.budget],
+                    "low": [row._asdict() for row in self.low],
+                }
+            )
+        )
+        return found
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inner) for inner in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def measured(protocol: Protocol, counts: DesignCounts) -> Measured:

@@ -13,13 +13,26 @@ from typing import Any
 
 from grpolab.errors import require
 from grpolab.simulate.sweep import Backend
+from grpolab.store import write_json
 from grpolab.validate.study.runner import open_folder, run_jobs
+from grpolab.validate.study.trial.analysis import Analysis, analyse
 from grpolab.validate.study.trial.counts import gather, is_finished, read_design, write_design
 from grpolab.validate.study.trial.protocol import protocol
 from grpolab.validate.study.trial.work import plan, run_trial_job
 
 WORK = ".work"
 """Folder, beside the finished designs, of the design that is being run."""
+RESULT = "result.json"
+"""File, beside the finished designs, that says what they decide."""
+
+
+def write_result(folder: Path) -> Analysis:
+    """Analyse the finished designs of a folder and write ``result.json`` beside them."""
+    fixed = protocol()
+    done = [read_design(fixed, d, folder) for d in fixed.designs if is_finished(folder, d)]
+    found = analyse(fixed, done)
+    write_json(folder / RESULT, found.as_dict())
+    return found
 
 
 def run_trial(
@@ -32,7 +45,8 @@ def run_trial(
 ) -> dict[str, Any]:
     """Run the designs of the protocol that ``out`` does not hold yet, in the order of the protocol.
 
-    A design is finished before the next one is begun; its checkpoints are removed then. A trial
+    A design is finished before the next one is begun; its checkpoints are removed then, and
+    ``result.json`` is written anew. A trial
     that was stopped goes on at the job where it was, from a copy of the finished files alone at
     the design where it was. ``designs``: only these. Returns how many designs are done, and
     ``left``, the jobs of the design at which the minutes ran out. UserError for an unknown design,
@@ -59,5 +73,6 @@ def run_trial(
                 break
             write_design(gather(fixed, design, root=root), out, sha256=fixed.sha256)
             shutil.rmtree(root / design.name)
+            write_result(out)
     done = sum(is_finished(out, design) for design in fixed.designs)
     return {"out": str(out), "done": done, "designs": len(fixed.designs), "left": left}

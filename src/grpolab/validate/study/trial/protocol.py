@@ -24,7 +24,7 @@ from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.sft import SFTConfig
 
 PROTOCOL = Path(__file__).with_name("protocol.json")
-PROTOCOL_SHA256 = "cbf6d140218ede355493d49531f2b04664b4cabca251333654b1ee979e85fc35"
+PROTOCOL_SHA256 = "1321372a45b01fcbaf500d93d57690cb5f5d090881dd3d4eb998d55ad72ba2ca"
 """SHA-256 of the bytes of ``protocol.json``."""
 
 

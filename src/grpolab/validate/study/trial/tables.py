@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from statistics import fmean, median
+from typing import Any
+
 from grpolab.figures.tables import Column, Table
-from grpolab.figures.words import significant
+from grpolab.figures.words import DASH, number, significant
 from grpolab.validate.study.trial.protocol import Protocol
 
 
@@ -56,3 +60,119 @@ def outcomes(protocol: Protocol) -> Table:
     return Table(
         [Column("outcome or measure", words=True), Column("formula", words=True)], rows.items()
     )
+
+
+Result = Mapping[str, Any]
+"""``result.json``: `Analysis.as_dict`, where an estimate is [value, low, high]."""
+
+
+def state(result: Result) -> str:
+    """How far the trial is, in one sentence."""
+    done, size = len(result["done"]), result["num_designs"]
+    if done == size:
+        return f"All {size} designs are finished."
+    return (
+        f"**{done} of {size} designs are finished: no claim is decided yet**, and numbers on a part"
+        " of the designs are no result."
+    )
+
+
+def verdicts(result: Result) -> Table:
+    """Every claim with its number and its verdict."""
+    return Table(
+        [
+            "claim", Column("statement", words=True), Column("verdict", words=True), "designs",
+            Column("value", _estimate), Column("adjusted p", number), Column("regrets", number),
+            Column("bar", _met), Column("note", words=True),
+        ],
+        [
+            (
+                v["claim"], v["statement"], v["verdict"], v["num_designs"],
+                (v["value"], v["low"], v["high"]), v["p_value"], v["ratio"], v["meets_bar"],
+                v["note"],
+            )
+            for v in result["verdicts"]
+        ],
+        "Value: a difference of mean regrets (A to G), a slope per doubling of the steps (H), the"
+        " share that lifts (I), a difference of such shares (J), a coverage (K), with its 95%"
+        " interval over designs. Regrets: the quotient of the two regrets.",
+    )  # fmt: skip
+
+
+def standings(result: Result, outcome: str) -> Table:
+    """What every predictor is worth for one outcome, the least regret first."""
+    rows = [s for s in result["standings"] if s["outcome"] == outcome]
+    return Table(
+        [
+            Column("choose by", words=True), "designs", Column("regret", _estimate),
+            Column("against pass@1", _estimate), Column("worst", words=True),
+            Column("Spearman", _estimate), Column("R2", _estimate), Column("within", _estimate),
+            Column("coverage", _estimate), Column("interval score", _estimate),
+        ],
+        [
+            (
+                s["predictor"], s["num_designs"], s["regret"], s["against"],
+                f"{number(s['worst'])} ({s['worst_design']})", s["spearman"], s["r2"],
+                s["r2_within"], s["coverage"], s["score"],
+            )
+            for s in sorted(rows, key=lambda s: s["regret"][0])
+        ],
+        "Means over designs with 95% intervals over designs. Within: R2 inside ladders. Coverage"
+        " and interval score: of 95% intervals of the outcome, out of design.",
+    )  # fmt: skip
+
+
+def budget(result: Result) -> Table:
+    """The best k by the number of steps, over designs, beside the law's."""
+    rows = result["budget"]
+    steps = sorted({row["steps"] for row in rows})
+    lines = []
+    for s in steps:
+        mine = [row for row in rows if row["steps"] == s]
+        best = sorted(row["best"] for row in mine)
+        lines.append(
+            (
+                s, len(mine), mine[0]["law"], float(median(best)), best[0], best[-1],
+                fmean(row["correlation"] for row in mine), fmean(row["by_law"] for row in mine),
+            )
+        )  # fmt: skip
+    return Table(
+        ["steps", "designs", "k by the law", "median of the best k", "least", "greatest",
+         "Spearman at the best k", "at the law's k"],
+        lines,
+    )  # fmt: skip
+
+
+def low_starts(result: Result) -> Table:
+    """Every start with a mean p below p*(8), and what RL made of it."""
+    return Table(
+        [
+            Column("design", words=True), "SFT seed", "depth", "first class", "mean p", "entropy",
+            "signal", Column("gains", _gains), "final pass@1", Column("what", words=True),
+        ],
+        [
+            (
+                r["design"], r["sft"], r["depth"], r["first_share"], r["mean_p"], r["entropy"],
+                r["signal"], r["gains"], r["final"],
+                "lifts" if r["lifts"] else "stalls" if r["stalls"] else "between",
+            )
+            for r in result["low"]
+        ],
+    )  # fmt: skip
+
+
+def _estimate(value: Any) -> str:
+    """``0.012 [0.004, 0.020]``, the value alone without an interval, a dash without a value."""
+    if value is None or value[0] is None:
+        return DASH
+    if value[1] is None or value[2] is None:
+        return number(value[0])
+    return f"{number(value[0])} [{number(value[1])}, {number(value[2])}]"
+
+
+def _met(value: Any) -> str:
+    return DASH if value is None else "met" if value else "missed"
+
+
+def _gains(values: Any) -> str:
+    return ", ".join(f"{v:+.3f}" for v in values)
