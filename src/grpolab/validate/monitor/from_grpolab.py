@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from grpolab.validate.monitor.files import Notes, Trainer, last_branch, log_rows, step_of
+from grpolab.validate.monitor.files import Notes, Plan, Trainer, last_branch, log_rows, step_of
 from grpolab.validate.monitor.scalars import metrics_of, training_row
 from grpolab.validate.monitor.state import GroupTally, StepView, tally
 from grpolab.validate.readers.format import ReadOptions
@@ -20,7 +20,7 @@ class GrpolabSource:
     trainer = "grpolab"
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "steps.jsonl"
+        self._path, self._manifest = folder / "steps.jsonl", folder / "run.json"
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All whole lines."""
@@ -33,14 +33,25 @@ class GrpolabSource:
             for step, row in kept.items()
         ]
 
+    def plan(self) -> Plan:
+        """The steps of the configuration."""
+        config = _manifest(self._manifest).get("config")
+        steps = config.get("steps") if isinstance(config, dict) else None
+        return Plan(steps if isinstance(steps, int) else None)
+
 
 def find(folder: Path, groups_per_step: int | None = None) -> GrpolabSource | None:
     """The run in a folder, if it is one of ours."""
+    return GrpolabSource(folder) if _manifest(folder / "run.json").get("kind") == KIND else None
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """What runs here; empty where there is no such file."""
     try:
-        kind = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("kind")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return GrpolabSource(folder) if kind == KIND else None
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _groups(row: dict[str, Any], notes: Notes, step: int) -> GroupTally | None:

@@ -109,7 +109,10 @@ class SignalMonitor:
         state.test_steps, state.wealth = self._test.num_steps, list(self._test.wealth)
         state.num_groups += groups.num_groups
         state.num_informative += groups.num_informative
-        known = groups.num_all_wrong, groups.num_rollouts, groups.num_correct
+        known = (
+            groups.num_all_wrong, groups.num_rollouts, groups.num_correct,
+            groups.num_low, groups.num_high,
+        )  # fmt: skip
         state.recent.append(
             [step, groups.num_groups, groups.num_informative,
              *(None if math.isnan(value) else value for value in known)]
@@ -250,7 +253,7 @@ class SignalMonitor:
 
         ``healthy`` and ``weak`` pass a plain binomial test on the last steps, for words only:
         nothing is stopped or spared by it. Under ``weak`` less than a fifth of the groups is
-        informative.
+        informative. Where only bounds are known, the lower one must pass and be a fifth or more.
         """
         if self._no_signal:
             return "no-signal"
@@ -259,12 +262,17 @@ class SignalMonitor:
         if self.state.blind_steps >= self.config.blind_after:
             return "blind"
         groups, informative, _ = self.recent_totals
+        bounds = self.recent_bounds
+        if bounds is not None:
+            informative = bounds[0]
         if groups < 1 or informative < 1:
             return "undecided"
         floor = self.config.floor(groups / len(self.state.recent))
         if not bdtrc(math.ceil(informative) - 1, math.floor(groups), floor) < _HEALTHY_LEVEL:
             return "undecided"
-        return "healthy" if informative >= _WEAK * groups else "weak"
+        if informative >= _WEAK * groups:
+            return "healthy"
+        return "weak" if bounds is None else "undecided"
 
     @property
     def recent_totals(self) -> tuple[float, float, float]:
@@ -272,6 +280,21 @@ class SignalMonitor:
         rows = self.state.recent
         wrong = [math.nan if row[3] is None else row[3] for row in rows]
         return sum(row[1] or 0.0 for row in rows), sum(row[2] or 0.0 for row in rows), sum(wrong)
+
+    @property
+    def recent_bounds(self) -> tuple[float, float] | None:
+        """Informative groups of the last steps, at least and at most, if all rewards are 0 or 1.
+
+        None where they are counted. Else the number in `recent_totals` is the most that there can
+        be, whatever the rewards are.
+        """
+        rows = self.state.recent
+        if all(row[6] is None for row in rows):
+            return None
+        low, high = (
+            sum((row[2] if row[i] is None else row[i]) or 0.0 for row in rows) for i in (6, 7)
+        )
+        return low, high
 
     @property
     def rollouts_per_informative(self) -> float:
@@ -310,6 +333,7 @@ class SignalMonitor:
     def as_dict(self) -> dict[str, Any]:
         """The verdict and all its evidence, plain JSON types."""
         groups, informative, wrong = self.recent_totals
+        low, high = self.recent_bounds or (None, None)
         drop = _known(self.paper_drop)
         return {
             "verdict": self.verdict,
@@ -324,6 +348,9 @@ class SignalMonitor:
                 "steps": len(self.state.recent),
                 "groups": groups,
                 "informative": informative,
+                "informative_is": "counted" if low is None else "at most",
+                "if_rewards_are_0_or_1": None if low is None
+                else {"at_least": low, "at_most": high},
                 "all_wrong": _known(wrong),
                 "pass_rate": _known(self.pass_rate),
                 "rollouts_per_informative": _known(self.rollouts_per_informative),
