@@ -79,6 +79,10 @@ def monitor(
     pid: Annotated[
         int | None, typer.Option(min=1, help="Process of the trainer, whose end is the run's.")
     ] = None,
+    futility: Annotated[
+        bool,
+        typer.Option("--futility", help="The chance that the score ends above its start."),
+    ] = False,
     html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -104,7 +108,9 @@ def monitor(
             score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
         )
     source = _source(run_dir, reading.groups_per_step, once=once, wait=wait, interval=interval)
-    follower = Follower(source, config, options, planned=steps or None, pid=pid)
+    follower = Follower(source, config, options, planned=steps or None, pid=pid, futility=futility)
+    if futility and not follower.look().planned:
+        raise UserError(f"{run_dir}: --futility needs the number of steps of the run: give --steps")
     found = _follow(
         follower, name=run_dir.name, interval=0 if once else interval, idle=idle, html=html,
         quiet=as_json, every=0 if once else every,
@@ -202,8 +208,19 @@ class _Speaker:
         if self._every and found.history and found.history[-1].step >= self._next:
             self._next = found.history[-1].step + self._every
             say(progress_line(found.history[-1]), err=self._quiet)
+        if found.monitor.config.steps:
+            self._say_outlook(found)
         if found.ended:
             say(f"the run has ended: {found.ended}", err=self._quiet)
+
+    def _say_outlook(self, found: Followed) -> None:
+        """The outlook of the run, at most once per block of steps."""
+        from grpolab.validate.monitor.words import outlook
+
+        line = outlook(found.monitor)
+        if line not in self._said:
+            self._said.add(line)
+            say(line, err=self._quiet)
 
 
 def progress_line(moment: Moment) -> str:

@@ -33,25 +33,25 @@ ASSUMED_GROUPS = 16
 
 
 class _Split(NamedTuple):
-    """Keys of one trainer for groups all wrong, all right and mixed (which may be missing)."""
+    """Keys of one trainer: a prefix and ends for groups all wrong, all right and mixed.
 
+    The last may be missing. Where ``roles`` differ in the prefix, each has groups of its own.
+    """
+
+    prefix: str
     wrong: str
     right: str
     mixed: str
+    roles: bool = False
 
 
 _SPLITS = (
-    _Split("grpolab/all_wrong", "grpolab/all_right", "grpolab/informative_share"),
-    _Split(  # Tinker cookbook
-        "env/all/by_group/frac_all_bad", "env/all/by_group/frac_all_good",
-        "env/all/by_group/frac_mixed",
-    ),
-    _Split(r"batch/[^/]+/fractions/too_hard", r"batch/[^/]+/fractions/too_easy",  # rLLM
-           r"batch/[^/]+/fractions/effective"),
-    _Split("zero_std/all_zero_percentage", "zero_std/all_one_percentage", ""),  # miles: shares
-    _Split(r"(?!.*effective).*solved_none", r"(?!.*effective).*solved_all",  # prime-rl
-           r"(?!.*effective).*solved_some"),
-)  # fmt: skip
+    _Split("grpolab/", "all_wrong", "all_right", "informative_share"),
+    _Split("env/all/by_group/", "frac_all_bad", "frac_all_good", "frac_mixed"),  # Tinker cookbook
+    _Split("batch/[^/]+/fractions/", "too_hard", "too_easy", "effective", roles=True),  # rLLM
+    _Split("zero_std/", "all_zero_percentage", "all_one_percentage", ""),  # miles: shares
+    _Split("(?!.*effective).*", "solved_none", "solved_all", "solved_some"),  # prime-rl
+)
 _SHARES = (  # TRL, ms-swift; torchtitan
     "frac_reward_zero_std", "rollout_reward/group_zero_std_frac",
     "rollout_reward/group_zero_std_frac/mean",
@@ -115,6 +115,8 @@ def groups_of(row: Mapping[str, float], reading: Reading, *, steps: int = 1) -> 
             low, high = _binary_bounds(row, std, reading)
             return Evidence(tally_range(size, low=low, high=high), "mean std", key)
     whole = float((known or ASSUMED_GROUPS) * steps)
+    if math.isnan(row.get(_BATCH[0][0], 0.0)):
+        return Evidence(GroupTally(0, 0, num_not_finite=whole), "batch", _BATCH[0][0])
     for high_key, low_key in _BATCH:
         gap = row.get(high_key, math.nan) - row.get(low_key, math.nan)
         if gap == 0:
@@ -220,24 +222,33 @@ def _total_of(row: Mapping[str, float]) -> float:
 def _split(row: Mapping[str, float], whole: float) -> Evidence | None:
     """Groups all wrong and all right; shares of them are those of ``whole`` groups."""
     for split in _SPLITS:
-        key = next((k for k in sorted(row) if re.fullmatch(split.wrong, k)), None)
-        if key is None:
-            continue
-        wrong, right, mixed = (
-            next((row[k] for k in sorted(row) if name and re.fullmatch(name, k)), math.nan)
-            for name in split
-        )
-        if not (wrong >= 0 and right >= 0):
-            continue
-        if not mixed >= 0:
-            mixed = max(0.0, 1 - wrong - right)
-        total = wrong + right + mixed
-        if not total > 0:
-            continue
-        # shares add up to one group; numbers are groups
-        size = total if total > 1.5 else whole
-        return Evidence(GroupTally(size, size * mixed / total, size * wrong / total), "counts", key)
+        ends = sorted(key for key in row if re.fullmatch(split.prefix + split.wrong, key))
+        prefixes = [key.removesuffix(split.wrong) for key in ends]
+        parts = [part for p in prefixes if (part := _part_of(row, p, split, whole)) is not None]
+        if parts:
+            kept = parts if split.roles else parts[:1]
+            total = GroupTally(*(sum(p[i] for p in kept) for i in range(3)))
+            return Evidence(total, "counts", prefixes[0] + split.wrong)
     return None
+
+
+def _part_of(
+    row: Mapping[str, float], prefix: str, split: _Split, whole: float
+) -> GroupTally | None:
+    wrong, right, mixed = (
+        row.get(prefix + end, math.nan) if end else math.nan
+        for end in (split.wrong, split.right, split.mixed)
+    )
+    if not (wrong >= 0 and right >= 0):
+        return None
+    if not mixed >= 0:
+        mixed = max(0.0, 1 - wrong - right)
+    total = wrong + right + mixed
+    if not total > 0:
+        return None
+    # shares add up to one group; numbers are groups
+    size = total if total > 1.5 else whole
+    return GroupTally(size, size * mixed / total, size * wrong / total)
 
 
 def _with_wrong(row: Mapping[str, float], groups: GroupTally, reading: Reading) -> GroupTally:

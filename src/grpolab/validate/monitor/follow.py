@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +62,8 @@ class Follower:
 
     So a run that was resumed from an earlier step is judged by what came out of it, and no step is
     counted twice. ``planned`` is the number of steps of the run, else it is what the files say, and
-    ``pid`` a process of the trainer, whose end is that of the run.
+    ``pid`` a process of the trainer, whose end is that of the run. With ``futility`` the outcome is
+    forecast as soon as the number of steps is known.
     """
 
     source: Source
@@ -70,21 +71,23 @@ class Follower:
     options: ReadOptions = field(default_factory=ReadOptions)
     planned: int | None = None
     pid: int | None = None
+    futility: bool = False
 
     def look(self) -> Followed:
         """Read what is there."""
         notes: Notes = {}
         gone = self.pid is not None and not _runs(self.pid)  # before the last steps are read
         views = self.source.read(self.options, notes)
-        monitor = SignalMonitor(self.config)
+        plan = self.source.plan()
+        planned = self.planned or plan.steps
+        config = replace(self.config, steps=planned) if self.futility and planned else self.config
+        monitor = SignalMonitor(config)
         alarms: list[Alarm] = []
         history = []
         for view in views:
             alarms += monitor.observe(view)
             history.append(_moment(view, monitor))
         _note_filtered(monitor, notes)
-        plan = self.source.plan()
-        planned = self.planned or plan.steps
         ended = plan.end or _last_step([view.step for view in views], planned)
         if gone and not ended:
             ended = f"process {self.pid} is gone"

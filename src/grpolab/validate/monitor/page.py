@@ -10,7 +10,7 @@ from grpolab.figures import monitor as figures
 from grpolab.figures import page
 from grpolab.figures.tables import Column, Table
 from grpolab.validate.monitor.follow import Followed
-from grpolab.validate.monitor.words import describe, paper_rule
+from grpolab.validate.monitor.words import describe, outlook, paper_rule
 
 _SHOWN = 30  # rows of the table of alarms
 
@@ -25,6 +25,8 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
             f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
             " has come back since."
         )
+    if config.steps:
+        findings += [f"{outlook(monitor).capitalize()}; shown, not acted on."]
     findings += [f"{paper_rule(monitor)}; shown, not acted on."]
     findings += [f"Note: {note}." for note in found.notes]
     parts = [page.findings(findings)]

@@ -17,6 +17,7 @@ HELD_OUT, PLANNED, ENDED = "held out", "planned steps", "ended"
 """Keys of rows for what is not a number of training: a score, the last step, the end of the log."""
 _SCORE = re.compile(
     r"eval[/_]reward|val-core/.+/mean@\d+|val/test_score/.+|eval/.*(reward|score)(/mean)?"
+    r"|test/(env/all/)?reward/total|(eval/)?eval_.+_pass1"  # Tinker cookbook; OpenRLHF
 )
 _TRAIN = re.compile(r"^(train|rollout)/+")
 _EVAL = re.compile(r"^(eval|val|val-core|val-aux|test|valid|validation)[/_.-]|[/_](eval|val)[/_]")

@@ -27,7 +27,8 @@ class MonitorConfig:
     has collapsed below ``collapse_ratio`` of the run's first rows and below ``collapse_entropy``
     nats, exploded above ``explosion_ratio`` of them and above ``explosion_entropy``. ``truncated``
     is the share of cut-off completions, ``not_finite`` the number of rows in a row with a NaN or
-    infinite loss or gradient norm, from which on they are reported.
+    infinite loss or gradient norm, from which on they are reported. ``steps`` is the planned length
+    of the run, which the forecast of its outcome needs; 0: no forecast.
     """
 
     min_signal: float = 0.01
@@ -42,6 +43,7 @@ class MonitorConfig:
     explosion_entropy: float = 1.0
     truncated: float = 0.25
     not_finite: int = 3
+    steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("min_signal", "alpha", "collapse_ratio", "truncated"):
@@ -50,6 +52,8 @@ class MonitorConfig:
         for name in ("patience", "blind_after", "window", "not_finite"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.steps < 0:
+            raise ValueError(f"steps must be >= 0, got {self.steps}")
         if not 0 <= self.min_groups < math.inf:
             raise ValueError(f"min_groups must be a number >= 0, got {self.min_groups}")
         if not self.explosion_ratio > 1:
@@ -108,6 +112,8 @@ class MonitorState:
     jump_right: bool = False  # and whether it is "right"
     jump_share: float = 0.0  # of groups that held the other verdict just before
     first_rejection: int = -1  # step
+    begin: int = -1  # step at which the course begins
+    course: list[list[float]] = field(default_factory=list)  # blocks of `futility`
     raised: dict[str, int] = field(default_factory=dict)  # alarms that stand, since which step
 
     def as_dict(self) -> dict[str, Any]:

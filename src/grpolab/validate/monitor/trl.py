@@ -17,6 +17,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -39,7 +40,7 @@ from grpolab.validate.monitor.state import (
     MonitorState,
     StepView,
 )
-from grpolab.validate.monitor.words import describe, explain
+from grpolab.validate.monitor.words import describe, explain, outlook
 
 Action = Literal["warn", "stop"]
 STATE_KEY = "grpolab.monitor"
@@ -68,6 +69,9 @@ class SignalCallback:
         raised.
     stop_on : tuple of str
         Names of alarms.
+    futility : bool
+        Say the chance that the score ends above its start (see
+        `grpolab.validate.monitor.futility`), and raise ``futile`` where it is small.
     options : float
         Those of `MonitorConfig`: ``min_signal``, ``alpha``, ``patience`` and others.
 
@@ -87,6 +91,7 @@ class SignalCallback:
         action: Action = "warn",
         *,
         stop_on: tuple[str, ...] = ("no-signal",),
+        futility: bool = False,
         **options: Any,
     ) -> None:
         if action not in get_args(Action):
@@ -94,7 +99,7 @@ class SignalCallback:
         unknown = [name for name in stop_on if name not in ALARMS]
         if unknown:
             raise ValueError(f"stop_on may hold {', '.join(ALARMS)}, got {unknown[0]!r}")
-        self.action, self.stop_on = action, stop_on
+        self.action, self.stop_on, self._futility = action, stop_on, futility
         self.config = MonitorConfig(**options)
         self.monitor = SignalMonitor(self.config)
         self.notes: list[str] = []
@@ -119,6 +124,8 @@ class SignalCallback:
         saved = (state.stateful_callbacks or {}).get(STATE_KEY)
         self._logged_step = state.global_step
         self.notes, self._since = [], []
+        if self._futility:
+            self.config = replace(self.config, steps=int(state.max_steps))
         self._stopped = False
         _put_first(self)
         if state.is_world_process_zero:
@@ -193,6 +200,8 @@ class SignalCallback:
         self._write(args, state)
         if state.is_world_process_zero:
             self._tell(describe(self.monitor))
+            if self.config.steps:
+                self._tell(outlook(self.monitor))
 
     def _groups(self, args: Any, state: Any, row: Mapping[str, float]) -> GroupTally | None:
         """Groups behind a row of the log, so counted that the evidence is never overstated.

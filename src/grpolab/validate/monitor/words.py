@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from grpolab.figures.words import percent, significant
+from grpolab.figures.words import chance, percent, significant
+from grpolab.validate.monitor.futility import MARGIN
 from grpolab.validate.monitor.monitor import PAPER_DROP, PAPER_STEPS, Alarm, SignalMonitor
 
 _short = partial(significant, digits=3)
@@ -136,6 +137,8 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
             f" no signal (evidence {_short(monitor.evidence)}, threshold"
             f" {_short(1 / monitor.config.alpha)})"
         )
+    if name == "futile":
+        return outlook(monitor)
     if name == "held-out-fall":
         return (
             "held-out score falls while the training reward rises: the policy may be learning what"
@@ -165,6 +168,19 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
     return (
         f"entropy {what}: {_short(now)} nats per token, {_short(early)} in the first rows of the"
         " run"
+    )
+
+
+def outlook(monitor: SignalMonitor) -> str:
+    """The chance that the score ends above its start, with its interval, or why there is none."""
+    found = monitor.outlook
+    if isinstance(found, str):
+        return f"outlook: not known ({found})"
+    word = "futile" if found.futile else "outlook"
+    return (
+        f"{word}: the chance that the {found.score} score ends more than {MARGIN:g} above its start"
+        f" is {chance(found.chance)} ({chance(found.low)} to {chance(found.high)}); now"
+        f" {found.gain:+.3f} after {percent(found.done)} of {monitor.config.steps} steps"
     )
 
 
