@@ -40,9 +40,9 @@ def views(rate, *, steps=STEPS, first=1, size=8, **metrics):
         yield StepView(t + first, groups, StepMetrics(**metrics))
 
 
-def watch(steps, **config):
+def watch(run, **config):
     monitor = SignalMonitor(MonitorConfig(**{"steps": STEPS, **config}))
-    for view in steps:
+    for view in run:
         monitor.observe(view)
     return monitor
 
