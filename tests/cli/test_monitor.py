@@ -1,6 +1,7 @@
 """The command: lines, exit status, JSON, page."""
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -126,6 +127,52 @@ def test_the_page_reloads_until_the_watch_ends(tmp_path):
     assert 'http-equiv="refresh"' not in page.read_text()
     assert "the watch has ended" in page.read_text()
     assert "is a folder" in str(call(tmp_path, "--once", "--html", tmp_path).exception)
+
+
+def test_a_finished_run_ends_the_watch(tmp_path):
+    make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
+    page, watch = tmp_path / "out.html", ["--interval", "0.1"]
+    done = call(tmp_path, *watch, "--steps", "5", "--html", page)
+    assert done.exit_code == 0
+    assert "the run has ended: step 4 is the last of 5" in done.stdout
+    assert "the run has ended: step 4 is the last of 5" in page.read_text()
+    assert 'http-equiv="refresh"' not in page.read_text()
+    make.lines(tmp_path / "run.json", [{"kind": "grpolab-train", "config": {"steps": 5}}])
+    assert json.loads(call(tmp_path, *watch, "--json").stdout)["planned_steps"] == 5
+    over = subprocess.Popen(["true"])
+    over.wait()
+    make.lines(tmp_path / "run.json", [{"kind": "grpolab-train"}])
+    assert f"process {over.pid} is gone" in call(tmp_path, *watch, "--pid", over.pid).stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("log.jsonl", {"train_runtime": 3.5}),
+        ("log.jsonl", {"progress/done_frac": 1.0}),
+        ("log.jsonl", {"global_step/max_steps": "20/20"}),
+        ("trainer_state.json", {}),
+    ],
+)
+def test_logs_that_say_that_they_are_over(tmp_path, name, last):
+    key = "step" if "global_step/max_steps" not in last else "global_step/max_steps"
+    rows = [
+        {key: t if key == "step" else f"{t}/20", "frac_reward_zero_std": 0.5, "reward": 0.5}
+        for t in range(1, 21)
+    ]
+    path = tmp_path / name
+
+    def write(rows):
+        if name == "trainer_state.json":
+            path.write_text(json.dumps({"max_steps": 20, "log_history": rows}))
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(rows[:-1])
+    assert "has ended" not in call(path, "--once").stdout
+    write([*rows[:-1], rows[-1] | last])
+    done = call(path, "--interval", "0.1")
+    assert (done.exit_code, "the run has ended: " in done.stdout) == (0, True)
 
 
 @pytest.mark.parametrize(

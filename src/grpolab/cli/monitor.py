@@ -73,14 +73,24 @@ def monitor(
     idle: Annotated[
         float, typer.Option(min=0, help="End when nothing has changed for SECONDS; 0: never.")
     ] = 0.0,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Steps of the run, whose last one ends it; 0: see the files.")
+    ] = 0,
+    pid: Annotated[
+        int | None, typer.Option(min=1, help="Process of the trainer, whose end is the run's.")
+    ] = None,
+    futility: Annotated[
+        bool,
+        typer.Option("--futility", help="The chance that the score ends above its start."),
+    ] = False,
     html: HtmlPage = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Watch a GRPO run of TRL, verl, prime-rl, grpolab or any trainer with a log.
 
     Prints a line when the verdict or an alarm changes. Ends with status 1 as soon as the run has no
-    signal, so that a job script can act; with 0 otherwise (--once, --idle), and with 2 where there
-    is no run to read, as while its model is being loaded: act on 1 alone.
+    signal, so that a job script can act; with 0 otherwise (the run is over, --once, --idle), and
+    with 2 where there is no run to read, as while its model is being loaded: act on 1 alone.
 
     Example: grpolab monitor runs/my-run --once
     """
@@ -98,13 +108,21 @@ def monitor(
             score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
         )
     source = _source(run_dir, reading.groups_per_step, once=once, wait=wait, interval=interval)
-    follower = Follower(source, config, options)
+    follower = Follower(source, config, options, planned=steps or None, pid=pid, futility=futility)
+    if futility and not follower.look().planned:
+        raise UserError(f"{run_dir}: --futility needs the number of steps of the run: give --steps")
     found = _follow(
         follower, name=run_dir.name, interval=0 if once else interval, idle=idle, html=html,
         quiet=as_json, every=0 if once else every,
     )  # fmt: skip
     if as_json:
-        print_json({"trainer": found.trainer, **found.monitor.as_dict(), "notes": found.notes})
+        print_json(
+            {
+                "trainer": found.trainer, **found.monitor.as_dict(),
+                "planned_steps": found.planned, "ended": found.ended or None,
+                "notes": found.notes,
+            }
+        )  # fmt: skip
     elif html is not None:
         say(f"wrote {html}")
     if found.monitor.verdict == "no-signal":
@@ -141,17 +159,18 @@ def _follow(
     quiet: bool,
     every: int,
 ) -> Followed:
-    """Look until the run has no signal, or nothing changes for ``idle`` seconds."""
+    """Look until the run is over or without signal, or nothing changes for ``idle`` seconds."""
     speaker, seen, changed = _Speaker(quiet, every), None, time.monotonic()
     while True:
         found = follower.look()
-        mark = (found.history[-1:], len(found.history), found.notes)
+        mark = (found.history[-1:], len(found.history), found.notes, found.ended)
         new = mark != seen
         if new:
             seen, changed = mark, time.monotonic()
             speaker.say(found)
         over = idle > 0 and time.monotonic() - changed >= idle
-        last = interval == 0 or over or found.monitor.verdict == "no-signal"
+        over = over or bool(found.ended) or found.monitor.verdict == "no-signal"
+        last = interval == 0 or over
         if html is not None and (new or last):
             from grpolab.validate.monitor.page import write_run
 
@@ -189,6 +208,19 @@ class _Speaker:
         if self._every and found.history and found.history[-1].step >= self._next:
             self._next = found.history[-1].step + self._every
             say(progress_line(found.history[-1]), err=self._quiet)
+        if found.monitor.config.steps:
+            self._say_outlook(found)
+        if found.ended:
+            say(f"the run has ended: {found.ended}", err=self._quiet)
+
+    def _say_outlook(self, found: Followed) -> None:
+        """The outlook of the run, at most once per block of steps."""
+        from grpolab.validate.monitor.words import outlook
+
+        line = outlook(found.monitor)
+        if line not in self._said:
+            self._said.add(line)
+            say(line, err=self._quiet)
 
 
 def progress_line(moment: Moment) -> str:
@@ -203,6 +235,11 @@ def progress_line(moment: Moment) -> str:
     parts = [] if moment.reward is None else [f"reward {number(moment.reward)}"]
     if moment.num_groups:
         share = percent(moment.num_informative / moment.num_groups)
+        if moment.num_low is not None:
+            share = f"at most {share}"
+        if moment.num_low:
+            least = percent(moment.num_low / moment.num_groups)
+            share = f"at least {least} (if rewards are 0 or 1) and {share}"
         parts.append(f"{share} of {moment.num_groups:g} groups informative")
     parts.append(f"evidence {significant(moment.evidence, digits=3)}")
     return f"step {moment.step}: {', '.join(parts)}"

@@ -60,9 +60,11 @@ def draw_run(
     min_signal: float,
     threshold: float,
     stop: int | None = None,
+    num_low: Sequence[float | None] = (),
 ) -> None:
     """Draw one run, panel under panel in the place of ``ax``: share, evidence, entropy.
 
+    ``num_low`` is the least number of informative groups, where ``num_informative`` is the most.
     The mean share is over the groups of the last ten steps; grey steps have no verdicts.
     """
     page, entropies = ax.figure, [h for h in entropy if h is not None]
@@ -71,6 +73,9 @@ def draw_run(
     share = [k / n if n > 0 else math.nan for k, n in zip(num_informative, num_groups, strict=True)]
     panels[0].plot(steps, share, ".", color=SKY, markersize=4, label="one step")
     panels[0].plot(steps, _running(num_informative, num_groups), color=BLUE, label="ten steps")
+    low = [(s, k / n) for s, k, n in zip(steps, num_low, num_groups, strict=False) if k and n > 0]
+    if low:
+        panels[0].plot(*zip(*low, strict=True), ".", color=ORANGE, markersize=4, label="at least")
     panels[0].axhline(
         min_signal, color=RED, linestyle="--", linewidth=1, label=f"limit {min_signal:g}"
     )

@@ -35,6 +35,8 @@ def dead(step, **more):
         "reward": 0.0,
         "reward_std": 0.0,
         "loss": 0.0,
+        "rewards/f/mean": more.get("reward", 0.0),
+        "rewards/f/std": 0.0,
         **more,
     }
 
@@ -153,3 +155,23 @@ def test_rows_of_the_log_get_what_was_counted(tmp_path, capsys):
     assert rows[1][1]["grpolab/evidence"] > 0
     assert not [key for key in rows[2][1] if key.startswith("grpolab/")]
     assert "watching 8 groups a step; a run without any signal is called" in capsys.readouterr().err
+
+
+def test_rewards_of_minus_1_and_1_are_not_all_wrong_at_a_mean_of_0(tmp_path):
+    callback = SignalCallback()
+    more = {"rewards/f/mean": 0.0, "rewards/f/std": 1.0}  # groups of -1 beside groups of +1
+    log(callback, arguments(tmp_path), [dead(t, **more) for t in range(1, 30)])
+    assert callback.monitor.reason == "unknown"
+
+
+def test_a_trl_that_logs_only_the_mean_of_stds(tmp_path):
+    for std, verdict in ((0.0, "no-signal"), (0.4, "healthy")):
+        callback = SignalCallback()
+        rows = [(t, {"reward": 0.5 if std else 0.0, "reward_std": std}) for t in range(1, 100)]
+        log(callback, arguments(tmp_path), rows)
+        assert callback.monitor.verdict == verdict
+        assert "mean of the groups' std" in callback.notes[0]
+    added = {key: value for key, value in rows[0][1].items() if key.startswith("grpolab/")}
+    assert added["grpolab/informative_at_most"] == 1
+    assert added["grpolab/informative_at_least"] == pytest.approx(0.4 / 3**-0.5)
+    assert "grpolab/informative_share" not in added

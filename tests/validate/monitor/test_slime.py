@@ -59,4 +59,9 @@ def test_rounding_is_no_signal():
     """Rewards of a group are equal by the same rule as everywhere."""
     extra = call(0, [[0.1, 0.1 + 1e-9], [0.1, 0.1 + 1e-3]])
     assert extra["grpolab/informative_share"] == 0.5
-    assert extra["grpolab/all_right"] == 0.5
+    assert "grpolab/all_right" not in extra  # 0.1 is neither right nor wrong
+
+
+def test_what_is_wrong_follows_the_scale():
+    assert call(0, [[-1, -1], [1, 1], [-1, 1], [1, 1]])["grpolab/all_wrong"] == 0.25
+    assert "grpolab/all_wrong" not in call(1, [[0, 0], [-1, 0]])  # 0 is the best reward here

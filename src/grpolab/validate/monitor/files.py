@@ -34,6 +34,17 @@ _FLAGS: dict[Option, str] = {"group_size": "--group-size"}
 """Flags of ``grpolab monitor`` that differ from those of ``grpolab audit``."""
 
 
+class Plan(NamedTuple):
+    """How far a run is to go, as its files tell it.
+
+    ``steps`` is the number of training steps, None where it is not known; ``end`` says by what the
+    trainer has marked its end, and is empty where it has not.
+    """
+
+    steps: int | None = None
+    end: str = ""
+
+
 class Source(Protocol):
     """Where the steps of a run come from."""
 
@@ -44,6 +55,10 @@ class Source(Protocol):
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All whole steps on disk, in order; what was left out is noted."""
+        ...
+
+    def plan(self) -> Plan:
+        """How far the run is to go, as known since the last `read`."""
         ...
 
 

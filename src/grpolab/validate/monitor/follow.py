@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +40,7 @@ class Moment(NamedTuple):
     evidence: float
     entropy: float | None
     reward: float | None
+    num_low: float | None = None  # informative at least; then num_informative is "at most"
 
 
 @dataclass(slots=True)
@@ -48,6 +52,8 @@ class Followed:
     alarms: list[Alarm]
     history: list[Moment]
     notes: list[str]
+    planned: int | None = None  # steps of the run, where they are known
+    ended: str = ""  # why the run is known to be over
 
 
 @dataclass(slots=True)
@@ -55,25 +61,63 @@ class Follower:
     """Reads a run again and again; every reading is replayed from its first step.
 
     So a run that was resumed from an earlier step is judged by what came out of it, and no step is
-    counted twice.
+    counted twice. ``planned`` is the number of steps of the run, else it is what the files say, and
+    ``pid`` a process of the trainer, whose end is that of the run. With ``futility`` the outcome is
+    forecast as soon as the number of steps is known.
     """
 
     source: Source
     config: MonitorConfig = field(default_factory=MonitorConfig)
     options: ReadOptions = field(default_factory=ReadOptions)
+    planned: int | None = None
+    pid: int | None = None
+    futility: bool = False
 
     def look(self) -> Followed:
         """Read what is there."""
         notes: Notes = {}
+        gone = self.pid is not None and not _runs(self.pid)  # before the last steps are read
         views = self.source.read(self.options, notes)
-        monitor = SignalMonitor(self.config)
+        plan = self.source.plan()
+        planned = self.planned or plan.steps
+        config = replace(self.config, steps=planned) if self.futility and planned else self.config
+        monitor = SignalMonitor(config)
         alarms: list[Alarm] = []
         history = []
         for view in views:
             alarms += monitor.observe(view)
             history.append(_moment(view, monitor))
         _note_filtered(monitor, notes)
-        return Followed(self.source.trainer, monitor, alarms, history, list(notes))
+        ended = plan.end or _last_step([view.step for view in views], planned)
+        if gone and not ended:
+            ended = f"process {self.pid} is gone"
+        return Followed(self.source.trainer, monitor, alarms, history, list(notes), planned, ended)
+
+
+def _last_step(steps: list[int], planned: int | None) -> str:
+    """Words where the last planned step was reached, counted from 0 or from 1.
+
+    >>> _last_step([0, 1, 2], 3), _last_step([1, 2], 3), _last_step([5, 10], 10)
+    ('step 2 is the last of 3', '', 'step 10 is the last of 10')
+    """
+    if not steps or planned is None:
+        return ""
+    between = min((b - a for a, b in itertools.pairwise(steps)), default=1)
+    reached = steps[-1] + (between if steps[0] == 0 else 0)
+    return f"step {steps[-1]} is the last of {planned}" if reached >= planned else ""
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there; one that has ended and was not waited for is not."""
+    with contextlib.suppress(OSError):  # where there is no /proc
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def find_source(folder: Path, *, groups_per_step: int | None = None) -> Source | None:
@@ -110,6 +154,7 @@ def _moment(view: StepView, monitor: SignalMonitor) -> Moment:
         monitor.evidence,
         view.metrics.entropy,
         _reward(view),
+        None if groups is None or math.isnan(groups.num_low) else groups.num_low,
     )
 
 
@@ -123,6 +168,7 @@ def _reward(view: StepView) -> float | None:
 
 def _note_filtered(monitor: SignalMonitor, notes: Notes) -> None:
     state = monitor.state
-    if state.num_groups >= _SURELY_FILTERED and state.num_informative == state.num_groups:
+    counted = monitor.recent_bounds is None
+    if counted and state.num_informative == state.num_groups >= _SURELY_FILTERED:
         notes[f"all {state.num_groups:.0f} groups are informative: if dynamic sampling drops the"
               " others before they are written, this says nothing"] = None  # fmt: skip

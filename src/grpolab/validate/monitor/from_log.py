@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpolab.errors import UserError
-from grpolab.validate.monitor.files import Notes, ReadOnce, Trainer, last_branch, merge_steps
+from grpolab.validate.monitor.evidence import logged_groups
+from grpolab.validate.monitor.files import (
+    Notes,
+    Plan,
+    ReadOnce,
+    Trainer,
+    last_branch,
+    merge_steps,
+)
 from grpolab.validate.monitor.logs import KINDS, Rows, is_event_file, is_log, read_log
 from grpolab.validate.monitor.scalars import (
-    groups_of,
-    logged_groups,
+    PLANNED,
+    end_of,
     metrics_of,
     note_constant_rewards,
 )
@@ -31,7 +39,7 @@ class LogSource:
 
     def __init__(self, paths: Sequence[Path], groups_per_step: int | None) -> None:
         self._paths, self._groups_per_step = paths, groups_per_step
-        self._kept = ReadOnce()
+        self._kept, self._plan = ReadOnce(), Plan()
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All rows of training that are there."""
@@ -41,9 +49,18 @@ class LogSource:
             notes.update(remarks)
             pairs += part.items()
         rows = last_branch(pairs)
-        groups = logged_groups(rows, known=self._groups_per_step, notes=notes)
+        if rows:
+            last = rows[max(rows)]
+            self._plan = Plan(round(last[PLANNED]) if PLANNED in last else None, end_of(last))
+        groups = logged_groups(
+            rows, known=self._groups_per_step, notes=notes, group_size=options.group_size
+        )
         note_constant_rewards(rows, notes)
         return merge_steps(groups, {step: metrics_of(row) for step, row in rows.items()})
+
+    def plan(self) -> Plan:
+        """What the last row says of the end."""
+        return self._plan
 
 
 def _load(path: Path) -> tuple[Rows, Notes]:
@@ -76,7 +93,7 @@ def _has_signal(path: Path) -> bool:
         rows = read_log(path, {}, limit=_HEAD)
     except (UserError, OSError):
         return False
-    return any(groups_of(row, known=None) is not None for row in rows.values())
+    return bool(logged_groups(rows, known=1, notes={}))
 
 
 TRAINER = Trainer(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
+from typing import Any
 
+from grpolab.errors import UserError
 from grpolab.validate.monitor.contrast import Contrast
+from grpolab.validate.monitor.evidence import logged_groups
 from grpolab.validate.monitor.files import (
     Notes,
+    Plan,
     Problems,
     ReadOnce,
     Trainer,
@@ -17,7 +22,7 @@ from grpolab.validate.monitor.files import (
     step_of,
 )
 from grpolab.validate.monitor.scalars import (
-    logged_groups,
+    end_of,
     metrics_of,
     note_constant_rewards,
     training_row,
@@ -25,7 +30,12 @@ from grpolab.validate.monitor.scalars import (
 from grpolab.validate.monitor.state import GroupTally, StepView
 from grpolab.validate.readers import trl_completions
 from grpolab.validate.readers.format import ReadOptions
-from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
+from grpolab.validate.readers.trainer_state import (
+    histories,
+    is_evaluation,
+    planned_steps,
+    trainer_states,
+)
 
 
 class TrlSource:
@@ -42,10 +52,12 @@ class TrlSource:
         self._groups_per_step = groups_per_step
         self._kept = ReadOnce()
         self._anchor: Path | None = None  # a file from which the reward column can be told
+        self._plan = Plan()
 
     def read(self, options: ReadOptions, notes: Notes) -> list[StepView]:
         """All whole files, steps of evaluations left out."""
         history = next(histories(self._folder), [])
+        self._plan = self._planned(history)
         evaluated = {step_of(row) for row in history if is_evaluation(row)}
         by_step = {
             step: training_row(row)
@@ -62,9 +74,21 @@ class TrlSource:
         else:
             notes["no completions/*.parquet (log_completions=True): the groups are known by what"
                   " the last checkpoint logged only"] = None  # fmt: skip
-            groups = logged_groups(by_step, known=self._groups_per_step, notes=notes)
+            groups = logged_groups(
+                by_step, known=self._groups_per_step, notes=notes, group_size=options.group_size
+            )
         note_constant_rewards(by_step, notes)
         return merge_steps(groups, {step: metrics_of(row) for step, row in by_step.items()})
+
+    def plan(self) -> Plan:
+        """``max_steps`` of the newest state, and whether its log ends with a summary."""
+        return self._plan
+
+    def _planned(self, history: list[dict[str, Any]]) -> Plan:
+        for path in trainer_states(self._folder)[:1]:
+            with contextlib.suppress(UserError):
+                return Plan(planned_steps(path), end_of(history[-1]) if history else "")
+        return Plan()
 
     def _from_completions(
         self, files: list[Path], options: ReadOptions, notes: Notes

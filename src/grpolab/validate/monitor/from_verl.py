@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from grpolab.errors import UserError
+from grpolab.validate.monitor.evidence import logged_groups
 from grpolab.validate.monitor.files import (
     Notes,
+    Plan,
     ReadOnce,
     Trainer,
     current,
@@ -16,7 +18,7 @@ from grpolab.validate.monitor.files import (
     merge_steps,
     step_of,
 )
-from grpolab.validate.monitor.scalars import logged_groups, metrics_of, training_row
+from grpolab.validate.monitor.scalars import metrics_of, training_row
 from grpolab.validate.monitor.state import StepView
 from grpolab.validate.readers import verl
 from grpolab.validate.readers.format import ReadOptions
@@ -44,8 +46,14 @@ class VerlSource:
         if self._dumps is None:
             notes["no rollout dumps ({step}.jsonl): set trainer.rollout_data_dir; without it only"
                   " what the log says of a whole batch is known"] = None  # fmt: skip
-            groups = logged_groups(rows, known=self._groups_per_step, notes=notes)
+            groups = logged_groups(
+                rows, known=self._groups_per_step, notes=notes, group_size=options.group_size
+            )
         return merge_steps(groups, {step: metrics_of(row) for step, row in rows.items()})
+
+    def plan(self) -> Plan:
+        """Not in these files."""
+        return Plan()
 
 
 def find(folder: Path, groups_per_step: int | None = None) -> VerlSource | None:

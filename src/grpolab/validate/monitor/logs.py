@@ -19,8 +19,8 @@ from typing import Any
 
 from grpolab.errors import UserError, first_line, require
 from grpolab.validate.monitor.files import Notes, last_branch, log_rows
-from grpolab.validate.monitor.scalars import training_row
-from grpolab.validate.readers.trainer_state import read_history
+from grpolab.validate.monitor.scalars import ENDED, PLANNED, training_row
+from grpolab.validate.readers.trainer_state import planned_steps, read_history
 
 Rows = dict[int, dict[str, float]]
 _STEPS = ("step", "_step", "Step", "global_step", "train/global_step", "trainer/global_step",
@@ -68,7 +68,9 @@ def read_log(path: Path, notes: Notes, *, limit: int | None = None) -> Rows:
     elif path.suffix == ".jsonl":
         pairs = _stepped((_flat(row) for row in log_rows(path, notes)), path)
     elif path.suffix == ".json":
-        pairs = _stepped(iter(read_history(path)), path)
+        last = planned_steps(path)
+        more = {} if last is None else {PLANNED: last}
+        pairs = _stepped(({**row, **more} for row in read_history(path)), path)
     else:
         raise UserError(f"{path}: not a log of a run; known are {KINDS}")
     return _merged(itertools.islice(pairs, limit))
@@ -107,8 +109,10 @@ def _stepped(rows: Iterator[dict[str, Any]], path: Path) -> Iterator[tuple[int, 
         if column is None or column not in row:
             column = next((name for name in _STEPS if _step(row.get(name)) is not None), column)
         step = None if column is None else _step(row.get(column))
-        if step is not None:
-            yield step, {key: value for key, value in row.items() if key != column}
+        if column is not None and step is not None:
+            last = _last_step(row.get(column))
+            more = {} if last is None else {PLANNED: last}
+            yield step, {key: value for key, value in row.items() if key != column} | more
     if seen and column is None:
         raise UserError(f"{path}: no column holds the step; known are {', '.join(_STEPS)}")
 
@@ -119,6 +123,11 @@ def _step(value: Any) -> int | None:
     if isinstance(known, bool) or not isinstance(known, int | float):
         return None
     return int(known) if math.isfinite(known) and known >= 0 else None
+
+
+def _last_step(value: Any) -> int | None:
+    """The last planned step in "5/100"."""
+    return _step(value.partition("/")[2]) if isinstance(value, str) else None
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -175,21 +184,25 @@ def _wandb(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     require("wandb", extra="logs")
     from wandb.proto.wandb_internal_pb2 import Record
 
-    count = 0
+    count, last = 0, None
     for data in _wandb_records(path):
         record = Record()
         try:
             record.ParseFromString(data)
         except Exception as err:  # protobuf's own
             raise UserError(f"{path}: wandb cannot read it ({first_line(err)})") from err
-        if record.WhichOneof("record_type") != "history":
+        kind = record.WhichOneof("record_type")
+        if kind == "exit" and last is not None:
+            yield last, {ENDED: 1.0}
+        if kind != "history":
             continue
         row = {
             item.key or "/".join(item.nested_key): json.loads(item.value_json)
             for item in record.history.item
         }
         step = _step(row.pop("_step", None))
-        yield (count if step is None else step), row
+        last = count if step is None else step
+        yield last, row
         count += 1
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from scipy.special import bdtrc
 
-from grpolab.validate.monitor import divergence
+from grpolab.validate.monitor import divergence, futility, jump
+from grpolab.validate.monitor.futility import BLOCKS
 from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
@@ -20,7 +21,7 @@ from grpolab.validate.monitor.state import (
 Verdict = Literal["healthy", "weak", "undecided", "blind", "not-finite", "no-signal"]
 ALARMS = (
     "no-signal", "low-signal", "blind", "reward-jump", "entropy-collapse", "entropy-explosion",
-    "truncation", "not-finite", "held-out-fall",
+    "truncation", "not-finite", "held-out-fall", "futile",
 )  # fmt: skip
 PAPER_STEPS, PAPER_DROP = (10, 150), 0.5
 """Second stage of arXiv 2606.18487: relative drop of entropy between two steps, and its limit."""
@@ -30,9 +31,6 @@ _WEAK = 0.2
 _EARLY_STEPS, _EARLY = 5, 0.1
 """Steps with groups, and share of the threshold, from which low evidence is worth a line."""
 _SLACK = 1.25
-_JUMP_ROWS, _JUMP_SHARE, _JUMP_CHANCE = 5, 0.2, 1e-6
-"""A jump of the reward: steps before it, the least share of groups in each of them that held the
-verdict that then vanished, and the chance of its absence at that share that is too small."""
 
 
 class Alarm(NamedTuple):
@@ -82,19 +80,45 @@ class SignalMonitor:
     def observe(self, view: StepView) -> list[Alarm]:
         """Take in one step; the alarms that it raised or ended."""
         state = self.state
+        if state.begin < 0:
+            state.begin = min(view.step, 1)
+        block = self._block(view.step)
         if view.groups is not None and view.step > state.last_group_step:
             state.last_group_step = view.step
             self._observe_groups(view.step, view.groups)
+            if block is not None:
+                futility.add_groups(state.course, block, view.groups)
         if any(value is not None for value in view.metrics) and view.step > state.last_metric_step:
             state.last_metric_step = view.step
             self._observe_metrics(view.step, view.metrics)
+            if block is not None:
+                counted = bool(state.recent) and state.recent[-1][4] is not None
+                futility.add_metrics(state.course, block, view.metrics, counted=counted)
         return self._changes(view.step)
+
+    def _block(self, step: int) -> int | None:
+        """The block of a step in the course of the run, None where no forecast is asked for."""
+        if not self.config.steps:
+            return None
+        return min((step - self.state.begin) * BLOCKS // self.config.steps, BLOCKS - 1)
+
+    @property
+    def outlook(self) -> futility.Chance | str:
+        """The chance that the score ends above its start, or in words why there is none.
+
+        Steps of a block that is not over are left for later.
+        """
+        if not self.config.steps:
+            return "the planned number of steps is not known"
+        seen = max(self.state.last_group_step, self.state.last_metric_step) - self.state.begin + 1
+        done = min(max(seen, 0) * BLOCKS // self.config.steps, BLOCKS)
+        return futility.forecast([r for r in self.state.course if r[0] < done], done / BLOCKS)
 
     def _observe_groups(self, step: int, groups: GroupTally) -> None:
         state = self.state
         state.num_unseen += groups.num_unseen
-        if groups.num_not_finite > 0:
-            self._count_finite(groups.num_informative > 0)
+        if groups.num_not_finite > 0:  # one NaN makes the gradient of the whole batch NaN
+            self._count_finite(False)
         if not groups.num_groups > 0:
             state.blind_steps += not groups.num_not_finite
             return
@@ -109,38 +133,18 @@ class SignalMonitor:
         state.test_steps, state.wealth = self._test.num_steps, list(self._test.wealth)
         state.num_groups += groups.num_groups
         state.num_informative += groups.num_informative
-        known = groups.num_all_wrong, groups.num_rollouts, groups.num_correct
+        known = (
+            groups.num_all_wrong, groups.num_rollouts, groups.num_correct,
+            groups.num_low, groups.num_high,
+        )  # fmt: skip
         state.recent.append(
             [step, groups.num_groups, groups.num_informative,
              *(None if math.isnan(value) else value for value in known)]
         )  # fmt: skip
         del state.recent[: -self.config.window]
-        self._look_for_jump(step)
+        jump.look(state)
         if state.first_rejection < 0 and self._no_signal:
             state.first_rejection = step
-
-    def _look_for_jump(self, step: int) -> None:
-        """Whether one of the two verdicts has vanished from one step to the next.
-
-        A policy changes by degrees. If in each of the last steps a share a of the groups held a
-        right rollout, then M groups in a row without one have the chance (1 - a)^M.
-        """
-        state = self.state
-        if state.jump_step >= 0:
-            if _share_with(state.recent[-1], right=not state.jump_right) > 0:
-                state.jump_step = -1
-            return
-        for right in (True, False):
-            shares = [_share_with(row, right=right) for row in state.recent]
-            gone = next((i for i, share in enumerate(reversed(shares)) if share != 0), len(shares))
-            before = shares[: len(shares) - gone][-_JUMP_ROWS:]
-            if not gone or len(before) < _JUMP_ROWS or not min(before) >= _JUMP_SHARE:
-                continue
-            since = state.recent[-gone:]
-            groups = sum(row[1] or 0.0 for row in since)
-            if groups * math.log1p(-min(min(before), 1 - 1e-12)) < math.log(_JUMP_CHANCE):
-                state.jump_step, state.jump_right = int(since[0][0] or 0), not right
-                state.jump_share = sum(before) / len(before)
 
     def _observe_metrics(self, step: int, metrics: StepMetrics) -> None:
         state, width = self.state, self.config.window
@@ -197,7 +201,7 @@ class SignalMonitor:
         return out
 
     def _standing(self) -> dict[str, bool]:
-        config, state = self.config, self.state
+        config, state, outlook = self.config, self.state, self.outlook
         early, now = _mean(state.early_entropy), _mean(state.recent_entropy)
         full = len(state.recent_entropy) >= config.window
         # an alarm ends only well inside its limit, so that noise does not ring it again and again
@@ -222,6 +226,7 @@ class SignalMonitor:
             and cut * _mean(state.recent_truncated) >= config.truncated,
             "not-finite": state.not_finite_rows >= config.not_finite,
             "held-out-fall": state.apart_since >= 0,
+            "futile": isinstance(outlook, futility.Chance) and outlook.futile,
         }
 
     @property
@@ -250,7 +255,7 @@ class SignalMonitor:
 
         ``healthy`` and ``weak`` pass a plain binomial test on the last steps, for words only:
         nothing is stopped or spared by it. Under ``weak`` less than a fifth of the groups is
-        informative.
+        informative. Where only bounds are known, the lower one must pass and be a fifth or more.
         """
         if self._no_signal:
             return "no-signal"
@@ -259,12 +264,17 @@ class SignalMonitor:
         if self.state.blind_steps >= self.config.blind_after:
             return "blind"
         groups, informative, _ = self.recent_totals
+        bounds = self.recent_bounds
+        if bounds is not None:
+            informative = bounds[0]
         if groups < 1 or informative < 1:
             return "undecided"
         floor = self.config.floor(groups / len(self.state.recent))
         if not bdtrc(math.ceil(informative) - 1, math.floor(groups), floor) < _HEALTHY_LEVEL:
             return "undecided"
-        return "healthy" if informative >= _WEAK * groups else "weak"
+        if informative >= _WEAK * groups:
+            return "healthy"
+        return "weak" if bounds is None else "undecided"
 
     @property
     def recent_totals(self) -> tuple[float, float, float]:
@@ -272,6 +282,21 @@ class SignalMonitor:
         rows = self.state.recent
         wrong = [math.nan if row[3] is None else row[3] for row in rows]
         return sum(row[1] or 0.0 for row in rows), sum(row[2] or 0.0 for row in rows), sum(wrong)
+
+    @property
+    def recent_bounds(self) -> tuple[float, float] | None:
+        """Informative groups of the last steps, at least and at most, if all rewards are 0 or 1.
+
+        None where they are counted. Else the number in `recent_totals` is the most that there can
+        be, whatever the rewards are.
+        """
+        rows = self.state.recent
+        if all(row[6] is None for row in rows):
+            return None
+        low, high = (
+            sum((row[2] if row[i] is None else row[i]) or 0.0 for row in rows) for i in (6, 7)
+        )
+        return low, high
 
     @property
     def rollouts_per_informative(self) -> float:
@@ -307,9 +332,19 @@ class SignalMonitor:
         first, second = self.state.paper_entropy
         return 1 - second / first
 
+    def _futility(self) -> dict[str, Any] | None:
+        """The outlook in plain JSON types, None where no forecast is asked for."""
+        if not self.config.steps:
+            return None
+        outlook = self.outlook
+        if isinstance(outlook, str):
+            return {"chance": None, "why": outlook}
+        return {**outlook._asdict(), "margin": futility.MARGIN, "futile": outlook.futile}
+
     def as_dict(self) -> dict[str, Any]:
         """The verdict and all its evidence, plain JSON types."""
         groups, informative, wrong = self.recent_totals
+        low, high = self.recent_bounds or (None, None)
         drop = _known(self.paper_drop)
         return {
             "verdict": self.verdict,
@@ -324,6 +359,9 @@ class SignalMonitor:
                 "steps": len(self.state.recent),
                 "groups": groups,
                 "informative": informative,
+                "informative_is": "counted" if low is None else "at most",
+                "if_rewards_are_0_or_1": None if low is None
+                else {"at_least": low, "at_most": high},
                 "all_wrong": _known(wrong),
                 "pass_rate": _known(self.pass_rate),
                 "rollouts_per_informative": _known(self.rollouts_per_informative),
@@ -337,17 +375,10 @@ class SignalMonitor:
                 "first": _mean(self.state.early_entropy) if self.state.early_entropy else None,
                 "last": _mean(self.state.recent_entropy) if self.state.recent_entropy else None,
             },
+            "futility": self._futility(),
             "paper_rule": {"drop": drop, "flags": None if drop is None else drop > PAPER_DROP},
             "config": self.config.as_dict(),
         }  # fmt: skip
-
-
-def _share_with(row: list[float | None], *, right: bool) -> float:
-    """Share of a step's groups with at least one right (or wrong) rollout; NaN if not known."""
-    groups, informative, wrong = row[1], row[2], row[3]
-    if not groups or informative is None or wrong is None:
-        return math.nan
-    return (groups - wrong if right else informative + wrong) / groups
 
 
 def _known(value: float) -> float | None:

@@ -10,7 +10,7 @@ from grpolab.figures import monitor as figures
 from grpolab.figures import page
 from grpolab.figures.tables import Column, Table
 from grpolab.validate.monitor.follow import Followed
-from grpolab.validate.monitor.words import describe, paper_rule
+from grpolab.validate.monitor.words import describe, outlook, paper_rule
 
 _SHOWN = 30  # rows of the table of alarms
 
@@ -25,6 +25,8 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
             f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
             " has come back since."
         )
+    if config.steps:
+        findings += [f"{outlook(monitor).capitalize()}; shown, not acted on."]
     findings += [f"{paper_rule(monitor)}; shown, not acted on."]
     findings += [f"Note: {note}." for note in found.notes]
     parts = [page.findings(findings)]
@@ -48,9 +50,13 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     lead = (
         f"{found.trainer} run, {len(found.history)} steps read, {_groups(found)}; written {now},"
-        f" {f'reloads every {reload} seconds' if reload else 'the watch has ended'}"
+        f" {f'reloads every {reload} seconds' if reload else _over(found)}"
     )
     page.write_page(path, title=f"Monitor: {name}", lead=lead, parts=parts, reload=reload)
+
+
+def _over(found: Followed) -> str:
+    return f"the run has ended: {found.ended}" if found.ended else "the watch has ended"
 
 
 def _groups(found: Followed) -> str:
@@ -73,10 +79,13 @@ def _figures(found: Followed) -> str:
         min_signal=config.min_signal,
         threshold=1 / config.alpha,
         stop=stop if stop >= 0 else None,
+        num_low=[m.num_low for m in history],
     )
+    share = "Share of groups whose verdicts differ"
+    if any(m.num_low is not None for m in history):
+        share += " (the most that it can be, and the least if all rewards are 0 or 1)"
     caption = (
-        "Share of groups whose verdicts differ; evidence that it is below its limit; token entropy"
-        " where the trainer logs it."
+        f"{share}; evidence that it is below its limit; token entropy where the trainer logs it."
     )
     tall = 6.6 if any(h is not None for h in entropy) else 4.6
     return page.section(

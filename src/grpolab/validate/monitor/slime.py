@@ -14,6 +14,7 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from grpolab.theory.groups import equal_rewards
+from grpolab.validate.monitor.evidence import wrong_of
 from grpolab.validate.monitor.monitor import SignalMonitor
 from grpolab.validate.monitor.scalars import log_entries
 from grpolab.validate.monitor.state import GroupTally, StepView
@@ -53,8 +54,9 @@ def log(
 
 
 def _tally(groups: Sequence[Sequence[float]], unseen: int) -> GroupTally:
-    """Groups by their raw rewards: informative where two of them differ; wrong at 0 or below."""
+    """Groups by their raw rewards: informative where two of them differ; else as `wrong_of`."""
     seen = [g for g in groups if len(g) >= 2]
     same = [g for g in seen if equal_rewards(g)]
-    wrong = sum(max(g) <= 0 for g in same)
+    lowest = min((min(g) for g in seen), default=0.0)
+    wrong = sum(wrong_of(max(g), lowest) for g in same)
     return GroupTally(len(seen), len(seen) - len(same), wrong, unseen + len(groups) - len(seen))

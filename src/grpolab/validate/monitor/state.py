@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 _LARGEST_FLOOR = 0.99
+ROW = 8
+"""Numbers in a row of `MonitorState.recent`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,8 @@ class MonitorConfig:
     has collapsed below ``collapse_ratio`` of the run's first rows and below ``collapse_entropy``
     nats, exploded above ``explosion_ratio`` of them and above ``explosion_entropy``. ``truncated``
     is the share of cut-off completions, ``not_finite`` the number of rows in a row with a NaN or
-    infinite loss or gradient norm, from which on they are reported.
+    infinite loss or gradient norm, from which on they are reported. ``steps`` is the planned length
+    of the run, which the forecast of its outcome needs; 0: no forecast.
     """
 
     min_signal: float = 0.01
@@ -40,6 +43,7 @@ class MonitorConfig:
     explosion_entropy: float = 1.0
     truncated: float = 0.25
     not_finite: int = 3
+    steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("min_signal", "alpha", "collapse_ratio", "truncated"):
@@ -48,6 +52,8 @@ class MonitorConfig:
         for name in ("patience", "blind_after", "window", "not_finite"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.steps < 0:
+            raise ValueError(f"steps must be >= 0, got {self.steps}")
         if not 0 <= self.min_groups < math.inf:
             raise ValueError(f"min_groups must be a number >= 0, got {self.min_groups}")
         if not self.explosion_ratio > 1:
@@ -75,8 +81,9 @@ class MonitorConfig:
 class MonitorState:
     """Everything that a monitor needs to go on after a restart; JSON types only.
 
-    ``recent`` holds [step, groups, informative, all wrong, rollouts, right ones] of the last steps
-    with groups, None where it is not known; ``pooled`` holds [step, informative, as many as the
+    ``recent`` holds [step, groups, informative, all wrong, rollouts, right ones, informative at
+    least, at most] of the last steps with groups, None where it is not known (the last two: where
+    the third is a count); ``pooled`` holds [step, informative, as many as the
     hypothesis says] of those within ``patience`` steps of the last;
     ``paper_entropy`` the entropies at the first rows from step 10 and from step 150 on.
     """
@@ -105,6 +112,8 @@ class MonitorState:
     jump_right: bool = False  # and whether it is "right"
     jump_share: float = 0.0  # of groups that held the other verdict just before
     first_rejection: int = -1  # step
+    begin: int = -1  # step at which the course begins
+    course: list[list[float]] = field(default_factory=list)  # blocks of `futility`
     raised: dict[str, int] = field(default_factory=dict)  # alarms that stand, since which step
 
     def as_dict(self) -> dict[str, Any]:
@@ -115,7 +124,9 @@ class MonitorState:
     def from_dict(cls, values: dict[str, Any]) -> MonitorState:
         """The state that `as_dict` wrote; keys of other versions are passed over."""
         known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known})
+        state = cls(**{key: value for key, value in values.items() if key in known})
+        state.recent = [[*row, None, None][:ROW] for row in state.recent]
+        return state
 
 
 class GroupTally(NamedTuple):
@@ -125,6 +136,10 @@ class GroupTally(NamedTuple):
     groups have too few verdicts: they are no observation. ``num_rollouts`` and ``num_correct`` are
     those of the groups that count; NaN where they are not known. ``num_not_finite`` groups have a
     NaN or infinite advantage: nothing can be learned from them.
+
+    ``num_low`` is NaN where ``num_informative`` is a count. Else ``num_informative`` is the most
+    that there can be, and ``num_low`` to ``num_high`` groups are informative if all rewards are 0
+    or 1.
     """
 
     num_groups: float
@@ -134,6 +149,8 @@ class GroupTally(NamedTuple):
     num_rollouts: float = math.nan
     num_correct: float = math.nan
     num_not_finite: float = 0.0
+    num_low: float = math.nan
+    num_high: float = math.nan
 
 
 class StepMetrics(NamedTuple):
@@ -195,7 +212,7 @@ def tally(num_correct: npt.ArrayLike, num_verdicts: npt.ArrayLike) -> GroupTally
     --------
     >>> tally([0, 2, 4, 1], [4, 4, 4, 1])
     GroupTally(num_groups=3.0, num_informative=1.0, num_all_wrong=1.0, num_unseen=1.0,
-               num_rollouts=12.0, num_correct=6.0, num_not_finite=0.0)
+               num_rollouts=12.0, num_correct=6.0, num_not_finite=0.0, num_low=nan, num_high=nan)
     """
     correct, seen = np.asarray(num_correct), np.asarray(num_verdicts)
     counts = seen >= 2
@@ -212,6 +229,17 @@ def tally_share(frac_zero_std: float, num_groups: float) -> GroupTally:
     2.0
     """
     return GroupTally(num_groups, num_groups * (1 - frac_zero_std))
+
+
+def tally_range(num_groups: float, *, low: float = 0.0, high: float = 1.0) -> GroupTally:
+    """Groups of which it is only known that some are informative, at most all of them.
+
+    ``low`` and ``high`` bound the share of informative groups if all rewards are 0 or 1.
+
+    >>> tally_range(8, low=0.5).num_low
+    4.0
+    """
+    return GroupTally(num_groups, num_groups, num_low=low * num_groups, num_high=high * num_groups)
 
 
 def tally_rewards(rewards: npt.ArrayLike, *, group_size: int) -> GroupTally:

@@ -16,25 +16,31 @@ import functools
 import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from grpolab.errors import require
 from grpolab.store import write_json
 from grpolab.terminal import printable
+from grpolab.validate.monitor.evidence import Reading, groups_of
 from grpolab.validate.monitor.ledger import RewardLedger, Taken
 from grpolab.validate.monitor.monitor import ALARMS, Alarm, SignalMonitor
-from grpolab.validate.monitor.scalars import log_entries, metrics_of, training_row
+from grpolab.validate.monitor.scalars import (
+    log_entries,
+    metrics_of,
+    reward_name,
+    training_row,
+)
 from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
     MonitorConfig,
     MonitorState,
     StepView,
-    tally_share,
 )
-from grpolab.validate.monitor.words import describe, explain
+from grpolab.validate.monitor.words import describe, explain, outlook
 
 Action = Literal["warn", "stop"]
 STATE_KEY = "grpolab.monitor"
@@ -45,8 +51,8 @@ _log = logging.getLogger("grpolab.monitor")
 class SignalCallback:
     """Watches a GRPOTrainer: ``GRPOTrainer(..., callbacks=[GroupSignalMonitor(action="stop")])``.
 
-    Without more, it reads ``frac_reward_zero_std`` from the log, which is a share of groups of the
-    *summed* reward and does not tell all wrong from all right. With
+    Without more, it reads ``frac_reward_zero_std`` from the log (``reward_std`` where an older TRL
+    does not write it), which is a share of groups of the *summed* reward. With
     ``reward_funcs=[monitor.watch(correct), ...]`` it sees every reward of one binary function.
 
     Every row of the trainer's log gets what was counted since the row before:
@@ -63,6 +69,9 @@ class SignalCallback:
         raised.
     stop_on : tuple of str
         Names of alarms.
+    futility : bool
+        Say the chance that the score ends above its start (see
+        `grpolab.validate.monitor.futility`), and raise ``futile`` where it is small.
     options : float
         Those of `MonitorConfig`: ``min_signal``, ``alpha``, ``patience`` and others.
 
@@ -82,6 +91,7 @@ class SignalCallback:
         action: Action = "warn",
         *,
         stop_on: tuple[str, ...] = ("no-signal",),
+        futility: bool = False,
         **options: Any,
     ) -> None:
         if action not in get_args(Action):
@@ -89,7 +99,7 @@ class SignalCallback:
         unknown = [name for name in stop_on if name not in ALARMS]
         if unknown:
             raise ValueError(f"stop_on may hold {', '.join(ALARMS)}, got {unknown[0]!r}")
-        self.action, self.stop_on = action, stop_on
+        self.action, self.stop_on, self._futility = action, stop_on, futility
         self.config = MonitorConfig(**options)
         self.monitor = SignalMonitor(self.config)
         self.notes: list[str] = []
@@ -97,6 +107,7 @@ class SignalCallback:
         self._logged_step = 0
         self._stopped = False
         self._since: list[Taken] = []  # since the last row of the log
+        self._lowest = 0.0  # mean reward of any row
 
     def watch(
         self, reward: Callable[..., Any], *, threshold: float | None = None
@@ -113,6 +124,8 @@ class SignalCallback:
         saved = (state.stateful_callbacks or {}).get(STATE_KEY)
         self._logged_step = state.global_step
         self.notes, self._since = [], []
+        if self._futility:
+            self.config = replace(self.config, steps=int(state.max_steps))
         self._stopped = False
         _put_first(self)
         if state.is_world_process_zero:
@@ -153,16 +166,18 @@ class SignalCallback:
     ) -> None:
         """Take in a row of the log; rows of evaluations and the summary have none of its keys."""
         row = logs if logs is not None else {}
-        fresh = "frac_reward_zero_std" in row
+        numbers = training_row(row)
+        found = self._groups(args, state, numbers)
+        fresh = found is not None
         if fresh and self._ledger.name and not self._ledger.called:
             self._note(
                 f"GRPOTrainer does not call what watch({self._ledger.name}) returned: give that to"
-                " reward_funcs; the logged zero-std share is used instead"
+                " reward_funcs; what the log says of the groups is used instead"
             )
-        groups = None if self._ledger.called else self._groups(args, state, row)
+        groups = None if self._ledger.called else found
         if groups is not None:
             self._since.append(Taken(groups, math.nan))
-        view = StepView(state.global_step, groups, metrics_of(training_row(row)))
+        view = StepView(state.global_step, groups, metrics_of(numbers))
         self._react(view, args, state, control)
         if fresh:
             self._logged_step = state.global_step
@@ -170,10 +185,9 @@ class SignalCallback:
 
     def _publish(self, row: dict[str, Any], state: Any) -> None:
         """Add what was counted since the last row to this one, for the reporters that follow."""
-        total, distinct = GroupTally(0, 0, 0), []
-        for groups, texts in self._since:
-            total = GroupTally(*(a + b for a, b in zip(total[:3], groups[:3], strict=True)))
-            distinct.append(texts)
+        distinct = [taken.distinct for taken in self._since]
+        parts = zip(*(taken.groups for taken in self._since), strict=True)
+        total = GroupTally(*map(sum, parts)) if distinct else GroupTally(0, 0)
         self._since = []
         mean = sum(distinct) / len(distinct) if distinct else math.nan
         known = log_entries(total, self.monitor.evidence, distinct=mean)
@@ -186,37 +200,41 @@ class SignalCallback:
         self._write(args, state)
         if state.is_world_process_zero:
             self._tell(describe(self.monitor))
+            if self.config.steps:
+                self._tell(outlook(self.monitor))
 
-    def _groups(self, args: Any, state: Any, row: dict[str, Any]) -> GroupTally | None:
+    def _groups(self, args: Any, state: Any, row: Mapping[str, float]) -> GroupTally | None:
         """Groups behind a row of the log, so counted that the evidence is never overstated.
 
         Several steps in one row count as fewer groups at the same share, and a share that is a
         flag of the whole batch as all groups informative: both can only weaken the evidence.
         """
-        share = row.get("frac_reward_zero_std")
-        if share is None:
-            return None
-        per_draw = args.generation_batch_size // args.num_generations
-        if not _finite(row.get("reward")):
-            return GroupTally(0, 0, num_unseen=per_draw)  # no verdict at all: TRL logs a share of 0
+        mean = row.get("reward", math.nan)
+        self._lowest = self._lowest if math.isnan(mean) else min(self._lowest, mean)
         micro = (state.global_step - self._logged_step) * args.gradient_accumulation_steps
+        reading = Reading(
+            known=args.generation_batch_size // args.num_generations,
+            group_size=args.num_generations,
+            lowest=self._lowest,
+            whole=str(args.scale_rewards) == "batch"
+            or getattr(args, "multi_objective_aggregation", "") == "normalize_then_sum",
+        )
         draws = max(1, micro // (args.steps_per_generation * args.num_iterations))
-        several = len([k for k in row if k.startswith("rewards/") and k.endswith("/mean")]) > 1
-        if several:
+        evidence = groups_of(row, reading, steps=draws)
+        if evidence is None:
+            return None
+        if sum(1 for key in row if reward_name(key)) > 1:
             self._note("several reward functions: the logged share is that of their sum, which may"
                        " vary where the one that matters does not; use watch()")  # fmt: skip
-        whole = str(args.scale_rewards) == "batch" or (
-            getattr(args, "multi_objective_aggregation", "") == "normalize_then_sum"
-        )
-        if whole:
+        if reading.whole:
             self._note("the logged share is a flag of the whole batch with this scale_rewards or"
                        " multi_objective_aggregation; use watch()")  # fmt: skip
-            share = float(share == 1)
-        groups = tally_share(float(share), per_draw * draws)
-        if share == 1 and not several and row.get("reward_std") == 0 and row["reward"] in (0, 1):
-            wrong = groups.num_groups * (1 - row["reward"])  # one value in the whole batch
-            groups = groups._replace(num_all_wrong=wrong)
-        return groups
+        if evidence.strength == "mean std":
+            self._note(
+                f"no frac_reward_zero_std in the log: {evidence.key} is the mean of the"
+                " groups' std, and only 0 says that none has a signal; use watch()"
+            )
+        return evidence.groups
 
     def _react(self, view: StepView, args: Any, state: Any, control: Any) -> None:
         alarms = self.monitor.observe(view)
@@ -293,10 +311,6 @@ def _put_first(callback: Any) -> None:
         if frame.f_back is None:
             return
         frame = frame.f_back
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and value == value
 
 
 @functools.cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
-from grpolab.figures.words import percent, significant
+from grpolab.figures.words import chance, percent, significant
+from grpolab.validate.monitor.futility import MARGIN
 from grpolab.validate.monitor.monitor import PAPER_DROP, PAPER_STEPS, Alarm, SignalMonitor
 
 _short = partial(significant, digits=3)
+_OUTWARD = (math.floor, math.ceil)  # bounds are rounded so that they stay bounds
 _CAUSES = {
     "all wrong": "almost all of the others are all wrong: the prompts are too hard for this policy,"
     " or the grader rejects everything (read a few completions)",
@@ -57,12 +60,35 @@ def _seen(monitor: SignalMonitor) -> str:
     span = "the last step" if steps == 1 else f"the last {steps} steps"
     if last - first + 1 > steps:  # a row of a log may stand for several
         span = f"steps {first} to {last}"
+    bounds = monitor.recent_bounds
+    if bounds is not None and informative:
+        return f"{_bounds(bounds, groups, informative, span)}"
     said = (
         f"{_short(informative)} of {_short(groups)} groups ({percent(informative / groups)}) held"
         f" different rewards in {span}"
     )
     few = informative < 0.05 * groups and informative >= steps > 1
     return f"{said}, {_short(informative / steps)} a step" if few else said
+
+
+def _bounds(bounds: tuple[float, float], groups: float, most: float, span: str) -> str:
+    """Between which shares the informative groups lie, where they are not counted.
+
+    >>> _bounds((52.4, 79.2), 80, 80, "the last 10 steps")  # doctest: +NORMALIZE_WHITESPACE
+    'at least 65% and at most 99% of 80 groups held different rewards in the last 10 steps if all
+     rewards are 0 or 1, and at most 100% otherwise'
+    """
+    low, high = (
+        percent(step(100 * bound / groups) / 100)
+        for step, bound in zip(_OUTWARD, bounds, strict=True)
+    )
+    held = f"of {_short(groups)} groups held different rewards in {span}"
+    if not bounds[0]:
+        return f"at most {percent(most / groups)} {held}"
+    return (
+        f"at least {low} and at most {high} {held} if all rewards are 0 or 1,"
+        f" and at most {percent(most / groups)} otherwise"
+    )
 
 
 def _split(monitor: SignalMonitor) -> str:
@@ -111,6 +137,8 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
             f" no signal (evidence {_short(monitor.evidence)}, threshold"
             f" {_short(1 / monitor.config.alpha)})"
         )
+    if name == "futile":
+        return outlook(monitor)
     if name == "held-out-fall":
         return (
             "held-out score falls while the training reward rises: the policy may be learning what"
@@ -140,6 +168,19 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
     return (
         f"entropy {what}: {_short(now)} nats per token, {_short(early)} in the first rows of the"
         " run"
+    )
+
+
+def outlook(monitor: SignalMonitor) -> str:
+    """The chance that the score ends above its start, with its interval, or why there is none."""
+    found = monitor.outlook
+    if isinstance(found, str):
+        return f"outlook: not known ({found})"
+    word = "futile" if found.futile else "outlook"
+    return (
+        f"{word}: the chance that the {found.score} score ends more than {MARGIN:g} above its start"
+        f" is {chance(found.chance)} ({chance(found.low)} to {chance(found.high)}); now"
+        f" {found.gain:+.3f} after {percent(found.done)} of {monitor.config.steps} steps"
     )
 
 

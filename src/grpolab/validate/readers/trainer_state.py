@@ -35,6 +35,12 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def planned_steps(path: Path) -> int | None:
+    """The last step that the trainer means to do, None where the state does not say."""
+    steps = document(path).get("max_steps")
+    return steps if isinstance(steps, int) and steps > 0 else None
+
+
 def histories(run: Path) -> Iterator[list[dict[str, Any]]]:
     """Logs of all states of a run, the newest first; a state that is being written is left out."""
     for path in trainer_states(run):
