@@ -11,6 +11,11 @@ from grpolab.theory.advantage import (
     Advantages,
     TwoValued,
 )
+from grpolab.theory.allocation import (
+    allocate,
+    gain_of_one_more,
+    mixed_table,
+)
 from grpolab.theory.autoregressive import (
     expected_gain,
     prefix_update,
@@ -180,6 +185,7 @@ __all__ = [
     "TwoValued",
     "WithoutReplacement",
     "adam_rare_gain",
+    "allocate",
     "arcsine_weight",
     "best_group_size",
     "chain_law",
@@ -215,6 +221,7 @@ __all__ = [
     "expected_update",
     "expected_variance",
     "flow",
+    "gain_of_one_more",
     "group_size_for",
     "group_update",
     "hitting_time_small_p",
@@ -224,6 +231,7 @@ __all__ = [
     "kl_fixed_points_limit",
     "kl_gain_ceiling",
     "kl_step",
+    "mixed_table",
     "mode_share_of_signal",
     "most_missed_group_size",
     "never_falls",

@@ -203,7 +203,7 @@ def audit(
     generator = streams.generator(rng, "audit")
     contrast = pair_contrast(counts, rng=generator)
     examined = examination.examine(counts, samples, contrast, rng=generator, level=alarm_level)
-    counts, span = _latest(examined.counts)
+    counts, span = latest(examined.counts)
     totals = counts.by_prompt()
     never = int(np.sum(totals.num_correct == 0))
     always = int(np.sum(totals.num_correct == totals.num_samples))
@@ -332,7 +332,7 @@ def _warnings(counts: GroupCounts) -> list[str]:
     return found
 
 
-def _latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
+def latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
     """The groups of the last steps, which tell most of the next ones; and what was left out.
 
     The last tenth of the groups, at least 200, by whole steps; all of a dump of mixed groups.

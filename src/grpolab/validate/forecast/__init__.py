@@ -21,6 +21,7 @@ from grpolab.validate.forecast.pass_at_k import (
     estimate_pass_at_k,
     extrapolate_pass_at_k,
 )
+from grpolab.validate.forecast.posterior import Posterior, fit_posterior
 from grpolab.validate.forecast.predict import first_groups, share_prediction
 from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_std
@@ -33,6 +34,7 @@ __all__ = [
     "ForecastInterval",
     "LawOfP",
     "PassAtK",
+    "Posterior",
     "ZeroStdPrediction",
     "beyond",
     "coverage_by_step",
@@ -41,6 +43,7 @@ __all__ = [
     "extrapolate_pass_at_k",
     "first_groups",
     "fit_law",
+    "fit_posterior",
     "fit_rate",
     "forecast_interval",
     "law_interval",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from grpolab.validate.verify import (
     calibration_sampler,
+    checks_budget,
     checks_dynamics,
     checks_groups,
     checks_policies,
@@ -21,7 +22,9 @@ from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
-_MODULES = (checks_groups, checks_dynamics, checks_policies, calibration_sampler, grid)
+_MODULES = (
+    checks_groups, checks_dynamics, checks_policies, checks_budget, calibration_sampler, grid
+)  # fmt: skip
 """Importing them fills the registries."""
 
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)
