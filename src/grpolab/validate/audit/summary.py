@@ -24,6 +24,7 @@ from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.missing import Missingness, missingness
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
+from grpolab.validate.forecast.cover import Cover, cover_curve
 from grpolab.validate.forecast.law import LawOfP, fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
 from grpolab.validate.readers.format import Samples
@@ -65,6 +66,7 @@ class Audit:
     refused: bool = False
     distinct: tuple[float, float] | None = None
     outlook: Mapping[int, Outlook] = field(default_factory=dict)
+    cover: Cover | None = None
 
     @property
     def origin(self) -> str:
@@ -126,6 +128,7 @@ class Audit:
                 }
                 for g, plan in self.plans.items()
             },
+            "cover": None if self.cover is None else self.cover.as_dict(),
             "equal_scores": dict(self.equal_scores),
             "independence": self.independence._asdict(),
             "missing": None if self.missing is None else self.missing._asdict(),
@@ -241,6 +244,7 @@ def audit(
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
         equal_scores=equal_shares(samples, sizes), outlook=outlook,
+        cover=cover_curve(counts, level=level) if identified else None,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ forecasts that move with the policy (`drift`).
 """
 
 from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
+from grpolab.validate.forecast.cover import Cover, cover_curve
 from grpolab.validate.forecast.drift import drift_forecast, fit_rate
 from grpolab.validate.forecast.interval import (
     ForecastInterval,
@@ -30,6 +31,7 @@ __all__ = [
     "ASSUMES",
     "METHODS",
     "Beyond",
+    "Cover",
     "Extrapolation",
     "ForecastInterval",
     "LawOfP",
@@ -37,6 +39,7 @@ __all__ = [
     "Posterior",
     "ZeroStdPrediction",
     "beyond",
+    "cover_curve",
     "coverage_by_step",
     "drift_forecast",
     "estimate_pass_at_k",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from grpolab.validate.verify import (
+    calibration_cover,
     calibration_sampler,
     checks_budget,
     checks_dynamics,
@@ -23,7 +24,8 @@ from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (
-    checks_groups, checks_dynamics, checks_policies, checks_budget, calibration_sampler, grid
+    checks_groups, checks_dynamics, checks_policies, checks_budget, calibration_sampler,
+    calibration_cover, grid,
 )  # fmt: skip
 """Importing them fills the registries."""
 
