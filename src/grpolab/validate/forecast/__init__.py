@@ -22,6 +22,12 @@ from grpolab.validate.forecast.pass_at_k import (
     estimate_pass_at_k,
     extrapolate_pass_at_k,
 )
+from grpolab.validate.forecast.population import (
+    Population,
+    forecast_population,
+    population_path,
+    rate_law,
+)
 from grpolab.validate.forecast.posterior import Posterior, fit_posterior
 from grpolab.validate.forecast.predict import first_groups, share_prediction
 from grpolab.validate.forecast.profile import law_interval
@@ -36,6 +42,7 @@ __all__ = [
     "ForecastInterval",
     "LawOfP",
     "PassAtK",
+    "Population",
     "Posterior",
     "ZeroStdPrediction",
     "beyond",
@@ -49,9 +56,12 @@ __all__ = [
     "fit_posterior",
     "fit_rate",
     "forecast_interval",
+    "forecast_population",
     "law_interval",
     "model_law",
+    "population_path",
     "predict_zero_std",
     "prompt_laws",
+    "rate_law",
     "share_prediction",
 ]

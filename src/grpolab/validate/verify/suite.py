@@ -16,6 +16,7 @@ from grpolab.validate.verify import (
     checks_budget,
     checks_dynamics,
     checks_groups,
+    checks_laws,
     checks_policies,
     grid,
 )
@@ -24,8 +25,8 @@ from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (
-    checks_groups, checks_dynamics, checks_policies, checks_budget, calibration_sampler,
-    calibration_cover, grid,
+    checks_groups, checks_dynamics, checks_policies, checks_budget, checks_laws,
+    calibration_sampler, calibration_cover, grid,
 )  # fmt: skip
 """Importing them fills the registries."""
 
