@@ -105,8 +105,9 @@ def simulate_phases(
         spent.append(spent[-1] + drawn)
         shares.append(share)
         means.append(float(np.mean(odds / (1.0 + odds))))
-    columns = (np.array(column) for column in (step, means, spent, shares))
-    return PhasedRun(*columns, p=odds / (1.0 + odds))
+    return PhasedRun(
+        np.array(step), np.array(means), np.array(spent), np.array(shares), odds / (1.0 + odds)
+    )
 
 
 def _fresh(state: ChainState, options: Options | None) -> ChainState:
