@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grpolab import streams
 from grpolab.theory.allocation import allocate, mixed_table
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.forecast.posterior import Posterior
@@ -97,7 +98,7 @@ def make_rows(
     chance = mixed_table(found.support, most)  # [G, N + 1]
     mixed = found.expect(chance)  # [P, N + 1]
     prompts = found.num_prompts
-    generator = np.random.default_rng(rng)
+    generator = streams.generator(rng, "plan", "order")
     fixed = {
         "per prompt": allocate(mixed, budget),
         "one size": _one_size(mixed, budget),
