@@ -12,8 +12,8 @@ SRC = Path(__file__).parents[1] / "src"
 LIBRARY = (
     "theory", "simulate", "figures", "validate/estimate", "validate/models", "validate/readers",
     "validate/sandbox", "validate/forecast", "validate/tasks", "validate/audit",
-    "validate/monitor", "validate/rollouts", "validate/verify", "validate/training",
-    "validate/triage", "validate/study", "cli",
+    "validate/plan", "validate/monitor", "validate/rollouts", "validate/verify",
+    "validate/training", "validate/triage", "validate/study", "cli",
 )  # fmt: skip
 """Packages from the lowest level to the highest."""
 

@@ -22,7 +22,8 @@ LEVELS = {
 VALIDATE_MODULES: tuple[str, ...] = ()
 VALIDATE_LEVELS = {
     "estimate": 0, "models": 0, "readers": 0, "sandbox": 0, "forecast": 1, "tasks": 1,
-    "audit": 2, "monitor": 2, "rollouts": 2, "verify": 2, "training": 3, "triage": 3, "study": 4,
+    "audit": 2, "monitor": 2, "plan": 2, "rollouts": 2, "verify": 2, "training": 3, "triage": 3,
+    "study": 4,
 }  # fmt: skip
 """Packages of ``validate``: each imports from lower levels only, never from one beside it."""
 OPTIONAL = {
@@ -38,6 +39,7 @@ MODEL_FREE: dict[str, list[str]] = {
     "explore": ["explore", "--out", str(Path(tempfile.gettempdir()) / "grpolab-explorer.html")],
     "figures": ["figures", "weight", "--out", str(Path(tempfile.gettempdir()) / "grpolab-figures")],
     "monitor": ["monitor", str(DATA / "trl"), "--once", "--score", "correct"],
+    "plan": ["plan", str(DATA / "human_eval.jsonl_results.jsonl"), "-g", "4"],
     "pstar": ["pstar", "-g", "8"],
     "simulate dynamics": ["simulate", "dynamics", "--chains", "100", "--steps", "20"],
     "simulate independence": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,14 @@ class TestReproducible:
         for run in (option_chains, option_chains.py_func):
             odds, velocity, square = np.geomspace(0.01, 9, 7), np.zeros(7), np.zeros(7)
             stats, times = np.zeros((6, 4), np.int64), np.full((2, 7), kernels.NEVER)
-            moments = np.zeros((1, 6, 3))
+            moments, history = np.zeros((1, 6, 3)), np.repeat(odds[:, None], 2, axis=1)
+            options = replace(OPTIONS["everything"], staleness=2)
             run(
-                odds, velocity, square, np.full(7, 0.3), np.uint64(4), np.uint64(1), np.uint64(2),
-                np.uint64(0), advantage.correct, advantage.wrong,
-                OPTIONS["everything"].plan(8, 0.1), stats, moments, 2.0, *times,
+                odds, velocity, square, history, np.full(7, 0.3), np.uint64(4), np.uint64(1),
+                np.uint64(2), np.uint64(0), advantage.correct, advantage.wrong,
+                options.plan(8, 0.1), stats, moments, 2.0, *times,
             )  # fmt: skip
-            results.append((odds, velocity, square, stats, moments, times))
+            results.append((odds, velocity, square, history, stats, moments, times))
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 

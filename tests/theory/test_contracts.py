@@ -72,6 +72,13 @@ CALLS: dict[str, Any] = {
     "thin_pq": lambda: theory.thin_pq(8, 2),
     "thin_std": lambda: theory.thin_std(8, 2, 4),
     "thin_zero_std": lambda: theory.thin_zero_std(8, 2, 4),
+    "batch_std": lambda: theory.batch_std(LAW, 8),
+    "entropy_fit": lambda: theory.entropy_fit([0.1, 0.2, 0.3, 0.4], [0.9, 0.8, 0.75, 0.6]),
+    "gain_of_one_more": lambda: theory.gain_of_one_more(0.3, 2),
+    "graded_std": lambda: theory.graded_std(theory.reward_law([0, 1], [0.5, 0.5]), 4),
+    "graded_variance": lambda: theory.graded_variance(theory.reward_law([0, 1], [0.5, 0.5]), 4),
+    "graded_zero_std": lambda: theory.graded_zero_std(theory.reward_law([0, 1], [0.5, 0.5]), 4),
+    "gradient_mass": lambda: theory.gradient_mass(GRPO, 0.3, group_size=8),
     "cover_kernel": lambda: theory.cover_kernel(0.5, values=[0, 1, 1]),
     "expected_from_cover": lambda: theory.expected_from_cover([1.0], [0.5], values=[0, 1, 1]),
     "seen_rate": lambda: theory.seen_rate(0.3, false_positive=0.1),
@@ -138,7 +145,8 @@ def test_every_scalar_function_is_in_the_list():
     arrays = {"chain_law", "count_pmf", "decay_equilibria", "expected_logit_step", "group_update",
               "kl_fixed_points", "kl_fixed_points_limit", "never_falls", "one_step",
               "prefix_update", "response_probs", "success_gradient", "tilt",
-              "unequal_count_pmf", "count_survival"}  # fmt: skip
+              "unequal_count_pmf", "count_survival", "allocate", "mixed_table", "reward_law",
+              "sum_of_components"}  # fmt: skip
     functions = {n for n in theory.__all__ if callable(getattr(theory, n)) and n[0].islower()}
     assert functions - shown - arrays == set()
 

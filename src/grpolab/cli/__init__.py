@@ -23,6 +23,7 @@ COMMANDS = {
     "figures": "Draw the figures of the documentation as SVG and PNG, the same bytes each time.",
     "verify": "Test every formula against simulation; a wrong variant must be rejected.",
     "audit": "Say how many groups will carry a signal, from n verdicts per problem.",
+    "plan": "Spread a budget of rollouts over prompts, and choose prompts, from n verdicts each.",
     "rollout": "Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.",
     "triage": "Compare checkpoints on the same prompts at the same law, before any RL.",
     "model": "Turn a GGUF file into a checkpoint that every other command takes.",

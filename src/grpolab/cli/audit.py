@@ -207,7 +207,7 @@ def _print(
     found: list[Audit], differences: list[Difference], html: Path | None, *, markdown: bool
 ) -> None:
     from grpolab.validate.audit.advice import advise, advise_comparison
-    from grpolab.validate.audit.tables import facts, plans, side_by_side
+    from grpolab.validate.audit.tables import cover, facts, plans, side_by_side
 
     def show(table: Table, *, caption: bool = True) -> None:
         if not markdown:
@@ -223,6 +223,8 @@ def _print(
             say(f"{fact}  " if markdown else fact)  # two blanks: a line of its own
         if a.plans:
             show(plans(a), caption=a is found[0])
+        if (curve := cover(a)) is not None:
+            show(curve, caption=a is found[0])
         for sentence in advise(a):
             say(f"- {sentence}")
         for warning in a.warnings:

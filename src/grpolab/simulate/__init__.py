@@ -12,6 +12,7 @@ from grpolab.simulate.experiments import (
 )
 from grpolab.simulate.ladder import Ladder, LadderConfig, run_ladder
 from grpolab.simulate.options import KLForm, Options
+from grpolab.simulate.phases import Phase, PhasedRun, simulate_phases
 from grpolab.simulate.prefix import PrefixState, PrefixTrajectory, simulate_prefix
 from grpolab.simulate.pstar import (
     CriticalPEstimate,
@@ -32,6 +33,8 @@ __all__ = [
     "Ladder",
     "LadderConfig",
     "Options",
+    "Phase",
+    "PhasedRun",
     "PrefixState",
     "PrefixTrajectory",
     "SoftmaxState",
@@ -51,6 +54,7 @@ __all__ = [
     "simulate_bernoulli",
     "simulate_escape",
     "simulate_first_passage",
+    "simulate_phases",
     "simulate_prefix",
     "simulate_softmax",
     "tally_groups",

@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     false_positive: float
     outage: float
     pressure: float
+    staleness: int
+    importance: bool
 
 
 class Cells(NamedTuple):
@@ -129,7 +131,7 @@ def logit_gradient(odds, old_odds, ref_odds, cells, right, wrong, plan):
     p, old_p = odds * q, old_odds * old_q
     marked = cells.hit + cells.fooled
     up, down = right[marked], wrong[marked]
-    if plan.inner_epochs > 1:
+    if plan.inner_epochs > 1 or plan.importance:
         r1, r0 = p / old_p, q / old_q
         good = cells.hit * clipped(up, r1, plan) + cells.missed * clipped(down, r1, plan)
         bad = cells.fooled * clipped(up, r0, plan) + cells.refused * clipped(down, r0, plan)
@@ -167,10 +169,10 @@ def _inside(odds):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def option_chains(
-    odds, velocity, square, reference, first, k0, k1, start, right, wrong, plan, stats,
+    odds, velocity, square, history, reference, first, k0, k1, start, right, wrong, plan, stats,
     moments, threshold, moved, above,
 ):  # fmt: skip
-    """Advance independent chains: odds [C], reference [C] odds, stats [T, 4], else as plain."""
+    """Advance independent chains: odds [C], history [C, staleness] and reference [C] odds."""
     for i in range(len(odds)):
         chain = first + np.uint64(i)
         x, origin = odds[i], odds[i]
@@ -178,8 +180,13 @@ def option_chains(
             step = start + np.uint64(t)
             p = x / (1.0 + x)
             note_chance(p, i % BLOCK == 0, moments[i // BLOCK, t])
-            cells = sample_group(p, step, chain, k0, k1, plan, stats[t])
-            old = x
+            old = x  # odds of the policy that draws
+            if plan.staleness > 0:
+                place = np.int64(step) % plan.staleness
+                old = history[i, place]
+                history[i, place] = x
+            drawn = old / (1.0 + old)
+            cells = sample_group(drawn, step, chain, k0, k1, plan, stats[t])
             for epoch in range(plan.inner_epochs):
                 grad = logit_gradient(x, old, reference[i], cells, right, wrong, plan)
                 count = np.int64(step) * plan.inner_epochs + epoch + 1

@@ -196,11 +196,14 @@ def _with_options(
     advantage = advantage_table(rule, group_size)
     plan = options.plan(group_size, learning_rate)
     key = stream_key(seed, "bernoulli chains")
+    if options.staleness and run.start:
+        raise ValueError("staleness must be 0 where a run is continued: older policies are gone")
+    history = np.repeat(run.odds[:, None], options.staleness, axis=1)
 
     def advance(low: int, high: int, start: int, stop: int) -> Part:
         sums, moments = _empty(high - low, stop - start)
         option_chains(
-            run.odds[low:high], run.velocity[low:high], run.square[low:high],
+            run.odds[low:high], run.velocity[low:high], run.square[low:high], history[low:high],
             reference[low:high], np.uint64(run.first + low), key.low, key.high, np.uint64(start),
             advantage.correct, advantage.wrong, plan, sums, moments,
             run.threshold, run.moved[low:high], run.above[low:high],

@@ -25,6 +25,9 @@ class Options:
     sampling redraws a zero-std group up to this many draws in all. true_positive, false_positive:
     rates of the verifier; outage: chance that it marks a whole group wrong. pressure: a constant
     added to the gradient of the logit, the push of everything that is not in the model.
+    staleness: a group is drawn by the policy of so many steps ago (by that of the start until
+    then), as in an asynchronous trainer; ``importance`` then weighs rollouts by PPO's clipped
+    ratio, and False takes them as if they were fresh.
 
     >>> Options(optimiser="adam").beta2
     0.999
@@ -47,6 +50,8 @@ class Options:
     false_positive: float = 0.0
     outage: float = 0.0
     pressure: float = 0.0
+    staleness: int = 0
+    importance: bool = True
 
     def __post_init__(self) -> None:
         if self.optimiser not in _OPTIMISERS:
@@ -66,6 +71,8 @@ class Options:
         for name in ("inner_epochs", "max_tries"):
             value = getattr(self, name)
             _within(name, value, "1, 2, ...", isinstance(value, int) and value >= 1)
+        _within("staleness", self.staleness, "0, 1, ...", _is_whole(self.staleness))
+        _within("importance", self.importance, "True, False", isinstance(self.importance, bool))
         _within("pressure", self.pressure, "finite numbers", math.isfinite(self.pressure))
 
     @property
@@ -75,6 +82,7 @@ class Options:
             self.optimiser == "sgd"
             and self.weight_decay == self.kl == self.outage == 0.0
             and self.inner_epochs == self.max_tries == 1
+            and self.staleness == 0
             and (self.true_positive, self.false_positive) == (1.0, 0.0)
         )
 
@@ -99,7 +107,13 @@ class Options:
             false_positive=self.false_positive,
             outage=self.outage,
             pressure=self.pressure,
+            staleness=self.staleness,
+            importance=self.importance and self.staleness > 0,
         )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
 
 
 def _within(name: str, value: object, allowed: str, good: bool) -> None:

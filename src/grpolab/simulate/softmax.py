@@ -295,6 +295,6 @@ def check_models(num_models: int, every: int, options: Options) -> None:
     """Raise ValueError for arguments that models of many responses cannot take."""
     _check.one_whole("num_models", num_models)
     _check.one_whole("snapshot_every", every, least=0)
-    for name in ("prior_p", "ref_p", "pressure"):
+    for name in ("prior_p", "ref_p", "pressure", "staleness"):
         if getattr(options, name) != getattr(Options(), name):
             raise ValueError(f"{name} has no meaning for softmax policies")

@@ -11,6 +11,11 @@ from grpolab.theory.advantage import (
     Advantages,
     TwoValued,
 )
+from grpolab.theory.allocation import (
+    allocate,
+    gain_of_one_more,
+    mixed_table,
+)
 from grpolab.theory.autoregressive import (
     expected_gain,
     prefix_update,
@@ -55,6 +60,8 @@ from grpolab.theory.drift import (
     noisy_drift,
     one_step,
 )
+from grpolab.theory.empirical import RateLaw
+from grpolab.theory.entropy_law import EntropyFit, entropy_fit
 from grpolab.theory.escape import (
     chain_law,
     escape_time,
@@ -62,6 +69,14 @@ from grpolab.theory.escape import (
     expected_hitting_time,
     hitting_time_small_p,
     never_falls,
+)
+from grpolab.theory.graded import (
+    RewardLaw,
+    graded_std,
+    graded_variance,
+    graded_zero_std,
+    reward_law,
+    sum_of_components,
 )
 from grpolab.theory.groups import (
     GroupCounts,
@@ -106,6 +121,16 @@ from grpolab.theory.pass_at_k import (
     thin_pq,
     thin_std,
     thin_zero_std,
+)
+from grpolab.theory.rules import (
+    VARIANTS,
+    Asymmetric,
+    BatchStd,
+    Focal,
+    GradientMass,
+    ZeroVariance,
+    batch_std,
+    gradient_mass,
 )
 from grpolab.theory.sampling_cost import (
     DynamicSampling,
@@ -163,24 +188,35 @@ __all__ = [
     "PRESETS",
     "RLOO",
     "SIGN",
+    "VARIANTS",
     "AdvantageRule",
     "Advantages",
     "Antithetic",
+    "Asymmetric",
+    "BatchStd",
     "BetaBinomial",
     "CommonSource",
     "CopyAll",
     "DynamicSampling",
+    "EntropyFit",
     "FailureShock",
+    "Focal",
+    "GradientMass",
     "GroupCounts",
     "OneFactorProbit",
     "PassAtKGradient",
     "PassAtKTraining",
     "Provenance",
+    "RateLaw",
+    "RewardLaw",
     "SharedPrefix",
     "TwoValued",
     "WithoutReplacement",
+    "ZeroVariance",
     "adam_rare_gain",
+    "allocate",
     "arcsine_weight",
+    "batch_std",
     "best_group_size",
     "chain_law",
     "collision_rho",
@@ -196,6 +232,7 @@ __all__ = [
     "dynamic_sampling",
     "entropy",
     "entropy_drift",
+    "entropy_fit",
     "entropy_from_rho",
     "escape_time",
     "escape_time_small_p",
@@ -215,6 +252,11 @@ __all__ = [
     "expected_update",
     "expected_variance",
     "flow",
+    "gain_of_one_more",
+    "graded_std",
+    "graded_variance",
+    "graded_zero_std",
+    "gradient_mass",
     "group_size_for",
     "group_update",
     "hitting_time_small_p",
@@ -224,6 +266,7 @@ __all__ = [
     "kl_fixed_points_limit",
     "kl_gain_ceiling",
     "kl_step",
+    "mixed_table",
     "mode_share_of_signal",
     "most_missed_group_size",
     "never_falls",
@@ -240,6 +283,7 @@ __all__ = [
     "prob_mode_seen",
     "prob_zero_std",
     "response_probs",
+    "reward_law",
     "rho_from_concentration",
     "rho_from_entropy",
     "sandwich",
@@ -251,6 +295,7 @@ __all__ = [
     "step_noise",
     "success_gradient",
     "success_rate",
+    "sum_of_components",
     "thin_all_right",
     "thin_all_wrong",
     "thin_pq",

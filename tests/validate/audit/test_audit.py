@@ -221,7 +221,7 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path):
     page = path.read_text()
     assert "<b>0</b>" not in page
     assert "&lt;b&gt;0&lt;/b&gt;" in page
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 8
     assert not re.search(r"(src|href)=\"?https?:", page)
     for sentence in ("Where will the groups carry a signal?", "Side by side", "Groups without"):
         assert sentence in page

@@ -16,9 +16,9 @@ from grpolab.validate.audit.advice import advise, advise_comparison
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.plan import bounds
 from grpolab.validate.audit.summary import Audit
-from grpolab.validate.audit.tables import facts, plans, side_by_side
+from grpolab.validate.audit.tables import cover, facts, plans, side_by_side
 from grpolab.validate.forecast.beyond import beyond
-from grpolab.validate.forecast.law import fit_law
+from grpolab.validate.forecast.law import ModelLaw, fit_law
 from grpolab.validate.forecast.zero_std import natural_method
 
 _CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
@@ -53,6 +53,9 @@ def _one(audit: Audit) -> list[str]:
     if audit.mixture is not None:
         parts.append(_figure(audit, _draw_rates, "Success rates of the prompts", _rates_caption))
         parts.append(_figure(audit, _draw_share, "Zero-std groups", _share_caption))
+    if (curve := cover(audit)) is not None:
+        parts.append(page.section(f"{audit.label}: {curve.title}", curve.html()))
+        parts.append(_figure(audit, _draw_cover, "Cover@tau", _cover_caption))
     if len(audit.pass_at_k) > 1:
         parts.append(_figure(audit, _draw_pass, "pass@k", _pass_caption))
     return parts
@@ -166,6 +169,30 @@ def _share_caption(audit: Audit) -> str:
         " continues them by a law of p between a fitted beta and the most likely law; the blue band"
         " is the 95% interval for any law of p, the grey band what the mean and a correlation"
         " within its interval allow; the dashed line is what the mean alone would say."
+    )
+
+
+def _draw_cover(ax: Any, audit: Audit) -> None:
+    from grpolab.figures import style
+
+    found, law = audit.cover, fit_law(audit.counts, "smoothed mixture")
+    assert found is not None
+    assert isinstance(law, ModelLaw)
+    assert law.weight is not None
+    rate = np.asarray(law.model.mean)
+    above = np.append(np.cumsum(law.weight[::-1])[::-1], 0.0)
+    ax.fill_between(found.tau, found.low, found.high, color=style.SKY, alpha=0.35, step="post",
+                    label="95% band, all tau at once")  # fmt: skip
+    ax.step(np.append(rate, 1.0), above, where="pre", color=style.BLUE, label="smoothed mixture")
+    ax.set(xlabel="tau", ylabel="share of prompts with p >= tau", xlim=(0, 1), ylim=(0, 1.02))
+    ax.legend()
+
+
+def _cover_caption(audit: Audit) -> str:
+    return (
+        "Cover@tau: the share of prompts that are solved with chance tau or more. pass@k, the"
+        " zero-std share and the mean reward are weighted means of this curve. The band is what the"
+        " counts allow for any law of p, drawn at the tau of the table."
     )
 
 

@@ -25,6 +25,7 @@ from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.missing import Missingness, missingness
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
+from grpolab.validate.forecast.cover import Cover, cover_curve
 from grpolab.validate.forecast.law import LawOfP, fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
 from grpolab.validate.readers.format import Samples
@@ -66,6 +67,7 @@ class Audit(Frame):
     refused: bool = False
     distinct: tuple[float, float] | None = None
     outlook: Mapping[int, Outlook] = field(default_factory=dict)
+    cover: Cover | None = None
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
@@ -144,6 +146,7 @@ class Audit(Frame):
                 }
                 for g, plan in self.plans.items()
             },
+            "cover": None if self.cover is None else self.cover.as_dict(),
             "equal_scores": dict(self.equal_scores),
             "independence": self.independence._asdict(),
             "missing": None if self.missing is None else self.missing._asdict(),
@@ -221,7 +224,7 @@ def audit(
     generator = streams.generator(rng, "audit")
     contrast = pair_contrast(counts, rng=generator)
     examined = examination.examine(counts, samples, contrast, rng=generator, level=alarm_level)
-    counts, span = _latest(examined.counts)
+    counts, span = latest(examined.counts)
     totals = counts.by_prompt()
     never = int(np.sum(totals.num_correct == 0))
     always = int(np.sum(totals.num_correct == totals.num_samples))
@@ -259,6 +262,7 @@ def audit(
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
         equal_scores=equal_shares(samples, sizes), outlook=outlook,
+        cover=cover_curve(counts, level=level) if identified else None,
     )  # fmt: skip
 
 
@@ -350,7 +354,7 @@ def _warnings(counts: GroupCounts) -> list[str]:
     return found
 
 
-def _latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
+def latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
     """The groups of the last steps, which tell most of the next ones; and what was left out.
 
     The last tenth of the groups, at least 200, by whole steps; all of a dump of mixed groups.

@@ -73,6 +73,21 @@ def plans(audit: Audit) -> Table:
     return Table(columns, rows, caption, title="Groups without a signal")
 
 
+def cover(audit: Audit) -> Table | None:
+    """Cover@tau along the table, its simultaneous band below; None where it is not known."""
+    found = audit.cover
+    if found is None:
+        return None
+    heads: list[Column | str] = ["p >=", *(f"{tau:g}" for tau in found.tau)]
+    shares = ["prompts", *map(words.percent, found.value)]
+    band = ["95%", *map(words.percent_interval, found.low, found.high)]
+    caption = (
+        "The band holds at every tau at once, for any law of p that agrees with the counts; a dash:"
+        " none does."
+    )
+    return Table(heads, [shares, band], caption, title="Cover@tau: prompts by success rate")
+
+
 def mean_may_exceed(audit: Audit, upper: Threshold) -> bool:
     """Does the interval of the mean reach the interval of an upper p*?"""
     mean = audit.pass_at_k.get(1)

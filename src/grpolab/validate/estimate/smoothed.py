@@ -21,6 +21,8 @@ PRIOR_PROMPTS = 8.0
 """Strength of the prior in prompts: the least mean error over smooth laws, point masses and counts
 of real models, for 30 to 250 prompts with 4 to 16 samples."""
 
+_PASSES = 300  # of EM, after which a resampled law is within 1e-3 of its own optimum
+_SPREAD = 1e-3  # of the first weights, over all rates
 _DUST = 1e-6  # smaller weights are the solver's
 _EDGE = 1e-6  # a beta with mean or rho closer to 0 or 1 is that of this distance
 
@@ -52,6 +54,32 @@ def smoothed_law(data: CountCells, *, prior_prompts: float = PRIOR_PROMPTS) -> G
     weight = np.where(weight > _DUST, weight, 0.0)
     weight /= weight.sum(axis=1, keepdims=True)
     return GridLaw(grid, weight.reshape(*data.weight.shape[:-1], len(grid)))
+
+
+def resampled_laws(
+    data: CountCells, start: GridLaw, *, prior_prompts: float = PRIOR_PROMPTS
+) -> GridLaw:
+    """`smoothed_law` of resampled weights [B, U], hundreds at once: EM from the law of the sample.
+
+    300 passes leave what groups are expected to show within a hundredth of its spread over the
+    resamples.
+
+    >>> data = CountCells(np.array([0, 2, 4]), np.full(3, 4), np.array([20.0, 10.0, 20.0]))
+    >>> law = smoothed_law(data)
+    >>> again = resampled_laws(data._replace(weight=data.weight[None]), law)
+    >>> bool(np.abs(again.weight - law.weight).max() < 1e-3)
+    True
+    """
+    prior = prior_prompts * _beta_weights(data, start.support)
+    like = likelihood.cell_likelihood(data, start.support)
+    total = data.weight.sum(axis=1, keepdims=True) + prior_prompts
+    # EM leaves a weight of 0 where it is
+    first = (1.0 - _SPREAD) * start.weight + _SPREAD / len(start.weight)
+    weight = np.repeat(first[None], len(data.weight), axis=0)
+    for _ in range(_PASSES):
+        ratio = data.weight / (weight @ like.T)
+        weight = (weight * (ratio @ like) + prior) / total
+    return GridLaw(start.support, weight)
 
 
 def _beta_weights(data: CountCells, grid: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ policy (`drift`), and rules that order starts by what RL will make of them (`out
 """
 
 from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
+from grpolab.validate.forecast.cover import Cover, cover_curve
 from grpolab.validate.forecast.drift import drift_forecast, fit_rate
 from grpolab.validate.forecast.interval import (
     ForecastInterval,
@@ -29,6 +30,13 @@ from grpolab.validate.forecast.pass_at_k import (
     estimate_pass_at_k,
     extrapolate_pass_at_k,
 )
+from grpolab.validate.forecast.population import (
+    Population,
+    forecast_population,
+    population_path,
+    rate_law,
+)
+from grpolab.validate.forecast.posterior import Posterior, fit_posterior
 from grpolab.validate.forecast.predict import first_groups, share_prediction
 from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_std
@@ -38,28 +46,36 @@ __all__ = [
     "METHODS",
     "RULES",
     "Beyond",
+    "Cover",
     "Extrapolation",
     "ForecastInterval",
     "LawOfP",
     "OutcomeForecast",
     "PassAtK",
+    "Population",
+    "Posterior",
     "ZeroStdPrediction",
     "beyond",
     "budget_k",
+    "cover_curve",
     "coverage_by_step",
     "drift_forecast",
     "estimate_pass_at_k",
     "extrapolate_pass_at_k",
     "first_groups",
     "fit_law",
+    "fit_posterior",
     "fit_rate",
     "forecast_interval",
     "forecast_outcome",
+    "forecast_population",
     "law_interval",
     "model_law",
     "pass_at_any",
+    "population_path",
     "predict_zero_std",
     "prompt_laws",
+    "rate_law",
     "share_prediction",
     "transport",
 ]

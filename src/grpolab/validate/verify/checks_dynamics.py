@@ -85,7 +85,7 @@ def _waiting(size: Size) -> Evidence:
 )
 def _one_step(size: Size) -> Evidence:
     evidence = Evidence([], [])
-    for name, rule in theory.PRESETS.items():
+    for name, rule in {**theory.PRESETS, **theory.VARIANTS}.items():
         for p in _STARTS:
             run = _run(size, p, 8, steps=1, cell=name, rule=rule)
             moved = float(np.mean(run.state.logit)) - math.log(p / (1 - p))
@@ -309,7 +309,7 @@ def _run(
     *,
     steps: int,
     cell: str,
-    rule: theory.AdvantageRule = theory.GRPO,
+    rule: theory.TwoValued = theory.GRPO,
     options: Options | None = None,
 ) -> Trajectory:
     return simulate_bernoulli(

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from grpolab.validate.verify import (
+    calibration_cover,
     calibration_sampler,
+    checks_budget,
     checks_dynamics,
     checks_groups,
+    checks_laws,
     checks_policies,
     grid,
 )
@@ -21,7 +24,10 @@ from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
-_MODULES = (checks_groups, checks_dynamics, checks_policies, calibration_sampler, grid)
+_MODULES = (
+    checks_groups, checks_dynamics, checks_policies, checks_budget, checks_laws,
+    calibration_sampler, calibration_cover, grid,
+)  # fmt: skip
 """Importing them fills the registries."""
 
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)
