@@ -77,10 +77,13 @@ NAMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in PACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in NAMES:
-        return getattr(importlib.import_module(NAMES[name]), name)
+    if name in PACKAGES or name in NAMES:
+        from grpolab.errors import extras_named
+
+        with extras_named():
+            if name in PACKAGES:
+                return importlib.import_module(f"{__name__}.{name}")
+            return getattr(importlib.import_module(NAMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -158,7 +158,9 @@ def _shared(value: Mapping[str, Any]) -> dict[str, Any]:
 def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame | None:
     """The first sheet that is a table of verdicts."""
     if importlib.util.find_spec("openpyxl") is None:
-        raise UserError(f"{sample.path}: a spreadsheet; pip install openpyxl, or save it as csv")
+        raise UserError(
+            f"{sample.path}: a spreadsheet; pip install 'grpolab[xlsx]', or save it as csv"
+        )
     openpyxl = importlib.import_module("openpyxl")  # an option, without types
     try:
         book = openpyxl.load_workbook(sample.path, read_only=True, data_only=True)
