@@ -21,7 +21,7 @@ from typing import Any
 from grpolab.errors import UserError, first_line
 from grpolab.store import BrokenLine, decoded, json_lines, open_bytes, raw_lines, read_document
 
-_DELIMITERS = (",", "\t", ";")
+_DELIMITERS = (",", "\t", ";", "|")
 
 
 @dataclass(slots=True)

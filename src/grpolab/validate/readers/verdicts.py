@@ -29,7 +29,7 @@ from grpolab.validate.readers.columns import (
 )
 from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Part, ReadOptions, Samples
 from grpolab.validate.readers.gather import Piece
-from grpolab.validate.readers.repeats import second_half, without_repeats
+from grpolab.validate.readers.repeats import begun_anew, without_repeats
 from grpolab.validate.readers.source import Remarks
 
 __all__ = [
@@ -236,7 +236,7 @@ def count_verdicts(
         step=None if rows.step is None else np.array(rows.step, dtype=np.int64),
         text=None if not any(rows.text) else texts_of(list(rows.text)),
     )
-    piece = without_repeats(second_half(piece), piece, "problem", options, remarks, source)
+    piece = without_repeats(begun_anew(piece), piece, "problem", options, remarks, source)
     part = to_part(
         piece.problem.code,
         piece.score,

@@ -24,6 +24,11 @@ TEXT_OF_PROBLEM = (
     "user_prompt", "question_text", "prompt_text", "problem_text", "problem_statement",
 )  # fmt: skip
 """Columns that hold the text of a problem; taken where no id is there."""
+ABOUT_PROBLEM = (
+    "meta", "metadata", "info", "extra_info", "doc", "document", "example", "problem", "task",
+    "prompt", "question", "item", "data", "instance", "input", "test", "test_case", "case", "row",
+)  # fmt: skip
+"""Objects that hold the id of a problem."""
 PART_OF_PROBLEM = (
     "subject", "dataset", "dataset_name", "data_source", "subset", "category", "benchmark",
     "task_name", "task_type", "domain", "language", "lang", "topic", "env", "env_id", "env_class",
@@ -73,7 +78,9 @@ NEUTRAL = (
 ERROR = (
     "error", "errors", "error_message", "error_msg", "error_type", "exception", "exc", "exc_info",
     "traceback", "is_error", "has_error", "errored", "timed_out", "aborted", "infra_error",
-    "harness_error", "system_error", "grader_error", "failed_to_run",
+    "harness_error", "system_error", "grader_error", "failed_to_run", "failure_reason",
+    "fail_reason", "failure", "error_reason", "error_code", "error_info", "error_detail",
+    "error_details", "err", "err_msg", "exception_type", "exception_message",
 )  # fmt: skip
 """Columns that say that a sample has no verdict, whatever stands in its score."""
 STATUS = ("status", "state", "stop_reason", "finish_reason", "exit_status", "termination_reason")
@@ -83,6 +90,13 @@ FAILED = frozenset((
     "environment_error", "env_error", "unexpected_error", "api_error",
 ))  # fmt: skip
 """Values of a status that say that there is no verdict."""
+AT_FAULT = (
+    "wrong_answer", "wrong", "incorrect", "mismatch", "output_mismatch", "compile_error",
+    "compilation_error", "compilation_failed", "runtime_error", "test_failed", "tests_failed",
+    "failed_test", "assertion", "no_answer", "parse", "parsing", "could_not_parse",
+    "failed_to_parse", "expected", "segmentation_fault", "presentation_error", "failed_assertion",
+)  # fmt: skip
+"""How an error begins that says that the answer is wrong."""
 LATE = frozenset(("timeout", "timed_out", "time_out", "time_limit", "time_limit_exceeded"))
 """Values of a status that may be the fault of a program or of the harness."""
 COMPLETION = (
@@ -108,6 +122,12 @@ TOTAL = (
     "total", "rollouts", "trials", "attempts", "samples", "n", "k", "count",
 )  # fmt: skip
 """Columns with the number of samples of a problem."""
+WITHOUT = (
+    "num_errors", "n_errors", "error_count", "errors", "num_error", "n_error", "num_errored",
+    "n_errored", "num_failed_to_run", "num_missing", "n_missing", "num_timeouts", "n_timeouts",
+    "num_timeout", "n_timeout", "num_invalid", "n_invalid", "num_unscored", "n_unscored",
+)  # fmt: skip
+"""Columns with the number of samples of a problem that may have no verdict."""
 LOOSE_CORRECT = ("correct", "passed", "solved", "success", "resolved", "right", "pass")
 """Numbers of correct samples beside a total, or the verdict of one completion."""
 RATE = (
