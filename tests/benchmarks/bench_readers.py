@@ -57,7 +57,7 @@ def write(folder: Path, rows: int) -> dict[str, Path]:
 
 
 def trainers(folder: Path, rows: int) -> dict[str, Path]:
-    """Dumps as verl, open-instruct and NeMo-RL write them, groups of 8 with texts of 400 letters."""
+    """Dumps as verl, open-instruct and NeMo-RL write them, groups of 8 with texts."""
     import numpy as np
 
     rng = np.random.default_rng(1)

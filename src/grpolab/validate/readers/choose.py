@@ -124,7 +124,7 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
         and is_one_of(n.rpartition(".")[2], (*POLICY, *GRADER))
         and _is_flat(n, head)
     ]
-    text = inner.get(find(COMPLETION, inner) or "") or find(COMPLETION, free)
+    text = inner.get(find(COMPLETION, inner) or "") or _text(free, score, head)
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
     used = {*errors, *status, text, *sample}
     others = (*(n for n in flat if n not in used and _may_split(n, head)), *policy)
@@ -293,8 +293,10 @@ def _wide(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str,
 
 
 def _binary(members: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
-    values = {v for row in head for n in members if (v := row.get(n)) is not None}
-    numbers = {number_of(str(v).lower()) for v in values if not isinstance(v, list | dict)}
+    found = [v for row in head for n in members if (v := row.get(n)) is not None]
+    if any(isinstance(v, list | dict) for v in found):
+        return False
+    numbers = {number_of(str(v).lower()) for v in set(found)}
     kept = {n for n in numbers if n is None or n == n}
     return bool(kept) and kept <= {0.0, 1.0}
 
@@ -321,6 +323,21 @@ def _may_split(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
     return max(map(len, texts)) <= _LONG and not (
         len(values) >= 20 and len(set(texts)) == len(texts)
     )
+
+
+def _text(
+    free: Sequence[str], score: Sequence[str], head: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """The completion; of lists of verdicts one that is a list of the same length."""
+    found = find_all(COMPLETION, free)
+    if len(score) == 1 and _has_lists(score, head):
+        beside = (n for n in found if all(_beside(row.get(n), row[score[0]]) for row in head))
+        return next(beside, found[0] if found else None)
+    return found[0] if found else None
+
+
+def _beside(texts: Any, verdicts: Any) -> bool:
+    return isinstance(texts, list) and len(texts) == len(verdicts)
 
 
 def _is_flat(name: str, head: Sequence[Mapping[str, Any]]) -> bool:

@@ -202,15 +202,15 @@ def _without_errors(
     names = find_all(WITHOUT, [n for n in frame.names if n not in pair])
     if not names or not _numbers(names[0], frame.head):
         return size
-    lost = scores(frame.columns(names[:1])[names[0]], frame.place, names[0])
-    lost = _whole(np.nan_to_num(lost), names[0], frame)
+    values = scores(frame.columns(names[:1])[names[0]], frame.place, names[0])
+    lost = _whole(np.nan_to_num(values), names[0], frame)
     if not lost.any() or np.any(correct + lost > size):  # they were not among the samples
         return size
     if options.errors == "wrong":
         return size
     if options.errors == "missing":
         remarks.add(f"{frame.where}: {int(lost.sum())} samples ({names[0]}) have no verdict")
-        return size - lost
+        return np.asarray(size - lost)
     raise ChoiceNeeded(
         frame.where,
         f"{int(lost.sum())} samples are counted under {names[0]}: wrong answers, or outages"

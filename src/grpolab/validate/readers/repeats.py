@@ -98,7 +98,8 @@ def begun_anew(piece: Piece) -> Twice | None:
     rows = len(piece.score)
     if rows < 4 or piece.step is not None:
         return None
-    columns = [piece.problem.code, np.nan_to_num(piece.score, nan=np.inf)]
+    columns: list[IntArray | FloatArray] = [piece.problem.code]
+    columns.append(np.nan_to_num(piece.score, nan=np.inf))
     columns += [c.code for c in (*piece.others.values(), *piece.numbers.values())]
     columns += [] if piece.text is None else [piece.text.code]
     for start in _starts(columns, rows):
