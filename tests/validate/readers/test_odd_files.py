@@ -225,3 +225,49 @@ OUTAGES = (
 def test_how_often_errors_of_programs_are_told_from_outages():
     assert np.mean([is_of_program(words) for words in PROGRAMS]) >= 0.95
     assert np.mean([is_of_program(words) for words in OUTAGES]) <= 0.05
+
+
+@pytest.mark.parametrize("name", ["max_k", "pass_at", "best_of", "k"])
+def test_the_best_of_several_samples_is_no_sample(tmp_path, name):
+    rows = [
+        {"id": p, name: k, "correct": max(row[:k])}
+        for p, row in enumerate(VERDICTS)
+        for k in (1, 4, 8)
+    ]
+    with pytest.raises(ChoiceNeeded, match=f"column {name} has 3 values"):
+        read(lines(tmp_path / "t.jsonl", rows))
+
+
+def test_a_running_k_numbers_samples(tmp_path):
+    assert is_whole(
+        lines(tmp_path / "t.jsonl", [{"id": p, "k": i, "correct": v} for p, i, v in cells()])
+    )
+
+
+@pytest.mark.parametrize("name", ["id", "task_id", "question"])
+def test_parts_of_a_data_set_below_keys(tmp_path, name):
+    half = {
+        part: [{name: f"{part}{p}", "correct": v} for p, _, v in cells() if p % 2 == k]
+        for k, part in enumerate(("train", "test"))
+    }
+    assert is_whole(document(tmp_path / "t.json", half))
+    same = {m: [{name: f"q{p}", "correct": v} for p, _, v in cells()] for m in ("a", "b")}
+    with pytest.raises(ChoiceNeeded, match="section has 2 values"):
+        read(document(tmp_path / "u.json", same))
+
+
+def test_samples_with_numbers_below_their_problem_are_asked_about(tmp_path):
+    value = {
+        f"p{p}": [{"id": i, "correct": v} for i, v in enumerate(row)]
+        for p, row in enumerate(VERDICTS)
+    }
+    path = document(tmp_path / "t.json", value)
+    with pytest.raises(ChoiceNeeded, match="section has 10 values"):
+        read(path)
+    assert is_whole(path, ReadOptions(problem="section"))
+
+
+def test_a_summary_beside_the_samples_is_passed_over(tmp_path):
+    rows = [{"id": p, "correct": v} for p, _, v in cells()]
+    value = {"summary": [{"metric": "acc", "value": 0.5}], "samples": rows}
+    assert is_whole(document(tmp_path / "t.json", value))

@@ -28,7 +28,17 @@ from grpolab.validate.readers.repeats import (
     without_repeats,
 )
 from grpolab.validate.readers.source import Remarks
-from grpolab.validate.readers.words import GRADER, NEUTRAL, PART_OF_PROBLEM, POLICY, SEED, is_one_of
+from grpolab.validate.readers.words import (
+    BEST_OF,
+    GRADER,
+    NEUTRAL,
+    PART_OF_PROBLEM,
+    POLICY,
+    SECTION,
+    SEED,
+    WEAK,
+    is_one_of,
+)
 
 _MOST = 0.5  # share of the problems that a column must split
 _ALIKE = 0.8  # share of them that an unknown column must split into the same blocks
@@ -181,8 +191,22 @@ def _refuse_split(
     if split is None:
         return
     known = is_one_of(kind, GRADER) or kind.lower() in ("split", "epoch")
+    known = known or _is_best_of(kind, column)
+    if name == SECTION and split.share >= _MOST and is_one_of(problem, WEAK):
+        known = True  # samples numbered below their problem, or problems below a policy
     if (known and split.share > 0) or split.blocks() is not None:
         raise _question(name, column, split, problem, where, by)
+
+
+def _is_best_of(name: str, column: Codes) -> bool:
+    """Whether a column says of how many samples a verdict is; a running ``k`` numbers samples."""
+    if not is_one_of(name, BEST_OF):
+        return False
+    texts = [str(v) for v in column.values]
+    numbers = sorted(int(t) for t in texts if t.isdigit() and len(t) < 18)
+    first = numbers[0] if numbers else 0
+    running = len(numbers) == len(texts) and numbers == list(range(first, first + len(numbers)))
+    return not (running and first <= 1 and name.lower() == "k")
 
 
 def _refuse_seeds(piece: Piece, problem: str, where: str, by: Sequence[str]) -> None:

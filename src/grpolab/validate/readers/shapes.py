@@ -28,6 +28,7 @@ from grpolab.validate.readers.words import (
     PROBLEM,
     RATE,
     SCORE,
+    SECTION,
     STEP,
     TEXT_OF_PROBLEM,
     TOTAL,
@@ -112,7 +113,7 @@ def _column_of_key(rows: Rows) -> str:
     """What the keys over tables of one layout are: problems, unless the rows name theirs."""
     items = [i for v in rows[0].values() if isinstance(v, list) for i in v if isinstance(i, dict)]
     named = any(find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), one) for one in [rows[0], *items[:20]])
-    return "section" if named else "problem_id"
+    return SECTION if named else "problem_id"
 
 
 def _of_list(value: list[Any]) -> Iterator[Rows]:
@@ -147,12 +148,16 @@ def _by_id(value: dict[str, Any]) -> Iterator[Rows]:
             yield [_named(key, v) for key, v in value.items()]
     elif all(_verdict_list(v) for v in inner) and any(inner):
         yield [{"problem_id": key, "verdicts": v} for key, v in value.items()]
-    elif len(inner) > 1 and all(
-        isinstance(v, list) and all(isinstance(r, dict) for r in v) for v in inner
-    ):
-        yield [_named(key, row) for key, rows in value.items() for row in rows]
+    elif len(inner) > 1 and all(map(_is_table, inner)):
+        if len({frozenset(rows[0]) for rows in inner if rows}) == 1:
+            name = _column_of_key(next(rows for rows in inner if rows))
+            yield [{name: key, **row} for key, rows in value.items() for row in rows]
     elif len(inner) > 1 and all(isinstance(v, bool) for v in inner):
         yield [{"problem_id": key, "correct": v} for key, v in value.items()]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
 def _named(key: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,8 +67,15 @@ POLICY = (
     "system_prompt", "reasoning_effort",
 )  # fmt: skip
 """Columns that say what was sampled and how: two values of them are two policies."""
+SECTION = "section"
+"""The column of the keys above tables whose rows name their problems."""
 GRADER = ("filter", "metric", "metric_name", "scorer", "grader", "judge", "verifier", "reward_fn")
 """Columns that say who graded: one completion has a row for each."""
+BEST_OF = (
+    "max_k", "pass_at", "pass_at_k", "at_k", "best_of", "best_of_n", "bon", "maj_at", "maj_k", "k",
+    "n_votes", "num_votes", "budget", "top_n",
+)  # fmt: skip
+"""Columns that say of how many samples a verdict is the best, or the majority."""
 NEUTRAL = (
     "worker", "worker_id", "rank", "local_rank", "gpu", "device", "host", "hostname", "node",
     "shard", "shard_id", "batch", "batch_id", "batch_idx", "chunk", "pid", "process", "timestamp",
