@@ -78,9 +78,8 @@ NAMES = {
 
 def __getattr__(name: str) -> Any:
     if name in PACKAGES or name in NAMES:
-        from grpolab.errors import extras_named
-
-        with extras_named():
+        errors = importlib.import_module(f"{__name__}.errors")
+        with errors.extras_named():
             if name in PACKAGES:
                 return importlib.import_module(f"{__name__}.{name}")
             return getattr(importlib.import_module(NAMES[name]), name)
