@@ -81,10 +81,12 @@ NAMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in PACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in NAMES:
-        return getattr(importlib.import_module(NAMES[name]), name)
+    if name in PACKAGES or name in NAMES:
+        errors = importlib.import_module(f"{__name__}.errors")
+        with errors.extras_named():
+            if name in PACKAGES:
+                return importlib.import_module(f"{__name__}.{name}")
+            return getattr(importlib.import_module(NAMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

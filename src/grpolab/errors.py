@@ -26,12 +26,38 @@ def first_line(err: BaseException) -> str:
     return words[0] if words else type(err).__name__
 
 
+EXTRAS = {"numba": "sim", "matplotlib": "figures", "sympy": "theory"}
+"""Modules that the core does without wherever it can, and the extra that installs each."""
+
+
 def require(module: str, *, extra: str) -> None:
     """Raise UserError unless an optional dependency is installed; it is not imported here."""
     if importlib.util.find_spec(module) is None:
-        raise UserError(
-            f"this command needs {module}, which is not installed: pip install 'grpolab[{extra}]'"
-        )
+        raise _needs(module, extra)
+
+
+def _needs(module: str, extra: str) -> UserError:
+    words = f"this needs {module}, which is not installed: pip install 'grpolab[{extra}]'"
+    return UserError(words)
+
+
+@contextlib.contextmanager
+def extras_named() -> Iterator[None]:
+    """Turn the import of an optional dependency that is not installed into a UserError.
+
+    >>> with extras_named():
+    ...     raise ModuleNotFoundError("No module named 'numba'", name="numba")
+    Traceback (most recent call last):
+    ...
+    grpolab.errors.UserError: this needs numba, which is not installed: pip install 'grpolab[sim]'
+    """
+    try:
+        yield
+    except ModuleNotFoundError as err:
+        module = (err.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        raise _needs(module, EXTRAS[module]) from err
 
 
 @contextlib.contextmanager

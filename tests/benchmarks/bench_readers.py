@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_readers.py [ROWS]
 
 Every number is from a process of its own. ROWS (default 10 million) is the size of the parquet and
-csv files; JSON lines have a tenth. pandas must be installed.
+csv files; JSON lines have a tenth, dumps of trainers (with texts) a hundredth. pandas must be
+installed.
 """
 
 import json
@@ -49,16 +50,46 @@ def write(folder: Path, rows: int) -> dict[str, Path]:
     alone = pa.table({"problem_id": np.zeros(one, np.int64), "sample": np.arange(one),
                       "correct": rng.random(one) < 0.3})  # fmt: skip
     pq.write_table(alone, files["one problem"])
+    files |= trainers(folder, rows // 100)
     drawn = [f"p{i},{rng.binomial(10**6, rng.beta(0.5, 1.5))},1000000\n" for i in range(40)]
     files["counts"].write_text("problem_id,num_correct,num_samples\n" + "".join(drawn))
+    return files
+
+
+def trainers(folder: Path, rows: int) -> dict[str, Path]:
+    """Dumps as verl, open-instruct and NeMo-RL write them, groups of 8 with texts."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    right, text = (rng.random(rows) < 0.3).tolist(), "x" * 400
+    kinds = {
+        "verl": lambda i: {
+            "input": f"q {i // 8} {text}", "output": f"{i} {text}", "score": float(right[i]),
+            "step": 1,
+        },
+        "open-instruct": lambda i: {
+            "step": 1, "prompt_idx": i // 8, "sample_idx": i % 8, "reward": 10.0 * right[i],
+            "prompt_tokens": list(range(i // 8, i // 8 + 60)), "response": text,
+        },
+        "NeMo-RL": lambda i: {"content": [[text]], "rewards": [float(right[i])], "idx": i},
+    }  # fmt: skip
+    files = {}
+    for name, row in kinds.items():
+        files[name] = folder / name / ("train_data_step1.jsonl" if name == "NeMo-RL" else "1.jsonl")
+        files[name].parent.mkdir()
+        with files[name].open("w") as out:
+            out.writelines(json.dumps(row(i)) + "\n" for i in range(rows))
     return files
 
 
 def ours(path: Path) -> int:
     """`grpolab.read`, all checks included."""
     import grpolab
+    from grpolab.validate.readers import ReadOptions
 
-    return int(grpolab.read(path).counts.num_correct.sum())
+    size = 8 if "NeMo-RL" in path.parts else None
+    options = ReadOptions(group_size=size)
+    return int(grpolab.read(path, options).counts.num_correct.sum())
 
 
 def audited(path: Path) -> int:
@@ -79,8 +110,13 @@ def pandas(path: Path) -> int:
         data = pd.read_csv(path)
     else:
         data = pd.read_json(path, lines=True)
-    column = "correct" if "correct" in data else "num_correct"
-    return int(data.groupby("problem_id")[column].agg(["sum", "count"])["sum"].sum())
+    if "rewards" in data:
+        return int(
+            data["rewards"].str[0].groupby(data["idx"] // 8).agg(["sum", "count"])["sum"].sum()
+        )
+    column = next(n for n in ("correct", "num_correct", "score", "reward") if n in data)
+    problem = next(n for n in ("problem_id", "input", "prompt_idx") if n in data)
+    return int(data.groupby(problem)[column].agg(["sum", "count"])["sum"].sum())
 
 
 WAYS = {"ours": ours, "pandas": pandas, "audit": audited}

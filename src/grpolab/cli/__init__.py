@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from grpolab.errors import UserError, first_line
+from grpolab.errors import UserError, extras_named, first_line
 from grpolab.terminal import printable
 
 _INTERRUPTED = 130  # 128 + the signal, as shells have it
@@ -97,7 +97,8 @@ def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     _open_streams()
     try:
-        status = app(standalone_mode=False)
+        with extras_named():
+            status = app(standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as err:
         words = err.format_message() if hasattr(err, "format_message") else str(err)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpolab.cli._options import OUTPUT
-from grpolab.errors import UserError
+from grpolab.errors import UserError, require
 from grpolab.terminal import printable
 
 if TYPE_CHECKING:
@@ -25,8 +25,18 @@ JsonFlag = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+
+
+def drawable(path: Path | None) -> Path | None:
+    """Refuse to draw without matplotlib before the work begins."""
+    if path is not None:
+        require("matplotlib", extra="figures")
+    return path
+
+
 HtmlPage = Annotated[
-    Path | None, typer.Option(help="Write a page with plots.", rich_help_panel=OUTPUT)
+    Path | None,
+    typer.Option(callback=drawable, help="Write a page with plots.", rich_help_panel=OUTPUT),
 ]
 
 _UNFOLDED = 1000  # columns; a table takes no more than it needs

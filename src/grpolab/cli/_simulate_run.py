@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from grpolab.cli._output import drawable
 from grpolab.errors import UserError, input_errors
 
 
@@ -86,7 +87,7 @@ def plot_ending(path: Path | None) -> Path | None:
 
     if path is not None and path.suffix not in ENDINGS:
         raise UserError(f"--plot must end in one of {', '.join(ENDINGS)}, got {path}")
-    return path
+    return drawable(path)
 
 
 def draw(path: Path | None, what: str, results: list[dict[str, Any]]) -> None:

@@ -8,7 +8,18 @@ from importlib import metadata
 from grpolab import __version__
 from grpolab.cli._output import print_json, say
 
-_PACKAGES = ("numpy", "scipy", "numba", "pyarrow", "torch", "transformers", "trl", "vllm")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "numba",
+    "matplotlib",
+    "sympy",
+    "torch",
+    "transformers",
+    "trl",
+    "vllm",
+)
 
 
 def print_versions(*, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json, print_table, say
+from grpolab.cli._output import JsonFlag, drawable, print_json, print_table, say
 from grpolab.errors import UserError, input_errors, named
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import percent, significant
@@ -36,7 +36,9 @@ def pstar(
     plot: Annotated[
         Path | None,
         typer.Option(
-            help="Draw the share of such groups against the mean.", rich_help_panel=OUTPUT
+            callback=drawable,
+            help="Draw the share of such groups against the mean.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     json: JsonFlag = False,

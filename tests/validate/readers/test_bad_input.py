@@ -196,6 +196,7 @@ KEYS = {
     "inspect": ["eval", "version", "status", "samples"],
     "livecodebench": ["question_id", "graded_list"],
     "lm-eval": ["doc_id", "resps", "filtered_resps", "filter", "metrics", "pass@1"],
+    "cruxeval": ["raw_scored_generations", "raw_generations", "pass_at_1"],
     "nemo-rl": ["content", "rewards", "idx"],
     "open-instruct": ["step", "prompt_idx", "sample_idx", "reward", "prompt_tokens"],
     "prime-rl": ["task", "group", "traces", "ok", "run", "env"],

@@ -410,3 +410,89 @@ def test_results_of_a_tool_that_were_written_twice(tmp_path):
     (tmp_path / "e.json").write_text(json.dumps(graded * 2))
     with pytest.raises(UserError, match="appears twice"):
         read(tmp_path / "e.json")
+
+
+def test_cruxeval_with_answers_that_look_like_verdicts(tmp_path):
+    scores = {f"sample_{g}": [bool(v) for v in row] for g, row in enumerate(VERDICTS)}
+    texts = {key: ["1", "0", "True", f"[{key}]"] for key in scores}
+    document = {"raw_generations": texts, "raw_scored_generations": scores, "pass_at_1": 40.0,
+                "pass_at_5": 80.0}  # fmt: skip
+    (tmp_path / "t.json").write_text(json.dumps(document))
+    reading = read(tmp_path / "t.json")
+    assert reading.format == "cruxeval"
+    assert reading.counts.num_correct.tolist() == VERDICTS.sum(axis=1).tolist()
+    assert set(reading.samples.starts) == {"1", "0", "True", *(f"[{key}]" for key in scores)}
+
+
+@pytest.mark.parametrize("solution", [{}, {"solution": "so it is $2$"}])
+def test_qwen_math_lists_beside_the_solution_of_the_data(tmp_path, solution):
+    rows = [
+        {"idx": g, "question": f"q{g}", "gt_cot": "so", "gt": "2", "type": "Algebra", **solution,
+         "code": [f"{g} {t}" for t in range(4)], "pred": ["2"] * 4, "report": [None] * 4,
+         "score": [bool(v) for v in row]}
+        for g, row in enumerate(VERDICTS)
+    ]  # fmt: skip
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reading = read(tmp_path / "t.jsonl")
+    assert reading.counts.num_correct.tolist() == VERDICTS.sum(axis=1).tolist()
+    assert len(reading.samples.starts) == VERDICTS.size
+
+
+def test_evalplus_0_1_as_its_source_writes_it(tmp_path):
+    word = {0: "failed", 1: "success"}
+    tasks = {
+        f"HumanEval/{g}": {"nfiles": 4, "base": [[word[int(v)], [1, 0]] for v in row],
+                           "plus": [[word[int(v)], [1]] for v in row]}
+        for g, row in enumerate(VERDICTS)
+    }  # fmt: skip
+    (tmp_path / "t.json").write_text(json.dumps({"date": "x", "hash": "h", "eval": tasks}))
+    assert read(tmp_path / "t.json").counts.num_correct.tolist() == VERDICTS.sum(axis=1).tolist()
+
+
+def test_tau2_simulations_that_the_tool_does_not_count(tmp_path):
+    rows = [
+        {"id": f"s{g}-{t}", "task_id": str(g), "trial": t, "termination_reason": "agent_stop",
+         "reward_info": {"reward": r}}
+        for g, t, r in EACH
+    ]  # fmt: skip
+    rows[1].update(reward_info={"reward": 0.0}, termination_reason="context_window_exceeded")
+    rows[2].update(reward_info={"reward": 0.0}, termination_reason="max_steps")
+    (tmp_path / "t.json").write_text(json.dumps({"simulations": rows, "tasks": [], "info": {}}))
+    assert read(tmp_path / "t.json").counts.group_size.sum() == 23
+    kept = read(tmp_path / "t.json", ReadOptions(errors="wrong"))
+    assert kept.counts.group_size.sum() == 24
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_promptfoo_errors_of_the_grader_and_labels(tmp_path, lines):
+    def row(g, t, r, label):
+        return {
+            "testIdx": 6 * t + g, "promptIdx": 0, "vars": {"q": g}, "prompt": {"raw": f"say {g}"},
+            "provider": {"id": "openai:x", "label": label}, "success": bool(r), "score": float(r),
+            "failureReason": 0 if r else 1, "response": {"output": f"{g} {t}"},
+            "gradingResult": {"pass": bool(r), "score": float(r), "reason": "", "metadata": {}},
+        }  # fmt: skip
+
+    def write(rows):
+        path = tmp_path / "t.jsonl"
+        document = {"evalId": "e", "results": {"version": 3, "results": rows, "prompts": []}}
+        path.write_text(
+            "".join(json.dumps(r) + "\n" for r in rows) if lines else json.dumps(document)
+        )
+        return path
+
+    rows = [row(g, t, r, "warm") for g, t, r in EACH]
+    failed = {
+        "success": False,
+        "failureReason": 1,
+        "gradingResult": {
+            "pass": False,
+            "componentResults": [{"pass": False, "metadata": {"graderError": True}}],
+        },
+    }
+    rows[5] |= failed  # fmt: skip
+    reading = read(write(rows))
+    assert (reading.format, reading.counts.group_size.sum()) == ("promptfoo", 23)
+    both = rows + [row(g, t, r, "cold") for g, t, r in EACH]
+    with pytest.raises(ChoiceNeeded, match="column provider has 2 values"):
+        read(write(both))

@@ -11,7 +11,7 @@ import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.files import atomic_path
-from grpolab.store import raw_lines
+from grpolab.packed import raw_lines
 
 ROW = "row"
 """As the column of ids: names of prompts are the numbers of the rows, from 0."""

@@ -18,6 +18,7 @@ from grpolab.validate.readers import (
     areal,
     atropos,
     count_table,
+    cruxeval,
     evalplus,
     grpolab_table,
     human_eval,
@@ -62,6 +63,7 @@ __all__ = [
 FORMATS: tuple[Format, ...] = (
     evalplus.FORMAT,
     evalplus.BIGCODEBENCH,
+    cruxeval.FORMAT,
     human_eval.FORMAT,
     inspect_log.FORMAT,
     lighteval.FORMAT,

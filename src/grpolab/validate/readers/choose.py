@@ -17,6 +17,7 @@ from grpolab.validate.readers.format import ChoiceNeeded, Option, ReadOptions
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.nested import value_at
 from grpolab.validate.readers.words import (
+    ABOUT_PROBLEM,
     COMPLETION,
     CORRECT,
     ERROR,
@@ -51,6 +52,8 @@ _SAMPLE_WORDS = (
 )  # fmt: skip
 _NUMBER = re.compile(r"\d+")
 _LONG = 80  # characters of a value that is a text, no label
+_DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
+_SETTINGS = 8  # values that a setting such as a temperature may have, with decimals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,9 @@ class Roles:
 def is_table(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a table has a verdict and something that it is the verdict on."""
     score = known_score(names, head)
-    return bool(score) and bool(_ids(names) or find(GROUP, names) or _has_lists(score, head))
+    return bool(score) and bool(
+        _ids(names) or find(GROUP, names) or _has_lists(score, head) or _inner_ids(score, head)
+    )
 
 
 def _has_lists(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
@@ -111,10 +116,18 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     deep = (n for n in free if "." in n and n.partition(".")[0] not in errors)
     errors += [n for n in deep if is_one_of(n.rpartition(".")[2], ERROR[:8])]
     status = [*find_all(STATUS, free), *(inner[n] for n in find_all(STATUS, inner))]
-    text = inner.get(find(COMPLETION, inner) or "") or find(COMPLETION, free)
+    policy = [
+        n
+        for n in free
+        if "." in n
+        and n.partition(".")[0] not in errors
+        and is_one_of(n.rpartition(".")[2], (*POLICY, *GRADER))
+        and _is_flat(n, head)
+    ]
+    text = inner.get(find(COMPLETION, inner) or "") or _text(free, score, head)
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
     used = {*errors, *status, text, *sample}
-    others = tuple(n for n in free if n not in used and "." not in n and _may_split(n, head))
+    others = (*(n for n in flat if n not in used and _may_split(n, head)), *policy)
     rivals = () if options.problem else tuple(n for n in _ids(free) if n not in used)
     return Roles(
         rivals=rivals, problem=problem, score=score, group=group, step=step, sample=tuple(sample),
@@ -147,14 +160,26 @@ def several(frame: Frame, wanted: str, what: str) -> tuple[str, ...]:
 
 
 def _ids(names: Sequence[str]) -> list[str]:
-    """Columns that may name a problem, the surest first."""
-    return find_all((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)
+    """Columns that may name a problem, the surest first; inside of objects where none is flat."""
+    flat = find_all((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)
+    deep = [n for n in names if "." in n and is_one_of(n.partition(".")[0], ABOUT_PROBLEM)]
+    return flat or [n for n in deep if is_one_of(n.partition(".")[2], (*PROBLEM, *WEAK))]
+
+
+def _inner_ids(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns that may name a problem in the objects of a list, beside the score."""
+    outer = score[0].partition("[].")[0] if score and "[]." in score[0] else None
+    found = find_all((*PROBLEM, *WEAK), _fields(outer, head)) if outer else []
+    return [f"{outer}[].{name}" for name in found]
 
 
 def _problem(frame: Frame, options: ReadOptions, score: tuple[str, ...]) -> tuple[str, ...]:
     if options.problem is not None:
         return several(frame, options.problem, "problem")
     found = [n for n in _ids(frame.names) if n not in score]
+    inner = _inner_ids(score, frame.head)
+    if inner and (not found or is_one_of(inner[0].rpartition(".")[2], PROBLEM)):
+        return (inner[0],)
     if found:
         return (found[0],)
     if find(GROUP, frame.names) or options.group is not None or _has_lists(score, frame.head):
@@ -268,8 +293,10 @@ def _wide(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str,
 
 
 def _binary(members: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
-    values = {v for row in head for n in members if (v := row.get(n)) is not None}
-    numbers = {number_of(str(v).lower()) for v in values if not isinstance(v, list | dict)}
+    found = [v for row in head for n in members if (v := row.get(n)) is not None]
+    if any(isinstance(v, list | dict) for v in found):
+        return False
+    numbers = {number_of(str(v).lower()) for v in set(found)}
     kept = {n for n in numbers if n is None or n == n}
     return bool(kept) and kept <= {0.0, 1.0}
 
@@ -288,9 +315,30 @@ def _may_split(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
         return True
     if not values:
         return False
-    if is_one_of(name, (*CORRECT, *SCORE)) or any(isinstance(v, float) for v in values):
+    if is_one_of(name, (*CORRECT, *SCORE)):
         return False
     texts = [str(v) for v in values]
-    if max(map(len, texts)) > _LONG or (len(values) >= 20 and len(set(texts)) == len(texts)):
+    if any(map(_DECIMAL.fullmatch, texts)) and len(set(texts)) > _SETTINGS:
         return False
-    return not all(re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text) for text in texts)
+    return max(map(len, texts)) <= _LONG and not (
+        len(values) >= 20 and len(set(texts)) == len(texts)
+    )
+
+
+def _text(
+    free: Sequence[str], score: Sequence[str], head: Sequence[Mapping[str, Any]]
+) -> str | None:
+    """The completion; of lists of verdicts one that is a list of the same length."""
+    found = find_all(COMPLETION, free)
+    if len(score) == 1 and _has_lists(score, head):
+        beside = (n for n in found if all(_beside(row.get(n), row[score[0]]) for row in head))
+        return next(beside, found[0] if found else None)
+    return found[0] if found else None
+
+
+def _beside(texts: Any, verdicts: Any) -> bool:
+    return isinstance(texts, list) and len(texts) == len(verdicts)
+
+
+def _is_flat(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
+    return not any(isinstance(value_at(row, name), list | dict) for row in head)

@@ -28,6 +28,7 @@ from grpolab.validate.readers.words import (
     TEXT_OF_PROBLEM,
     TOTAL,
     WEAK,
+    WITHOUT,
     find,
     find_all,
     squeezed,
@@ -160,6 +161,8 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
         raise UserError(f"{frame.where}: holds no samples")
     size = _sizes(columns, pair, frame)
     correct = _correct(scores(columns[pair.correct], frame.place, pair.correct), size, pair, frame)
+    if isinstance(pair.total, str):
+        size = _without_errors(frame, pair, correct, size, options, remarks)
     keep = size > 0
     if not keep.all():
         remarks.add(f"{frame.where}: {int((~keep).sum())} rows have no samples and were left out")
@@ -185,6 +188,37 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
         )  # fmt: skip
         parts.append(Part(counts, None, label))
     return parts
+
+
+def _without_errors(
+    frame: Frame,
+    pair: Pair,
+    correct: IntArray,
+    size: IntArray,
+    options: ReadOptions,
+    remarks: Remarks,
+) -> IntArray:
+    """Samples less those without a verdict, which a column beside the counts may number."""
+    names = find_all(WITHOUT, [n for n in frame.names if n not in pair])
+    if not names or not _numbers(names[0], frame.head):
+        return size
+    values = scores(frame.columns(names[:1])[names[0]], frame.place, names[0])
+    lost = _whole(np.nan_to_num(values), names[0], frame)
+    if not lost.any() or np.any(correct + lost > size):  # they were not among the samples
+        return size
+    if options.errors == "wrong":
+        return size
+    if options.errors == "missing":
+        remarks.add(f"{frame.where}: {int(lost.sum())} samples ({names[0]}) have no verdict")
+        return np.asarray(size - lost)
+    raise ChoiceNeeded(
+        frame.where,
+        f"{int(lost.sum())} samples are counted under {names[0]}: wrong answers, or outages"
+        f" without a verdict, to be taken from {pair.total}?",
+        option="errors",
+        value="wrong, or --errors missing",
+        choices=("wrong", "missing"),
+    )
 
 
 def _refuse_verdicts(frame: Frame, pair: Pair, correct: IntArray, size: IntArray) -> None:
@@ -320,5 +354,5 @@ FORMAT = Format(
     tested_on="tables of every kind",
     detect=recognises,
     read=read,
-    options=("problem", "step", "num_correct", "num_samples", "group_by"),
+    options=("problem", "step", "num_correct", "num_samples", "group_by", "errors"),
 )

@@ -17,6 +17,7 @@ from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
 _STATUSES = ("pass", "fail", "timeout")
 _TESTS = ("base", "plus")
+_BEFORE_0_2 = {"success": "pass", "failed": "fail"}
 
 
 def recognises(sample: Sample) -> bool:
@@ -135,8 +136,7 @@ def _first(result: Any, *, path: Path, task: str) -> str:
 
 def _status(sample: Any, key: str, *, path: Path, task: str) -> str:
     status = sample.get(key) if isinstance(sample, dict) else None
-    if status == "success":  # EvalPlus 0.1
-        status = "pass"
+    status = _BEFORE_0_2.get(status, status) if isinstance(status, str) else status
     if status not in _STATUSES:
         raise UserError(f"{path}: {task}: {key} must be pass, fail or timeout, got {status!r:.40}")
     return str(status)

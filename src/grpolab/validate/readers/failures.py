@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +13,12 @@ from grpolab.validate.readers.choose import Roles
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.source import Remarks
 from grpolab.validate.readers.unrolled import Table
-from grpolab.validate.readers.words import FAILED, LATE
+from grpolab.validate.readers.words import AT_FAULT, FAILED, LATE
 
-_PROGRAM = re.compile(
-    r"assertion|syntaxerror|indentationerror|nameerror|typeerror|indexerror|valueerror|keyerror"
-    r"|attributeerror|zerodivision|recursionerror|wrong.?answer|mismatch|failed.?test|test.?failed"
-    r"|expected|incorrect|no.?answer|parse|did not match|compil|runtime.?error|segfault",
-    re.IGNORECASE,
-)
-"""What a judged program or a wrong answer leaves behind, rather than an outage."""
+_EXCEPTION = re.compile(r"\b([A-Z]\w*(?:Error|Exception))\b")
+"""The type of an exception, as Python writes it before its message."""
+_OF_THE_MACHINE = (OSError, MemoryError, SystemError)
+"""What the machine and the network raise; every other exception of Python is a program's own."""
 
 
 def failed_samples(table: Table, roles: Roles) -> npt.NDArray[np.bool_]:
@@ -75,9 +72,9 @@ def _ask_about_errors(
         str(v) for n in roles.errors for v in table.codes(n).values[:100] if isinstance(v, str)
     ]
     late = _is_late(table, roles)
-    of_programs = sum(_is_of_program(w) for w in words) > len(words) / 2
+    of_programs = sum(is_of_program(w) for w in words) > len(words) / 2
     every = not np.any(wrong & ~failed) and not np.any(failed & ~wrong) and failed.sum() > 1
-    if late or of_programs or (every and not _outage(words)):
+    if late or of_programs or every:
         names = ", ".join([*roles.errors, *roles.status])
         shown = late or (f" such as {words[0]!r:.40}" if words else "")
         raise ChoiceNeeded(
@@ -90,14 +87,6 @@ def _ask_about_errors(
         )
 
 
-_OUTAGE = re.compile(
-    r"time.?out|timed.?out|connect|rate.?limit|sandbox|\b[45]\d\d\b|unavailable|memory|\boom\b"
-    r"|killed|network|reset|refused|server|docker|container|preempt|evict|cancel|harness|infra"
-    r"|quota|overload|socket|ssl|api",
-    re.IGNORECASE,
-)
-
-
 def _is_late(table: Table, roles: Roles) -> str:
     """What a status says of time limits, which may be those of programs; empty where nothing."""
     values = [str(v) for name in roles.status for v in table.codes(name).values]
@@ -105,9 +94,19 @@ def _is_late(table: Table, roles: Roles) -> str:
     return f" such as {late[0]!r}" if late else ""
 
 
-def _is_of_program(words: str) -> bool:
-    return bool(_PROGRAM.search(words)) and not _OUTAGE.search(words)
+def is_of_program(words: str) -> bool:
+    """Whether an error is one that a wrong program, or a wrong answer, leaves behind.
 
+    Told by the type of the exception, or by the first words where they are known (`AT_FAULT`).
 
-def _outage(words: Sequence[str]) -> bool:
-    return bool(words) and sum(bool(_OUTAGE.search(w)) for w in words) > len(words) / 2
+    >>> is_of_program("NameError: name 'x' is not defined"), is_of_program("ConnectionError")
+    (True, False)
+    >>> is_of_program("Wrong answer on test 3"), is_of_program("HTTP 503")
+    (True, False)
+    """
+    found = [getattr(builtins, name, None) for name in _EXCEPTION.findall(words)]
+    known = [kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception)]
+    if known:
+        return not issubclass(known[-1], _OF_THE_MACHINE)
+    first = re.sub(r"[\W_]+", "_", words.strip().lower())
+    return any(f"{first}_".startswith(f"{known}_") for known in AT_FAULT)

@@ -246,7 +246,7 @@ class CsvFrame:
 
     def place(self, row: int) -> str:
         """The line of the file."""
-        if self._lines is None:
+        if self._lines is None or row >= len(self._lines):
             self._lines = [number for number, _ in itertools.islice(csv_rows(self.path), row + 1)]
         return f"{self.path}:{self._lines[row]}"
 

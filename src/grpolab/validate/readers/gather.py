@@ -47,6 +47,7 @@ class Piece:
     numbers: dict[str, Codes] = field(default_factory=dict)
     others: dict[str, Codes] = field(default_factory=dict)
     label: str = ""
+    row_groups: bool = False  # a group is a row of the file, not a column
 
 
 def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -> Piece:
@@ -67,12 +68,16 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
     table = Table(frame, columns, *unrolled(columns, roles, frame))
     problem, score = _problem(table, roles, remarks), _scores(table, roles)
     group = joined([table.codes(n) for n in roles.group]) if roles.group else None
-    if group is None and table.parent is not None and len(problem.values) < rows:
+    row_groups = False
+    outer = not any(name in table.inner for name in roles.problem)
+    if group is None and table.parent is not None and outer and len(problem.values) < rows:
         group = Codes(table.parent, list(range(rows)))  # a row is a group where problems come again
+        row_groups = True
     piece = Piece(
         problem=problem, score=score, place=table.place, group=group, step=_step(table, roles),
         text=_text(table, roles), numbers={n: table.codes(n) for n in roles.sample},
         others={n: table.codes(n) for n in roles.others}, label=roles.label,
+        row_groups=row_groups,
     )  # fmt: skip
     if not len(piece.score):
         raise UserError(f"{frame.where}: holds no samples")

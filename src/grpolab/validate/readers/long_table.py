@@ -301,7 +301,7 @@ FORMAT = Format(
     tool="any other table",
     files="csv, tsv, xlsx, json, jsonl or parquet: one row per completion, or a list of verdicts or"
     " one column per sample",
-    tested_on="tables of every kind",
+    tested_on="tables of every kind; of Qwen2.5-Math and ToRA: records built from their source",
     detect=recognises,
     read=read,
     options=("problem", "score", "group", "step", "group_by", "errors", "repeats"),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.validate.readers import pooling
+from grpolab.validate.readers.columns import Codes, Column, scores
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
+from grpolab.validate.readers.frame import LinesFrame
+from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdicts import count_piece
 
 _STEP = re.compile(r"_step(\d+)")
 
@@ -33,27 +38,44 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
             option="group_size",
             value="G (grpo.num_generations_per_prompt)",
         )
-    table, pruned = Verdicts(name="rewards"), False
+    pieces, pruned = [], False
     for path in train:
         found = _STEP.search(path.name)
         step = int(found[1]) if found else 0
-        rows = list(records(path, remarks))
-        if len(rows) % size:
-            raise UserError(f"{path}: {len(rows)} rows are not whole groups of {size}")
-        for place, (line, row) in enumerate(rows):
-            pruned |= "filtered_rewards" in row
-            score = verdict(_bare(row.get("rewards")), where=f"{path}:{line}")
-            table.add(f"step {step} group {place // size}", score, group=place // size, step=step)
+        frame = LinesFrame(path, remarks)
+        pruned |= "filtered_rewards" in frame.names
+        score = scores(_bare(frame.columns(("rewards",))["rewards"]), frame.place, "rewards")
+        if len(score) % size:
+            raise UserError(f"{path}: {len(score)} rows are not whole groups of {size}")
+        group = np.arange(len(score)) // size
+        count = len(score) // size
+        pieces.append(
+            Piece(
+                problem=Codes(group, [f"step {step} group {i}" for i in range(count)]),
+                score=score, place=frame.place, group=Codes(group, list(range(count))),
+                step=np.full(len(score), step), label="rewards",
+            )
+        )  # fmt: skip
     if pruned:
         remarks.add("filtered_rewards are present: the dump was written after dynamic sampling")
-    return count_verdicts(table, train, options, remarks, filtered=pruned)
+    piece = pooling.pooled(pieces, [str(path) for path in train], options)
+    source = str(train[0] if len(train) == 1 else train[0].parent)
+    return count_piece(piece, source, options, remarks, filtered=pruned)
 
 
-def _bare(value: Any) -> Any:
-    """The value inside lists of one."""
-    while isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value
+def _bare(column: Column) -> Column:
+    """The values inside lists of one."""
+    if isinstance(column, list):
+        inner = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in column]
+        return inner if inner == column else _bare(inner)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    while (
+        pa.types.is_list(column.type) and pc.all(pc.equal(pc.list_value_length(column), 1)).as_py()
+    ):
+        column = pc.list_element(column, 0)
+    return column
 
 
 FORMAT = Format(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,21 @@ from typing import Any
 import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.theory.groups import IntArray
+from grpolab.validate.readers import pooling
+from grpolab.validate.readers.columns import (
+    Codes,
+    Column,
+    encoded,
+    factorise,
+    scores,
+    whole_numbers,
+)
 from grpolab.validate.readers.format import Format, Part, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, located, records
-from grpolab.validate.readers.verdicts import Verdicts, count_verdicts, verdict
+from grpolab.validate.readers.frame import LinesFrame
+from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdicts import count_piece
 
 
 def recognises(sample: Sample) -> bool:
@@ -25,21 +37,14 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
 
     The table is marked filtered when no group without spread is left in it.
     """
-    table = Verdicts(name="reward")
-    for path in sorted(paths):
-        for line, row in records(path, remarks):
-            where = f"{path}:{line}"
-            missing = [n for n in ("step", "prompt_idx", "reward") if n not in row]
-            if missing:
-                raise UserError(f"{where}: no {missing[0]!r} in this row")
-            group = row["prompt_idx"]
-            score = verdict(row["reward"], where=where)
-            with located(where):
-                table.add(_problem(row), score, group=group, step=int(row["step"]))
-    levels = np.unique([s for s in table.score if s == s])
+    files = sorted(paths)
+    pieces = [_file(path, remarks) for path in files]
+    piece = pooling.pooled(pieces, [str(path) for path in files], options)
+    levels = np.unique(piece.score[~np.isnan(piece.score)])
     binary = len(levels) == 2 and levels[0] == 0.0 and levels[1] > 0
     middle = float(levels[1]) / 2 if binary else None
-    (part,) = count_verdicts(table, paths, options, remarks, threshold=middle)
+    source = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    (part,) = count_piece(piece, source, options, remarks, threshold=middle)
     counts = part.counts
     mixed_only = not bool(np.any(counts.all_wrong | counts.all_right))
     filtered = mixed_only if options.filtered is None else options.filtered
@@ -49,12 +54,46 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
     return [part._replace(counts=replace(counts, provenance=info))]
 
 
-def _problem(row: dict[str, Any]) -> str:
-    """The prompt's tokens where they were written, else its place in the step."""
-    tokens = row.get("prompt_tokens")
-    if tokens:
-        return f"{row.get('dataset', '')}:{tokens}"
-    return f"step {row['step']} prompt {row['prompt_idx']}"
+def _file(path: Path, remarks: Remarks) -> Piece:
+    frame = LinesFrame(path, remarks)
+    needed = ("step", "prompt_idx", "reward")
+    more = tuple(n for n in ("prompt_tokens", "dataset") if n in frame.names)
+    columns = frame.columns((*needed, *more), needed)
+    step = whole_numbers(columns["step"], name="step", place=frame.place)
+    group = encoded(columns["prompt_idx"])
+    lost = np.flatnonzero(group.code < 0)
+    if len(lost):
+        raise UserError(f"{frame.place(int(lost[0]))}: prompt_idx must be a number, got none")
+    return Piece(
+        problem=_problems(columns, step, group),
+        score=scores(columns["reward"], frame.place, "reward"),
+        place=frame.place, group=group, step=step, label="reward",
+    )  # fmt: skip
+
+
+def _problems(columns: Mapping[str, Column], step: IntArray, group: Codes) -> Codes:
+    """A prompt by its tokens where they were written, else by its place in the step.
+
+    The tokens are looked at once per group.
+    """
+    steps, at = np.unique(step, return_inverse=True)
+    cells, first, row = np.unique(
+        group.code * len(steps) + at, return_index=True, return_inverse=True
+    )
+    del cells
+    names: list[Hashable] = []
+    for place in first.tolist():
+        tokens, dataset = (_value(columns.get(n), place) for n in ("prompt_tokens", "dataset"))
+        idx = group.values[int(group.code[place])]
+        names.append(f"{dataset or ''}:{tokens}" if tokens else f"step {step[place]} prompt {idx}")
+    code, values = factorise(names)
+    return Codes(code[row], values)
+
+
+def _value(column: Column | None, row: int) -> Any:
+    if column is None or isinstance(column, list):
+        return None if column is None else column[row]
+    return column[row].as_py()
 
 
 FORMAT = Format(

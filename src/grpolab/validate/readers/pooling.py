@@ -21,14 +21,24 @@ from grpolab.validate.readers.columns import Codes, Texts, joined
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
 from grpolab.validate.readers.repeats import (
+    begun_anew,
     chosen,
     every_text,
     same_number,
-    second_half,
     without_repeats,
 )
 from grpolab.validate.readers.source import Remarks
-from grpolab.validate.readers.words import GRADER, NEUTRAL, PART_OF_PROBLEM, POLICY, SEED, is_one_of
+from grpolab.validate.readers.words import (
+    BEST_OF,
+    GRADER,
+    NEUTRAL,
+    PART_OF_PROBLEM,
+    POLICY,
+    SECTION,
+    SEED,
+    WEAK,
+    is_one_of,
+)
 
 _MOST = 0.5  # share of the problems that a column must split
 _ALIKE = 0.8  # share of them that an unknown column must split into the same blocks
@@ -48,7 +58,8 @@ def settled(
     samples before; with ``none`` nothing is asked.
     """
     by = group_columns(options)
-    twice = second_half(piece) or every_text(piece)
+    piece.problem = _told_apart(piece.problem, problem, remarks, where)
+    twice = begun_anew(piece) or every_text(piece)
     piece = without_repeats(twice, piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
     if options.group_by != NONE:
@@ -58,6 +69,37 @@ def settled(
         _refuse_seeds(piece, problem, where, by)
     twice = same_number(piece, options)
     return without_repeats(twice, piece, problem, options, remarks, where)
+
+
+def _told_apart(codes: Codes, problem: str, remarks: Remarks, where: str) -> Codes:
+    """Ids that differ by blanks or by a ``.0`` alone are one; others that look alike are noted."""
+    plain: dict[Hashable, int] = {}
+    to = np.array(
+        [plain.setdefault(_plain_id(v), len(plain)) for v in codes.values], dtype=np.int64
+    )
+    alike = len(codes.values) - len(plain)
+    if alike:
+        remarks.add_of(where, f"{alike} names of {problem} differ from others by blanks or a .0"
+                       " alone and were taken for the same problem")  # fmt: skip
+        first = np.unique(to, return_index=True)[1]
+        values = [codes.values[i] for i in first.tolist()]
+        codes = Codes(np.append(to, -1)[codes.code], values)
+    texts = {str(v) for v in codes.values}
+    if len(texts) < len(codes.values):
+        remarks.add_of(where, f"{len(codes.values) - len(texts)} names of {problem} are a number in"
+                       " some rows and a text in others: they count as two problems")  # fmt: skip
+    return codes
+
+
+_WHOLE = re.compile(r"-?\d+\.0+")
+
+
+def _plain_id(value: Hashable) -> Hashable:
+    """An id without blanks around it and without the ``.0`` that tables with gaps write."""
+    if not isinstance(value, str):
+        return (type(value) is bool, value)
+    text = value.strip()
+    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
 
 
 def _with_parts(
@@ -103,7 +145,7 @@ class _Split:
         if piece.step is not None:
             steps, step = np.unique(piece.step, return_inverse=True)
             cell = cell * len(steps) + step
-        if piece.group is not None:
+        if piece.group is not None and not piece.row_groups:
             cell = cell * (len(piece.group.values) + 1) + piece.group.code
         if len(cell) > _LOOK:
             some = cell <= np.partition(cell[:_LOOK], _LOOK // 2)[_LOOK // 2]
@@ -140,16 +182,31 @@ def _refuse_split(
     name: str, column: Codes, piece: Piece, problem: str, where: str, by: Sequence[str]
 ) -> None:
     """ChoiceNeeded where a column says that the samples of a problem are not of one kind."""
-    if len(column.values) < 2 or is_one_of(name, NEUTRAL):
+    kind = name.rpartition(".")[2]
+    if len(column.values) < 2 or is_one_of(kind, NEUTRAL):
         return
     split = _Split.of(piece, column)
-    if is_one_of(name, POLICY):
+    if is_one_of(kind, POLICY):
         raise _question(name, column, split, problem, where, by)
     if split is None:
         return
-    known = is_one_of(name, GRADER) or name.lower() in ("split", "epoch")
+    known = is_one_of(kind, GRADER) or kind.lower() in ("split", "epoch")
+    known = known or _is_best_of(kind, column)
+    if name == SECTION and split.share >= _MOST and is_one_of(problem, WEAK):
+        known = True  # samples numbered below their problem, or problems below a policy
     if (known and split.share > 0) or split.blocks() is not None:
         raise _question(name, column, split, problem, where, by)
+
+
+def _is_best_of(name: str, column: Codes) -> bool:
+    """Whether a column says of how many samples a verdict is; a running ``k`` numbers samples."""
+    if not is_one_of(name, BEST_OF):
+        return False
+    texts = [str(v) for v in column.values]
+    numbers = sorted(int(t) for t in texts if t.isdigit() and len(t) < 18)
+    first = numbers[0] if numbers else 0
+    running = len(numbers) == len(texts) and numbers == list(range(first, first + len(numbers)))
+    return not (running and first <= 1 and name.lower() == "k")
 
 
 def _refuse_seeds(piece: Piece, problem: str, where: str, by: Sequence[str]) -> None:
@@ -226,7 +283,7 @@ def pooled(pieces: Sequence[Piece], files: Sequence[str], options: ReadOptions) 
         group=stacked([p.group for p in pieces]),
         step=np.concatenate(known) if len(known) == len(pieces) else None,
         text=_texts([p.text for p in pieces]), numbers=numbers, others=others,
-        label=pieces[0].label,
+        label=pieces[0].label, row_groups=all(p.row_groups for p in pieces),
     )  # fmt: skip
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from grpolab.theory.groups import BoolArray, FloatArray, IntArray
-from grpolab.validate.readers.columns import Codes, Texts
+from grpolab.validate.readers.columns import Codes
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
 from grpolab.validate.readers.source import Remarks
 from grpolab.validate.readers.words import SEED, is_one_of
 
 _TWICE = np.log(1e-6)  # chance of the second half of a file to repeat the verdicts of the first
+_AHEAD, _PLACES = 8, 50  # rows that tell where a file may begin anew, and places that are tried
 Twice = tuple[IntArray, IntArray]
 """Rows that stood before, and where."""
 
@@ -87,24 +90,40 @@ def same_number(piece: Piece, options: ReadOptions) -> Twice | None:
     return again, origin[again]
 
 
-def second_half(piece: Piece) -> Twice | None:
-    """The second half of a file that repeats the first, row by row, beyond chance."""
+def begun_anew(piece: Piece) -> Twice | None:
+    """Rows from a place on that repeat the file from its start, row by row, beyond chance.
+
+    A file that was appended to itself, in whole or until a second run was stopped.
+    """
     rows = len(piece.score)
-    if rows % 2 or rows < 4 or piece.step is not None:
+    if rows < 4 or piece.step is not None:
         return None
-    half = rows // 2
-    code, score = piece.problem.code, piece.score
-    if not np.array_equal(code[:half], code[half:]):
-        return None
-    if not np.array_equal(score[:half], score[half:], equal_nan=True):
-        return None
-    codes = [c.code for c in (*piece.others.values(), *piece.numbers.values())]
-    codes += [] if piece.text is None else [piece.text.code]
-    if any(not np.array_equal(c[:half], c[half:]) for c in codes):
-        return None
-    if _log_chance(code[:half], score[:half]) > _TWICE and not _tells(piece.text, half):
-        return None
-    return np.arange(half, rows), np.arange(half)
+    columns: list[IntArray | FloatArray] = [piece.problem.code]
+    columns.append(np.nan_to_num(piece.score, nan=np.inf))
+    columns += [c.code for c in (*piece.others.values(), *piece.numbers.values())]
+    columns += [] if piece.text is None else [piece.text.code]
+    for start in _starts(columns, rows):
+        length = rows - start
+        if any(not np.array_equal(c[:length], c[start:]) for c in columns):
+            continue
+        code, score = piece.problem.code[:length], piece.score[:length]
+        if _log_chance(code, score) <= _TWICE or _tells(piece, length):
+            return np.arange(start, rows), np.arange(length)
+    return None
+
+
+def _starts(columns: Sequence[FloatArray | IntArray], rows: int) -> list[int]:
+    """Places where the first rows come again, the earliest first; half of the file is one of them.
+
+    A problem alone in a file begins anew everywhere: only the first places are tried.
+    """
+    ahead = min(_AHEAD, rows // 2)
+    found = np.flatnonzero(columns[0][1 : rows - ahead + 1] == columns[0][0]) + 1
+    for column in columns:
+        for i in range(ahead):
+            found = found[column[found + i] == column[i]]
+    half = [rows // 2] if rows % 2 == 0 else []
+    return [*half, *found[:_PLACES].tolist()]
 
 
 def every_text(piece: Piece) -> Twice | None:
@@ -133,9 +152,12 @@ def every_text(piece: Piece) -> Twice | None:
     return order[again][place], first[again][place]
 
 
-def _tells(text: Texts | None, half: int) -> bool:
+def _tells(piece: Piece, length: int) -> bool:
     """Whether completions differ so much that the same ones again in this order are no chance."""
-    return text is not None and len(text.starts) > half / 2 > 1
+    if piece.text is None or length < 3:
+        return False
+    code = piece.text.code[:length]
+    return bool(np.all(code >= 0)) and len(np.unique(code)) > length / 2
 
 
 def _log_chance(problem: IntArray, score: FloatArray) -> float:
@@ -165,6 +187,7 @@ def chosen(piece: Piece, rows: IntArray | BoolArray) -> Piece:
         step=None if piece.step is None else piece.step[place],
         text=None if piece.text is None else piece.text.at(place),
         numbers=all_at(piece.numbers), others=all_at(piece.others), label=piece.label,
+        row_groups=piece.row_groups,
     )  # fmt: skip
 
 

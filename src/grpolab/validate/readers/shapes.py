@@ -31,7 +31,9 @@ from grpolab.validate.readers.words import (
     PROBLEM,
     RATE,
     SCORE,
+    SECTION,
     STEP,
+    TEXT_OF_PROBLEM,
     TOTAL,
     WEAK,
     find,
@@ -87,10 +89,34 @@ def tables_in(value: Any, depth: int = 0) -> Iterator[Rows]:
     yield [value]
     if depth < _DEPTH:
         shared = _shared(value)
-        for inner in value.values():
-            if isinstance(inner, list | dict) and inner:
-                for rows in tables_in(inner, depth + 1):
-                    yield [{**shared, **row} for row in rows] if shared else rows
+        for rows in _under_keys(value, depth):
+            yield [{**shared, **row} for row in rows] if shared else rows
+
+
+def _under_keys(value: dict[str, Any], depth: int) -> Iterator[Rows]:
+    """Tables below the keys; those of one layout are one table, with the key as a column.
+
+    >>> next(_under_keys({"p": {"runs": [{"ok": 1}]}, "q": {"runs": [{"ok": 0}]}}, 0))[1]
+    {'problem_id': 'q', 'runs': [{'ok': 0}]}
+    """
+    inner = {k: v for k, v in value.items() if isinstance(v, list | dict) and v}
+    first = {k: rows for k, v in inner.items() if (rows := next(tables_in(v, depth + 1), None))}
+    alike: dict[frozenset[str], list[str]] = {}
+    for key, rows in first.items():
+        alike.setdefault(frozenset(rows[0]), []).append(key)
+    for keys in alike.values():
+        if len(keys) > 1:
+            name = _column_of_key(first[keys[0]])
+            yield [{name: key, **row} for key in keys for row in first[key]]
+        else:
+            yield from tables_in(inner[keys[0]], depth + 1)
+
+
+def _column_of_key(rows: Rows) -> str:
+    """What the keys over tables of one layout are: problems, unless the rows name theirs."""
+    items = [i for v in rows[0].values() if isinstance(v, list) for i in v if isinstance(i, dict)]
+    named = any(find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), one) for one in [rows[0], *items[:20]])
+    return SECTION if named else "problem_id"
 
 
 def _of_list(value: list[Any]) -> Iterator[Rows]:
@@ -125,10 +151,16 @@ def _by_id(value: dict[str, Any]) -> Iterator[Rows]:
             yield [_named(key, v) for key, v in value.items()]
     elif all(_verdict_list(v) for v in inner) and any(inner):
         yield [{"problem_id": key, "verdicts": v} for key, v in value.items()]
-    elif all(isinstance(v, list) and all(isinstance(r, dict) for r in v) for v in inner):
-        yield [_named(key, row) for key, rows in value.items() for row in rows]
+    elif len(inner) > 1 and all(map(_is_table, inner)):
+        if len({frozenset(rows[0]) for rows in inner if rows}) == 1:
+            name = _column_of_key(next(rows for rows in inner if rows))
+            yield [{name: key, **row} for key, rows in value.items() for row in rows]
     elif len(inner) > 1 and all(isinstance(v, bool) for v in inner):
         yield [{"problem_id": key, "correct": v} for key, v in value.items()]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
 def _named(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +208,9 @@ def _cells(path: Path, sheet: Any) -> list[list[Any]]:
 def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame | None:
     """The first sheet that is a table of verdicts."""
     if importlib.util.find_spec("openpyxl") is None:
-        raise UserError(f"{sample.path}: a spreadsheet; pip install openpyxl, or save it as csv")
+        raise UserError(
+            f"{sample.path}: a spreadsheet; pip install 'grpolab[xlsx]', or save it as csv"
+        )
     openpyxl = importlib.import_module("openpyxl")  # an option, without types
     try:
         with zipfile.ZipFile(sample.path) as archive:

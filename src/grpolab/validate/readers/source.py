@@ -22,7 +22,7 @@ from grpolab.errors import UserError, first_line
 from grpolab.packed import decoded, open_bytes, parquet_batches, raw_lines, read_document
 from grpolab.store import BrokenLine, json_lines
 
-_DELIMITERS = (",", "\t", ";")
+_DELIMITERS = (",", "\t", ";", "|")
 
 
 @dataclass(slots=True)

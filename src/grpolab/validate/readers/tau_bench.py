@@ -1,6 +1,7 @@
 """tau-bench result files, and the simulations of tau2-bench: one record per task and trial.
 
 A trial that ended by an exception is written with reward 0 and ``info.error``: it has no verdict.
+In tau2 ``termination_reason`` says so; two of its values the tool leaves out of its metrics, too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from grpolab.validate.readers.format import TABLE_OPTIONS, Format, Part, ReadOpt
 from grpolab.validate.readers.frame import RowsFrame
 from grpolab.validate.readers.source import Remarks, Sample, document
 
+_NOT_EVALUATED = ("infrastructure_error", "context_window_exceeded", "unexpected_error")
 _SHAPED = ("task_id", "trial", "reward")
 
 
@@ -44,8 +46,9 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         for number, row in enumerate(rows, start=1):
             if "task_id" not in row:
                 raise UserError(f"{path}: item {number}: no 'task_id' in this row")
-            if second and row.get("reward_info") is None:
-                row["reward_info"] = {"reward": None}  # not evaluated
+            crashed = row.get("termination_reason") in _NOT_EVALUATED and options.errors != "wrong"
+            if second and (crashed or row.get("reward_info") is None):
+                row["reward_info"] = {"reward": None}
         frames.append(RowsFrame(rows, str(path)))
         known.append(
             Roles(

@@ -29,11 +29,11 @@ from grpolab.validate.readers.columns import (
 )
 from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Part, ReadOptions, Samples
 from grpolab.validate.readers.gather import Piece
-from grpolab.validate.readers.repeats import second_half, without_repeats
+from grpolab.validate.readers.repeats import begun_anew, without_repeats
 from grpolab.validate.readers.source import Remarks
 
 __all__ = [
-    "Verdicts", "as_text", "binarise", "count_verdicts", "factorise", "hashable",
+    "Verdicts", "as_text", "binarise", "count_piece", "count_verdicts", "factorise", "hashable",
     "invert_pass_at_k", "settle", "to_part", "verdict", "whole",
 ]  # fmt: skip
 
@@ -226,17 +226,34 @@ def count_verdicts(
     source = str(paths[0] if len(paths) == 1 else paths[0].parent)
     if not rows.problem:
         raise UserError(f"{source}: holds no samples")
-    limit = threshold if options.threshold is None else options.threshold
-    score = np.array(rows.score, dtype=np.float64)
     piece = Piece(
         problem=Codes(*factorise(rows.problem)),
-        score=score,
+        score=np.array(rows.score, dtype=np.float64),
         place=lambda row: f"{source}: sample {row + 1}",
         group=None if rows.group is None else Codes(*factorise(rows.group)),
         step=None if rows.step is None else np.array(rows.step, dtype=np.int64),
         text=None if not any(rows.text) else texts_of(list(rows.text)),
+        label=rows.name,
     )
-    piece = without_repeats(second_half(piece), piece, "problem", options, remarks, source)
+    learned = None if rows.learned is None else np.array(rows.learned, dtype=np.float64)
+    return count_piece(
+        piece, source, options, remarks, threshold=threshold, filtered=filtered, learned=learned
+    )
+
+
+def count_piece(
+    piece: Piece,
+    source: str,
+    options: ReadOptions,
+    remarks: Remarks,
+    *,
+    threshold: float | None = None,
+    filtered: bool = False,
+    learned: FloatArray | None = None,
+) -> list[Part]:
+    """`count_verdicts` of columns; ``learned`` [R] is what the trainer learns from."""
+    limit = threshold if options.threshold is None else options.threshold
+    piece = without_repeats(begun_anew(piece), piece, "problem", options, remarks, source)
     part = to_part(
         piece.problem.code,
         piece.score,
@@ -248,9 +265,9 @@ def count_verdicts(
         step=piece.step,
         text=piece.text,
         filtered=filtered if options.filtered is None else options.filtered,
-        name=rows.name,
+        name=piece.label,
         threshold=options.threshold,
-        learned=None if rows.learned is None else np.array(rows.learned, dtype=np.float64),
+        learned=learned,
     )
     return [part]
 

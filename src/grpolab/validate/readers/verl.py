@@ -7,16 +7,23 @@ two copies of one prompt in one batch cannot be told apart. The newer one writes
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.validate.readers import pooling
+from grpolab.validate.readers.columns import Codes, Column, encoded, scores, texts_of, whole_numbers
 from grpolab.validate.readers.format import Format, Part, ReadOptions
-from grpolab.validate.readers.source import Remarks, Sample, records
-from grpolab.validate.readers.verdicts import Verdicts, as_text, count_verdicts, verdict
+from grpolab.validate.readers.frame import LinesFrame
+from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.repeats import chosen
+from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdicts import count_piece, whole
 
 
 def recognises(sample: Sample) -> bool:
@@ -24,73 +31,100 @@ def recognises(sample: Sample) -> bool:
     return sample.kind == "jsonl" and sample.has("input", "output", "score")
 
 
+class _Rows(NamedTuple):
+    """One file: its samples, what was trained on, and outputs that later ones replace."""
+
+    piece: Piece
+    trained: FloatArray
+    repeated: int
+
+
 def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
     """Verdict: the asked field, else ``acc`` where there is one, else ``score``."""
-    rows: dict[tuple[Any, ...], tuple[str, float, str, int, float, Any]] = {}
-    repeated, name = 0, options.score or ""
-    for path in sorted(paths, key=lambda p: (len(p.stem), p.stem)):
-        for line, row in records(path, remarks):
-            where = f"{path}:{line}"
-            problem, step = _field(row, "input", where), _step(row, path, where)
-            uid = row.get("uid")
-            key: tuple[Any, ...]
-            if uid is None:
-                group, key = problem, (str(path), line)
-            else:
-                group, key = (
-                    _sample_of(uid, where=where),
-                    (str(path), step, str(uid).rsplit("_", 1)[0]),
-                )
-            repeated += key in rows
-            name = options.score or ("acc" if "acc" in row else "score")
-            score = _score(row, name, where=where)
-            trained = _score(row, "score", where=where) if "score" in row else score
-            rows[key] = (problem, score, group, step, trained, row.get("output"))
+    files = sorted(paths, key=lambda p: (len(p.stem), p.stem))
+    found = [_file(path, options, remarks) for path in files]
+    repeated = sum(rows.repeated for rows in found)
     if repeated:
         remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
-    table = Verdicts(name=name)
-    for problem, score, group, step, trained, output in rows.values():
-        table.add(problem, score, group=group, step=step, learned=trained, text=as_text(output))
-    _note_collisions(table, options, remarks)
-    return count_verdicts(table, paths, options, remarks)
+    piece = pooling.pooled([rows.piece for rows in found], [str(path) for path in files], options)
+    _note_collisions(piece, options, remarks)
+    source = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    learned = np.concatenate([rows.trained for rows in found])
+    return count_piece(piece, source, options, remarks, learned=learned)
 
 
-def _field(row: dict[str, Any], name: str, where: str) -> str:
-    if not isinstance(row.get(name), str):
-        raise UserError(f"{where}: {name} must be text, got {row.get(name)!r:.40}")
-    return str(row[name])
+def _file(path: Path, options: ReadOptions, remarks: Remarks) -> _Rows:
+    frame = LinesFrame(path, remarks)
+    name = options.score or ("acc" if "acc" in frame.names else "score")
+    more = [n for n in ("score", "step", "uid", "output") if n in frame.names and n != name]
+    columns = frame.columns(("input", name, *more), ("input", name))
+    _require_text(columns["input"], frame)
+    problem, score = encoded(columns["input"]), scores(columns[name], frame.place, name)
+    lost = np.flatnonzero(problem.code < 0)
+    if len(lost):
+        raise UserError(f"{frame.place(int(lost[0]))}: input must be text, got none")
+    step = (
+        whole_numbers(columns["step"], name="step", place=frame.place)
+        if "step" in columns
+        else np.full(len(score), whole(path.stem.partition(".")[0], name="step", where=f"{path}:1"))
+    )
+    piece = Piece(
+        problem=problem, score=score, place=frame.place, step=step, label=name,
+        group=Codes(problem.code, problem.values),
+        text=texts_of(columns["output"]) if "output" in columns else None,
+    )  # fmt: skip
+    trained = scores(columns["score"], frame.place) if "score" in columns else score
+    if "uid" not in columns:
+        return _Rows(piece, trained, 0)
+    piece.group, session = _sessions(columns["uid"], problem, frame)
+    steps = np.unique(step, return_inverse=True)[1]
+    key = session * (int(steps.max()) + 1) + steps
+    _, last = np.unique(key[::-1], return_index=True)
+    keep = np.sort(len(key) - 1 - last)
+    return _Rows(chosen(piece, keep), trained[keep], len(key) - len(keep))
 
 
-def _step(row: dict[str, Any], path: Path, where: str) -> int:
-    value = row.get("step", path.stem.partition(".")[0])
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{where}: step must be a whole number, got {value!r:.40}") from None
+def _require_text(column: Column, frame: LinesFrame) -> None:
+    import pyarrow as pa
 
-
-def _sample_of(uid: Any, *, where: str) -> str:
-    parts = str(uid).rsplit("_", 2)
-    if len(parts) != 3:
-        raise UserError(f"{where}: uid must read sample_session_output, got {uid!r:.40}")
-    return parts[0]
-
-
-def _score(row: dict[str, Any], name: str, *, where: str) -> float:
-    if name not in row:
-        raise UserError(f"{where}: no {name!r} in this row")
-    value = row[name]
-    return math.nan if value is None else verdict(value, where=where)
-
-
-def _note_collisions(table: Verdicts, options: ReadOptions, remarks: Remarks) -> None:
-    """Without uid, a prompt that is twice in a batch makes one group of double size."""
-    if table.group is None or table.step is None:  # no rows
+    if not isinstance(column, list) and pa.types.is_string(column.type):
         return
-    sizes = Counter(zip(table.group, table.step, strict=True)).values()
-    usual = options.group_size or Counter(sizes).most_common(1)[0][0]
-    merged = sum(n > usual for n in sizes)
-    short = sum(n < usual for n in sizes)
+    for row, value in enumerate(column if isinstance(column, list) else column.to_pylist()):
+        if not isinstance(value, str):
+            raise UserError(f"{frame.place(row)}: input must be text, got {value!r:.40}")
+
+
+def _sessions(column: Column, problem: Codes, frame: LinesFrame) -> tuple[Codes, IntArray]:
+    """The sample of every row, and its session; a row without uid is a session of its prompt."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, list):
+        column = pa.chunked_array([[None if v is None else str(v) for v in column]], pa.string())
+    column = column.cast(pa.string())
+    fits = pc.match_substring_regex(column, "_[^_]*_[^_]*$").fill_null(True).to_numpy()
+    if not fits.all():
+        row = int(np.argmin(fits))
+        value = column[row].as_py()
+        where = frame.place(row)
+        raise UserError(f"{where}: uid must read sample_session_output, got {value!r:.40}")
+    sample = encoded(pc.replace_substring_regex(column, "_[^_]*_[^_]*$", ""))
+    session = encoded(pc.replace_substring_regex(column, "_[^_]*$", ""))
+    none = ~column.is_valid().to_numpy()
+    code = np.where(none, len(sample.values) + problem.code, sample.code)
+    own = len(session.values) + np.arange(len(none))
+    return Codes(code, [*sample.values, *problem.values]), np.where(none, own, session.code)
+
+
+def _note_collisions(piece: Piece, options: ReadOptions, remarks: Remarks) -> None:
+    """Without uid, a prompt that is twice in a batch makes one group of double size."""
+    if piece.group is None or piece.step is None or not len(piece.score):
+        return
+    steps = np.unique(piece.step, return_inverse=True)[1]
+    key = piece.group.code * (int(steps.max()) + 1) + steps
+    sizes = np.unique(key, return_counts=True)[1]
+    usual = options.group_size or Counter(sizes.tolist()).most_common(1)[0][0]
+    merged, short = int((sizes > usual).sum()), int((sizes < usual).sum())
     if merged:
         remarks.add(
             f"{merged} groups hold more than {usual} rollouts: a prompt drawn twice in a step"

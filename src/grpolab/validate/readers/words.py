@@ -24,6 +24,11 @@ TEXT_OF_PROBLEM = (
     "user_prompt", "question_text", "prompt_text", "problem_text", "problem_statement",
 )  # fmt: skip
 """Columns that hold the text of a problem; taken where no id is there."""
+ABOUT_PROBLEM = (
+    "meta", "metadata", "info", "extra_info", "doc", "document", "example", "problem", "task",
+    "prompt", "question", "item", "data", "instance", "input", "test", "test_case", "case", "row",
+)  # fmt: skip
+"""Objects that hold the id of a problem."""
 PART_OF_PROBLEM = (
     "subject", "dataset", "dataset_name", "data_source", "subset", "category", "benchmark",
     "task_name", "task_type", "domain", "language", "lang", "topic", "env", "env_id", "env_class",
@@ -62,8 +67,15 @@ POLICY = (
     "system_prompt", "reasoning_effort",
 )  # fmt: skip
 """Columns that say what was sampled and how: two values of them are two policies."""
+SECTION = "section"
+"""The column of the keys above tables whose rows name their problems."""
 GRADER = ("filter", "metric", "metric_name", "scorer", "grader", "judge", "verifier", "reward_fn")
 """Columns that say who graded: one completion has a row for each."""
+BEST_OF = (
+    "max_k", "pass_at", "pass_at_k", "at_k", "best_of", "best_of_n", "bon", "maj_at", "maj_k", "k",
+    "n_votes", "num_votes", "budget", "top_n",
+)  # fmt: skip
+"""Columns that say of how many samples a verdict is the best, or the majority."""
 NEUTRAL = (
     "worker", "worker_id", "rank", "local_rank", "gpu", "device", "host", "hostname", "node",
     "shard", "shard_id", "batch", "batch_id", "batch_idx", "chunk", "pid", "process", "timestamp",
@@ -73,7 +85,9 @@ NEUTRAL = (
 ERROR = (
     "error", "errors", "error_message", "error_msg", "error_type", "exception", "exc", "exc_info",
     "traceback", "is_error", "has_error", "errored", "timed_out", "aborted", "infra_error",
-    "harness_error", "system_error", "grader_error", "failed_to_run",
+    "harness_error", "system_error", "grader_error", "failed_to_run", "failure_reason",
+    "fail_reason", "failure", "error_reason", "error_code", "error_info", "error_detail",
+    "error_details", "err", "err_msg", "exception_type", "exception_message",
 )  # fmt: skip
 """Columns that say that a sample has no verdict, whatever stands in its score."""
 STATUS = ("status", "state", "stop_reason", "finish_reason", "exit_status", "termination_reason")
@@ -83,6 +97,13 @@ FAILED = frozenset((
     "environment_error", "env_error", "unexpected_error", "api_error",
 ))  # fmt: skip
 """Values of a status that say that there is no verdict."""
+AT_FAULT = (
+    "wrong_answer", "wrong", "incorrect", "mismatch", "output_mismatch", "compile_error",
+    "compilation_error", "compilation_failed", "runtime_error", "test_failed", "tests_failed",
+    "failed_test", "assertion", "no_answer", "parse", "parsing", "could_not_parse",
+    "failed_to_parse", "expected", "segmentation_fault", "presentation_error", "failed_assertion",
+)  # fmt: skip
+"""How an error begins that says that the answer is wrong."""
 LATE = frozenset(("timeout", "timed_out", "time_out", "time_limit", "time_limit_exceeded"))
 """Values of a status that may be the fault of a program or of the harness."""
 COMPLETION = (
@@ -108,6 +129,12 @@ TOTAL = (
     "total", "rollouts", "trials", "attempts", "samples", "n", "k", "count",
 )  # fmt: skip
 """Columns with the number of samples of a problem."""
+WITHOUT = (
+    "num_errors", "n_errors", "error_count", "errors", "num_error", "n_error", "num_errored",
+    "n_errored", "num_failed_to_run", "num_missing", "n_missing", "num_timeouts", "n_timeouts",
+    "num_timeout", "n_timeout", "num_invalid", "n_invalid", "num_unscored", "n_unscored",
+)  # fmt: skip
+"""Columns with the number of samples of a problem that may have no verdict."""
 LOOSE_CORRECT = ("correct", "passed", "solved", "success", "resolved", "right", "pass")
 """Numbers of correct samples beside a total, or the verdict of one completion."""
 RATE = (

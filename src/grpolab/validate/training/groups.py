@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from grpolab.streams import generator, stream_seed
 from grpolab.theory.advantage import TwoValued
-from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.groups import FloatArray, IntArray, equal_rewards
 from grpolab.validate.rollouts.collect import describe, rollouts
 from grpolab.validate.rollouts.engine import Draws, Engine, join_draws, texts
 from grpolab.validate.rollouts.judge import judge
@@ -53,7 +53,7 @@ class Groups(NamedTuple):
     @property
     def has_spread(self) -> BoolArray:
         """Which groups [M] hold both rewards."""
-        return np.asarray((self.num_correct > 0) & (self.num_correct < self.num_judged))
+        return np.asarray(~equal_rewards(self.reward))
 
     def advantages(self, rule: TwoValued) -> FloatArray:
         """Advantage of every rollout, [M * g]; 0 without a verdict.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grpolab.theory.groups import GroupCounts, IntArray
+from grpolab.theory.groups import GroupCounts, IntArray, equal_rewards
 from grpolab.validate.rollouts.table import Rollouts
 
 
@@ -47,7 +47,8 @@ class StepRecord(NamedTuple):
         seen = group_size > 0
         if not seen.any():
             return math.nan, math.nan
-        same = (num_correct == 0) | (num_correct == group_size)
+        least_and_most = np.stack([num_correct == group_size, num_correct > 0], axis=1)
+        same = equal_rewards(least_and_most)  # of 0 and 1
         return float(num_correct.sum() / group_size.sum()), float(same[seen].mean())
 
 
