@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from grpolab.errors import UserError, first_line
+from grpolab.footer import chunks
 
 MAX_LINE = 256 * 2**20
 """Bytes of the longest line that is read."""
@@ -23,8 +24,6 @@ MAX_UNPACKED = 2 * 2**30
 """Bytes that any file may unpack to."""
 MAX_RATIO = 250
 """How many times larger than itself a file may unpack to beyond that."""
-_WIDTH = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4, "FIXED_LEN_BYTE_ARRAY": 16}
-"""Bytes that Arrow needs per value: of texts, which may be one text, their number."""
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
 
@@ -121,7 +120,8 @@ def refuse_bomb(path: Path, unpacked: float, size: int) -> None:
 def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
     """A `pyarrow.parquet.ParquetFile`, of ``source`` where its bytes are there already.
 
-    UserError where it is none, or unpacks to more than memory can hold.
+    With ``read_dictionary=True`` texts become dictionaries, where they are stored so that they can.
+    UserError where it is no such file, or unpacks to more than memory can hold.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -129,40 +129,24 @@ def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
     if source is None and not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        file = pq.ParquetFile(arrow_source(path) if source is None else source, **options)
-        refuse_bomb(path, _unpacked(file), path.stat().st_size)
+        found = chunks(path)
+        size = path.stat().st_size
+        refuse_bomb(path, needed := sum(chunk.needed for chunk in found), size)
+        differences = {chunk.path for chunk in found if chunk.differences}
+        file = pq.ParquetFile(arrow_source(path) if source is None else source)
+        if differences:  # a pass over the file says how long their texts are
+            for batch in file.iter_batches(batch_size=1024, columns=sorted(differences)):
+                refuse_bomb(path, needed := needed + batch.nbytes, size)
+        if options.pop("read_dictionary", False):
+            options["read_dictionary"] = [
+                field.name
+                for field in file.schema_arrow
+                if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+                if field.name not in differences
+            ]
+        return pq.ParquetFile(arrow_source(path) if source is None else source, **options)
     except (OSError, ValueError, pa.ArrowException) as err:
         raise UserError(f"{path}: not a parquet file ({first_line(err)})") from None
-    return file
-
-
-def stored_as_differences(file: Any) -> set[str]:
-    """Columns of a `pyarrow.parquet.ParquetFile` whose texts say how they differ from another."""
-    meta = file.metadata
-    return {
-        column.path_in_schema
-        for group in map(meta.row_group, range(meta.num_row_groups))
-        for column in map(group.column, range(group.num_columns))
-        if "DELTA_BYTE_ARRAY" in column.encodings
-    }
-
-
-def _unpacked(file: Any) -> float:
-    """Bytes that a table needs in memory at least, by its footer; texts that repeat count once.
-
-    Texts that are stored as differences can say nothing of that; of them a pass over the file does.
-    """
-    total, differences = 0.0, stored_as_differences(file)
-    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            needed = column.num_values * _WIDTH.get(column.physical_type, 8)
-            total += max(column.total_uncompressed_size, needed)
-    if differences and total <= MAX_UNPACKED:
-        for batch in file.iter_batches(batch_size=1024, columns=sorted(differences)):
-            total += batch.nbytes
-            if total > MAX_UNPACKED:
-                break
-    return total
 
 
 def parquet_batches(path: Path) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grpolab.errors import UserError, first_line
-from grpolab.packed import open_arrow, open_parquet, raw_lines, stored_as_differences
+from grpolab.packed import open_arrow, open_parquet, raw_lines
 from grpolab.validate.readers.columns import Column
 from grpolab.validate.readers.later_keys import later_keys
 from grpolab.validate.readers.nested import (
@@ -264,17 +264,7 @@ class ParquetFrame:
 
     @cached_property
     def _file(self) -> Any:
-        import pyarrow as pa
-
-        file = open_parquet(self.path)
-        plain = stored_as_differences(file)  # Arrow makes no dictionary of these
-        texts = [
-            field.name
-            for field in file.schema_arrow
-            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-            if field.name not in plain
-        ]
-        return open_parquet(self.path, read_dictionary=texts, metadata=file.metadata)
+        return open_parquet(self.path, read_dictionary=True)
 
     @cached_property
     def head(self) -> list[dict[str, Any]]:
