@@ -85,8 +85,9 @@ def test_mixed_prompts_have_their_share_everywhere(share: float) -> None:
 
 
 TINY = {
+    **protocol().words,
     "sizes": {
-        "held_out_prompts": 8, "samples_before_and_after": 4, "samples_during": 2,
+        "held_out_prompts": 12, "samples_before_and_after": 16, "samples_during": 4,
         "schedule": [0, 25], "sft_seeds": 1, "rl_seeds": 2,
     },
     "defaults": {
@@ -113,13 +114,16 @@ def test_runs_stops_and_goes_on(tmp_path: Path, tiny: module.Protocol) -> None:
     done = run_trial(tmp_path, designs=["one"], workers=2)
     assert (done["done"], done["left"]) == (1, 0)
     counts = read_design(tiny, one, tmp_path)
-    assert counts.before.shape == (1, 2, 8)
-    assert counts.end.shape == (1, 2, 2, 8)
+    assert counts.before.shape == (1, 2, 12)
+    assert counts.end.shape == (1, 2, 2, 12)
     assert sorted(counts.curve) == [0, 25]
     assert counts.train_correct.shape == (1, 2, 2, 26)
-    assert counts.before.max() <= 4
+    assert counts.before.max() <= 16
     assert set(counts.measures) == {"nll", "nll-first", "entropy", "dormant", "rank"}
     assert not (tmp_path / ".work" / "one").exists()
+    said = json.loads((tmp_path / "result.json").read_text())
+    assert said["done"] == ["one"]
+    assert {v["verdict"] for v in said["verdicts"]} == {"not decided yet"}
     # a fresh clone has the two files of the design and nothing else
     clone = tmp_path / "clone"
     clone.mkdir()
