@@ -91,7 +91,8 @@ def test_manifest_says_what_runs(root, tmp_path):
     ("changes", "message"),
     [
         ({"task": "chess"}, "unknown task 'chess'"),
-        ({"task": "coins", "split": "train"}, "has no split 'train'"),
+        ({"task": "coins", "verifier": "exact"}, "a judge of its own: no --verifier"),
+        ({"task": "coins", "split": "train", "verifier": ""}, "has no split 'train'"),
         ({"max-new-tokens": 0}, "give --max-new-tokens"),
         ({"max-new-tokens": 40}, "do not fit the context of 32"),
         ({"prompts-per-step": 30}, "9 prompts are fewer"),

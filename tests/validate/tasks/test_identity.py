@@ -149,6 +149,13 @@ def test_thresholds_and_patterns_where_they_mean_nothing(source: Path) -> None:
         known(source, "reward", extract="(x)")
 
 
+def test_a_function_judges_what_is_extracted(source: Path) -> None:
+    task = load_task(source, verifier=f"{source.parent / 'mine.py'}:check", extract=r"\[(.*?)\]")
+    prompt = task.prompts()[0]
+    found = [task.verify(prompt, text) for text in ("[2]", "2", "[2] no: [3]", "[3] no: [2]")]
+    assert found == [True, False, False, True]
+
+
 def test_humaneval_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from grpolab.validate.tasks import humaneval, load
 

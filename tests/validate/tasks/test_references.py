@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from grpolab.cli._rollout_options import checked, take_prompts
+from grpolab.cli._rollout_options import TaskOptions, checked, take_prompts
 from grpolab.cli.rollout import rollout
 from grpolab.cli.train import train
 from grpolab.cli.triage import triage
@@ -181,7 +181,7 @@ def test_held_out_problems_are_judged_too(tmp_path: Path) -> None:
 def test_broken_problems_can_be_left_out(tmp_path: Path) -> None:
     source = tmp_path / "code.jsonl"
     source.write_text("\n".join(map(json.dumps, [ADD, BROKEN, ADD])))
-    with take_prompts(str(source), seed=0, split="eval", limit=0, leave_out_broken=True) as (
+    with take_prompts(TaskOptions(str(source), leave_out_broken=True)) as (
         task,
         prompts,
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Self
 
 from grpolab.errors import UserError
@@ -67,10 +68,10 @@ class CodeTask(Sandboxed):
             raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
         return self._prompts
 
-    @property
+    @cached_property
     def verifier(self) -> VerifierId:
         """The sandbox by its source, with the tests of the problems."""
-        return verifier_id("tests", extract_program, judge_hash(), self._problems)
+        return verifier_id("tests", extract_program, judge_hash(), *self._problems)
 
     def judge(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[Result]:
         """The result of every completion, with its outcome and what the program used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from grpolab.errors import UserError
@@ -53,11 +54,11 @@ class RecordTask(Task):
             raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
         return self._prompts
 
-    @property
+    @cached_property
     def verifier(self) -> VerifierId:
         """The function by its source, with the rows that it judges by."""
         name, known = identify(self._verifier)
-        return verifier_id(name, known, self._rows)
+        return verifier_id(name, known, *self._rows)
 
     def verify(self, prompt: Prompt, completion: str) -> bool:
         """Whether a completion is right; NoVerdict where the verifier gives none."""
