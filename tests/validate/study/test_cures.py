@@ -1,18 +1,20 @@
 """Every arm that the literature names runs, and what it changes is what it says."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from grpolab.validate.models import TinyConfig
-from grpolab.validate.study import preset
+from grpolab.validate.study import preset, selection
 from grpolab.validate.study.arms import PLAIN, SFT_VARIANTS, cures
 from grpolab.validate.study.base import BaseConfig
-from grpolab.validate.study.jobs import plan
+from grpolab.validate.study.jobs import StudyJob, plan
 from grpolab.validate.study.main import RECORD, run
 from grpolab.validate.study.record import Record, Start
 from grpolab.validate.study.results import Results
+from grpolab.validate.tasks import Prompt
 from grpolab.validate.training.restart import RESTARTS
 
 pytest.importorskip("torch")
@@ -52,6 +54,20 @@ def test_the_arms_name_what_there_is():
     assert smooth == {0.05, 0.1, 0.2}
     assert len(config.families) == 2
     assert len(config.seeds) == 3
+
+
+def test_too_few_unsolved_prompts_are_filled_up_from_the_hardest(monkeypatch):
+    prompts = [Prompt(i, str(i), "add") for i in range(6)]
+    rate = np.array([0.5, 0.0, 0.1, 0.9, 0.0, 0.3])
+    monkeypatch.setattr(selection, "prompt_rates", lambda *a, **k: (prompts, rate))
+    arm = next(arm for arm in cures(8, 2048) if arm.prompts == "unsolved")
+    for least, chosen in ((2, [1, 4]), (4, [1, 4, 2, 5])):
+        config = small()
+        grpo = dataclasses.replace(config.grpo, prompts_per_step=least)
+        config = dataclasses.replace(config, grpo=grpo)
+        job = StudyJob("key", "rl", (), 1.0, "countdown", arm=arm)
+        found = selection.select_prompts(config, job, prompts, root=Path())
+        assert [prompt.id for prompt in found] == chosen
 
 
 @pytest.mark.slow

@@ -191,6 +191,7 @@ PRESETS: Mapping[str, StudyConfig] = MappingProxyType(
             sft=replace(LADDER, depths=(8, 2048)),
             grpo=GRPOConfig(steps=400, eval_every=100),
             arms=(PLAIN, *cures(8, 2048)),
+            train_prompts=2800,
             simulated_groups=0,
         ),
         "data": replace(

@@ -34,7 +34,11 @@ def prompt_rates(
 def select_prompts(
     config: StudyConfig, job: StudyJob, prompts: Sequence[Prompt], *, root: Path
 ) -> list[Prompt]:
-    """The RL prompts of an arm, chosen by rollouts from before RL (see `Arm`)."""
+    """The RL prompts of an arm, chosen by rollouts from before RL (see `Arm`).
+
+    Where they are fewer than a step needs, others fill up: for ``unsolved`` those of the lowest
+    rate first.
+    """
     arm = job.arm
     assert arm is not None
     if arm.prompts == "all":
@@ -51,7 +55,11 @@ def select_prompts(
         keep = with_mean(rate, goal, rng=generator(job.seed, "equal p"))
     chosen = [p for p, k in zip(known, keep.tolist(), strict=True) if k]
     least = config.grpo_of(arm).prompts_per_step
-    return chosen if len(chosen) >= least else known[:least]
+    if len(chosen) >= least:
+        return chosen
+    far = rate if arm.prompts == "unsolved" else np.zeros(len(rate))
+    order = np.argsort(np.where(keep, -1.0, far), kind="stable")
+    return [known[i] for i in order[:least].tolist()]
 
 
 def with_mean(rate: FloatArray, goal: float, *, rng: np.random.Generator) -> Any:
