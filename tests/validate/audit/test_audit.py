@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from grpolab.theory.groups import GroupCounts, Provenance
-from grpolab.validate.audit.advice import advise, advise_comparison
+from grpolab.validate.audit.advice import advise
+from grpolab.validate.audit.advice_pairs import advise_comparison
 from grpolab.validate.audit.compare import Difference, compare
 from grpolab.validate.audit.page import write_audit
 from grpolab.validate.audit.summary import audit

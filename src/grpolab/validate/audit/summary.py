@@ -15,7 +15,7 @@ from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.graded import equal_shares
-from grpolab.validate.audit.outlook import Outlook, look_ahead
+from grpolab.validate.audit.outlook import Limits, Outlook, limits, look_ahead
 from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.faults import FALSE_ALARMS, Alarm
@@ -42,7 +42,7 @@ class Audit:
 
     ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
     ``equal_scores`` is the share of groups with equal scores by group size, where a threshold made
-    graded scores binary.
+    graded scores binary. ``limits`` are those of group sizes of which no plan can be made.
     ``alarms`` are the tests of the samples that reject; where they show a selection that nothing
     can correct, the forecast is ``refused``. ``distinct`` completions of so many of a group.
     """
@@ -65,6 +65,7 @@ class Audit:
     refused: bool = False
     distinct: tuple[float, float] | None = None
     outlook: Mapping[int, Outlook] = field(default_factory=dict)
+    limits: Mapping[int, Limits] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -125,6 +126,10 @@ class Audit:
                     **(self.outlook[g].as_dict() if g in self.outlook else {}),
                 }
                 for g, plan in self.plans.items()
+            },
+            "limits": {
+                g: {"zero_std": list(one.zero_std), "pass_at_g": list(one.pass_at)}
+                for g, one in self.limits.items()
             },
             "equal_scores": dict(self.equal_scores),
             "independence": self.independence._asdict(),
@@ -241,6 +246,7 @@ def audit(
         mixture=fit_mixture(counts, tolerance=1e-4) if identified else None, plans=plans,
         independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
         equal_scores=equal_shares(samples, sizes), outlook=outlook,
+        limits={g: limits(counts, g, level=level) for g in sizes if g not in plans},
     )  # fmt: skip
 
 

@@ -30,6 +30,9 @@ from grpolab.validate.verify.registry import Check, Evidence, Registry, Size
 CALIBRATION = Registry()
 """Checks of estimators and tests, for `grpolab verify --full`."""
 
+FLOOR = 0.93
+"""What a 95% interval has to cover at least."""
+
 _LAWS = (
     beta(0.5, 1.5),
     beta(0.1, 2.0),
@@ -93,7 +96,7 @@ def _pooled_interval(counts: GroupCounts) -> tuple[float, float]:
 
 @CALIBRATION.register(
     "coverage",
-    claim="95% intervals of ICC, zero-std share and pass@k cover in at least 90%",
+    claim="95% intervals of ICC, zero-std share and pass@k cover in at least 93%",
     wrong="rollouts of a prompt taken for independent observations of the mean",
 )
 def _coverage(size: Size) -> Evidence:
@@ -117,7 +120,7 @@ def _coverage(size: Size) -> Evidence:
                 hits["pooled"] += _covers(*pooled, float(law.rates.mean()))
             cell = f"{law.name}, {prompts} prompts, n={samples}, g={g}"
             for name, count in hits.items():
-                check = at_least(f"{name}: {cell}", successes=count, trials=trials, floor=0.9)
+                check = at_least(f"{name}: {cell}", successes=count, trials=trials, floor=FLOOR)
                 (evidence.controls if name == "pooled" else evidence.checks).append(check)
     return evidence
 

@@ -16,12 +16,15 @@ from grpolab.validate.verify import (
     checks_groups,
     checks_policies,
     grid,
+    grid_icc,
 )
 from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
-_MODULES = (checks_groups, checks_dynamics, checks_policies, calibration_sampler, grid)
+_MODULES = (
+    checks_groups, checks_dynamics, checks_policies, calibration_sampler, grid, grid_icc,
+)  # fmt: skip
 """Importing them fills the registries."""
 
 SMALL = Size(groups=40_000, chains=4_096, seed=20260101)
