@@ -19,6 +19,7 @@ from grpolab.validate.forecast.beyond import ASSUMES
 from grpolab.validate.forecast.law import prompt_laws
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
+_AS_WIDE = 0.8  # of the band, from which on an interval beyond the samples says little more
 _LITTLE = 0.2  # mixed groups of prompts that other prompts would better replace
 _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts is worth saying
 
@@ -262,12 +263,21 @@ def _more_data(audit: Audit) -> list[str]:
 
 def _beyond(plan: GroupPlan) -> str:
     """What a share beyond the samples rests on; more prompts do not narrow all of its interval."""
-    g = plan.prediction.group_size
-    return (
+    p = plan.prediction
+    g, width = p.group_size, p.high - p.low
+    said = (
         f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
-        f" {ASSUMES[plan.prediction.method]}; the mean and the correlation alone allow"
-        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per prompt to"
-        " narrow it: more prompts alone leave open what few samples cannot tell."
+        f" {ASSUMES[p.method]}; the mean and the correlation alone allow"
+        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. "
+    )
+    if p.method == "smoothed mixture" and width > _AS_WIDE * (plan.bound_high - plan.bound_low):
+        said += (
+            "The interval is about as wide as that: so few samples, or prompts, tell hardly more"
+            " than mean and correlation, and no narrower one would hold for every law. "
+        )
+    return (
+        f"{said}Draw {g} samples per prompt to narrow it: more prompts alone leave open what few"
+        " samples cannot tell."
     )
 
 
