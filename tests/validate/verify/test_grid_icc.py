@@ -44,6 +44,11 @@ def test_a_width_is_held_against_the_narrowest_method_that_covers():
     assert over_best(found) is None
 
 
+def test_one_rate_for_all_has_no_width_to_compare_with():
+    found = {name: Spans(np.zeros((50, 2)), 0.0) for name in ("combined", "bootstrap", "profile")}
+    assert over_best(found) is None
+
+
 def test_it_is_part_of_every_run_and_a_full_one_has_all_laws():
     assert "icc-interval" in {entry.name for entry in suite.entries(full=False)}
     names = [law.name for law in LAWS]

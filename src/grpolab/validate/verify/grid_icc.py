@@ -84,7 +84,12 @@ def measure(
 
 
 def over_best(found: dict[str, Spans]) -> FloatArray | None:
-    """Width [T] over that of the narrowest plain method that covers; None where neither does."""
+    """Width [T] over that of the narrowest plain method that covers; None where neither does.
+
+    None, too, where all prompts have one rate: an interval of [0, 0] covers there.
+    """
+    if found["combined"].rho < 1e-9:
+        return None
     valid = [found[method].widths for method in _PLAIN if found[method].covers]
     if not valid:
         return None
