@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import architecture_tables
@@ -151,9 +152,23 @@ def grid_widths() -> Table:
             (*c["name"].partition(" over ")[2].split(": ", 1), c["observed"], c["predicted"])
             for outcome in _grid()["results"]
             for c in outcome["checks"]
-            if " over " in c["name"]
+            if " over " in c["name"] and " over best" not in c["name"]
         ),
     )
+
+
+def icc_widths() -> Table:
+    """Width of the interval of the ICC over that of the best that covers: one row per design."""
+    ratios: dict[str, dict[str, float]] = {}
+    for outcome in _grid()["results"]:
+        for check in outcome["checks"]:
+            if found := re.fullmatch(r"ICC over best: (.+), (\d+ prompts, n=\d+)", check["name"]):
+                ratios.setdefault(found[2], {})[found[1]] = check["observed"]
+    rows = []
+    for design, laws in ratios.items():
+        widest = max(laws, key=lambda law: laws[law])
+        rows.append([design, len(laws), median(laws.values()), laws[widest], widest])
+    return Table(("design", "laws", "median", "largest", "law"), rows)
 
 
 def first_groups() -> Table:
@@ -186,6 +201,7 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "first-groups": first_groups,
     "grid": grid,
     "grid-widths": grid_widths,
+    "icc-widths": icc_widths,
     "forces": lambda: result_tables.forces(study("causes").forces),
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),

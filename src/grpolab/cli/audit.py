@@ -194,7 +194,8 @@ def _joined(label: str, part: str) -> str:
 
 
 def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any]:
-    from grpolab.validate.audit.advice import advise, advise_comparison
+    from grpolab.validate.audit.advice import advise
+    from grpolab.validate.audit.advice_pairs import advise_comparison
 
     return {
         "inputs": [{**a.as_dict(), "advice": advise(a)} for a in found],
@@ -206,7 +207,8 @@ def _as_dict(found: list[Audit], differences: list[Difference]) -> dict[str, Any
 def _print(
     found: list[Audit], differences: list[Difference], html: Path | None, *, markdown: bool
 ) -> None:
-    from grpolab.validate.audit.advice import advise, advise_comparison
+    from grpolab.validate.audit.advice import advise
+    from grpolab.validate.audit.advice_pairs import advise_comparison
     from grpolab.validate.audit.tables import cover, facts, plans, side_by_side
 
     def show(table: Table, *, caption: bool = True) -> None:

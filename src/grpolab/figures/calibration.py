@@ -11,7 +11,8 @@ from grpolab.figures.style import BLUE, GREY, RED, SKY
 _CELL = re.compile(r"(?P<quantity>[^:]+): (?P<law>.+), (?P<design>\d+ prompts, n=.*)")
 _POOLED = re.compile(r"all \d+ laws")
 _KINDS = {
-    "within": "up to n samples", "beyond": "beyond n samples", "first-groups": "share of B groups"
+    "within": "up to n samples", "beyond": "beyond n samples",
+    "first-groups": "share of B groups", "icc-interval": "correlation",
 }  # fmt: skip
 """Checks of the grid that measure coverage, and what their intervals are of."""
 
@@ -60,7 +61,8 @@ def _short(design: str) -> str:
     >>> _short("100 prompts, n=8, g=16"), _short("100 prompts, n=8, g=8, B=32")
     ('100×8 → 16', '100×8 → 8, B=32')
     """
-    return re.sub(r"(\d+) prompts, n=(\d+), g=(\d+)", r"\1×\2 → \3", design)
+    plain = re.sub(r"(\d+) prompts, n=(\d+)", r"\1×\2", design)
+    return plain.replace(", g=", " → ")
 
 
 def draw(ax: Any, rows: Sequence[Row]) -> None:

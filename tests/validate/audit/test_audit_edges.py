@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from grpolab.theory.groups import GroupCounts
-from grpolab.validate.audit.advice import advise, advise_comparison
+from grpolab.validate.audit.advice import advise
+from grpolab.validate.audit.advice_pairs import advise_comparison
 from grpolab.validate.audit.compare import compare
 from grpolab.validate.audit.summary import audit
 

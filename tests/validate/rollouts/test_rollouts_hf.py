@@ -250,7 +250,9 @@ def test_distinct_and_collisions_by_enumeration():
     pairs = [len(set(s)) for s in itertools.combinations("aabc", 2)]
     assert rows.distinct(2) == pytest.approx((np.mean(pairs) + 1) / 2)
     assert rows.collision_rate() == pytest.approx((1 / 6 + 1) / 2)
-    with pytest.raises(ValueError, match="group_size 4 exceeds 3"):
+    with pytest.raises(
+        ValueError, match=r"group_size must not exceed the samples of any prompt \(3\), got 4"
+    ):
         rows.distinct(4)
 
 

@@ -227,3 +227,21 @@ def test_json_and_page(found, tmp_path):
 def test_bad_input_is_named(runs, group_size, message):
     with pytest.raises(ValueError, match=message):
         triage(runs, task="t", group_size=group_size, rng=0)
+
+
+@pytest.mark.parametrize(
+    "chance", [[0.0] * 30, [1.0] * 30, [0.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0] * 29 + [0.5]]
+)
+def test_every_interval_has_a_floor(chance):
+    """Checkpoints that show no spread over prompts: the prompts are a sample all the same."""
+    runs = {"a": rollouts(chance, seed=1), "b": rollouts(chance, seed=2)}
+    found = triage(runs, task="x", group_size=8, rng=0, num_resamples=200)
+    missed = 1.0 - 0.025 ** (1.0 / len(chance))
+    for one in found.checkpoints:
+        signal = one.signal
+        assert signal.low <= signal.value <= signal.high
+        assert signal.high - signal.low > 0.2 * min(missed, 0.5)
+        share = one.audit.plans[8].prediction
+        assert share.low < share.high
+    for pair in found.pairs:
+        assert pair.low < pair.high

@@ -1,25 +1,57 @@
 """The grid that measures intervals of the ICC."""
 
+import numpy as np
 import pytest
 
-from grpolab.validate.estimate.icc import INTERVALS
-from grpolab.validate.verify.grid_icc import LAWS, icc_of, measure_cell, measure_grid
+from grpolab.validate.verify import suite
+from grpolab.validate.verify.grid_icc import DESIGNS, LAWS, Design, Spans, measure, over_best
+from grpolab.validate.verify.laws import ROUGH, SMOOTH, real
 
 
-@pytest.mark.parametrize("name", ["Beta(0.5, 1.5)", "p = 0.05 or 0.9", "Beta(0.1, 2)"])
-def test_the_grid_measures_coverage_and_width(name):
-    cells = measure_cell(
-        name, LAWS[name], prompts=50, samples=8, trials=60, seed=1,
-        methods=("combined", "union"), num_resamples=100,
-    )  # fmt: skip
-    combined, union = cells
-    assert combined.coverage > 0.95 - 3.5 * (0.05 * 0.95 / 60) ** 0.5
-    assert combined.width < 1.1 * union.width
-    assert combined.rho == icc_of(LAWS[name])
-    assert [(c.law, c.prompts, c.samples, c.trials) for c in cells] == [(name, 50, 8, 60)] * 2
+@pytest.mark.parametrize("law", [SMOOTH[0], SMOOTH[1], ROUGH[2]], ids=lambda law: law.name)
+def test_the_printed_interval_covers_and_is_not_wide(law):
+    trials = 60
+    found = measure(law, Design(50, 8), trials=trials, rng=np.random.default_rng(1))
+    margin = 3.5 * (0.05 * 0.95 / trials) ** 0.5
+    assert found["combined"].hits / trials > 0.95 - margin
+    ratio = over_best(found)
+    assert ratio is None or np.median(ratio) < 1.3
 
 
-def test_the_grid_goes_over_every_cell():
-    some = {"uniform": LAWS["uniform"]}
-    cells = list(measure_grid(trials=2, seed=0, laws=some, prompts=(20, 30), samples=(4,)))
-    assert len(cells) == 2 * len(INTERVALS)
+def test_the_profile_of_a_beta_misses_two_kinds_of_prompts():
+    found = measure(ROUGH[2], Design(164, 64), trials=20, rng=np.random.default_rng(2))
+    assert found["profile"].hits < 5
+    assert not found["profile"].covers
+    assert found["combined"].hits >= 17
+
+
+def spans(*, width, hits, trials=100):
+    """Intervals of one width around 0.5, of which ``hits`` hold it."""
+    low = np.where(np.arange(trials) < hits, 0.5 - width / 2, 0.6)
+    return Spans(np.stack([low, low + width], axis=1), 0.5)
+
+
+def test_a_width_is_held_against_the_narrowest_method_that_covers():
+    found = {
+        "combined": spans(width=0.3, hits=96),
+        "bootstrap": spans(width=0.1, hits=80),
+        "profile": spans(width=0.25, hits=95),
+    }
+    assert over_best(found) == pytest.approx(1.2)
+    found["bootstrap"] = spans(width=0.2, hits=93)
+    assert over_best(found) == pytest.approx(1.5)
+    found |= {name: spans(width=0.1, hits=92) for name in ("bootstrap", "profile")}
+    assert over_best(found) is None
+
+
+def test_one_rate_for_all_has_no_width_to_compare_with():
+    found = {name: Spans(np.zeros((50, 2)), 0.0) for name in ("combined", "bootstrap", "profile")}
+    assert over_best(found) is None
+
+
+def test_it_is_part_of_every_run_and_a_full_one_has_all_laws():
+    assert "icc-interval" in {entry.name for entry in suite.entries(full=False)}
+    names = [law.name for law in LAWS]
+    assert len(set(names)) == len(names) >= len(SMOOTH) + len(ROUGH) + len(real())
+    assert {design.samples for design in DESIGNS} == {4, 8, 64}
+    assert {design.prompts for design in DESIGNS} == {20, 164}

@@ -44,7 +44,9 @@ class TestEveryEntry:
 
     def test_checks_and_controls_use_the_same_data(self, outcomes: list[suite.Outcome]) -> None:
         # there the control is another estimator or another run
-        estimators = {"thinning", "pass-at-k", "critical-p", "monotone", "trap"}
+        estimators = {
+            "thinning", "pass-at-k", "critical-p", "monotone", "trap", "icc-interval"
+        }  # fmt: skip
         for outcome in outcomes:
             if outcome.name not in estimators:
                 seen = [check.observed for check in outcome.checks]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from grpolab.figures.words import count, interval, p_value, percent, percent_interval, round_up
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.alarms import alarm_sentence
-from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.graded import lead
 from grpolab.validate.audit.outlook import FirstGroups
 from grpolab.validate.audit.plan import GroupPlan, Threshold
@@ -21,6 +19,7 @@ from grpolab.validate.forecast.beyond import ASSUMES
 from grpolab.validate.forecast.law import prompt_laws
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
+_AS_WIDE = 0.8  # of the band, from which on an interval beyond the samples says little more
 _LITTLE = 0.2  # mixed groups of prompts that other prompts would better replace
 _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts is worth saying
 
@@ -36,10 +35,7 @@ def _advise(audit: Audit) -> list[str]:
     if audit.truncated is not None or audit.counts.provenance.filtered:
         return _filtered(audit)
     if not audit.plans:
-        return [
-            f"Cannot tell how many groups would carry a signal: {_why_not(audit)}. Draw at least as"
-            " many samples per prompt as the largest group you plan."
-        ]
+        return [*_limits(audit), _why_not(audit)]
     sides = {g: plan.prediction.zero_std for g, plan in audit.plans.items()}
     sentences = lead(audit.equal_scores, sides)
     sentences += [
@@ -54,9 +50,37 @@ def _advise(audit: Audit) -> list[str]:
 
 
 def _why_not(audit: Audit) -> str:
-    if int(audit.counts.by_prompt().num_samples.max()) == 1:
-        return "every prompt has one sample"
-    return "one prompt says nothing of others, and it has fewer samples than the planned groups"
+    """What keeps a forecast from being made, and what more samples would give."""
+    if audit.num_prompts == 1:
+        return (
+            "Cannot tell how many groups would carry a signal: one prompt says nothing of others,"
+            " and it has fewer samples than the planned groups. Count more prompts."
+        )
+    return (
+        "Cannot tell more of the groups, because every prompt has one sample: it does not show how"
+        " much prompts differ. A second sample of each prompt gives the ICC and a forecast at every"
+        " g; as many samples as a group has give its share without a model of p."
+    )
+
+
+def _limits(audit: Audit) -> list[str]:
+    """What holds for any law of p where no forecast can be made."""
+    mean = audit.pass_at_k[1]
+    found = [
+        f"g={g}: between {percent(one.zero_std[0])} and {percent(one.zero_std[1])} of the groups"
+        " will have identical rewards and no signal, and"
+        f" pass@{g} lies between {percent(one.pass_at[0])} and {percent(one.pass_at[1])}."
+        for g, one in audit.limits.items()
+        if not one.zero_std == one.pass_at == (0.0, 1.0)
+    ]
+    if found:
+        found.append(
+            "These are limits for any law of p, from the mean success rate of"
+            f" {percent(mean.value)} ({percent_interval(mean.low, mean.high)}): groups are mixed"
+            " most often where all prompts have that rate, and never where each prompt is always"
+            " or never solved."
+        )
+    return found
 
 
 def _range(plan: GroupPlan) -> str:
@@ -239,12 +263,21 @@ def _more_data(audit: Audit) -> list[str]:
 
 def _beyond(plan: GroupPlan) -> str:
     """What a share beyond the samples rests on; more prompts do not narrow all of its interval."""
-    g = plan.prediction.group_size
-    return (
+    p = plan.prediction
+    g, width = p.group_size, p.high - p.low
+    said = (
         f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
-        f" {ASSUMES[plan.prediction.method]}; the mean and the correlation alone allow"
-        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. Draw {g} samples per prompt to"
-        " narrow it: more prompts alone leave open what few samples cannot tell."
+        f" {ASSUMES[p.method]}; the mean and the correlation alone allow"
+        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. "
+    )
+    if p.method == "smoothed mixture" and width > _AS_WIDE * (plan.bound_high - plan.bound_low):
+        said += (
+            "The interval is about as wide as that: so few samples, or prompts, tell hardly more"
+            " than mean and correlation, and no narrower one would hold for every law. "
+        )
+    return (
+        f"{said}Draw {g} samples per prompt to narrow it: more prompts alone leave open what few"
+        " samples cannot tell."
     )
 
 
@@ -317,76 +350,3 @@ def _filtered(audit: Audit) -> list[str]:
         f" {fit.mean:.2f} and the correlation {fit.rho:.2f}. A dump from before the filter would"
         " tell without the beta."
     ]
-
-
-def advise_comparison(differences: Sequence[Difference]) -> list[str]:
-    """Which input has more, or how many prompts would tell; group sizes that agree in one line."""
-    found = []
-    for _, alike in itertools.groupby(differences, key=_verdict):
-        several = list(alike)
-        d = several[0]
-        if d.decided:
-            found.append(_lead(several))
-        elif d.equal:
-            found.append(_equal(several))
-        else:
-            found += [_undecided(one) for one in several]
-    return found
-
-
-def _verdict(d: Difference) -> tuple[object, ...]:
-    """What differences must share to be told in one sentence."""
-    what = d.quantity.partition("g=")[0]
-    return (
-        d.first, d.second, what, d.decided, d.equal, d.difference > 0 and d.decided, d.paired,
-        d.num_prompts,
-    )  # fmt: skip
-
-
-def _basis(d: Difference) -> str:
-    return f"paired over {d.num_prompts} prompts" if d.paired else "different prompts"
-
-
-def _names(alike: Sequence[Difference]) -> str:
-    """The quantity, with all its group sizes."""
-    sizes = "".join(f", {e.quantity.partition('g=')[2]}" for e in alike[1:])
-    return f"{alike[0].quantity}{sizes}"
-
-
-def _lead(alike: Sequence[Difference]) -> str:
-    d = alike[0]
-    more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
-    spans = [sorted((100 * abs(e.low), 100 * abs(e.high))) for e in alike]
-    points = ", ".join(f"{near:.1f} to {far:.1f}" for near, far in spans)
-    by = f" by less than {100 * d.margin:.0f} points" if d.equal else ""
-    return f"{_names(alike)}: {more} is above {less}{by} ({points} points, {_basis(d)})."
-
-
-def _span(d: Difference) -> str:
-    return f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"
-
-
-def _equal(alike: Sequence[Difference]) -> str:
-    d = alike[0]
-    return (
-        f"{_names(alike)}: {d.first} and {d.second} are equal within {100 * d.margin:.0f} points"
-        f" ({', '.join(map(_span, alike))} points, {_basis(d)})."
-    )
-
-
-def _undecided(d: Difference) -> str:
-    said = (
-        f"{d.quantity}: cannot tell {d.first} and {d.second} apart yet ({_span(d)} points,"
-        f" {_basis(d)})"
-    )
-    if d.difference == 0 and d.p_value == 1:
-        said = (
-            f"{d.quantity}: {d.first} and {d.second} do not differ on these prompts ({_basis(d)})"
-        )
-    more = d.prompts_needed - d.num_prompts
-    if not math.isfinite(more):
-        return f"{said}."
-    return (
-        f"{said}; about {count(round_up(more))} more prompts would show who has more, or that they"
-        f" are equal within {100 * d.margin:.0f} points."
-    )

@@ -11,9 +11,12 @@ import numpy as np
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import expected_pass_at_k
 from grpolab.theory.signal import expected_std
+from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.estimate import cells
 from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
 from grpolab.validate.forecast.law import LawOfP, Method, fit_law
 from grpolab.validate.forecast.predict import first_groups
+from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import natural_method
 
 _LARGEST_STD = 0.5  # of a group of rewards 0 and 1
@@ -60,6 +63,33 @@ class Outlook:
             "first_groups": None if first is None else
             {"num_groups": first.num_groups, "low": first.low, "high": first.high},
         }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What counts leave open that no model of p could narrow, such as one sample per prompt.
+
+    Ends, whatever the law of p, of the zero-std share and of pass@g.
+    """
+
+    zero_std: tuple[float, float]
+    pass_at: tuple[float, float]
+
+
+def limits(counts: GroupCounts, group_size: int, *, level: float) -> Limits:
+    """95% limits of a group size from the mean alone: no prompt needs two samples.
+
+    The share is least where all prompts have one success rate, and 1 where each is always or never
+    solved. With one prompt all is open.
+    """
+    data = cells.unfiltered(counts)
+    found = []
+    for statistic in (
+        lambda p: prob_zero_std(p, group_size), lambda p: expected_pass_at_k(p, group_size)
+    ):  # fmt: skip
+        low, high = law_interval(data, statistic, level=level)
+        found.append((float(low), float(high)))
+    return Limits(*found)
 
 
 def look_ahead(

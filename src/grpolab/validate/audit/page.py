@@ -12,7 +12,8 @@ import numpy as np
 from grpolab.figures import page
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
-from grpolab.validate.audit.advice import advise, advise_comparison
+from grpolab.validate.audit.advice import advise
+from grpolab.validate.audit.advice_pairs import advise_comparison
 from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.plan import bounds
 from grpolab.validate.audit.summary import Audit

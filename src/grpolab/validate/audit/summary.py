@@ -16,7 +16,7 @@ from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.graded import equal_shares
-from grpolab.validate.audit.outlook import Outlook, look_ahead
+from grpolab.validate.audit.outlook import Limits, Outlook, limits, look_ahead
 from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.faults import FALSE_ALARMS, Alarm
@@ -44,7 +44,7 @@ class Audit(Frame):
 
     ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
     ``equal_scores`` is the share of groups with equal scores by group size, where a threshold made
-    graded scores binary.
+    graded scores binary. ``limits`` are those of group sizes of which no plan can be made.
     ``alarms`` are the tests of the samples that reject; where they show a selection that nothing
     can correct, the forecast is ``refused``. ``distinct`` completions of so many of a group.
     """
@@ -68,6 +68,7 @@ class Audit(Frame):
     distinct: tuple[float, float] | None = None
     outlook: Mapping[int, Outlook] = field(default_factory=dict)
     cover: Cover | None = None
+    limits: Mapping[int, Limits] = field(default_factory=dict)
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
@@ -147,6 +148,10 @@ class Audit(Frame):
                 for g, plan in self.plans.items()
             },
             "cover": None if self.cover is None else self.cover.as_dict(),
+            "limits": {
+                g: {"zero_std": list(one.zero_std), "pass_at_g": list(one.pass_at)}
+                for g, one in self.limits.items()
+            },
             "equal_scores": dict(self.equal_scores),
             "independence": self.independence._asdict(),
             "missing": None if self.missing is None else self.missing._asdict(),
@@ -263,6 +268,7 @@ def audit(
         independence=contrast, truncated=None, warnings=tuple(warnings), missing=gone,
         equal_scores=equal_shares(samples, sizes), outlook=outlook,
         cover=cover_curve(counts, level=level) if identified else None,
+        limits={g: limits(counts, g, level=level) for g in sizes if g not in plans},
     )  # fmt: skip
 
 

@@ -19,7 +19,10 @@ def facts(audit: Audit) -> list[str]:
         distinct, size = audit.distinct
         said.append(f"{distinct:.1f} distinct completions of {size:.1f} per group")
     if audit.pass_at_k:
-        scores = [f"pass@{k} {words.number(v.value)}" for k, v in audit.pass_at_k.items()]
+        scores = [
+            f"pass@{k} {words.number(v.value)} ({words.interval(v.low, v.high)})"
+            for k, v in audit.pass_at_k.items()
+        ]
         said.append(", ".join(scores))
     for k, found in audit.outlook.items():
         if found.pass_at is not None:

@@ -17,6 +17,7 @@ from grpolab.validate.estimate import cells
 from grpolab.validate.estimate.cells import CountCells
 
 _NEWTON_STEPS = 60
+_FLAT = 1e-4  # of a logit: an error of the maximum of its square, in nats per sample
 _LOGIT_BOUND = 30.0
 _MANY_ALIKE = 16  # data sets from which on a common start pays
 
@@ -183,7 +184,7 @@ def profile(stats: Tails, rho: float) -> float:
         return -float(kernel(stats, np.array([special.expit(u)]), np.array([rho]))[0])
 
     found = optimize.minimize_scalar(
-        negative, method="bounded", bounds=(-_LOGIT_BOUND, _LOGIT_BOUND), options={"xatol": 1e-8}
+        negative, method="bounded", bounds=(-_LOGIT_BOUND, _LOGIT_BOUND), options={"xatol": _FLAT}
     )
     return -float(found.fun)
 

@@ -23,6 +23,7 @@ INTERVALS = ("combined", "bootstrap", "profile", "union")
 
 _ADDED = 0.5  # prompts that the Bayesian bootstrap adds, half of them never solved
 _MOVED = 0.3  # share of draws below the estimate under which what was added moves the lower end
+_CLOSE = 1e-7  # how exactly the ends of a profile are found
 _STRICTER = 0.7  # of the error rate: the common part of two intervals covers less than each
 
 
@@ -195,7 +196,8 @@ def icc_interval(
     too wide. "combined" is the default: what that span has in common with a Bayesian bootstrap that
     reckons with half a prompt, never or always solved, beside those at hand. The latter alone is up
     to twenty times too wide where few prompts were solved, and there its lower end is not used.
-    Both are taken at 1 - 0.7 (1 - level). `grpolab.validate.verify.grid_icc` measures all four.
+    Both are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds
+    it against the other two.
 
     Parameters
     ----------
@@ -265,8 +267,28 @@ def icc_interval(
         )
         if float(np.mean(drawn <= estimate)) < _MOVED:
             least = min(least, ends[0][0])
-        low, high = min(max(low, least), estimate), max(min(high, most), estimate)
+        if not _pure(data):  # what is added is never or always solved, too, and tells nothing there
+            low, high = max(low, least), min(high, most)
+        low, high = _floored(data, min(low, estimate), max(high, estimate), level=level)
     return IccInterval(estimate, low, high, method, interval)
+
+
+def _pure(data: CountCells) -> bool:
+    """Is every cluster all wrong or all right?"""
+    return bool(np.all((data.num_correct == 0) | (data.num_correct == data.num_samples)))
+
+
+def _floored(data: CountCells, low: float, high: float, *, level: float) -> tuple[float, float]:
+    """Ends moved to what k clusters of one kind can exclude.
+
+    Clusters of another kind are at most the share m = 1 - tail^(1/k) of all. Where every cluster
+    shows one rate, m of them may be never or always solved, which makes the ICC m; where each is
+    never or always solved, m may have the mean rate, which makes it 1 - m. Derived here.
+    """
+    missed = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / data.num_clusters)
+    if np.ptp(data.rate) == 0:
+        return low, max(high, missed)
+    return (min(low, 1.0 - missed), high) if _pure(data) else (low, high)
 
 
 def _one_outcome(data: CountCells) -> bool:
@@ -285,6 +307,9 @@ def _profile_interval(data: CountCells, *, level: float) -> tuple[float, float]:
     def margin(rho: float) -> float:
         return betabin.profile(table, rho) - floor
 
-    low = 0.0 if margin(0.0) >= 0 else float(optimize.brentq(margin, 0.0, min(centre, top)))
-    high = 1.0 if margin(top) >= 0 else float(optimize.brentq(margin, centre, top))
+    def crossing(start: float, end: float) -> float:
+        return float(optimize.brentq(margin, start, end, xtol=_CLOSE, rtol=_CLOSE))
+
+    low = 0.0 if margin(0.0) >= 0 else crossing(0.0, min(centre, top))
+    high = 1.0 if margin(top) >= 0 else crossing(centre, top)
     return low, high

@@ -18,6 +18,7 @@ from grpolab.validate.estimate import betabin, bootstrap, cells
 from grpolab.validate.estimate.cells import CountCells
 
 _STARTS = ((0.2, 0.1), (0.5, 0.3), (0.8, 0.1), (0.05, 0.5))
+_FEW = 20  # groups up to which the bootstrap reckons with a kind that was not seen
 _BOUNDS = [(-12.0, 12.0), (-14.0, 8.0)]
 
 
@@ -62,14 +63,29 @@ def fit_truncated(
             f" {int(data.num_samples.max())} do not tell mean and correlation apart"
         )
     theta, value = _maximise(data, _starts())
-    boot = bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
-    kept = [_frac_kept(data, _maximise(data._replace(weight=w), [theta])[0]) for w in boot.weight]
+    boot = _resampled(data, num_resamples=num_resamples, rng=rng)
+    kept = []
+    for weight in boot.weight:
+        one = boot._replace(weight=weight)
+        kept.append(_frac_kept(one, _maximise(one, [theta])[0]))
     low, high = bootstrap.percentile_interval(
         np.array(kept), level=level, num_clusters=data.num_clusters
     )
     mean, rho = (float(v) for v in special.expit(theta))
     loglik = value + betabin.log_choose(data)
     return TruncatedFit(mean, rho, _frac_kept(data, theta), low, high, loglik)
+
+
+def _resampled(
+    data: CountCells, *, num_resamples: int, rng: np.random.Generator | int
+) -> CountCells:
+    """Resampled groups; few ones, or all alike, with one more of any mixed count."""
+    if data.num_clusters > _FEW and np.ptp(data.rate) > 0:
+        return bootstrap.resample(data, num_resamples=num_resamples, rng=rng)
+    size = int(data.num_samples.max())
+    added = np.full(size + 1, 1.0 / (size - 1))
+    added[[0, -1]] = 0.0
+    return bootstrap.resample_bayesian(data, num_resamples=num_resamples, rng=rng, added=added)
 
 
 def _starts() -> list[FloatArray]:

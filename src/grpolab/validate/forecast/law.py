@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -29,9 +29,7 @@ from grpolab.validate.forecast import partly
 
 Method = Literal["thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"]
 
-METHODS: tuple[Method, ...] = (
-    "thinning", "posterior", "beta-binomial", "mixture", "smoothed mixture", "mean-p"
-)  # fmt: skip
+METHODS: tuple[Method, ...] = get_args(Method)
 """How a law is estimated from counts: see `fit_law`."""
 
 _MIXTURE_RESAMPLES = 200  # one optimisation each
@@ -187,15 +185,16 @@ class EmpiricalLaw(LawOfP):
     def _mean(
         self,
         group_size: int,
-        thin: Callable[[IntArray, IntArray], FloatArray],
-        fitted: Callable[[BetaBinomial], FloatArray],
+        thin: Callable[[IntArray, IntArray, int], FloatArray],
+        fitted: Callable[[BetaBinomial, int], FloatArray],
     ) -> FloatArray:
-        """Mean over prompts of one number per cell."""
+        """Mean over prompts of one number per cell, of groups of this size."""
         if group_size < 1:
             raise ValueError(f"group_size must be >= 1, got {group_size}")
         return partly.mean_over_prompts(
             self.counts, group_size, prior=self.prior,
-            thin=lambda n, c: thin(n, c)[..., None], fitted=lambda post: fitted(post)[..., None],
+            thin=lambda n, c: thin(n, c, group_size)[..., None],
+            fitted=lambda post: fitted(post, group_size)[..., None],
         )[..., 0]  # fmt: skip
 
     @property
@@ -205,19 +204,11 @@ class EmpiricalLaw(LawOfP):
 
     def all_wrong(self, group_size: int) -> FloatArray:
         """Mean over prompts of C(n-c, g)/C(n, g)."""
-        return self._mean(
-            group_size,
-            lambda n, c: thin_all_wrong(n, c, group_size),
-            lambda post: post.prob_all_wrong(group_size),
-        )
+        return self._mean(group_size, thin_all_wrong, BetaBinomial.prob_all_wrong)
 
     def all_right(self, group_size: int) -> FloatArray:
         """Mean over prompts of C(c, g)/C(n, g)."""
-        return self._mean(
-            group_size,
-            lambda n, c: thin_all_right(n, c, group_size),
-            lambda post: post.prob_all_right(group_size),
-        )
+        return self._mean(group_size, thin_all_right, BetaBinomial.prob_all_right)
 
     def group_pmf(self, group_size: int) -> FloatArray:
         """Mean over prompts of the hypergeometric law, [..., g + 1]."""
@@ -228,7 +219,7 @@ class EmpiricalLaw(LawOfP):
 
     def bernoulli_variance(self) -> FloatArray:
         """Mean over prompts of c(n-c)/(n(n-1)), which needs 2 samples of a prompt."""
-        return self._mean(2, thin_pq, lambda post: post.mean * (1 - post.mean) * (1 - post.rho))
+        return self._mean(2, lambda n, c, _: thin_pq(n, c), lambda post, _: _variance(post))
 
     def each(self) -> EmpiricalLaw:
         """A batch of one law per cell, [..., U], under the prior of all."""
@@ -258,9 +249,7 @@ class ModelLaw(LawOfP):
     weight: FloatArray | None = None
 
     def _average(self, values: FloatArray) -> FloatArray:
-        if self.weight is None:
-            return values
-        return np.asarray(np.vecdot(self.weight, values) / self.weight.sum(axis=-1))
+        return values if self.weight is None else _weighted(self.weight, values[..., None])[..., 0]
 
     @property
     def mean(self) -> FloatArray:
@@ -282,8 +271,7 @@ class ModelLaw(LawOfP):
 
     def bernoulli_variance(self) -> FloatArray:
         """``m (1-m)(1-rho)`` of the model."""
-        m = self.model.mean
-        return self._average(m * (1.0 - m) * (1.0 - self.model.rho))
+        return self._average(_variance(self.model))
 
     def sample(self, size: int, rng: np.random.Generator) -> FloatArray:
         """Success rates drawn from the model.
@@ -305,9 +293,14 @@ class ModelLaw(LawOfP):
 
 
 def _weighted(weight: FloatArray, each: FloatArray) -> FloatArray:
-    """Weighted mean [..., g + 1] over the axis U of laws of K [..., U, g + 1]."""
+    """Weighted mean [..., K] over the axis U of K numbers per component, [..., U, K]."""
     total = np.einsum("...u,...uk->...k", weight, each)
     return np.asarray(total / weight.sum(axis=-1)[..., None])
+
+
+def _variance(model: Exchangeable) -> FloatArray:
+    """E[p(1-p)] = m (1-m)(1-rho)."""
+    return np.asarray(model.mean * (1.0 - model.mean) * (1.0 - model.rho))
 
 
 def _one_law(values: FloatArray) -> FloatArray:

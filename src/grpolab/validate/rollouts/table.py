@@ -227,17 +227,6 @@ class Rollouts(Frame):
         """Mean over completions of their mean token entropy, nats; short ones count in full."""
         return float(self.entropy.mean())
 
-    def reward_matrix(self) -> FloatArray:
-        """Rewards [P, n] in the order they were drawn; ValueError for unequal numbers of samples.
-
-        The place of a sample matters: engines that share noise share it between equal places.
-        """
-        prompts, samples = np.unique(self.prompt_id, return_counts=True)
-        if len(set(samples.tolist())) != 1:
-            raise ValueError(f"prompts have between {samples.min()} and {samples.max()} samples")
-        order = np.argsort(self.prompt_id, kind="stable")
-        return self.reward[order].reshape(len(prompts), -1)
-
     def distinct(self, group_size: int) -> float:
         """Mean number of distinct completions among ``group_size`` rollouts of one prompt.
 
@@ -257,7 +246,10 @@ class Rollouts(Frame):
         prompts, row = np.unique(keys[0], return_inverse=True)
         samples = np.bincount(row, weights=times, minlength=len(prompts)).astype(np.int64)
         if samples.min() < group_size:
-            raise ValueError(f"group_size {group_size} exceeds {samples.min()} samples of a prompt")
+            raise ValueError(
+                f"group_size must not exceed the samples of any prompt ({samples.min()}), got"
+                f" {group_size}"
+            )
         n = samples[row]
         seen = 1 - np.exp(log_choose(n - times) - log_choose(n))
         return float(np.bincount(row, weights=seen, minlength=len(prompts)).mean())

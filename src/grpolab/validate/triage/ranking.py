@@ -225,7 +225,9 @@ def triage(
     chances = best_chances(values, rng=generator)
     found = []
     for row, (label, table) in enumerate(tables.items()):
-        signal = _interval(values[row], boot[:, row], level, float(chances.best[row]))
+        signal = _interval(
+            values[row], boot[:, row], float(chances.best[row]), level=level, rng=generator
+        )
         notes = _notes(runs[label], len(kept))
         one = audit(counts[label], rng=generator, label=label, group_sizes=[group_size],
                     level=level, notes=notes, alarm_level=0.0)  # fmt: skip
@@ -283,13 +285,15 @@ def _resample_means(
     return np.asarray(weight @ values.T / size)
 
 
-def _interval(values: FloatArray, boot: FloatArray, level: float, best: float) -> Signal:
-    """Signals lie in [0, 1/2]; an interval is never of zero width."""
-    value = float(values.mean())
-    low, high = bootstrap.share_interval(
-        boot / MAX_SIGNAL, value=value / MAX_SIGNAL, level=level, num_clusters=len(values)
+def _interval(
+    values: FloatArray, boot: FloatArray, best: float, *, level: float, rng: np.random.Generator
+) -> Signal:
+    """Signals lie in [0, 1/2]; where few prompts carry the mean the interval has a floor."""
+    ends = bootstrap.percentile_interval(boot, level=level, num_clusters=len(values))
+    low, high = bootstrap.floored(
+        ends, values, np.ones(len(values)), rng=rng, bounds=(0.0, MAX_SIGNAL), level=level
     )
-    return Signal(value, MAX_SIGNAL * max(low, 0.0), MAX_SIGNAL * high, best)
+    return Signal(float(values.mean()), low, high, best)
 
 
 def _checkpoint(

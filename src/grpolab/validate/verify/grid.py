@@ -27,12 +27,9 @@ from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k
 from grpolab.validate.forecast.predict import share_prediction
 from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import predict_zero_std
-from grpolab.validate.verify.calibration import CALIBRATION, at_least
+from grpolab.validate.verify.calibration import CALIBRATION, FLOOR, at_least
 from grpolab.validate.verify.laws import ROUGH, SMOOTH, SampledLaw, points, real
 from grpolab.validate.verify.registry import Check, Evidence, Size
-
-FLOOR = 0.93
-"""What a 95% interval has to cover at least."""
 
 _FULL = 1_000_000  # groups from which on the whole grid is run
 
@@ -73,18 +70,24 @@ def quantities(group_size: int) -> dict[str, Statistic]:
     }
 
 
-def _trials(size: Size) -> int:
-    return 120 if size.groups >= _FULL else 40
+def is_full(size: Size) -> bool:
+    """Is the whole grid to be run, or a part?"""
+    return size.groups >= _FULL
+
+
+def trials_of(size: Size) -> int:
+    """Data sets per cell."""
+    return 120 if is_full(size) else 40
 
 
 def _laws(size: Size) -> tuple[SampledLaw, ...]:
     """All laws, or in a small run some of each kind."""
     every = (*SMOOTH, *ROUGH, *real())
-    return every if size.groups >= _FULL else every[::5]
+    return every if is_full(size) else every[::5]
 
 
 def _part(designs: Iterable[Design], size: Size) -> list[Design]:
-    return list(designs) if size.groups >= _FULL else list(designs)[::3]
+    return list(designs) if is_full(size) else list(designs)[::3]
 
 
 def _rng(size: Size, law: SampledLaw, *cell: object) -> np.random.Generator:
@@ -148,7 +151,7 @@ def median_at_most(name: str, values: FloatArray, *, bound: float) -> Check:
     wrong="the interval of a fitted beta, where prompts are of two kinds",
 )
 def _beyond(size: Size) -> Evidence:
-    trials = _trials(size)
+    trials = trials_of(size)
     tally = Tally(trials)
     for design in _part(BEYOND, size):
         for law in _laws(size):
@@ -161,7 +164,7 @@ def _beyond(size: Size) -> Evidence:
 
 
 def _fitted_beta(size: Size) -> list[Check]:
-    law, design, trials = points((0.05, 0.7), (0.9, 0.3)), Design(250, 8, 16), _trials(size) // 4
+    law, design, trials = points((0.05, 0.7), (0.9, 0.3)), Design(250, 8, 16), trials_of(size) // 4
     rng = _rng(size, law, "control")
     truth = float(prob_zero_std(law.rates, design.group_size).mean())
     hits = 0
@@ -183,7 +186,7 @@ def _fitted_beta(size: Size) -> list[Check]:
 )
 def _beyond_width(size: Size) -> Evidence:
     evidence = Evidence([], [])
-    trials = _trials(size)
+    trials = trials_of(size)
     for design in (*NARROW, Design(20, 4, 8)):
         for law in SMOOTH:
             g = design.group_size
@@ -210,7 +213,7 @@ def _beyond_width(size: Size) -> Evidence:
     wrong="the plug-in (c/n)^g + (1-c/n)^g with the same bootstrap",
 )
 def _within(size: Size) -> Evidence:
-    trials = _trials(size)
+    trials = trials_of(size)
     tally, plug = Tally(trials), Tally(trials)
     widths = []
     for design in _part(WITHIN, size):
@@ -268,9 +271,9 @@ def _known_width(law: SampledLaw, design: Design) -> float:
     wrong="the interval of the expected share, the noise of B groups left out",
 )
 def _first_groups(size: Size) -> Evidence:
-    trials = _trials(size)
+    trials = trials_of(size)
     tally, expected = Tally(trials), Tally(trials)
-    for design, num_groups in RUNS if size.groups >= _FULL else RUNS[:3:2]:
+    for design, num_groups in RUNS if is_full(size) else RUNS[:3:2]:
         for law in _laws(size):
             rng = _rng(size, law, design, num_groups)
             data = _counts(law, design, trials, rng)
@@ -310,7 +313,7 @@ def _next(
 )
 def _smoothed(size: Size) -> Evidence:
     evidence = Evidence([], [])
-    trials = _trials(size)
+    trials = trials_of(size)
     for design in (Design(250, 4, 8), Design(250, 8, 16), Design(100, 4, 16)):
         for kind, laws in (("rough", ROUGH), ("real", real()), ("smooth", SMOOTH)):
             errors = [_errors(law, design, trials, _rng(size, law, design)) for law in laws]

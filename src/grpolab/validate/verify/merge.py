@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.store import read_json, write_json
+from grpolab.store import jsonable, read_json, write_text
 from grpolab.validate.verify.registry import CheckOutcome, Size, at_level
 
 
@@ -38,8 +40,14 @@ def merge_into(
     kept = read_record(path, size)
     kept |= {outcome.name: outcome for outcome in outcomes}
     whole = at_level([kept[name] for name in order if name in kept], level=level)
-    write_json(path, record(whole, size=size, level=level))
+    write_text(path, _one_line_each(record(whole, size=size, level=level)))
     return whole
+
+
+def _one_line_each(found: dict[str, Any]) -> str:
+    """JSON with every check on a line of its own; there are thousands."""
+    text = json.dumps(jsonable(found), indent=1, allow_nan=False)
+    return re.sub(r"\{[^{}]*\}", lambda one: re.sub(r"\s*\n\s*", " ", one[0]), text) + "\n"
 
 
 def read_record(path: Path, size: Size) -> dict[str, CheckOutcome]:

@@ -19,6 +19,7 @@ from grpolab.validate.verify import (
     checks_laws,
     checks_policies,
     grid,
+    grid_icc,
 )
 from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
@@ -26,7 +27,7 @@ from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (
     checks_groups, checks_dynamics, checks_policies, checks_budget, checks_laws,
-    calibration_sampler, calibration_cover, grid,
+    calibration_sampler, calibration_cover, grid, grid_icc,
 )  # fmt: skip
 """Importing them fills the registries."""
 
