@@ -37,10 +37,7 @@ STEPS = {"full": "steps.json", "real": "real-steps.json"}
 """Zero-std shares of early steps, for figures, by study."""
 TRIAL = "trial"
 """Folder of the finished designs of the trial."""
-QUOTED = (
-    "zero-std", "variance", "early", "choice final_pass_at_1", "choice final_pass_at_10",
-    "independence",
-)  # fmt: skip
+QUOTED = ("zero-std", "variance", "choice final_pass_at_1")
 """Findings of the full study that README quotes, by name."""
 _BLOCK = re.compile(r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)", re.S)
 
