@@ -117,8 +117,19 @@ def refuse_bomb(path: Path, unpacked: float, size: int) -> None:
         )
 
 
-def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
-    """A `pyarrow.parquet.ParquetFile`, of ``source`` where its bytes are there already.
+def require_small(path: Path) -> tuple[float, set[str]]:
+    """Bytes that a parquet file needs in memory by its footer, and columns stored as differences.
+
+    UserError where they are more than memory can hold, ValueError where the footer is damaged.
+    """
+    found = chunks(path)
+    needed = sum(chunk.needed for chunk in found)
+    refuse_bomb(path, needed, path.stat().st_size)
+    return needed, {chunk.path for chunk in found if chunk.differences}
+
+
+def open_parquet(path: Path, **options: Any) -> Any:
+    """A `pyarrow.parquet.ParquetFile`.
 
     With ``read_dictionary=True`` texts become dictionaries, where they are stored so that they can.
     UserError where it is no such file, or unpacks to more than memory can hold.
@@ -126,17 +137,14 @@ def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if source is None and not path.is_file():
+    if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        found = chunks(path)
-        size = path.stat().st_size
-        refuse_bomb(path, needed := sum(chunk.needed for chunk in found), size)
-        differences = {chunk.path for chunk in found if chunk.differences}
-        file = pq.ParquetFile(arrow_source(path) if source is None else source)
+        needed, differences = require_small(path)
+        file = pq.ParquetFile(arrow_source(path))
         if differences:  # a pass over the file says how long their texts are
             for batch in file.iter_batches(batch_size=1024, columns=sorted(differences)):
-                refuse_bomb(path, needed := needed + batch.nbytes, size)
+                refuse_bomb(path, needed := needed + batch.nbytes, path.stat().st_size)
         if options.pop("read_dictionary", False):
             options["read_dictionary"] = [
                 field.name
@@ -144,7 +152,7 @@ def open_parquet(path: Path, source: Any = None, **options: Any) -> Any:
                 if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
                 if field.name not in differences
             ]
-        return pq.ParquetFile(arrow_source(path) if source is None else source, **options)
+        return pq.ParquetFile(arrow_source(path), **options)
     except (OSError, ValueError, pa.ArrowException) as err:
         raise UserError(f"{path}: not a parquet file ({first_line(err)})") from None
 

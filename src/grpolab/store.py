@@ -17,7 +17,7 @@ import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.files import atomic_path, exclusive, parquet_matches_seal, write_sealed_parquet
-from grpolab.packed import decoded, open_parquet, raw_lines
+from grpolab.packed import decoded, raw_lines, require_small
 from grpolab.theory.groups import GroupCounts, Provenance
 
 _DIGEST_KEY, _SEALED = "sha256", b"grpolab.seal"
@@ -308,6 +308,7 @@ def read_parquet(
     or where a bit of it has changed since it was written.
     """
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -316,8 +317,8 @@ def read_parquet(
         whole = parquet_matches_seal(body)
         if whole is False:
             raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
-        source = pa.BufferReader(body)
-        table = open_parquet(path, source, page_checksum_verification=True).read()
+        require_small(path)
+        table = pq.read_table(pa.BufferReader(body), page_checksum_verification=True)
         about = table.schema.metadata or {}
         if whole is None and _SEALED in about:
             raise UserError(f"{path}: has changed since it was written (its seal is broken)")

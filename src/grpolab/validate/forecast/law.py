@@ -102,10 +102,8 @@ class LawOfP(ABC):
     @property
     def icc(self) -> FloatArray:
         """Var p/(m(1-m)) = 1 - E[p(1-p)]/(m(1-m)); 0 where the mean m is 0 or 1."""
-        spread = self.mean * (1.0 - self.mean)
-        some = spread > 0
-        ratio = self.bernoulli_variance() / np.where(some, spread, 1.0)
-        return np.where(some, 1.0 - ratio, 0.0)
+        spread, inner = self.mean * (1.0 - self.mean), self.bernoulli_variance()
+        return np.where(spread > 0, 1.0 - inner / np.where(spread > 0, spread, 1.0), 0.0)
 
     def num_fitted(self, group_size: int) -> int:
         """Prompts whose groups of this size come from a fitted model: all, unless it thins."""
@@ -160,9 +158,8 @@ def _unbiased(group_size: int, ddof: int) -> float:
     """g/(g-1) for ddof 1, which turns the variance with ddof 0 into that with ddof 1."""
     if ddof not in (0, 1):
         raise ValueError(f"ddof must be 0 or 1, got {ddof}")
-    if ddof == 0:
-        return 1.0
-    return group_size / (group_size - 1) if group_size > 1 else np.nan
+    factor = group_size / (group_size - 1) if group_size > 1 else np.nan
+    return factor if ddof else 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -366,11 +363,10 @@ def fit_rows(data: CountCells, method: Method) -> LawOfP:
     elif method == "smoothed mixture":
         found = smoothed.smoothed_law(data)
         law = ModelLaw(model=BetaBinomial(mean=found.support, rho=0.0), weight=found.weight)
+    elif method == "posterior":
+        law = ModelLaw(model=partly.posterior(partly.fit_prior(data), data), weight=data.weight)
     else:
-        prior = partly.fit_prior(data)
-        law = ModelLaw(model=prior)
-        if method == "posterior":
-            law = ModelLaw(model=partly.posterior(prior, data), weight=data.weight)
+        law = ModelLaw(model=partly.fit_prior(data))
     return replace(law, data=data, method=method)
 
 
