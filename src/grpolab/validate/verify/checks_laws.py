@@ -91,11 +91,15 @@ def _population(size: Size) -> Evidence:
         ("two kinds", theory.RateLaw([0.02, 0.5], [0.6, 0.4])),
         ("five kinds", theory.RateLaw([0.0, 0.03, 0.2, 0.6, 0.97])),
     ):
-        seed = size.cell_seed(name)
-        p0 = law.sample(chains, rng=np.random.default_rng(seed))
+        drawn = np.random.default_rng(size.cell_seed(name, "rates"))
+        p0 = law.sample(chains, rng=drawn)
         inner = p0[(p0 > 0) & (p0 < 1)]
         run = simulate_bernoulli(
-            inner, group_size=g, learning_rate=rate, num_steps=_STEPS[-1] + 1, seed=seed
+            inner,
+            group_size=g,
+            learning_rate=rate,
+            num_steps=_STEPS[-1] + 1,
+            seed=size.cell_seed(name, "run"),
         )
         dead = 1.0 - len(inner) / chains  # prompts that never move
         ahead = population_path(law, _STEPS, group_size=g, learning_rate=rate)
