@@ -9,6 +9,9 @@ import pytest
 from grpolab.errors import UserError
 from grpolab.validate.models import TinyConfig, build_model, load_model
 from grpolab.validate.models.precision import compute_in, fixed_weights
+from grpolab.validate.rollouts.hf import HFEngine
+from grpolab.validate.rollouts.prompts import encode
+from grpolab.validate.rollouts.table import SamplingLaw
 from grpolab.validate.study.base import BaseConfig, cross_entropy, train_base
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.training.config import GRPOConfig
@@ -84,6 +87,15 @@ def test_a_forward_pass_computes_in_bfloat16_with_the_weights_of_now(tiny):
     with pytest.raises(ValueError, match="input_ids"):
         half(nonsense=1)
     assert not torch.is_autocast_enabled("cpu")
+
+
+def test_greedy_answers_in_bfloat16_are_numbers_that_numpy_has(tiny):
+    task, model, tokenizer = tiny
+    half = compute_in(copy.deepcopy(model), "bfloat16")
+    law = SamplingLaw(max_new_tokens=2, temperature=0.0)
+    prompts = encode(tokenizer, task.prompts("eval")[:2])
+    drawn = HFEngine.of(half, tokenizer).draw(prompts, num_samples=1, law=law, seed=0)
+    assert drawn.logprob.tolist() == [[0.0] * drawn.tokens.shape[1]] * 2
 
 
 def test_training_in_bfloat16_learns_as_in_float32(tiny):

@@ -40,7 +40,7 @@ def apply_law(logits: torch.Tensor, law: SamplingLaw) -> torch.Tensor:
 
     if law.temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
-        return torch.full_like(logits, -torch.inf).scatter_(-1, best, 0.0)
+        return torch.full_like(logits, -torch.inf, dtype=torch.float32).scatter_(-1, best, 0.0)
     logp = torch.log_softmax(logits.float() / law.temperature, dim=-1)
     if 0 < law.top_k < logp.shape[-1]:
         floor = logp.topk(law.top_k, dim=-1).values[..., -1:]
