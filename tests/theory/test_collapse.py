@@ -11,6 +11,7 @@ from grpolab.theory import (
     collision_rho,
     entropy,
     entropy_from_rho,
+    expected_distinct,
     expected_entropy,
     rho_from_concentration,
     rho_from_entropy,
@@ -117,3 +118,14 @@ def test_stick_breaking_monte_carlo(rng):
     ):
         error = sample.std() / math.sqrt(len(sample))
         assert abs(sample.mean() - float(truth)) < 4.5 * error
+
+
+@pytest.mark.parametrize("g", [1, 2, 8, 1024])
+def test_distinct_responses_to_sixty_digits(g):
+    import mpmath
+
+    for alpha in (0.0, 1e-9, 0.3, 1.0, 50.0, 999.0, 1000.0, 1e5, 1e9, 1e15, 1e30, 1e300):
+        with mpmath.workdps(60):
+            a = mpmath.mpf(alpha)
+            exact = 1 + mpmath.fsum(a / (a + i) for i in range(1, g))
+        assert float(expected_distinct(alpha, g)) == pytest.approx(float(exact), rel=2e-13), alpha

@@ -97,3 +97,49 @@ def collision_rho(weights: npt.ArrayLike) -> FloatArray:
     """
     pi = _check.distribution("weights", weights)
     return _check.result(np.sum(pi * pi, axis=-1))
+
+
+_LARGE = 1e3  # concentration from which two terms of Euler-Maclaurin are exact to 1e-12
+
+
+def expected_distinct(alpha: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
+    """Mean number of distinct responses of a group, ``sum_{i<g} alpha/(alpha + i)``.
+
+    Parameters
+    ----------
+    alpha : array_like
+        Concentration of the Dirichlet process, >= 0, see `concentration_from_entropy`.
+    group_size : array_like
+        Rollouts per group, >= 1; broadcasts against ``alpha``.
+
+    Returns
+    -------
+    ndarray
+        Between 1 (alpha = 0: one response) and g (no two alike).
+
+    Raises
+    ------
+    ValueError
+        A negative concentration, a group size that is no whole number >= 1.
+
+    Notes
+    -----
+    Ewens 1972. Beyond alpha = 1000 the sum is ``alpha log(1 + g/alpha) + g/(2 (alpha + g))`` and a
+    term in 1/(12 alpha), as the difference of digammas cancels there.
+
+    Examples
+    --------
+    >>> expected_distinct(1.0, 3).round(9).item()
+    1.833333333
+    >>> expected_distinct(concentration_from_entropy([20.0, 36.0, 60.0]), 8).round(6).tolist()
+    [8.0, 8.0, 8.0]
+    """
+    a = _check.within("alpha", alpha, 0.0, np.inf, ends="low")
+    g = _check.whole("group_size", group_size)
+    near = np.minimum(a, _LARGE)
+    small = 1.0 + near * (digamma(near + g) - digamma(near + 1.0))
+    far = np.maximum(a, _LARGE)
+    share = g / far
+    bend = (1.0 - 1.0 / (1.0 + share) ** 2) / (12.0 * far)
+    large = far * np.log1p(share) + share / (2.0 * (1.0 + share)) + bend
+    return _check.result(np.where(a < _LARGE, small, large))
