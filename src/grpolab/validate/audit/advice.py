@@ -243,8 +243,8 @@ def _dynamic_sampling(audit: Audit) -> str:
     return (
         "Dynamic sampling would have to draw this many groups per mixed group: "
         + ", ".join(parts)
-        + ". It leaves the direction of the expected update as it is and scales the step by the"
-        " same factor."
+        + ". Where equal rewards give zero advantages, and the loss has no other term, it leaves"
+        " the direction of the expected update as it is and scales the step by the same factor."
     )
 
 
