@@ -207,7 +207,7 @@ def test_low_starts_are_compared_by_their_variance() -> None:
 def test_tables_and_figure_say_how_far_the_trial_is() -> None:
     whole, part = result("pass@2").as_dict(), result("pass@2", 0, 3).as_dict()
     assert "All 26" in tables.state(whole)
-    assert "3 of 26 designs are finished: no claim is decided yet" in tables.state(part)
+    assert "Designs finished: 3 of 26. No claim is decided yet" in tables.state(part)
     for found in (whole, part, result("pass@2", 0, 0).as_dict()):
         for outcome in protocol().words["outcomes"]:
             tables.standings(found, outcome).markdown()

@@ -72,7 +72,7 @@ def state(result: Result) -> str:
     if done == size:
         return f"All {size} designs are finished."
     return (
-        f"**{done} of {size} designs are finished: no claim is decided yet**, and numbers on a part"
+        f"**Designs finished: {done} of {size}. No claim is decided yet**, and numbers on a part"
         " of the designs are no result."
     )
 
