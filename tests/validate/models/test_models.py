@@ -12,7 +12,7 @@ from grpolab.validate.study.tasks import TASKS, make_task
 torch = pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - {"spelling"}))
 def test_saved_checkpoint_loads_with_auto_classes(tmp_path, name):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

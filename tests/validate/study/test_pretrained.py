@@ -114,7 +114,7 @@ def test_every_preset_takes_a_model_and_makes_room_for_its_tokens(name, shipped)
 
 
 def test_white_space_is_forgiven_in_every_task_of_a_given_model():
-    for name in sorted(TASKS):
+    for name in sorted(TASKS.keys() - {"spelling"}):
         task = Trimmed(make_task(name, seed=0))
         prompts = task.prompts("eval")[:2]
         answers = task.demonstrations(prompts, style="canonical", rng=np.random.default_rng(0))

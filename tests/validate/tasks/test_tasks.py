@@ -340,7 +340,7 @@ def test_one_seed_one_task(any_task: ProblemTask) -> None:
 
 
 def test_make_task_and_bad_names() -> None:
-    for name in TASKS:
+    for name in TASKS.keys() - {"spelling"}:  # that one needs an extra
         assert make_task(name, seed=0).name == name
     with pytest.raises(UserError, match="coins, countdown"):
         make_task("chess", seed=0)

@@ -19,6 +19,7 @@ from grpolab.validate.study.tasks.problems import (
 )
 from grpolab.validate.study.tasks.programs import ProgramTask, programs
 from grpolab.validate.study.tasks.routes import routes
+from grpolab.validate.study.tasks.spelling import SpellingTask, spelling
 from grpolab.validate.study.tasks.sums import SumTask, sums
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Problem",
     "ProblemTask",
     "ProgramTask",
+    "SpellingTask",
     "SplitSizes",
     "StudyTask",
     "Style",
@@ -37,13 +39,14 @@ __all__ = [
     "make_task",
     "programs",
     "routes",
+    "spelling",
     "sums",
 ]
 
 TASKS: Mapping[str, Callable[..., StudyTask]] = MappingProxyType(
     {
         "coins": coins, "countdown": countdown, "labels": labels, "programs": programs,
-        "routes": routes, "sums": sums,
+        "routes": routes, "spelling": spelling, "sums": sums,
     }
 )  # fmt: skip
 """Task constructors by name; each takes ``seed`` and, optionally, ``noise`` and ``sizes``."""
