@@ -219,7 +219,7 @@ def test_input_errors_leaves_other_errors_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--preset", "huge"], "'huge' is not one of 'smoke', 'default'"),
+        (["--preset", "huge"], "'huge' is not one of 'smoke', 'micro', 'default'"),
         (["--task", "chess"], "'chess' is not one of 'coins', 'countdown'"),
         (["--device", "abacus"], "'abacus' is not one of 'cpu', 'cuda', 'auto'"),
         (["--out", "a-file"], "a-file: is a file"),
@@ -287,5 +287,6 @@ def test_an_output_of_few_letters_shows_the_others_escaped(tmp_path: Path) -> No
     command = [sys.executable, "-m", "grpolab", "audit", *map(str, tmp_path.iterdir())]
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.isascii()  # a slow machine also sees progress there
     assert "\\u03c0.csv" in done.stdout

@@ -61,6 +61,7 @@ PRINTERS = {
     "validate/study/real_models.py": "the name of a committed result",
     "validate/monitor/trl.py": "lines that are escaped",
     "validate/study/tasks/runs.py": "code that runs in a sandbox",
+    "validate/study/monitor_trials/futility.py": "tables of committed results",
     "validate/study/monitor_trials/evaluate.py": "seeds and names of kinds",
 }
 """Modules that write to a stream themselves."""

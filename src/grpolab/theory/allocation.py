@@ -53,7 +53,7 @@ def allocate(value: npt.ArrayLike, budget: int, *, least: int = 0) -> IntArray:
     never gains more than the one before; equal to the best of all allocations in a test.
 
     >>> allocate(mixed_table([0.5, 0.1], 6), 8).tolist()
-    [3, 5]
+    [4, 4]
     """
     table = _check.within("value", value, -np.inf, np.inf, ends="none")
     if table.ndim != 2 or table.shape[1] < 4:

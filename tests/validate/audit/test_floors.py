@@ -40,7 +40,9 @@ def intervals(node: object, place: str = "") -> Iterator[tuple[str, float, float
         return
     for low, high in _ENDS:
         if low in node:
-            yield f"{place} {low}", node[low], node[high]
+            ends = node[low], node[high]
+            for i, pair in enumerate(zip(*map(np.atleast_1d, ends), strict=True)):
+                yield f"{place} {low} {i}", *pair
     for name, value in node.items():
         here = f"{place} {name}"
         if here.endswith("p_star_interval") or here.endswith("p_star_upper_interval"):

@@ -272,7 +272,7 @@ def test_a_folder_without_a_record_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no record of a finished study"):
         take(tmp_path, tmp_path)
     write_json(tmp_path / FILE, {"version": "0"})
-    with pytest.raises(UserError, match="not a table of a record"):
+    with pytest.raises(UserError, match="no such file"):
         Record.read(tmp_path)
 
 
@@ -301,7 +301,7 @@ def test_short_numbers_keep_twelve_bits():
 
 def test_readme_quotes_findings_by_name():
     found = Results(
-        {}, "0", findings=(Finding("early", "**A** " + "word " * 40), Finding("thresholds", "B"))
+        {}, "0", findings=(Finding("variance", "**A** " + "word " * 40), Finding("thresholds", "B"))
     )
     page = "head\n<!-- findings:begin -->\nold\n<!-- findings:end -->\ntail\n"
     made = quoted(page, found)

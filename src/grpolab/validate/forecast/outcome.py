@@ -52,7 +52,7 @@ def pass_at_any(num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: float
     >>> pass_at_any(4, [0, 1, 2, 3], 2).round(6).tolist()
     [0.0, 0.5, 0.833333, 1.0]
     >>> pass_at_any(64, 32, 1.5).round(4).item()
-    0.6492
+    0.6485
     """
     n, c = (np.asarray(v, dtype=np.float64) for v in (num_samples, num_correct))
     if not 1 <= k <= n.min():

@@ -80,8 +80,8 @@ def fit_posterior(counts: GroupCounts, *, rng: np.random.Generator | int) -> Pos
     samples.
 
     >>> found = fit_posterior(GroupCounts([0, 0, 0, 4, 2, 3] * 10, 4), rng=0)
-    >>> 0.0 < found.mean[0] < 0.1 < found.mean[4] < 0.6
-    np.True_
+    >>> found.mean[[0, 4]].round(2).tolist()
+    [0.03, 0.6]
     """
     data = cells.unfiltered(counts)
     cells.require_pairs(data)

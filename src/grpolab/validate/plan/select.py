@@ -72,7 +72,7 @@ def select(
     >>> found = fit_posterior(GroupCounts([0, 0, 0, 4, 2, 3] * 10, 4), rng=0)
     >>> kept = select(found, band=(0.1, 0.9), group_size=8, rng=0)
     >>> int(kept.keep.sum()), kept.before.value < kept.after.value
-    (20, True)
+    (30, True)
     """
     low, high = band
     if not 0.0 <= low < high <= 1.0:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.bootstrap import draw_weights, percentile_interval, t_quantile
 from grpolab.validate.study.shootout.within import spearman_features
@@ -93,7 +94,7 @@ def sign_flip(values: FloatArray, *, rng: int = 0) -> float:
     >>> sign_flip(np.array([1.0, -1.0]))
     1.0
     """
-    signs = np.random.default_rng(rng).choice([-1.0, 1.0], size=(NUM_FLIPS, len(values)))
+    signs = generator(rng, "sign flips").choice([-1.0, 1.0], size=(NUM_FLIPS, len(values)))
     hits = np.abs(signs @ values) >= abs(values.sum()) - 1e-12
     return float((hits.sum() + 1) / (NUM_FLIPS + 1))
 

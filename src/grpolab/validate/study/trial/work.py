@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from grpolab.store import write_json
-from grpolab.streams import stream_seed
+from grpolab.streams import generator, stream_seed
 from grpolab.validate.rollouts.table import Rollouts
 from grpolab.validate.study.base import train_base
 from grpolab.validate.study.inputs import ask, demonstrations, examples, rl_prompts
@@ -181,7 +181,7 @@ def _measure(
     ]  # fmt: skip
     nll = []
     for prompts in asked:
-        answers = task.demonstrations(prompts, style="canonical", rng=np.random.default_rng(0))
+        answers = task.demonstrations(prompts, style="canonical", rng=generator(0, "canonical"))
         pairs = [(p.text, a) for p, a in zip(prompts, answers, strict=True)]
         shown = examples(pairs, tokenizer)
         nll.append(held_out_nll(model, shown, pad=tokenizer.pad_token_id).per_answer)
