@@ -182,11 +182,11 @@ def compare_starts(
 
     ``scores`` holds one array [R, P] per start: the score of prompt p after the short run with seed
     r; starts may have different R, the first ones are compared. After r rounds a pair has a t
-    interval of level `look_level` (r), Bonferroni over the K (K - 1) / 2 pairs, and what is given is what
-    the intervals of all rounds so far have in common. With chance ``level`` all of them hold at
-    once, for all pairs and after every round: no start is called better that is not, whenever one
-    stops (a confidence sequence by the union bound). This takes prompts and seeds as random draws,
-    and ``rl_noise`` as about right (see `crossed_mean`).
+    interval of level `look_level` (r), Bonferroni over the K (K - 1) / 2 pairs, and its interval is
+    what those of all rounds so far have in common. With chance ``level`` they hold for all pairs
+    after every round: no start is called better that is not, whenever one stops (a confidence
+    sequence by the union bound). This takes prompts and seeds as random draws, and ``rl_noise`` as
+    about right (see `crossed_mean`).
 
     ValueError for no starts, tables over different prompts, or a margin of 0 or less.
 
