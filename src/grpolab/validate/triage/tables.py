@@ -78,8 +78,8 @@ def _outcomes(found: Triage) -> Table:
     caption = (
         "Rules of docs/preregistration.md on the same samples, in brackets 95% intervals over"
         " prompts: they order starts and are no forecast of the level. `cannot tell`: the paired"
-        " difference of the highest to some other checkpoint has p >= .05 (Bonferroni). The rules were found on held-out prompts; these are the prompts"
-        " of --split."
+        " difference of the highest to some other checkpoint has p >= .05 (Bonferroni). The rules"
+        " were found on held-out prompts; these are the prompts of --split."
     )
     return Table(
         [Column("checkpoint"), *columns], rows, caption, title="Rules for the outcome of RL"
