@@ -26,7 +26,7 @@ def outcomes(rng, *, starts, rounds, prompts, samples=16, noise=RL_NOISE, lead=0
     All starts have the same law; ``lead`` is added to the logits of the first.
     """
     z = rng.normal(0, 2, (1, 1, prompts)) + rng.normal(0, 0.7, (starts, 1, prompts))
-    slope = float(expit(z).mean() * (1 - expit(z).mean()) * 0.5)
+    slope = float((expit(z) * expit(-z)).mean())
     shift = rng.normal(0, noise / slope, (starts, rounds, 1))
     z = z + shift + rng.normal(0, 0.3, (starts, rounds, prompts))
     z[0] += lead
