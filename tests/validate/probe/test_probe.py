@@ -9,7 +9,7 @@ from grpolab.errors import UserError
 from grpolab.theory import GroupCounts
 from grpolab.validate.probe.probe import probe_runs, rank_starts, run_rounds
 from grpolab.validate.probe.runs import Answers, ShortRun, common_step, score_runs
-from grpolab.validate.probe.tables import sentences
+from grpolab.validate.probe.tables import sentences, write_probe
 
 PROMPTS, SAMPLES = 150, 32
 
@@ -104,3 +104,12 @@ def test_the_ranking_says_who_was_left_out_by_chance():
     assert [(r.label, r.kept, r.tied) for r in found] == [
         ("good", True, False), ("near", False, True), ("low", False, False)
     ]  # fmt: skip
+
+
+def test_names_of_checkpoints_are_text_on_the_page(tmp_path):
+    runs = {"<script>a\x1b[2J": [made("a", 0, 0.5)], "b|`*": [made("b", 0, 0.4)]}
+    write_probe(tmp_path / "p.html", probe_runs(runs, outcome="pass@1", step=50))
+    page = (tmp_path / "p.html").read_text()
+    assert "<script>" not in page
+    assert "\x1b" not in page
+    assert "&lt;script&gt;a" in page
