@@ -13,7 +13,7 @@ LIBRARY = (
     "theory", "simulate", "figures", "validate/estimate", "validate/models", "validate/readers",
     "validate/sandbox", "validate/forecast", "validate/tasks", "validate/audit",
     "validate/plan", "validate/monitor", "validate/rollouts", "validate/verify",
-    "validate/training", "validate/triage", "validate/study", "cli",
+    "validate/training", "validate/triage", "validate/probe", "validate/study", "cli",
 )  # fmt: skip
 """Packages from the lowest level to the highest."""
 

@@ -24,7 +24,7 @@ VALIDATE_MODULES: tuple[str, ...] = ()
 VALIDATE_LEVELS = {
     "estimate": 0, "models": 0, "readers": 0, "sandbox": 0, "forecast": 1, "tasks": 1,
     "audit": 2, "monitor": 2, "plan": 2, "rollouts": 2, "verify": 2, "training": 3, "triage": 3,
-    "study": 4,
+    "probe": 4, "study": 4,
 }  # fmt: skip
 """Packages of ``validate``: each imports from lower levels only, never from one beside it."""
 OPTIONAL = {
@@ -33,7 +33,7 @@ OPTIONAL = {
 }  # fmt: skip
 HEAVY = ("numba", "torch", "matplotlib", "transformers")
 
-NEEDS_MODEL = {"model", "rollout", "sft", "study", "train", "triage"}
+NEEDS_MODEL = {"model", "probe", "rollout", "sft", "study", "train", "triage"}
 """Commands that may load torch; of these only ``--help`` is run here."""
 MODEL_FREE: dict[str, list[str]] = {
     "audit": ["audit", str(DATA / "human_eval.jsonl_results.jsonl")],

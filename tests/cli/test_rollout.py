@@ -67,12 +67,15 @@ def test_triage_gives_one_object_a_table_and_a_page(models, tmp_path):
     assert sorted(found["ranking"]) == ["one", "two"]
     assert found["samples_per_prompt"] == 16
     assert found["advice"]
+    assert [rule["name"] for rule in found["outcomes"]][:2] == ["pass@1", "pass@2"]
+    assert any("No trial has confirmed yet" in line for line in found["advice"])
     page = tmp_path / "t.html"
     result = run(triage_app, *args, "--html", page)
     assert "6 prompts of rl x 16 samples, g=4" in result.stdout
     shown, written = result.stdout, page.read_text()
     for title in (
         "Checkpoints, most signal",
+        "Rules for the outcome of RL",
         "Groups without",
         "Are these independent",
         "Entropies",

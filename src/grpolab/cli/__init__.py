@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": "Spread a budget of rollouts over prompts, and choose prompts, from n verdicts each.",
     "rollout": "Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.",
     "triage": "Compare checkpoints on the same prompts at the same law, before any RL.",
+    "probe": "Run GRPO for a few steps from the best few checkpoints, and choose one.",
     "model": "Turn a GGUF file into a checkpoint that every other command takes.",
     "sft": "Fine-tune once and save the model at every depth, with the held-out loss of each.",
     "train": "Train by GRPO and keep every group of every step; run it again to go on.",

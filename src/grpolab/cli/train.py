@@ -60,17 +60,21 @@ def train(
         the_task.stop = opt.read_stops(sampling.stop) or the_task.stop
         held_out: list[Prompt] = []
         if keeping.eval_file:
-            the_task, held_out = _with_file(the_task, prompts, task, keeping, opened)
+            if not keeping.eval_every:
+                raise UserError("--eval-file needs --eval-every N")
+            the_task, held_out = with_file(
+                the_task, prompts, task, keeping.eval_file, keeping.eval_prompts, opened
+            )
         elif keeping.eval_every:
             held_out = opt.checked(
-                the_task, _held_out(the_task, prompts, limit=keeping.eval_prompts),
+                the_task, held_out_of(the_task, prompts, limit=keeping.eval_prompts),
                 leave_out=task.leave_out_broken,
             )  # fmt: skip
         prompts, held_out = (
             asked(some, chat=sampling.chat, system=sampling.system) for some in (prompts, held_out)
         )
         opt.warn_of_form(model, prompts, chat=sampling.chat)
-        named = _identity(task, the_task, prompts, sampling)
+        named = identity(task, the_task, prompts, sampling)
         job = TrainJob(
             model, trainer, the_task if task.allow_errors else Watched(the_task), prompts, config,
             sampling.seed, reference=loss.reference, lora_rank=training.lora_rank,
@@ -80,12 +84,12 @@ def train(
             save_every=keeping.save_every, keep=keeping.keep, held_out=held_out,
             eval_samples=keeping.eval_samples, log_to=keeping.tools,
         )  # fmt: skip
-        run = _run(job, named, out, rollouts_every=keeping.rollouts_every)
+        run = run_to_end(job, named, out, rollouts_every=keeping.rollouts_every)
     if run is not None:
         _report(run, as_json=as_json)
 
 
-def _identity(
+def identity(
     options: opt.TrainTaskOptions,
     task: Task,
     prompts: list[Prompt],
@@ -104,27 +108,24 @@ def _identity(
     return found
 
 
-def _with_file(
+def with_file(
     task: Task,
     prompts: list[Prompt],
     options: opt.TrainTaskOptions,
-    keeping: choose.KeepingOptions,
+    eval_file: str,
+    eval_prompts: int,
     opened: contextlib.ExitStack,
 ) -> tuple[Task, list[Prompt]]:
     """The task with the prompts of the evaluation file, of which none may be trained on."""
     from grpolab.validate.tasks.joined import HELD_OUT, Joined
 
-    if not keeping.eval_every:
-        raise UserError("--eval-file needs --eval-every N")
-    other = replace(
-        options, task=keeping.eval_file, limit=keeping.eval_prompts, split=options.train_split
-    )
+    other = replace(options, task=eval_file, limit=eval_prompts, split=options.train_split)
     second, held_out = opened.enter_context(other.open())
     known = {(prompt.text, prompt.messages) for prompt in prompts}
     shared = sum((prompt.text, prompt.messages) in known for prompt in held_out)
     if shared:
         raise UserError(
-            f"--eval-file {keeping.eval_file}: {shared} of its {len(held_out)} prompts are trained"
+            f"--eval-file {eval_file}: {shared} of its {len(held_out)} prompts are trained"
             " on; leave them out of one of the two"
         )
     both = Joined(task, prompts, second, held_out)
@@ -151,7 +152,7 @@ def _check_verifier(out: Path, now: Mapping[str, Any]) -> None:
     )
 
 
-def _held_out(task: Task, trained: list[Prompt], *, limit: int) -> list[Prompt]:
+def held_out_of(task: Task, trained: list[Prompt], *, limit: int) -> list[Prompt]:
     """Prompts of the task that are not trained on; UserError where there are none."""
     known = {(prompt.text, prompt.messages) for prompt in trained}
     found = [p for p in task.prompts("eval") if (p.text, p.messages) not in known]
@@ -163,7 +164,9 @@ def _held_out(task: Task, trained: list[Prompt], *, limit: int) -> list[Prompt]:
     return found[:limit]
 
 
-def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int) -> RunDir | None:
+def run_to_end(
+    job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int
+) -> RunDir | None:
     """Train to the end; the finished run in the process that writes it."""
     from grpolab.progress import ProgressBar
     from grpolab.validate.training.ending import BrokenRun, Stopped, is_first_process
@@ -205,7 +208,7 @@ def _run(job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int)
 
 
 def _report(run: RunDir, *, as_json: bool) -> None:
-    from grpolab.validate.training.rundir import read_run
+    from grpolab.validate.training.rundir import read_run, summary_of
 
     done = read_run(run.path)
     logs = done.steps
@@ -218,7 +221,7 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         "mean_reward_last": _mean([log.mean_reward for log in last]),
         "frac_zero_std_last": _mean([log.frac_zero_std for log in last]),
         "num_missing": sum(log.num_missing for log in logs),
-        "evals": [{"step": step, **found} for step, found in done.evals],
+        "evals": [{"step": step, **summary_of(found)} for step, found in done.evals],
         "interventions": run.manifest["interventions"],
         "final": str(run.final),
         "alarms": _alarms(run),

@@ -44,6 +44,9 @@ def triage(
     equal_within: Annotated[
         float, typer.Option(help="Signals that differ by less are called equal.")
     ] = 0.02,
+    steps: Annotated[
+        int, typer.Option(min=1, help="RL steps planned, for the rule pass@k(budget).")
+    ] = 100,
     out: Annotated[
         Path,
         typer.Option(
@@ -96,7 +99,7 @@ def triage(
         with input_errors():
             found = compare_runs(
                 runs, task=the_task.name, group_size=group_size, rng=sampling.seed,
-                margin=equal_within, again=again,
+                margin=equal_within, again=again, steps=steps,
             )  # fmt: skip
     if html is not None:
         from grpolab.validate.triage.page import write_triage

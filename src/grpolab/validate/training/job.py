@@ -252,6 +252,7 @@ def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dic
         seed=stream_seed(job.seed, "evaluation"), chat=job.chat,
     )  # fmt: skip
     ks = [k for k in (1, 4, 16, 64) if k <= n]
+    named = prompts_hash(job.held_out)
 
     def evaluate(step: int) -> dict[str, Any]:
         was_training = model.training
@@ -268,7 +269,11 @@ def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dic
             "pass_at_k": {k: float(np.nanmean(pass_at_k(size, correct, k))) for k in ks if judged},
             "token_entropy": table.token_entropy,
             "frac_truncated": float(table.truncated.mean()),
-        }
+            "prompts_hash": named,
+            "counts": {
+                "prompt_id": counts.prompt_id, "num_correct": correct, "num_samples": size,
+            },
+        }  # fmt: skip
 
     return evaluate
 

@@ -243,6 +243,15 @@ def read_run(path: Path) -> GRPORun:
     return GRPORun(records, found)
 
 
+def summary_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation without what it says of single prompts.
+
+    >>> summary_of({"mean_reward": 0.5, "prompts_hash": "ab", "counts": {}})
+    {'mean_reward': 0.5}
+    """
+    return {name: v for name, v in found.items() if name not in ("prompts_hash", "counts")}
+
+
 def counts_of(path: Path) -> GroupCounts:
     """All groups of a run with their provenance; UserError while there are none."""
     run, manifest = read_run(path), read_manifest(path / RUN)

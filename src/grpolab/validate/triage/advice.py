@@ -15,6 +15,7 @@ from grpolab.figures.words import (
 )
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.triage.confirm import Suspicion
+from grpolab.validate.triage.outcome import OutcomeRule
 from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
@@ -27,6 +28,7 @@ def advise_triage(found: Triage) -> list[str]:
     sentences.append(_best(found))
     sentences += [_pair(pair, found) for pair in found.pairs if pair.equal or not pair.decided]
     sentences += _rule_of_thumb(found)
+    sentences += _outcomes(found)
     sentences += _entropy(found)
     sentences += [_truncation(c) for c in found.checkpoints if c.frac_truncated >= _TRUNCATED]
     sentences += [_missing(c) for c in found.checkpoints if c.num_missing]
@@ -116,6 +118,24 @@ def _rule_of_thumb(found: Triage) -> list[str]:
         f" signal is {number(usual.signal.value)}, rank {1 + found.checkpoints.index(usual)} of"
         f" {len(found.checkpoints)}."
     ]
+
+
+def _outcomes(found: Triage) -> list[str]:
+    """Who leads under the rules for the outcome, and that nobody has confirmed them."""
+    if len(found.checkpoints) < 2 or not found.outcomes:
+        return []
+    said = "; ".join(_rule(rule) for rule in found.outcomes)
+    return [
+        f"Rules for the outcome of RL: {said}. No trial has confirmed yet that any of them chooses"
+        " a better start than pass@1 (docs/preregistration.md); `grpolab probe` runs the best few"
+        " for some steps and compares what came out."
+    ]
+
+
+def _rule(rule: OutcomeRule) -> str:
+    if not rule.tied:
+        return f"{rule.name} is highest for {rule.leader}"
+    return f"{rule.name} cannot tell {rule.leader} from {', '.join(rule.tied)}"
 
 
 def _entropy(found: Triage) -> list[str]:

@@ -26,6 +26,7 @@ from grpolab.validate.estimate.faults import Evidence
 from grpolab.validate.rollouts.stream import named_counts
 from grpolab.validate.rollouts.table import Entropies, Rollouts, entropies
 from grpolab.validate.triage.confirm import Suspicion, rollout_evidence, suspect
+from grpolab.validate.triage.outcome import STEPS, OutcomeRule, outcome_rules
 from grpolab.validate.triage.pairs import MAX_SIGNAL, CheckpointPair, compare_pairs, signals
 
 TAU_H = 0.18
@@ -97,6 +98,7 @@ class Triage(Frame):
     samples_per_prompt: int
     margin: float
     suspicions: tuple[Suspicion, ...] = ()
+    outcomes: tuple[OutcomeRule, ...] = ()
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
@@ -144,6 +146,7 @@ class Triage(Frame):
             "ranking": [c.label for c in self.checkpoints],
             "checkpoints": [c.as_dict(self.group_size) for c in self.checkpoints],
             "pairs": [pair._asdict() for pair in self.pairs],
+            "outcomes": [one.as_dict() for one in self.outcomes],
             "comparison": [d.as_dict() for d in self.differences],
             "suspects": [one.as_dict() for one in self.suspects],
             "not_confirmed": [one.as_dict() for one in self.suspicions if not one.stands],
@@ -160,6 +163,7 @@ def triage(
     num_resamples: int = 2000,
     margin: float = EQUAL_WITHIN,
     again: Callable[[str], Rollouts] | None = None,
+    steps: int = STEPS,
 ) -> Triage:
     """Rank checkpoints by the signal that groups of ``group_size`` will carry.
 
@@ -184,6 +188,8 @@ def triage(
     again : callable, optional
         Draws a second, independent table of the checkpoint with this label. With it an alarm of a
         sampler test stands only if the second table confirms it.
+    steps : int
+        RL steps planned, for the rule pass@k(budget) of `forecast_outcome`.
 
     Returns
     -------
@@ -193,8 +199,8 @@ def triage(
     Raises
     ------
     ValueError
-        A group size below 2, a margin of 0 or less, tables that differ in prompts or law, or fewer
-        than 2 prompts left.
+        A group size below 2, steps below 1, a margin of 0 or less, tables that differ in prompts or
+        law, or fewer than 2 prompts left.
 
     Examples
     --------
@@ -245,6 +251,7 @@ def triage(
     return Triage(
         group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples,
         margin, tuple(suspicions),
+        outcome_rules({c.label: counts[c.label] for c in ranked}, steps=steps, level=level),
     )  # fmt: skip
 
 

@@ -15,9 +15,16 @@ _four = partial(words.number, digits=4)
 
 
 def tables(found: Triage) -> list[Table]:
-    """All of them: the ranking, what becomes of the groups, pairs, tests, entropies."""
+    """All: the ranking, rules for the outcome, groups, pairs, tests, entropies."""
     pairs = [_pairs(found)] if found.pairs else []
-    return [_ranking(found), _groups(found), *pairs, _tests(found), _entropies(found)]
+    return [
+        _ranking(found),
+        _outcomes(found),
+        _groups(found),
+        *pairs,
+        _tests(found),
+        _entropies(found),
+    ]
 
 
 def _ranking(found: Triage) -> Table:
@@ -57,6 +64,30 @@ def _ranking(found: Triage) -> Table:
 def _score(c: Checkpoint, k: int) -> tuple[float, float, float] | None:
     score: PassAtK | None = c.audit.pass_at_k.get(k)
     return None if score is None else (score.value, score.low, score.high)
+
+
+def _outcomes(found: Triage) -> Table:
+    """The rules of `forecast_outcome` side by side, and who leads under each."""
+    rows: list[list[object]] = [
+        [c.label, *(rule.scores[i][3:] for rule in found.outcomes)]
+        for i, c in enumerate(found.checkpoints)
+    ]
+    if len(found.checkpoints) > 1:
+        rows.append(["highest", *(rule.verdict for rule in found.outcomes)])
+    columns = [Column(rule.name, _score_or_words) for rule in found.outcomes]
+    caption = (
+        "Rules of docs/preregistration.md on the same samples, in brackets 95% intervals over"
+        " prompts: they order starts and are no forecast of the level. `cannot tell`: the paired"
+        " difference of the highest to some other checkpoint has p >= .05 (Bonferroni). The rules"
+        " were found on held-out prompts; these are the prompts of --split."
+    )
+    return Table(
+        [Column("checkpoint"), *columns], rows, caption, title="Rules for the outcome of RL"
+    )
+
+
+def _score_or_words(value: object) -> str:
+    return words.estimate(value) if isinstance(value, tuple) else words.number(value)
 
 
 def _groups(found: Triage) -> Table:

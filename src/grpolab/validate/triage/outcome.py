@@ -1,0 +1,88 @@
+"""The rules for the outcome of RL on the samples of a triage: scores, and who surely leads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grpolab.figures.words import number
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.estimate.contrasts import paired_gap
+from grpolab.validate.forecast.outcome import (
+    OutcomeForecast,
+    budget_k,
+    forecast_outcome,
+    outcome_scores,
+)
+
+STEPS = 100
+"""RL steps planned where nobody says."""
+_RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10))
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRule:
+    """One rule: the ``scores`` of all checkpoints, the highest, and who may be as high.
+
+    ``tied`` are checkpoints whose paired difference to the ``leader`` may be 0.
+    """
+
+    name: str
+    scores: tuple[OutcomeForecast, ...]
+    leader: str
+    tied: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The leader, or "cannot tell"."""
+        return "cannot tell" if self.tied else self.leader
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.name,
+            "scores": [score._asdict() for score in self.scores],
+            "highest": self.leader,
+            "tied": list(self.tied),
+            "verdict": self.verdict,
+        }
+
+
+def outcome_rules(
+    counts: Mapping[str, GroupCounts], *, steps: int, level: float = 0.95
+) -> tuple[OutcomeRule, ...]:
+    """pass@1, pass@2, pass@k at the budget's k, and the transport for pass@10, of every checkpoint.
+
+    Counts are over the same prompts. The leader of a rule is compared with every other checkpoint
+    by the paired t-test of `paired_gap`, Bonferroni over those. A rule that needs more samples than
+    some prompt has is left out. ValueError for steps < 1.
+
+    >>> counts = {"a": GroupCounts([4] * 30, 4), "b": GroupCounts([0] * 30, 4)}
+    >>> [(rule.name, rule.verdict) for rule in outcome_rules(counts, steps=100)][:2]
+    [('pass@1', 'a'), ('pass@2', 'a')]
+    """
+    fewest = min(int(c.by_prompt().num_samples.min()) for c in counts.values())
+    budget = budget_k(steps)
+    needed = {"pass@2": 2.0, "pass@k(budget)": budget}
+    return tuple(
+        _rule(counts, rule, k, steps=steps, level=level)
+        for rule, k in _RULES
+        if needed.get(rule, 1.0) <= fewest
+    )
+
+
+def _rule(
+    counts: Mapping[str, GroupCounts], rule: str, k: int, *, steps: int, level: float
+) -> OutcomeRule:
+    values = {label: outcome_scores(c, steps=steps, rule=rule, k=k) for label, c in counts.items()}
+    scores = tuple(forecast_outcome(c, steps=steps, rule=rule, k=k) for c in counts.values())
+    leader = max(values, key=lambda label: float(values[label].mean()))
+    others = [label for label in values if label != leader]
+    alpha = (1.0 - level) / max(len(others), 1)
+    tied = tuple(o for o in others if paired_gap(values[leader] - values[o]).p_value >= alpha)
+    name = {
+        "pass@k(budget)": f"pass@{number(budget_k(steps))} ({steps} steps)",
+        "transport": f"transport pass@{k}",
+    }.get(rule, rule)
+    return OutcomeRule(name, scores, leader, tied)
