@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +150,24 @@ def test_a_parquet_file_of_another_kind_is_bad_input(tmp_path: Path) -> None:
         store.write_parquet(tmp_path / "other.parquet", {"x": np.arange(3)}, meta)
         with pytest.raises(UserError, match="not a grpolab table"):
             store.read_counts(tmp_path / "other.parquet")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed in /proc")
+def test_a_table_is_read_in_the_thread_that_asks(tmp_path: Path) -> None:
+    """Arrow's threads would hold bytes of Python's beyond the end of the interpreter."""
+    store.write_parquet(tmp_path / "t.parquet", {"a": np.arange(9), "b": np.ones(9)}, {})
+    code = """
+import os, pathlib, sys, numpy, pyarrow.parquet
+from grpolab.store import read_parquet
+before = len(os.listdir("/proc/self/task"))
+read_parquet(pathlib.Path(sys.argv[1]), ["a", "b"])
+print(len(os.listdir("/proc/self/task")) - before, "pyarrow.dataset" in sys.modules)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "t.parquet")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout == "0 False\n"
 
 
 def test_missing_files_and_folders_are_bad_input(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command: lines, exit status, JSON, page."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -107,6 +108,20 @@ def test_a_run_that_does_not_exist_yet_is_waited_for(tmp_path):
     done = call(folder, "--wait", "--interval", "0.1", *QUICK)
     writer.join()
     assert done.exit_code == 1
+
+
+def test_the_wait_for_a_run_ends_with_its_trainer(tmp_path):
+    """A trainer that dies while it loads its model never writes a run."""
+    over = subprocess.Popen(["true"])
+    over.wait()
+    for folder in (tmp_path, tmp_path / "never"):
+        waits = folder, "--wait", "--interval", "0.1"
+        gone = call(*waits, "--pid", over.pid).exception
+        assert str(gone) == f"{folder}: process {over.pid} is gone and has written no run there"
+        idle = call(*waits, "--idle", "0.2", "--pid", os.getpid()).exception
+        assert str(idle) == f"{folder}: no run was written there in 0.2 seconds"
+    make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
+    assert call(tmp_path, "--wait", "--pid", over.pid).exit_code == 0  # what was written counts
 
 
 def test_the_page_reloads_until_the_watch_ends(tmp_path):

@@ -223,4 +223,5 @@ def test_adapters_that_sft_leaves_are_triaged_trained_on_and_merged(root, tmp_pa
     good("rollout", root / "m", *sampled(root, tmp_path / "r", "--adapter", deep))
     assert "is there already" in refused("model", "merge", deep, tmp_path / "merged")
     assert "not a LoRA adapter" in refused("model", "merge", root / "m", tmp_path / "n")
+    assert f"grpolab model merge {deep} OUT" in refused("model", "merge", deep)
     assert "--base is for adapters" in refused("model", "x.gguf", tmp_path / "n", "--base", "m")

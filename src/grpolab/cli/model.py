@@ -42,6 +42,8 @@ def model(
     if source == "merge" and merged is not None:
         _merge(str(out), merged, base, as_json=as_json)
         return
+    if source == "merge" and not Path(source).exists():
+        raise UserError(f"merge takes two folders: grpolab model merge {out} OUT")
     if merged is not None:
         raise UserError("three arguments are for grpolab model merge ADAPTER OUT")
     if is_adapter(source):

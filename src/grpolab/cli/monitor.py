@@ -107,7 +107,15 @@ def monitor(
         options = ReadOptions(
             score=reading.score, threshold=reading.threshold, group_size=reading.group_size or None
         )
-    source = _source(run_dir, reading.groups_per_step, once=once, wait=wait, interval=interval)
+    source = _source(
+        run_dir,
+        reading.groups_per_step,
+        once=once,
+        wait=wait,
+        interval=interval,
+        idle=idle,
+        pid=pid,
+    )  # fmt: skip
     follower = Follower(source, config, options, planned=steps or None, pid=pid, futility=futility)
     if futility and not follower.look().planned:
         raise UserError(f"{run_dir}: --futility needs the number of steps of the run: give --steps")
@@ -130,12 +138,24 @@ def monitor(
 
 
 def _source(
-    folder: Path, groups_per_step: int, *, once: bool, wait: bool, interval: float
+    folder: Path,
+    groups_per_step: int,
+    *,
+    once: bool,
+    wait: bool,
+    interval: float,
+    idle: float,
+    pid: int | None,
 ) -> Source:
-    """The files of the run; an empty folder is waited for unless there is only one look."""
-    from grpolab.validate.monitor.follow import NoRunYet, find_source
+    """The files of the run; an empty folder is waited for unless there is only one look.
 
+    The wait ends as the watch would: with the process of the trainer, and after ``idle`` seconds.
+    """
+    from grpolab.validate.monitor.follow import NoRunYet, find_source, is_running
+
+    began = time.monotonic()
     while True:
+        gone = pid is not None and not is_running(pid)  # before the last look
         try:
             source = find_source(folder, groups_per_step=groups_per_step or None)
         except NoRunYet:
@@ -146,6 +166,10 @@ def _source(
             return source
         if once and not wait:
             raise UserError(f"{folder}: the folder is empty")
+        if gone:
+            raise UserError(f"{folder}: process {pid} is gone and has written no run there")
+        if 0 < idle <= time.monotonic() - began:
+            raise UserError(f"{folder}: no run was written there in {idle:g} seconds")
         time.sleep(interval)
 
 

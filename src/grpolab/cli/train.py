@@ -51,8 +51,6 @@ def train(
 
     opt.use_threads(place.threads)
     config = choose.make_config(training, loss, sampling, eval_every=keeping.eval_every)
-    if sampling.stop and trainer == "trl":
-        raise UserError("--stop: TRL ends completions at the end token only; use --trainer own")
     with contextlib.ExitStack() as opened:
         the_task, prompts = opened.enter_context(task.open())
         if not (sampling.max_new_tokens or the_task.max_new_tokens):

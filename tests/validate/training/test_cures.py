@@ -150,6 +150,19 @@ def test_restarts_change_what_they_say(arch):
         restart(reset, "sleep", seed=0)
 
 
+def test_the_last_block_is_none_of_the_experts_in_a_block():
+    """A mixture has more experts than blocks, and a model with a tower has other lists deeper."""
+    nn = torch.nn
+
+    def block(experts):
+        return nn.ModuleDict({"experts": nn.ModuleList(nn.Linear(1, 1) for _ in range(experts))})
+
+    tower = nn.ModuleDict({"encoder": nn.ModuleDict({"layers": nn.ModuleList([block(9)])})})
+    layers = nn.ModuleList(block(8) for _ in range(3))
+    model = nn.ModuleDict({"tower": tower, "model": nn.ModuleDict({"layers": layers})})
+    assert last_block(model) is layers[2]
+
+
 def test_a_run_restarts_once_and_says_so(folders, words, tmp_path):
     job = TrainJob(str(folders / "start"), "own", words, words.prompts(),
                    dataclasses.replace(CONFIG, lr=0.0, steps=2), 1, restart="reset-last-block",

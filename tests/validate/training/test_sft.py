@@ -86,7 +86,7 @@ def test_a_stopped_ladder_goes_on(setup, tmp_path):
 
 def cross_entropy(model, tokenizer, pairs, smoothing=0.0):
     batch = encode(tokenizer, pairs)
-    logits = completion_logits(model, batch)[batch.mask]
+    logits = completion_logits(model, batch)[:, :-1][batch.mask]
     return torch.nn.functional.cross_entropy(
         logits, batch.tokens[batch.mask], label_smoothing=smoothing
     )

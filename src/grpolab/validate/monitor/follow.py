@@ -76,7 +76,7 @@ class Follower:
     def look(self) -> Followed:
         """Read what is there."""
         notes: Notes = {}
-        gone = self.pid is not None and not _runs(self.pid)  # before the last steps are read
+        gone = self.pid is not None and not is_running(self.pid)  # before the last steps are read
         views = self.source.read(self.options, notes)
         plan = self.source.plan()
         planned = self.planned or plan.steps
@@ -107,7 +107,7 @@ def _last_step(steps: list[int], planned: int | None) -> str:
     return f"step {steps[-1]} is the last of {planned}" if reached >= planned else ""
 
 
-def _runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether a process is there; one that has ended and was not waited for is not."""
     with contextlib.suppress(OSError):  # where there is no /proc
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()

@@ -11,7 +11,7 @@ import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.files import atomic_path
-from grpolab.packed import raw_lines
+from grpolab.packed import open_parquet, raw_lines
 
 ROW = "row"
 """As the column of ids: names of prompts are the numbers of the rows, from 0."""
@@ -153,13 +153,10 @@ class _Parquet:
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.path = path
         try:
-            self._table = pq.read_table(path)
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file") from None
+            self._table = open_parquet(path).read()
         except (OSError, pa.ArrowException) as err:
             raise UserError(f"{path}: cannot be read ({first_line(err)})") from None
         self.num_rows = self._table.num_rows

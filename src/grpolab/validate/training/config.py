@@ -92,7 +92,7 @@ class GRPOConfig:
             k = pass_at_rule(self.objective).k
             if k > self.group_size:
                 raise ValueError(
-                    f"objective {self.objective!r} needs groups of at least {k}, got"
+                    f"advantage {self.objective!r} needs groups of at least {k}, got"
                     f" group_size={self.group_size}"
                 )
 

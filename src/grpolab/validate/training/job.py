@@ -106,6 +106,8 @@ def _check_own(job: TrainJob, processes: int) -> None:
 
 def _check_trl(job: TrainJob) -> None:
     check_expressible(job.config)
+    if job.task.stop:
+        raise UserError("--stop: TRL ends completions at the end token only; use --trainer own")
     other = job.reference not in ("", job.model)
     if job.config.beta > 0 and job.lora_rank and other:
         raise UserError(

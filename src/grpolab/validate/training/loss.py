@@ -10,6 +10,7 @@ import numpy as np
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.models.tokens import pad_left, token_ids
 from grpolab.validate.rollouts.engine import NO_TOKEN
+from grpolab.validate.training.by_pieces import by_pieces
 from grpolab.validate.training.config import Aggregation, GRPOConfig
 
 if TYPE_CHECKING:
@@ -120,39 +121,52 @@ def encode(tokenizer: Any, pairs: Sequence[TextPair], *, device: Any = "cpu") ->
 
 
 def completion_logits(model: Any, batch: Batch) -> torch.Tensor:
-    """Logits [N, L, V] that predict each completion token."""
+    """Logits [N, L + 1, V] that predict each completion token, and what would come behind them."""
     import torch
 
     full = torch.cat([batch.prompt_ids, batch.tokens], dim=1)
     seen = torch.cat([batch.prompt_mask, batch.mask.to(batch.prompt_mask.dtype)], dim=1)
     position = (seen.cumsum(dim=1) - 1).clamp(min=0)
     length = batch.tokens.shape[1]
-    out = model(
+    logits: torch.Tensor = model(
         input_ids=full, attention_mask=seen, position_ids=position, logits_to_keep=length + 1
-    )
-    logits: torch.Tensor = out.logits[:, :-1]
+    ).logits
     return logits
 
 
 def completion_logprobs(model: Any, batch: Batch, *, temperature: float = 1.0) -> torch.Tensor:
     """Log-probabilities [N, L] of the completion tokens; 0 where there is none."""
-    return _picked(completion_logits(model, batch).float() / temperature, batch)
+
+    def picked(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return _picked(logits.float() / temperature, tokens)
+
+    logp = by_pieces(picked, completion_logits(model, batch), batch.tokens)
+    return _where(batch.mask, logp)
 
 
 def logprobs_and_entropy(
     model: Any, batch: Batch, *, temperature: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probability of each completion token and entropy of its law, both [N, L], in nats."""
-    logits = completion_logits(model, batch).float() / temperature
-    logp = logits.log_softmax(dim=-1)
-    return _picked(logits, batch), -(logp.exp() * logp).sum(dim=-1)
-
-
-def _picked(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     import torch
 
-    picked = logits.gather(-1, batch.tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)
-    return torch.where(batch.mask, picked, torch.zeros_like(picked))
+    def both(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        logits = logits.float() / temperature
+        logp = logits.log_softmax(dim=-1)
+        return torch.stack([_picked(logits, tokens), -(logp.exp() * logp).sum(dim=-1)], dim=-1)
+
+    logp, entropy = by_pieces(both, completion_logits(model, batch), batch.tokens).unbind(dim=-1)
+    return _where(batch.mask, logp), entropy
+
+
+def _picked(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    return logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(dim=-1)
+
+
+def _where(mask: torch.Tensor, logp: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.where(mask, logp, torch.zeros_like(logp))
 
 
 class Terms(NamedTuple):

@@ -12,11 +12,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from grpolab.validate.training.by_pieces import IGNORED
+
 if TYPE_CHECKING:
     import torch
-from typing import TYPE_CHECKING
-
-from grpolab.validate.training.sft_data import IGNORED
 
 PearLevel = Literal["token", "block", "sequence"]
 
@@ -97,28 +96,6 @@ def pear_weights(
         log_weight = (length - last).to(ratio.dtype) * math.log(config.discount) + total - seen
     weight = log_weight.clamp(*config.clip_weight).exp()
     return torch.where(mask, weight, torch.zeros_like(weight))
-
-
-def answer_logprobs(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities [N, L] of the target tokens under logits [N, L, V]; 0 where ignored."""
-    from torch.nn.functional import cross_entropy
-
-    flat = cross_entropy(
-        logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="none"
-    )
-    return -flat.view_as(target)
-
-
-def smoothed_loss(
-    logits: torch.Tensor, target: torch.Tensor, *, label_smoothing: float
-) -> torch.Tensor:
-    """Cross-entropy against (1 - s) of the right token and s spread over the vocabulary."""
-    from torch.nn.functional import cross_entropy
-
-    return cross_entropy(
-        logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum",
-        label_smoothing=label_smoothing,
-    )  # fmt: skip
 
 
 def pear_loss(

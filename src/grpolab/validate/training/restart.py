@@ -40,11 +40,19 @@ def restart(model: Any, how: str, *, seed: int) -> None:
 
 
 def last_block(model: Any) -> Any:
-    """The last transformer block: the end of the longest list of modules in the model."""
+    """The last transformer block: the end of the outermost list of modules, the longest of those.
+
+    A block may hold a longer list: that of its experts.
+    """
     import torch
 
-    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m)]
-    return max(lists, key=len)[-1]
+    lists = [
+        (name.count("."), -len(part), name)
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.ModuleList) and len(part)
+    ]
+    *_, name = min(lists)
+    return model.get_submodule(name)[-1]
 
 
 def describe(how: str) -> str:

@@ -17,22 +17,17 @@ from grpolab.files import broken_seal, promises_of
 from grpolab.store import jsonable, read_json, write_json
 from grpolab.streams import stream_seed
 from grpolab.validate.models.load import load_model, quiet_transformers
+from grpolab.validate.training.by_pieces import IGNORED, token_losses
 from grpolab.validate.training.ending import (
     check_finite,
     check_weights,
     num_processes,
     training_errors,
 )
-from grpolab.validate.training.pear import (
-    PearConfig,
-    PearLevel,
-    answer_logprobs,
-    pear_loss,
-    smoothed_loss,
-)
+from grpolab.validate.training.pear import PearConfig, PearLevel, pear_loss
 from grpolab.validate.training.policy import new_adapter
 from grpolab.validate.training.rundir import RunDir, good_checkpoint, number
-from grpolab.validate.training.sft_data import IGNORED, Example, held_out_nll, padded
+from grpolab.validate.training.sft_data import Example, held_out_nll, padded
 from grpolab.validate.training.trl_saving import (
     STATE,
     last_trl_checkpoint,
@@ -321,9 +316,9 @@ Loss = Callable[[Any, Any], Any]
 def _loss(config: SFTConfig, model: Any, *, device: str, dtype: str) -> Loss | None:
     """The loss in training, None for TRL's own."""
     if config.label_smoothing:
-        return lambda logits, inputs: smoothed_loss(
+        return lambda logits, inputs: token_losses(
             logits, inputs["labels"][:, 1:], label_smoothing=config.label_smoothing
-        )
+        ).sum()
     if not config.pear:
         return None
     writer = None
@@ -342,15 +337,15 @@ def _loss(config: SFTConfig, model: Any, *, device: str, dtype: str) -> Loss | N
         target, theirs = inputs["labels"][:, 1:], None
         if writer is not None:
             with torch.no_grad():
-                theirs = answer_logprobs(_logits(writer, inputs), target)
-        return pear_loss(answer_logprobs(logits, target), target, config=pear, behaviour=theirs)
+                theirs = -token_losses(_logits(writer, inputs), target)
+        return pear_loss(-token_losses(logits, target), target, config=pear, behaviour=theirs)
 
     return weighted
 
 
 def _logits(model: Any, inputs: Any) -> Any:
     known = {key: value for key, value in inputs.items() if key != "labels"}
-    return model(**known, use_cache=False).logits[:, :-1]
+    return model(**known, use_cache=False).logits
 
 
 def _anchor(model: Any, strength: float) -> Callable[[], Any] | None:

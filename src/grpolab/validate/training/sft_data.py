@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from grpolab.errors import UserError
 from grpolab.streams import generator
 from grpolab.validate.tasks.rows import load_rows
+from grpolab.validate.training.by_pieces import IGNORED, token_losses
 
-IGNORED = -100
+_LOGITS = 1 << 26
+"""Logits that are in memory at once for the held-out loss, where a batch has more than one row."""
 
 
 class Example(NamedTuple):
@@ -183,19 +185,15 @@ def held_out_nll(
     total, tokens = 0.0, 0
     was_training = model.training
     model.eval()
-    for start in range(0, len(examples), rows_per_batch):
-        part = examples[start : start + rows_per_batch]
+    longest = max((len(row.input_ids) for row in examples), default=1)
+    rows = min(rows_per_batch, _LOGITS // (longest * model.config.get_text_config().vocab_size))
+    for start in range(0, len(examples), max(rows, 1)):
+        part = examples[start : start + max(rows, 1)]
         batch = padded([row._asdict() for row in part], pad=pad)
         batch = {name: values.to(model.device) for name, values in batch.items()}
         with torch.inference_mode():
             target = batch.pop("labels")[:, 1:]
-            logits = model(**batch).logits[:, :-1]
-            total += float(
-                torch.nn.functional.cross_entropy(
-                    logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORED,
-                    reduction="sum",
-                )
-            )  # fmt: skip
+            total += float(token_losses(model(**batch).logits, target).sum())
         tokens += int((target != IGNORED).sum())
     model.train(was_training)
     return HeldOut(total / tokens, total / len(examples))

@@ -22,7 +22,7 @@ def check_expressible(config: GRPOConfig) -> None:
     if config.decay_to != "zero" and config.weight_decay > 0:
         wrong.append(f"decay_to={config.decay_to!r}")
     if config.objective:
-        wrong.append(f"objective={config.objective!r}")
+        wrong.append(f"advantage {config.objective!r}")
     if config.only_unsolved:
         wrong.append("only_unsolved")
     if not config.objective and scale_rewards(config.rule) is None:
