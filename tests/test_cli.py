@@ -219,7 +219,7 @@ def test_input_errors_leaves_other_errors_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--preset", "huge"], "'huge' is not one of 'smoke', 'default'"),
+        (["--preset", "huge"], "'huge' is not one of 'smoke', 'micro'"),
         (["--task", "chess"], "'chess' is not one of 'coins', 'countdown'"),
         (["--device", "abacus"], "'abacus' is not one of 'cpu', 'cuda', 'auto'"),
         (["--out", "a-file"], "a-file: is a file"),

@@ -183,6 +183,11 @@ def claim_folder(
         write_sealed(out / manifest, now)
 
 
+def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
+    """Keep the options of a command in its run folder, as ``--config`` reads them."""
+    write_json(out / "settings.json", dict(settings))
+
+
 @contextlib.contextmanager
 def claim(
     out: Path,

@@ -339,6 +339,15 @@ def make_plan(task: Task, *, max_new_tokens: int, **options: Any) -> RolloutPlan
         return RolloutPlan(SamplingLaw(max_new_tokens=budget, **law), **options)
 
 
+def size_of(plan: RolloutPlan, num_prompts: int) -> str:
+    """How much a plan draws, in words."""
+    return (
+        f"{num_prompts:,} prompts x {plan.num_samples:,} samples ="
+        f" {num_prompts * plan.num_samples:,} completions of at most"
+        f" {plan.law.max_new_tokens:,} tokens"
+    )
+
+
 def run_one(
     engine: Engine,
     plan: RolloutPlan,

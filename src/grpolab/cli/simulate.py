@@ -12,7 +12,7 @@ import typer
 
 from grpolab.cli import _simulate_tables as show
 from grpolab.cli._options import Group, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.cli._simulate_run import draw, parse_setting, plot_ending, run
 from grpolab.cli._simulate_tables import Results
 from grpolab.theory.advantage import PRESETS
@@ -50,10 +50,20 @@ class RunOptions(Group):
     ] = None
     as_json: JsonFlag = False
 
-    def points(self, name: str, grid: dict[str, list[Any]], *, below: str = "") -> Results:
-        """Results of an experiment at every point of a grid."""
+    def points(
+        self,
+        name: str,
+        grid: dict[str, list[Any]],
+        *,
+        below: str = "",
+        begin: Callable[[int], None] = lambda points: None,
+    ) -> Results:
+        """Results of an experiment at every point of a grid; ``begin`` gets their number."""
         out = self.out / below if self.out and below else self.out
-        return run(name, grid, seed=self.seed, out=out, workers=self.workers, backend=self.backend)
+        return run(
+            name, grid, seed=self.seed, out=out, workers=self.workers, backend=self.backend,
+            begin=begin,
+        )  # fmt: skip
 
     def show(self, name: str, results: Results, tables: Callable[[Results], None]) -> None:
         """Draw, and print the results as JSON or as tables."""
@@ -225,11 +235,23 @@ def sweep(
         list[str] | None,
         typer.Option("--set", help="name=value or name=v1,v2,...; repeat for several."),
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Any experiment over a grid of its parameters; resumes in --out.
 
     Example: grpolab simulate sweep pstar --set group_size=4,8 --set rho=0,0.2 --out runs/pstar
     """
     grid = dict(parse_setting(item) for item in values or [])
-    results = options.points(experiment, grid)
+    out = options.out
+
+    def begin(points: int) -> None:
+        kept = f"into {out}" if out else "kept nowhere (--out DIR keeps them)"
+        size = f"{points} points of {experiment}, {options.workers} at a time, {kept}"
+        if dry_run:
+            end_dry_run(size, as_json=options.as_json)
+        announce(size)
+
+    results = options.points(experiment, grid, begin=begin)
     options.show(experiment, results, partial(show.sweep, experiment, list(grid)))
+    if out and not options.as_json:
+        say(f"wrote {out}; the same command goes on there, with more values of --set if given")
