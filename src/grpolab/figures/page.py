@@ -84,6 +84,19 @@ def findings(items: Iterable[str]) -> str:
     return '<ul class="findings">' + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
 
 
+def takeaways(items: Iterable[str], *, lead: int = 3) -> str:
+    """The first few findings, and the others folded below them."""
+    said = list(items)
+    rest = said[lead:]
+    more = details(f"{len(rest)} more finding{'s' * (len(rest) > 1)}", findings(rest))
+    return findings(said[:lead]) + (more if rest else "")
+
+
+def folded(table: Table) -> str:
+    """A table that opens on a click at its title."""
+    return details(table.title, table.html())
+
+
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", digits: int = 3
 ) -> str:

@@ -199,7 +199,9 @@ def test_group_sizes_that_agree_share_a_sentence():
         "mixed groups at g=4, 8: a is above b by 15.0 (10.0 to 20.0), 22.5 (15.0 to 30.0)"
         " points, paired over 40 prompts.",
     ]
-    assert told[2].startswith("mixed groups at g=16: cannot tell a and b apart yet (+10.0, 95% -10.0 to")
+    assert told[2].startswith(
+        "mixed groups at g=16: cannot tell a and b apart yet (+10.0, 95% -10.0 to"
+    )
     assert "about 59 more prompts would show" in told[2]
     assert len(told) == 3
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from grpolab.figures import page
 from grpolab.figures.style import name_legend
-from grpolab.figures.tables import Table
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise
@@ -35,7 +34,7 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
     if len(audits) > 1:
         parts.append(_side_by_side(audits, differences))
     for audit in audits:
-        parts.append(_one(audit))
+        parts.append(_one(audit, alone=len(audits) == 1))
     total = sum(a.num_samples for a in audits)
     page.write_page(
         path,
@@ -67,32 +66,29 @@ def _overview(audits: Sequence[Audit]) -> str:
 
 def _side_by_side(audits: Sequence[Audit], differences: Sequence[Difference]) -> str:
     tables = [side_by_side(audits), *([gaps(differences)] if differences else [])]
-    said = [page.findings(advise_comparison(differences))] if differences else []
-    return page.section(
-        tables[0].title, *said, *(page.details(t.title, t.html()) for t in tables if t.rows)
-    )
+    said = advise_comparison(differences)
+    words = [page.details(f"All {len(said)} comparisons", page.findings(said))] if said else []
+    return page.section("Comparison", *words, *(page.folded(t) for t in tables if t.rows))
 
 
-def _one(audit: Audit) -> str:
+def _one(audit: Audit, *, alone: bool) -> str:
     basis = page.paragraph(", ".join(facts(audit)) + ".")
     said = advise(audit)
     parts = [page.details(f"All {len(said)} findings", page.findings(said))]
     if audit.plans:
-        parts.append(_folded(plans(audit)))
-        parts += [_folded(t) for t in [unsolved(audit.counts, usual_size(audit))] if t is not None]
-    if audit.mixture is not None:
+        parts.append(page.folded(plans(audit)))
+        parts += [
+            page.folded(t) for t in [unsolved(audit.counts, usual_size(audit))] if t is not None
+        ]
+    if audit.mixture is not None and not (alone and audit.plans):
         parts.append(_figure(audit, _draw_rates, "Success rates of the prompts", _rates_caption))
         parts.append(_figure(audit, _draw_share, "Zero-std groups", _share_caption))
     if (curve := cover(audit)) is not None:
-        parts.append(_folded(curve))
+        parts.append(page.folded(curve))
         parts.append(_figure(audit, _draw_cover, "Cover@tau", _cover_caption))
     if len(audit.pass_at_k) > 1:
         parts.append(_figure(audit, _draw_pass, "pass@k", _pass_caption))
     return page.section(audit.label, basis, *_notes(audit), *parts)
-
-
-def _folded(table: Table) -> str:
-    return page.details(table.title, table.html())
 
 
 def _notes(audit: Audit) -> list[str]:

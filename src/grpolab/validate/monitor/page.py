@@ -29,13 +29,13 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
         findings += [f"{outlook(monitor).capitalize()}; shown, not acted on."]
     findings += [f"{paper_rule(monitor)}; shown, not acted on."]
     findings += [f"Note: {note}." for note in found.notes]
-    parts = [page.findings(findings)]
+    parts = [page.takeaways(findings)]
     if found.history:
         parts.append(_figures(found))
     if found.alarms:
         parts.append(_alarms(found))
     parts.append(
-        page.section(
+        page.details(
             "What is tested",
             page.paragraph(
                 "A group is informative when its verdicts differ. Hypothesis: at every step, given"
@@ -88,9 +88,7 @@ def _figures(found: Followed) -> str:
         f"{share}; evidence that it is below its limit; token entropy where the trainer logs it."
     )
     tall = 6.6 if any(h is not None for h in entropy) else 4.6
-    return page.section(
-        "Signal, step by step", page.figure(draw, caption=caption, alt=caption, size=(9.5, tall))
-    )
+    return page.figure(draw, caption=caption, alt=caption, size=(9.5, tall))
 
 
 def _alarms(found: Followed) -> str:
@@ -99,4 +97,4 @@ def _alarms(found: Followed) -> str:
         for alarm in found.alarms[-_SHOWN:]
     ]
     columns = ("step", Column("alarm", words=True), Column("", words=True))
-    return page.section("Alarms", Table(columns, rows).html())
+    return page.details(f"Alarms, the last {len(rows)}", Table(columns, rows).html())
