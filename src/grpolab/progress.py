@@ -39,7 +39,7 @@ def is_quiet() -> bool:
 class ProgressBar:
     """Adds up the parts of concurrent jobs, in units of their weights.
 
-    Nothing is shown in the first ``patience`` seconds, so that a short job stays silent. What
+    Nothing is shown in the first ``patience`` seconds, so that a short job prints nothing. What
     is reported in the first second was done before, by a run that this one takes up, and says
     nothing about the pace.
     """

@@ -19,7 +19,8 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
     """Write one self-contained HTML file, which reloads itself while the run is being watched."""
     monitor, config = found.monitor, found.monitor.config
     said = describe(monitor)
-    findings = [f"**{said[:1].upper()}{said[1:]}.**"]
+    verdict, colon, why = said.partition(":")
+    findings = [f"**{verdict.capitalize()}{colon}**{why}."]
     if monitor.state.first_rejection >= 0 and monitor.verdict != "no-signal":
         findings.append(
             f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
@@ -27,7 +28,7 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
         )
     if config.steps:
         findings += [f"{outlook(monitor).capitalize()}; shown, not acted on."]
-    findings += [f"{paper_rule(monitor)}; shown, not acted on."]
+    findings += [f"{paper_rule(monitor).capitalize()}; shown, not acted on."]
     findings += [f"Note: {note}." for note in found.notes]
     parts = [page.takeaways(findings)]
     if found.history:

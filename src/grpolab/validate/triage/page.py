@@ -17,6 +17,7 @@ def write_triage(path: Path, found: Triage) -> None:
     """Write the page; figures are inlined, so that the file stands alone."""
     g = found.group_size
     law = ", ".join(f"{name} {v}" for name, v in found.sampling.items() if v is not False)
+    several = "s" if len(found.checkpoints) > 1 else ""
     parts = [
         page.takeaways(advise_triage(found)),
         _figure(found),
@@ -27,7 +28,7 @@ def write_triage(path: Path, found: Triage) -> None:
     page.write_page(
         path,
         title=f"Which checkpoint has a signal for groups of {g}?",
-        lead=f"{len(found.checkpoints)} checkpoint(s), {found.num_prompts} prompts with"
+        lead=f"{len(found.checkpoints)} checkpoint{several}, {found.num_prompts} prompts with"
         f" {found.samples_per_prompt} samples each; {law}.",
         parts=parts,
     )
