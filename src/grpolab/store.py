@@ -179,7 +179,8 @@ def claim_folder(
     ``manifest`` is the file's name and ``what`` what such a folder holds ("a rollout run").
     ``may_change`` names leaves and branches of the manifest, by dotted names, that may differ; they
     are written anew. With ``restart`` a folder that holds nothing but a manifest, and settings,
-    is a new one. Hidden files do not count. UserError for a file, a folder of something else, or another run.
+    is a new one. Hidden files do not count. UserError for a file, a folder of something
+    else, or another run.
     """
     now = jsonable(wanted)
     if _there(out, now, manifest, what, may_change, restart=restart) != now:
