@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -171,3 +172,17 @@ def test_the_shell_completes(line: str, word: str) -> None:
     place = str(len(line.split()) - 1)
     found = shell("", _GRPOLAB_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=place)
     assert word in found.split()
+
+
+PRIVATE = re.compile(
+    r"\b(doors?|rooms?|roads?|silent|silence|stands? for|calls? inversions?)\b", re.I
+)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_option_has_a_help_in_plain_words(name: str) -> None:
+    command = cli.load_command(name)
+    for one in getattr(command, "commands", {"": command}).values():
+        texts = [one.help, *(option.help for option in one.params)]
+        assert all(texts), [option.name for option in one.params if not option.help]
+        assert not [text for text in texts if PRIVATE.search(text)]

@@ -36,15 +36,19 @@ class SftOptions(Group):
     PANEL = "Training"
 
     depths: Annotated[str, typer.Option(help="Depths at which the model is saved.")] = "1,2,4"
-    unit: Annotated[str, OneOf(get_args(DepthUnit)), typer.Option(help="Of the depths.")] = "epochs"
+    unit: Annotated[str, OneOf(get_args(DepthUnit)), typer.Option(help="Unit of --depths.")] = (
+        "epochs"
+    )
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 32
     lr: choose.LearningRate = 1e-5
     warmup: choose.Warmup = 0
-    weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0
+    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay, towards zero.")] = 0.0
     l2_start: Annotated[
-        float, typer.Option(help="This x squared distance to the weights of MODEL in the loss.")
+        float, typer.Option(help="Weight of the squared distance to MODEL in the loss.")
     ] = 0.0
-    label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0
+    label_smoothing: Annotated[float, typer.Option(help="Probability spread over all tokens.")] = (
+        0.0
+    )
     max_grad_norm: choose.MaxGradNorm = 1.0
     lora_rank: choose.LoraRank = 0
     pear: Annotated[

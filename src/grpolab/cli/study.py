@@ -58,7 +58,9 @@ def study(
         ),
     ] = None,
     device: Annotated[
-        str | None, OneOf(("cpu", "cuda", "auto")), typer.Option(help="Instead of the preset's.")
+        str | None,
+        OneOf(("cpu", "cuda", "auto")),
+        typer.Option(help="Device instead of the preset's."),
     ] = None,
     designs: Annotated[
         str | None,

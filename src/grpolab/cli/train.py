@@ -40,7 +40,9 @@ def train(
     keeping: choose.KeepingOptions,
     place: choose.PlaceOptions,
     trainer: Annotated[
-        str, OneOf(TRAINERS), typer.Option(help="The own loop (one process, readable), or TRL.")
+        str,
+        OneOf(TRAINERS),
+        typer.Option(help="The loop of grpolab (one process, readable), or TRL."),
     ] = "own",
     config_file: ConfigFile = None,
     dry_run: DryRun = False,

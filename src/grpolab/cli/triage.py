@@ -53,7 +53,7 @@ def triage(
         ),
     ] = 0,
     equal_within: Annotated[
-        float, typer.Option(help="Signals that differ by less are called equal.")
+        float, typer.Option(help="Signals that differ by less count as equal.")
     ] = 0.02,
     out: Annotated[
         Path,
