@@ -53,7 +53,7 @@ table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabul
   margin: .6rem 0 .3rem; }
 th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
-th:first-child, td:first-child, td.words { text-align: left; }
+th:first-child, td:first-child, .words { text-align: left; }
 td { white-space: nowrap; } td:first-child, td.words { white-space: normal; }
 td.words { min-width: 14rem; }
 tr.rule td { border-top: 2px solid var(--line); }
