@@ -20,15 +20,15 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
     monitor, config = found.monitor, found.monitor.config
     said = describe(monitor)
     verdict, colon, why = said.partition(":")
-    findings = [f"**{verdict.capitalize()}{colon}**{why}."]
+    findings = [f"**{_capital(verdict)}{colon}**{why}."]
     if monitor.state.first_rejection >= 0 and monitor.verdict != "no-signal":
         findings.append(
             f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
             " has come back since."
         )
     if config.steps:
-        findings += [f"{outlook(monitor).capitalize()}; shown, not acted on."]
-    findings += [f"{paper_rule(monitor).capitalize()}; shown, not acted on."]
+        findings += [f"{_capital(outlook(monitor))}; shown, not acted on."]
+    findings += [f"{_capital(paper_rule(monitor))}; shown, not acted on."]
     findings += [f"Note: {note}." for note in found.notes]
     parts = [page.takeaways(findings)]
     if found.history:
@@ -54,6 +54,11 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
         f" {f'reloads every {reload} seconds' if reload else _over(found)}"
     )
     page.write_page(path, title=f"Monitor: {name}", lead=lead, parts=parts, reload=reload)
+
+
+def _capital(said: str) -> str:
+    """With a capital letter in front; names inside keep theirs."""
+    return said[:1].upper() + said[1:]
 
 
 def _over(found: Followed) -> str:
