@@ -97,8 +97,8 @@ def test_counts_in_a_line() -> None:
 def test_audits_side_by_side_and_a_triage_are_drawn() -> None:
     audit, triage = FRAMES["Audit"](), FRAMES["Triage"]()
     other = grpolab.audit(GroupCounts([0, 1, 4, 2], 4), rng=0, label="y")
-    left, right = grpolab.plot(audit, other).axes
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["x", "y"]
+    left, _ = grpolab.plot(audit, other).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["x", "y"]
     assert left.get_xlabel() == "success rate p of a prompt"
     assert grpolab.plot(triage).axes[0].get_xlabel() == "expected signal"
     for wrong in ((), (audit, triage), (triage, triage)):

@@ -1,4 +1,4 @@
-"""The doors at the root, and a wheel that holds exactly the modules on disk."""
+"""The links at the root to the packages, and a wheel that holds exactly the modules on disk."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "grpolab"
-DOORS = ("figures", "simulate", "theory", "validate")
+LINKED = ("figures", "simulate", "theory", "validate")
 
 
-def door_problems(root: Path) -> list[str]:
+def link_problems(root: Path) -> list[str]:
     """Links that are missing, absolute, or lead elsewhere than to their package."""
     problems = []
-    for door in DOORS:
-        link = root / door
+    for name in LINKED:
+        link = root / name
         if not link.is_symlink():
-            problems.append(f"{door} is no link")
+            problems.append(f"{name} is no link")
         elif link.readlink().is_absolute():
-            problems.append(f"{door} is an absolute link")
-        elif not link.is_dir() or link.resolve() != (root / "src" / "grpolab" / door).resolve():
-            problems.append(f"{door} leads to {link.readlink()}")
+            problems.append(f"{name} is an absolute link")
+        elif not link.is_dir() or link.resolve() != (root / "src" / "grpolab" / name).resolve():
+            problems.append(f"{name} leads to {link.readlink()}")
     return problems
 
 
@@ -69,8 +69,8 @@ def build_wheel(scratch: Path) -> list[str]:
     )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)
-    for door in DOORS:
-        (tree / door).symlink_to(f"src/grpolab/{door}")
+    for name in LINKED:
+        (tree / name).symlink_to(f"src/grpolab/{name}")
     command = [
         sys.executable,
         "-m",
@@ -89,16 +89,16 @@ def build_wheel(scratch: Path) -> list[str]:
 
 
 def test_every_link_leads_to_its_package() -> None:
-    assert door_problems(ROOT) == []
+    assert link_problems(ROOT) == []
 
 
-def test_door_guard_can_fail(tmp_path: Path) -> None:
-    for door in DOORS:
-        (tmp_path / "src" / "grpolab" / door).mkdir(parents=True)
+def test_a_wrong_link_is_found(tmp_path: Path) -> None:
+    for name in LINKED:
+        (tmp_path / "src" / "grpolab" / name).mkdir(parents=True)
     (tmp_path / "theory").symlink_to("src/grpolab/validate")
     (tmp_path / "simulate").symlink_to(tmp_path / "src" / "grpolab" / "simulate")
     (tmp_path / "figures").mkdir()
-    assert door_problems(tmp_path) == [
+    assert link_problems(tmp_path) == [
         "figures is no link",
         "simulate is an absolute link",
         "theory leads to src/grpolab/validate",
@@ -137,18 +137,18 @@ def test_wheel_holds_exactly_what_is_on_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        (["a/__init__.py"], "a/room/b.py is not in the wheel"),
-        (["a/__init__.py", "a/room/b.py", "room/b.py"], "room/b.py is not on disk"),
-        (["a/__init__.py", "a/room/b.py", "a/room/b.py"], "a/room/b.py is packed twice"),
+        (["a/__init__.py"], "a/part/b.py is not in the wheel"),
+        (["a/__init__.py", "a/part/b.py", "part/b.py"], "part/b.py is not on disk"),
+        (["a/__init__.py", "a/part/b.py", "a/part/b.py"], "a/part/b.py is packed twice"),
     ],
 )
 def test_wheel_guard_can_fail(names: list[str], problem: str, tmp_path: Path) -> None:
     package = tmp_path / "a"
-    (package / "room" / "__pycache__").mkdir(parents=True)
-    for name in ("__init__.py", "room/b.py", "room/__pycache__/b.cpython-311.pyc"):
+    (package / "part" / "__pycache__").mkdir(parents=True)
+    for name in ("__init__.py", "part/b.py", "part/__pycache__/b.cpython-311.pyc"):
         (package / name).touch()
     assert wheel_problems([*names, "a-1.dist-info/RECORD"], package) == [problem]
-    assert wheel_problems(["a/__init__.py", "a/room/b.py"], package) == []
+    assert wheel_problems(["a/__init__.py", "a/part/b.py"], package) == []
 
 
 def test_readme_quotes_the_committed_findings() -> None:

@@ -1,4 +1,4 @@
-"""Progress: silent for short jobs, with time left for long ones, on stderr only."""
+"""Progress: nothing for short jobs, and time left for long ones, on stderr only."""
 
 from __future__ import annotations
 

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from grpolab.terminal import printable
 
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextlib.contextmanager
+def without_progress(quiet: bool) -> Iterator[None]:
+    """Show no progress inside the block, if ``quiet``.
+
+    >>> with without_progress(True):
+    ...     is_quiet()
+    True
+    """
+    token = _QUIET.set(quiet or _QUIET.get())
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether progress and plans are left out."""
+    return _QUIET.get()
+
 
 class ProgressBar:
     """Adds up the parts of concurrent jobs, in units of their weights.
 
-    Nothing is shown in the first ``patience`` seconds, so that a short job stays silent. What
+    Nothing is shown in the first ``patience`` seconds, so that a short job prints nothing. What
     is reported in the first second was done before, by a run that this one takes up, and says
     nothing about the pace.
     """
@@ -24,6 +49,7 @@ class ProgressBar:
     ) -> None:
         self._total = max(total, 1e-9)
         self._note = note
+        self._quiet = is_quiet()
         self._every = every
         self._patience = patience
         self._parts: dict[str, float] = {}
@@ -36,6 +62,8 @@ class ProgressBar:
         self._task: Any = None
 
     def __enter__(self) -> ProgressBar:
+        if self._quiet:
+            return self
         if self._patience > 0:
             self._timer.start()
         else:
@@ -49,7 +77,7 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         self._timer.cancel()
-        if self._patience > 0 and self._timer.is_alive():
+        if self._timer.is_alive():
             self._timer.join()
         if self._rich is not None:
             self._rich.stop()

@@ -23,6 +23,9 @@ from grpolab.theory.groups import GroupCounts, Provenance
 _DIGEST_KEY, _SEALED = "sha256", b"grpolab.seal"
 _COLUMNS = ("num_correct", "group_size", "prompt_id", "step")
 
+SETTINGS = "settings.json"
+"""Options of the command of a run, in its folder."""
+
 
 def jsonable(value: Any) -> Any:
     """Plain JSON types: arrays to lists, numpy scalars to numbers, NaN and infinities to null.
@@ -175,12 +178,18 @@ def claim_folder(
 
     ``manifest`` is the file's name and ``what`` what such a folder holds ("a rollout run").
     ``may_change`` names leaves and branches of the manifest, by dotted names, that may differ; they
-    are written anew. With ``restart`` a folder that holds nothing but a manifest is a new one.
-    Hidden files do not count. UserError for a file, a folder of something else, or another run.
+    are written anew. With ``restart`` a folder that holds nothing but a manifest, and settings,
+    is a new one. Hidden files do not count. UserError for a file, a folder of something
+    else, or another run.
     """
     now = jsonable(wanted)
     if _there(out, now, manifest, what, may_change, restart=restart) != now:
         write_sealed(out / manifest, now)
+
+
+def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
+    """Keep the options of a command in its run folder, as ``--config`` reads them."""
+    write_json(out / SETTINGS, dict(settings))
 
 
 @contextlib.contextmanager
@@ -231,7 +240,7 @@ def _there(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; choose a folder with --out")
     names = {p.name for p in out.iterdir() if not p.name.startswith(".")} if out.exists() else set()
-    if not names or (restart and names == {manifest}):
+    if not names or (restart and {manifest} == names - {SETTINGS}):
         return None
     if manifest not in names:
         raise UserError(f"{out}: not empty and not {what}; choose another --out")

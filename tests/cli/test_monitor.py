@@ -58,7 +58,7 @@ def test_page(tmp_path):
     page = tmp_path / "out.html"
     call(tmp_path, "--once", "--html", page, *QUICK)
     text = page.read_text()
-    assert text.index("No signal: 0 of 40 groups") < text.index("<svg")
+    assert text.index("0 of 40 groups") < text.index("<svg")
     assert "evidence" in text
     assert "<script" not in text
 

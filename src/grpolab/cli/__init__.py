@@ -59,7 +59,7 @@ def load_command(name: str) -> Any:
 app = typer.Typer(
     name="grpolab",
     cls=_Commands,
-    help="When does GRPO on binary rewards have a signal to learn from?",
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

@@ -18,9 +18,17 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hint
 import typer
 from typer.models import OptionInfo
 
+from grpolab.progress import without_progress
+
 OUTPUT = "Output"
 """Panel of what a command writes and prints."""
 _MANY = 6  # names above which their list is too long for the column of types
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print no progress and no plan.", rich_help_panel=OUTPUT),
+]
 
 
 class OneOf:
@@ -44,6 +52,8 @@ class Group:
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """The command as typer takes it: a parameter for every field of its groups, names as choices.
 
+    Every command has ``--quiet``, which leaves out progress and plans.
+
     >>> @dataclasses.dataclass(frozen=True)
     ... class Colours(Group):
     ...     PANEL = "Colours"
@@ -52,7 +62,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     ...     print(size, colours.ink)
     >>> draw.__annotations__ = {"size": int, "colours": Colours}
     >>> list(inspect.signature(expanded(draw)).parameters)
-    ['size', 'ink']
+    ['size', 'ink', 'quiet']
     >>> expanded(draw)(size=3, ink="black")
     3 black
     """
@@ -67,13 +77,17 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(_parameter(parameter.name, kind, parameter.default))
 
+    parameters.append(_parameter("quiet", Quiet, False))
+
     def run(**values: Any) -> None:
+        quiet = values.pop("quiet", False)
         values = {name: _plain(value) for name, value in values.items()}
         made = {
             name: kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
             for name, kind in groups.items()
         }
-        command(**values, **made)
+        with without_progress(quiet):
+            command(**values, **made)
 
     run.__name__, run.__module__, run.__doc__ = (
         command.__name__, command.__module__, command.__doc__,

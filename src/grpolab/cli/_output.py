@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from grpolab.cli._options import OUTPUT
 from grpolab.errors import UserError, require
+from grpolab.progress import is_quiet
 from grpolab.terminal import printable
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def drawable(path: Path | None) -> Path | None:
     return path
 
 
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the plan in one line and stop.", rich_help_panel=OUTPUT),
+]
+
+
 HtmlPage = Annotated[
     Path | None,
     typer.Option(callback=drawable, help="Write a page with plots.", rich_help_panel=OUTPUT),
@@ -45,6 +52,21 @@ _UNFOLDED = 1000  # columns; a table takes no more than it needs
 def say(line: str, *, err: bool = False) -> None:
     """Print one line; whatever a terminal would obey is escaped (`grpolab.terminal.printable`)."""
     print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def announce(plan: str) -> None:
+    """Say in one line, on stderr, what a long command is about to do."""
+    if not is_quiet():
+        say(f"plan: {plan}", err=True)
+
+
+def end_dry_run(plan: str, *, as_json: bool) -> NoReturn:
+    """Print the plan, and end the command with status 0."""
+    if as_json:
+        print_json({"plan": plan})
+    else:
+        say(f"plan: {plan}")
+    raise typer.Exit
 
 
 def print_json(value: Any) -> None:

@@ -153,8 +153,10 @@ class SamplingOptions(Group):
     PANEL = "Sampling"
 
     temperature: Temperature = 1.0
-    top_p: Annotated[float, typer.Option(help="Nucleus; 1 cuts nothing.")] = 1.0
-    top_k: Annotated[int, typer.Option(help="Likeliest tokens kept; 0 cuts nothing.")] = 0
+    top_p: Annotated[
+        float, typer.Option(help="Probability of the nucleus; 1 keeps all tokens.")
+    ] = 1.0
+    top_k: Annotated[int, typer.Option(help="Number of likeliest tokens kept; 0 keeps all.")] = 0
     max_new_tokens: MaxNewTokens = 0
     seed: Seed = 0
     chat: Chat = False
@@ -197,7 +199,7 @@ class ModelOptions(Group):
     ] = "cpu"
     dtype: Dtype = "float32"
     batch_rows: Annotated[
-        int, typer.Option(min=0, help="hf: completions at once; 0: what memory holds.")
+        int, typer.Option(min=0, help="hf: completions drawn at once; 0: what memory holds.")
     ] = 0
     threads: Threads = 0
     adapter: Annotated[str, typer.Option(help="Folder of a LoRA adapter for the model.")] = ""
@@ -337,6 +339,15 @@ def make_plan(task: Task, *, max_new_tokens: int, **options: Any) -> RolloutPlan
     law = {name: options.pop(name) for name in ("temperature", "top_k", "top_p", "stop")}
     with input_errors():
         return RolloutPlan(SamplingLaw(max_new_tokens=budget, **law), **options)
+
+
+def size_of(plan: RolloutPlan, num_prompts: int) -> str:
+    """How much a plan draws, in words."""
+    return (
+        f"{num_prompts:,} prompts x {plan.num_samples:,} samples ="
+        f" {num_prompts * plan.num_samples:,} completions of at most"
+        f" {plan.law.max_new_tokens:,} tokens"
+    )
 
 
 def run_one(

@@ -19,6 +19,7 @@ def run(
     out: Path | None,
     workers: int,
     backend: Any,
+    begin: Callable[[int], None],
 ) -> list[dict[str, Any]]:
     """Results of an experiment at every point of a grid; UserError for an unknown experiment."""
     from grpolab.progress import ProgressBar
@@ -31,6 +32,7 @@ def run(
     _check(name, experiments[name], grid)
     with input_errors():
         points = grid_points(grid)
+    begin(len(points))
     note = f"{name}: {len(points)} points"
     with input_errors(), ProgressBar(len(points), note=note, patience=2.0) as bar:
         return run_sweep(

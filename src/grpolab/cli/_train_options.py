@@ -41,10 +41,12 @@ def check_advantage(value: str | None) -> str | None:
     return value
 
 
-LearningRate = Annotated[float, typer.Option("--lr", help="AdamW's, after the warm-up.")]
+LearningRate = Annotated[
+    float, typer.Option("--lr", help="Learning rate of AdamW after the warm-up.")
+]
 Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
 MaxGradNorm = Annotated[float, typer.Option(help="Gradients are scaled down to this norm.")]
-LoraRank = Annotated[int, typer.Option(min=0, help="Train an adapter of this rank; 0: all.")]
+LoraRank = Annotated[int, typer.Option(min=0, help="Rank of a LoRA adapter; 0: train all weights.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,14 @@ class TrainingOptions(Group):
     ] = 8
     lr: LearningRate = 1e-6
     warmup: Warmup = 10
-    betas: Annotated[str, typer.Option(help="AdamW's, as B1,B2.")] = "0.9,0.99"
-    weight_decay: Annotated[float, typer.Option(help="Decoupled; see --decay-to.")] = 0.0
+    betas: Annotated[str, typer.Option(help="Betas of AdamW, as B1,B2.")] = "0.9,0.99"
+    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay; see --decay-to.")] = (
+        0.0
+    )
     decay_to: Annotated[
-        str, OneOf(get_args(DecayTo)), typer.Option(help="Towards zero, or the weights of MODEL.")
+        str,
+        OneOf(get_args(DecayTo)),
+        typer.Option(help="Weight decay pulls to zero, or to the weights of MODEL."),
     ] = "zero"
     max_grad_norm: MaxGradNorm = 1.0
     lora_rank: LoraRank = 0
@@ -100,7 +106,8 @@ class LossOptions(Group):
     ] = False
     clip_low: Annotated[float, typer.Option(help="Lower bound of the ratio is 1 - this.")] = 0.2
     clip_high: Annotated[
-        float, typer.Option(help="Upper bound is 1 + this; above --clip-low: clip-higher.")
+        float,
+        typer.Option(help="Upper bound of the ratio is 1 + this; clip-higher: above --clip-low."),
     ] = 0.2
     inner_epochs: Annotated[int, typer.Option(help="Updates per batch of rollouts.")] = 1
     beta: Annotated[float, typer.Option(help="Coefficient of the KL term.")] = 0.0

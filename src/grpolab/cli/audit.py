@@ -29,13 +29,14 @@ class ReadingOptions(Group):
     format: Annotated[
         str,
         OneOf(("auto", *(f.name for f in FORMATS))),
-        typer.Option(help="What wrote the files; auto: look."),
+        typer.Option(help="Tool that wrote the files; auto: recognise it."),
     ] = "auto"
     score: Annotated[
         str | None, typer.Option(help="Column, reward, metric or scorer that holds the verdict.")
     ] = None
     threshold: Annotated[
-        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
+        float | None,
+        typer.Option(help="Scores above THRESHOLD are correct; needed where they are not 0 or 1."),
     ] = None
     recorded_group_size: Annotated[
         int | None,
@@ -58,7 +59,7 @@ class ReadingOptions(Group):
     errors: Annotated[
         str | None,
         OneOf(("missing", "wrong")),
-        typer.Option(help="What samples with an error are; asked where both make sense."),
+        typer.Option(help="How samples with an error count; asked for where both make sense."),
     ] = None
     repeats: Annotated[
         str | None,
@@ -66,7 +67,7 @@ class ReadingOptions(Group):
         typer.Option(help="What to do with samples that are written twice."),
     ] = None
     step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
-    filter: Annotated[str | None, typer.Option(help="Filter of lm-eval.")] = None
+    filter: Annotated[str | None, typer.Option(help="Which filter of lm-eval to read.")] = None
     filtered: Annotated[
         bool | None, typer.Option(help="Whether the file was written after dynamic sampling.")
     ] = None

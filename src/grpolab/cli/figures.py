@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grpolab.cli._options import expanded
 from grpolab.cli._output import JsonFlag, print_json, print_table, say
 from grpolab.errors import UserError, input_errors
 from grpolab.figures.tables import Column, Table
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from grpolab.figures.render import Claim
 
 
+@expanded
 def figures(
     names: Annotated[list[str] | None, typer.Argument(help="Figures to draw; all if none.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("grpolab-figures"),

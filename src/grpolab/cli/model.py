@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from grpolab.cli._options import expanded
 from grpolab.cli._output import JsonFlag, print_json, say
 from grpolab.errors import UserError
 from grpolab.figures.words import number
 
 
+@expanded
 def model(
     source: Annotated[
         str, typer.Argument(help="A GGUF file, smollm2, or the folder of a LoRA adapter.")

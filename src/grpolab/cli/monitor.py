@@ -53,7 +53,8 @@ class ReadingOptions(Group):
         str | None, typer.Option(help="Reward function, field or score that holds the verdict.")
     ] = None
     threshold: Annotated[
-        float | None, typer.Option(help="Call score > THRESHOLD correct; needed beyond 0 and 1.")
+        float | None,
+        typer.Option(help="Scores above THRESHOLD are correct; needed where they are not 0 or 1."),
     ] = None
 
 
@@ -81,7 +82,7 @@ def monitor(
     ] = None,
     futility: Annotated[
         bool,
-        typer.Option("--futility", help="The chance that the score ends above its start."),
+        typer.Option("--futility", help="Estimate the chance that the score ends above its start."),
     ] = False,
     html: HtmlPage = None,
     as_json: JsonFlag = False,

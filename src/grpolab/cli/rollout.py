@@ -11,7 +11,7 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import OUTPUT, expanded
-from grpolab.cli._output import JsonFlag, print_json, say
+from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.errors import UserError
 from grpolab.figures.words import number
 
@@ -45,6 +45,7 @@ def rollout(
             rich_help_panel=OUTPUT,
         ),
     ] = "0/1",
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Sample completions, judge them, and keep texts, tokens, log-probs, verdicts.
@@ -62,6 +63,11 @@ def rollout(
         made = make_engine(model, engine.engine_options(), run=out)
         prompts = sampling.asked(prompts)
         opt.warn_of_form(model, prompts, chat=sampling.chat)
+        shared = "" if part.workers == 1 else f", this worker draws a part ({worker})"
+        size = f"{opt.size_of(plan, len(prompts))} of {model}{shared}, into {out}"
+        if dry_run:
+            end_dry_run(size, as_json=as_json)
+        announce(size)
 
         def draw(plan: RolloutPlan, out: Path, part: Worker) -> Rollouts | None:
             return opt.run_one(

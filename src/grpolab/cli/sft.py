@@ -12,7 +12,16 @@ import typer
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
 from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json, print_table, say
+from grpolab.cli._output import (
+    DryRun,
+    JsonFlag,
+    announce,
+    end_dry_run,
+    print_json,
+    print_table,
+    say,
+)
+from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError, input_errors, require
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import significant
@@ -27,15 +36,19 @@ class SftOptions(Group):
     PANEL = "Training"
 
     depths: Annotated[str, typer.Option(help="Depths at which the model is saved.")] = "1,2,4"
-    unit: Annotated[str, OneOf(get_args(DepthUnit)), typer.Option(help="Of the depths.")] = "epochs"
+    unit: Annotated[str, OneOf(get_args(DepthUnit)), typer.Option(help="Unit of --depths.")] = (
+        "epochs"
+    )
     batch_size: Annotated[int, typer.Option(help="Examples per step.")] = 32
     lr: choose.LearningRate = 1e-5
     warmup: choose.Warmup = 0
-    weight_decay: Annotated[float, typer.Option(help="Decoupled, towards zero.")] = 0.0
+    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay, towards zero.")] = 0.0
     l2_start: Annotated[
-        float, typer.Option(help="This x squared distance to the weights of MODEL in the loss.")
+        float, typer.Option(help="Weight of the squared distance to MODEL in the loss.")
     ] = 0.0
-    label_smoothing: Annotated[float, typer.Option(help="Mass spread over all tokens.")] = 0.0
+    label_smoothing: Annotated[float, typer.Option(help="Probability spread over all tokens.")] = (
+        0.0
+    )
     max_grad_norm: choose.MaxGradNorm = 1.0
     lora_rank: choose.LoraRank = 0
     pear: Annotated[
@@ -80,6 +93,7 @@ class DataOptions(Group):
 
 @expanded
 def sft(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
     out: Annotated[
         Path,
@@ -88,6 +102,8 @@ def sft(
     data: DataOptions,
     training: SftOptions,
     place: choose.PlaceOptions,
+    config_file: ConfigFile = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Fine-tune once and save the model at every depth, with the held-out loss of each.
@@ -102,6 +118,7 @@ def sft(
     ladder = _run(
         model, training.config(), source, out=out, device=place.device, dtype=place.dtype,
         rows=place.batch_rows, chat=data.chat, system=data.system,
+        settings=given(context), dry_run=dry_run, as_json=as_json,
     )  # fmt: skip
     if not is_first_process():
         return
@@ -122,14 +139,24 @@ def _depths(text: str) -> tuple[int, ...]:
         raise UserError(f"--depths must be whole numbers as 1,2,4, got {text!r}") from None
 
 
+def _size(config: SFTConfig, num_train: int) -> str:
+    """How much a ladder trains, in words."""
+    steps, depth = max(config.steps(num_train)), max(config.depths)
+    length = f"{depth:,} epochs = " if config.unit == "epochs" else ""
+    return f"{length}{steps:,} steps of {config.batch_size}, on {num_train:,} examples"
+
+
 def _run(
     model: str, config: SFTConfig, source: dict[str, Any], *, out: Path, device: str,
-    dtype: str, rows: int, chat: bool = False, system: str = "",
+    dtype: str, rows: int, settings: dict[str, Any],
+    dry_run: bool, as_json: bool,
+    chat: bool = False, system: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Load, train to the last depth, and return the ladder."""
     for module in ("torch", "transformers", "accelerate", *(["peft"] if config.lora_rank else [])):
         require(module, extra="train")
     from grpolab.progress import ProgressBar
+    from grpolab.store import write_settings
     from grpolab.validate.models.load import load_model, saved_dtype, torch_device
     from grpolab.validate.models.precision import check_trainable
     from grpolab.validate.rollouts.plan import model_hash
@@ -154,9 +181,14 @@ def _run(
     manifest = {"kind": KIND, **identity, **source, "dtype": dtype, "config": asdict(config)}
     if chat or in_chats(source["data"]):
         manifest |= {"conversations": True, **({"system": system} if system else {})}
-    first = is_first_process()
+    first, size = is_first_process(), f"{_size(config, len(train))}, into {out}"
+    if dry_run:
+        end_dry_run(size, as_json=as_json)
     shown = ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext()
     with claim_run(out, manifest, first=first) as run, shown as bar:
+        if first:
+            announce(size)
+            write_settings(out, settings)
 
         def show(share: float) -> None:
             if bar is not None:

@@ -12,7 +12,7 @@ import typer
 
 from grpolab.cli import _simulate_tables as show
 from grpolab.cli._options import Group, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json
+from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.cli._simulate_run import draw, parse_setting, plot_ending, run
 from grpolab.cli._simulate_tables import Results
 from grpolab.theory.advantage import PRESETS
@@ -29,7 +29,10 @@ Rule = Annotated[
     OneOf(PRESETS, own=True),
     typer.Option("--rule", help="Advantage rule; repeat for several."),
 ]
-Sizes = Annotated[list[int] | None, typer.Option("-g", "--group-size", help="Repeat for several.")]
+Sizes = Annotated[
+    list[int] | None,
+    typer.Option("-g", "--group-size", help="Rollouts per group; repeat for several."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,28 @@ class RunOptions(Group):
         typer.Option(help="Folder for one file per point; a stopped run goes on there."),
     ] = None
     workers: Annotated[int, typer.Option(min=1, help="Processes; results do not depend on it.")] = 1
-    backend: Annotated[str, typer.Option(help="local, or ray or dask for a cluster.")] = "local"
+    backend: Annotated[
+        str, typer.Option(help="Where points are computed: local, or a ray or dask cluster.")
+    ] = "local"
     plot: Annotated[
         Path | None, typer.Option(callback=plot_ending, help="Write a plot (.svg, .png, .pdf).")
     ] = None
     as_json: JsonFlag = False
 
-    def points(self, name: str, grid: dict[str, list[Any]], *, below: str = "") -> Results:
-        """Results of an experiment at every point of a grid."""
+    def points(
+        self,
+        name: str,
+        grid: dict[str, list[Any]],
+        *,
+        below: str = "",
+        begin: Callable[[int], None] = lambda points: None,
+    ) -> Results:
+        """Results of an experiment at every point of a grid; ``begin`` gets their number."""
         out = self.out / below if self.out and below else self.out
-        return run(name, grid, seed=self.seed, out=out, workers=self.workers, backend=self.backend)
+        return run(
+            name, grid, seed=self.seed, out=out, workers=self.workers, backend=self.backend,
+            begin=begin,
+        )  # fmt: skip
 
     def show(self, name: str, results: Results, tables: Callable[[Results], None]) -> None:
         """Draw, and print the results as JSON or as tables."""
@@ -99,9 +114,13 @@ def pstar(
 def dynamics(
     options: RunOptions,
     rule: Rule = None,
-    p0: Annotated[list[float] | None, typer.Option(help="Starts; repeat for several.")] = None,
-    group_size: Annotated[int, typer.Option("-g", "--group-size")] = 8,
-    learning_rate: Annotated[float, typer.Option("--lr", min=1e-6)] = 0.1,
+    p0: Annotated[
+        list[float] | None, typer.Option(help="Success rate at the start; repeat for several.")
+    ] = None,
+    group_size: Annotated[int, typer.Option("-g", "--group-size", help="Rollouts per group.")] = 8,
+    learning_rate: Annotated[
+        float, typer.Option("--lr", min=1e-6, help="Step size of the policy.")
+    ] = 0.1,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the trajectories.")] = 200,
     chains: Annotated[int, typer.Option(min=100, help="Training runs per start.")] = 1 << 14,
     trap: Annotated[
@@ -151,7 +170,9 @@ def independence(
     options: RunOptions,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="independent, copy, common-source, shock or antithetic; repeat."),
+        typer.Option(
+            help="independent, copy, common-source, shock or antithetic; repeat for several."
+        ),
     ] = None,
     strength: Annotated[float, typer.Option(help="Strength of the dependence.")] = 0.1,
     prompts: Annotated[list[int] | None, typer.Option(help="Prompts; repeat for several.")] = None,
@@ -161,7 +182,7 @@ def independence(
     group_size: Sizes = None,
     tables: Annotated[int, typer.Option(min=1, help="Tables per point.")] = 100,
 ) -> None:
-    """Size and power of the tests of independence; size where the kind is independent.
+    """Simulate how often the tests of independence reject, for samples of each kind.
 
     Example: grpolab simulate independence --kind copy --strength 0.1 --prompts 50 --prompts 200
     """
@@ -184,19 +205,24 @@ def ladder(
         list[float] | None, typer.Option(help="Label accuracy of SFT; repeat for several.")
     ] = None,
     interference: Annotated[
-        list[float] | None, typer.Option(help="Shared part of the features; repeat for several.")
+        list[float] | None,
+        typer.Option(help="Part of the features that prompts share; repeat for several."),
     ] = None,
     steps: Annotated[list[int] | None, typer.Option(help="GRPO steps; repeat for several.")] = None,
     group_size: Sizes = None,
     kl: Annotated[float, typer.Option(min=0.0, help="Weight of the KL penalty.")] = 0.0,
     kl_reference: Annotated[
-        str, OneOf(("start", "base")), typer.Option(help="Where the KL penalty pulls to.")
+        str,
+        OneOf(("start", "base")),
+        typer.Option(help="Policy that the KL penalty pulls towards."),
     ] = "start",
-    label_smoothing: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.0,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the SFT target spread over answers.")
+    ] = 0.0,
     max_tries: Annotated[int, typer.Option(min=1, help="Draws of dynamic sampling.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Worlds per point.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Random problem sets per point.")] = 8,
 ) -> None:
-    """SFT depth ladder, then GRPO from every depth: where pass@1 ranks checkpoints upside down.
+    """Simulate SFT depths and GRPO from each: where pass@1 ranks checkpoints upside down.
 
     Example: grpolab simulate ladder --accuracy 0.5 --accuracy 0.9 --steps 20 --steps 200
     """
@@ -218,18 +244,30 @@ def ladder(
 @expanded
 def sweep(
     experiment: Annotated[
-        str, typer.Argument(help="pstar, trajectory, escape, trap, ladder or independence.")
+        str, typer.Argument(help="Which: pstar, trajectory, escape, trap, ladder or independence.")
     ],
     options: RunOptions,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", help="name=value or name=v1,v2,...; repeat for several."),
+        typer.Option("--set", help="A parameter, as name=value or name=v1,v2; repeat for several."),
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Any experiment over a grid of its parameters; resumes in --out.
+    """Run any experiment over a grid of its parameters; a stopped run goes on in --out.
 
     Example: grpolab simulate sweep pstar --set group_size=4,8 --set rho=0,0.2 --out runs/pstar
     """
     grid = dict(parse_setting(item) for item in values or [])
-    results = options.points(experiment, grid)
+    out = options.out
+
+    def begin(points: int) -> None:
+        kept = f"into {out}" if out else "kept nowhere (--out DIR keeps them)"
+        size = f"{points} points of {experiment}, {options.workers} at a time, {kept}"
+        if dry_run:
+            end_dry_run(size, as_json=options.as_json)
+        announce(size)
+
+    results = options.points(experiment, grid, begin=begin)
     options.show(experiment, results, partial(show.sweep, experiment, list(grid)))
+    if out and not options.as_json:
+        say(f"wrote {out}; the same command goes on there, with more values of --set if given")

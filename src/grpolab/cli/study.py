@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json, say
+from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
+from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError
 from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study import PRESETS
@@ -25,6 +26,7 @@ BACKENDS = ("local", "dask", "ray")
 
 @expanded
 def study(
+    context: typer.Context,
     preset: Annotated[
         str, OneOf(NAMES), typer.Option(help="Which study; smoke takes a minute.")
     ] = "default",
@@ -56,7 +58,9 @@ def study(
         ),
     ] = None,
     device: Annotated[
-        str | None, OneOf(("cpu", "cuda", "auto")), typer.Option(help="Instead of the preset's.")
+        str | None,
+        OneOf(("cpu", "cuda", "auto")),
+        typer.Option(help="Device instead of the preset's."),
     ] = None,
     designs: Annotated[
         str | None,
@@ -67,6 +71,8 @@ def study(
         OneOf(BACKENDS),
         typer.Option(help="Where jobs run: dask and ray are clusters that share the folder --out."),
     ] = "local",
+    config_file: ConfigFile = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Train a small model by SFT and GRPO, and compare forecasts with what happened.
@@ -77,22 +83,31 @@ def study(
     """
     from grpolab.figures.words import plain
     from grpolab.validate.models.load import torch_device
-    from grpolab.validate.study.main import run_study
+    from grpolab.validate.study.main import configure, run, size_of
 
     limit = math.inf if minutes is None else minutes
     engine = cast("Backend", backend)
     if preset == TRIAL:
         fixed = {"--task": task, "--model": model, "--device": device, "--arch": arch}
-        if given := [name for name, value in fixed.items() if value]:
-            raise UserError(f"the protocol of the trial fixes this: leave out {given[0]}")
+        if chosen := [name for name, value in fixed.items() if value]:
+            raise UserError(f"the protocol of the trial fixes this: leave out {chosen[0]}")
+        if dry_run:
+            raise UserError(
+                "--dry-run is not for --preset trial: its protocol has a plan of its own"
+            )
         _trial(out, designs, workers=workers, minutes=limit, backend=engine, as_json=as_json)
         return
     if designs:
         raise UserError("--designs chooses among the designs of --preset trial")
     place = torch_device(device) if device else ""
-    summary = run_study(
-        preset, task=task, out=out, workers=workers, device=place, model=model, arch=arch or "",
-        minutes=limit, backend=engine,
+    config = configure(preset, task=task, device=place, model=model, arch=arch or "")
+    within = "" if minutes is None else f", stops after {minutes:g} minutes"
+    size = f"{size_of(config, workers=workers)}{within}, into {out}"
+    if dry_run:
+        end_dry_run(size, as_json=as_json)
+    summary = run(
+        config, out=out, workers=workers, minutes=limit, backend=engine, settings=given(context),
+        begin=lambda: announce(size),
     )  # fmt: skip
     if as_json:
         print_json(summary)
@@ -105,6 +120,7 @@ def study(
     say("")
     say(f"report:  {out / 'report.html'}")
     say(f"results: {out / 'results.json'}")
+    say(f"next: open {out / 'report.html'} in a browser")
 
 
 def _trial(

@@ -13,7 +13,8 @@ import typer
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import JsonFlag, print_json, say
+from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
+from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError
 from grpolab.figures.words import number, percent
 from grpolab.validate.rollouts.judge import Watched
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 @expanded
 def train(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Checkpoint folder or hub id.")],
     out: Annotated[
         Path,
@@ -38,8 +40,12 @@ def train(
     keeping: choose.KeepingOptions,
     place: choose.PlaceOptions,
     trainer: Annotated[
-        str, OneOf(TRAINERS), typer.Option(help="The own loop (one process, readable), or TRL.")
+        str,
+        OneOf(TRAINERS),
+        typer.Option(help="The loop of grpolab (one process, readable), or TRL."),
     ] = "own",
+    config_file: ConfigFile = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Train by GRPO and keep every group of every step; run it again to go on.
@@ -82,9 +88,25 @@ def train(
             save_every=keeping.save_every, keep=keeping.keep, held_out=held_out,
             eval_samples=keeping.eval_samples, log_to=keeping.tools,
         )  # fmt: skip
-        run = run_to_end(job, named, out, rollouts_every=keeping.rollouts_every)
+        if dry_run:
+            end_dry_run(f"{_size(job)}, into {out}", as_json=as_json)
+        run = run_to_end(
+            job, named, out, rollouts_every=keeping.rollouts_every, settings=given(context)
+        )
     if run is not None:
         _report(run, as_json=as_json)
+
+
+def _size(job: TrainJob) -> str:
+    """How much a run trains, in words."""
+    config, length = job.config, job.config.max_new_tokens or job.task.max_new_tokens
+    per_step = config.prompts_per_step * config.group_size
+    again = f", drawn up to {config.max_draws} times" if config.dynamic_sampling != "off" else ""
+    return (
+        f"{config.steps:,} steps of {config.prompts_per_step} groups of {config.group_size}{again}"
+        f" = {config.steps * per_step:,} rollouts of at most {length:,} tokens, on"
+        f" {len(job.prompts):,} prompts"
+    )
 
 
 def identity(
@@ -163,10 +185,16 @@ def held_out_of(task: Task, trained: list[Prompt], *, limit: int) -> list[Prompt
 
 
 def run_to_end(
-    job: TrainJob, task: dict[str, Any], out: Path, *, rollouts_every: int
+    job: TrainJob,
+    task: dict[str, Any],
+    out: Path,
+    *,
+    rollouts_every: int,
+    settings: dict[str, Any] | None = None,
 ) -> RunDir | None:
     """Train to the end; the finished run in the process that writes it."""
     from grpolab.progress import ProgressBar
+    from grpolab.store import write_settings
     from grpolab.validate.training.ending import BrokenRun, Stopped, is_first_process
     from grpolab.validate.training.job import (
         check_job,
@@ -182,6 +210,8 @@ def run_to_end(
     first = is_first_process()
     with claim_run(out, manifest(job, task=task), first=first) as found:
         run = replace(found, rollouts_every=rollouts_every)
+        if first and settings is not None:
+            write_settings(out, settings)
         if is_finished(job, run):
             if first:
                 run.finish()
@@ -190,6 +220,7 @@ def run_to_end(
             run_job(job, run, progress=lambda share: None)
             return None
         done = resume_step(job, run)
+        announce(f"{_size(job)}, into {out}")
         note = f"{out}: going on from step {done}" if done else str(out)
         with ProgressBar(1.0, note=note) as bar:
             try:

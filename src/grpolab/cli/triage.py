@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -10,7 +11,17 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import OUTPUT, expanded
-from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
+from grpolab.cli._output import (
+    DryRun,
+    HtmlPage,
+    JsonFlag,
+    announce,
+    end_dry_run,
+    print_json,
+    print_table,
+    say,
+    shortest_tails,
+)
 from grpolab.errors import UserError, input_errors
 from grpolab.streams import stream_seed
 
@@ -42,7 +53,7 @@ def triage(
         ),
     ] = 0,
     equal_within: Annotated[
-        float, typer.Option(help="Signals that differ by less are called equal.")
+        float, typer.Option(help="Signals that differ by less count as equal.")
     ] = 0.02,
     steps: Annotated[
         int, typer.Option(min=1, help="RL steps planned, for the rule pass@k(budget).")
@@ -54,6 +65,7 @@ def triage(
         ),
     ] = Path("runs/triage"),
     html: HtmlPage = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare checkpoints on the same prompts at the same law, before any RL.
@@ -81,6 +93,11 @@ def triage(
         prompts = sampling.asked(prompts)
         for model in models:
             opt.warn_of_form(model, prompts, chat=sampling.chat)
+        each = opt.size_of(plan, len(prompts))
+        size = f"{len(models)} checkpoints, each with {each}, into {out}"
+        if dry_run:
+            end_dry_run(size, as_json=as_json)
+        announce(size)
 
         def run(model: str, label: str, plan: RolloutPlan, out: Path) -> Rollouts:
             """Rollouts of one checkpoint; the engine is let go of before the next one is made."""
@@ -112,7 +129,7 @@ def triage(
     if as_json:
         _print_json(found)
     else:
-        _print(found, html, split=task.train_split)
+        _print(found, html, out, split=task.train_split)
     if found.suspects:
         raise typer.Exit(1)
 
@@ -123,7 +140,7 @@ def _print_json(found: Triage) -> None:
     print_json({**found.as_dict(), "advice": advise_triage(found)})
 
 
-def _print(found: Triage, html: Path | None, *, split: str) -> None:
+def _print(found: Triage, html: Path | None, out: Path, *, split: str) -> None:
     from grpolab.figures.words import plain
     from grpolab.validate.triage.advice import advise_triage
     from grpolab.validate.triage.tables import tables
@@ -139,3 +156,5 @@ def _print(found: Triage, html: Path | None, *, split: str) -> None:
             say(f"! {checkpoint.label}: {warning}")
     if html is not None:
         say(f"wrote {html}")
+    counts = [str(out / c.label.replace("/", "__") / "groups.parquet") for c in found.checkpoints]
+    say(f"rollouts are in {out}; next: grpolab audit {shlex.join(counts)}")

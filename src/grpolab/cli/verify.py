@@ -7,12 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from grpolab.cli._output import JsonFlag, print_json, print_table, say
+from grpolab.cli._options import expanded
+from grpolab.cli._output import (
+    DryRun,
+    JsonFlag,
+    announce,
+    end_dry_run,
+    print_json,
+    print_table,
+    say,
+)
 from grpolab.errors import input_errors
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import number, p_value, significant
 
 
+@expanded
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Checks to run; all if none.")] = None,
     show: Annotated[bool, typer.Option("--list", help="List the checks and stop.")] = False,
@@ -38,6 +48,7 @@ def verify(
             "--merge", help="Record of --json to put these outcomes into, at --level over all."
         ),
     ] = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Test every formula against simulation; a wrong variant must be rejected.
@@ -62,6 +73,13 @@ def verify(
         _ = size.models  # refuse a model that is none before the checks begin
     if merge is not None:
         read_record(merge, size)  # a wrong file is told before minutes of work
+    if full or dry_run:
+        number_of = len(suite.entries(chosen, full=full))
+        groups = f"{number_of} checks, each with a wrong formula that must be rejected"
+        took = "; all of them take about 10 minutes on two cores" if full else ""
+        if dry_run:
+            end_dry_run(f"{groups}{took}", as_json=as_json)
+        announce(f"{groups}{took}")
     outcomes = _run(chosen, size, level, full)
     if merge is not None:
         order = [entry.name for entry in suite.entries()]

@@ -53,7 +53,7 @@ table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabul
   margin: .6rem 0 .3rem; }
 th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
-th:first-child, td:first-child, td.words { text-align: left; }
+th:first-child, td:first-child, .words { text-align: left; }
 td { white-space: nowrap; } td:first-child, td.words { white-space: normal; }
 td.words { min-width: 14rem; }
 tr.rule td { border-top: 2px solid var(--line); }
@@ -82,6 +82,19 @@ def paragraph(value: str, *, note: bool = False) -> str:
 def findings(items: Iterable[str]) -> str:
     """Lead the page with what was found, one sentence or two each."""
     return '<ul class="findings">' + "".join(f"<li>{text(item)}</li>" for item in items) + "</ul>"
+
+
+def takeaways(items: Iterable[str], *, lead: int = 3) -> str:
+    """The first few findings, and the others folded below them."""
+    said = list(items)
+    rest = said[lead:]
+    more = details(f"{len(rest)} more finding{'s' * (len(rest) > 1)}", findings(rest))
+    return findings(said[:lead]) + (more if rest else "")
+
+
+def folded(table: Table) -> str:
+    """A table that opens on a click at its title."""
+    return details(table.title, table.html())
 
 
 def table(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from grpolab.terminal import printable
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6b7280"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
@@ -64,6 +66,14 @@ def name_line(
         text, at, xytext=shift, textcoords="offset points", color=ink(colour), fontsize=8.5,
         ha=side, va="center", annotation_clip=False,
     )  # fmt: skip
+
+
+def name_legend(ax: Any, lines: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend of names that users chose: nothing in them is a formula or hides the line."""
+    legend = ax.legend(lines, ["-"] * len(lines), fontsize=8)
+    for shown, name in zip(legend.get_texts(), names, strict=True):
+        shown.set_parse_math(False)
+        shown.set_text(printable(name))
 
 
 def size_ticks(ax: Any, sizes: Any) -> None:

@@ -84,7 +84,8 @@ class Table:
 
     def html(self) -> str:
         """For a page: it can be selected and copied into a spreadsheet; everything is escaped."""
-        head = "".join(f"<th>{text(column.name)}</th>" for column in self.columns)
+        left = {True: ' class="words"', False: ""}
+        head = "".join(f"<th{left[c.words]}>{text(c.name)}</th>" for c in self.columns)
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.cells)
         note = f'<p class="note">{text(self.caption)}</p>' if self.caption else ""
         inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

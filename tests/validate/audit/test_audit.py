@@ -195,11 +195,13 @@ def test_group_sizes_that_agree_share_a_sentence():
         ]
     )
     assert told[:2] == [
-        "pass@1: b is above a (10.0 to 30.0 points, paired over 40 prompts).",
-        "mixed groups at g=4, 8: a is above b (10.0 to 20.0, 15.0 to 30.0 points, paired over 40"
-        " prompts).",
+        "pass@1: b is above a by 20.0 (10.0 to 30.0) points, paired over 40 prompts.",
+        "mixed groups at g=4, 8: a is above b by 15.0 (10.0 to 20.0), 22.5 (15.0 to 30.0)"
+        " points, paired over 40 prompts.",
     ]
-    assert told[2].startswith("mixed groups at g=16: cannot tell a and b apart yet (-10.0 to +30.0")
+    assert told[2].startswith(
+        "mixed groups at g=16: cannot tell a and b apart yet (+10.0, 95% -10.0 to"
+    )
     assert "about 59 more prompts would show" in told[2]
     assert len(told) == 3
 
@@ -222,7 +224,7 @@ def test_the_page_stands_alone_and_escapes_names(tmp_path):
     page = path.read_text()
     assert "<b>0</b>" not in page
     assert "&lt;b&gt;0&lt;/b&gt;" in page
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert not re.search(r"(src|href)=\"?https?:", page)
     for sentence in ("Where will the groups carry a signal?", "Side by side", "Groups without"):
         assert sentence in page

@@ -11,7 +11,7 @@ from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.study import PRESETS, preset
 from grpolab.validate.study.config import Pretrained
 from grpolab.validate.study.jobs import base_key, checkpoint_key, plan, rl_key
-from grpolab.validate.study.main import run, run_study
+from grpolab.validate.study.main import configure, run
 from grpolab.validate.study.pretrained import Trimmed, fitted
 from grpolab.validate.study.results import Results
 from grpolab.validate.study.tasks import TASKS, make_task
@@ -65,12 +65,11 @@ def test_a_study_of_a_given_checkpoint(shipped, tmp_path):
     assert "Depth 0" in page
 
 
-def test_the_real_preset_asks_for_a_model(tmp_path):
+def test_the_real_preset_asks_for_a_model():
     with pytest.raises(UserError, match="grpolab model smollm2"):
-        run_study("real", task=None, out=tmp_path / "run")
+        configure("real", task=None)
     with pytest.raises(UserError, match="no such"):
-        run_study("real", task=None, out=tmp_path / "run", model="./nowhere")
-    assert not (tmp_path / "run").exists()
+        configure("real", task=None, model="./nowhere")
 
 
 def test_white_space_around_a_sum_is_forgiven():
@@ -82,10 +81,9 @@ def test_white_space_around_a_sum_is_forgiven():
     assert not task.verify(prompt, f" {right} {right}")
 
 
-def test_a_tokenizer_that_does_not_know_the_words_is_refused(shipped, tmp_path):
+def test_a_tokenizer_that_does_not_know_the_words_is_refused(shipped):
     with pytest.raises(UserError, match="does not know the words of task countdown"):
-        run_study("micro", task=None, out=tmp_path / "run", model=str(shipped))
-    assert not (tmp_path / "run").exists()
+        configure("micro", task=None, model=str(shipped))
 
 
 class Letters:

@@ -26,7 +26,7 @@ from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import findings
 from grpolab.validate.study.inputs import demonstrations, rl_prompts
 from grpolab.validate.study.jobs import eval_prompts, plan
-from grpolab.validate.study.main import RECORD, run, run_study
+from grpolab.validate.study.main import RECORD, configure, run
 from grpolab.validate.study.measure import observe, predict
 from grpolab.validate.study.record import Record
 from grpolab.validate.study.results import Results
@@ -195,10 +195,9 @@ def test_a_folder_is_not_shared(finished, tmp_path):
         ("smoke", "countdown", "tpu", "unknown device"),
     ],
 )
-def test_bad_input_writes_nothing(tmp_path, name, task, device, words):
+def test_bad_input_is_refused(name, task, device, words):
     with pytest.raises(UserError, match=words):
-        run_study(name, task=task, out=tmp_path / "run", device=device)
-    assert not (tmp_path / "run").exists()
+        configure(name, task=task, device=device)
 
 
 @pytest.mark.slow

@@ -47,14 +47,16 @@ def _names(alike: Sequence[Difference]) -> str:
 def _lead(alike: Sequence[Difference]) -> str:
     d = alike[0]
     more, less = (d.first, d.second) if d.difference > 0 else (d.second, d.first)
-    spans = [sorted((100 * abs(e.low), 100 * abs(e.high))) for e in alike]
-    points = ", ".join(f"{near:.1f} to {far:.1f}" for near, far in spans)
-    by = f" by less than {100 * d.margin:.0f} points" if d.equal else ""
-    return f"{_names(alike)}: {more} is above {less}{by} ({points} points, {_basis(d)})."
+    spans = [(abs(e.difference), *sorted((abs(e.low), abs(e.high)))) for e in alike]
+    points = ", ".join(
+        f"{100 * at:.1f} ({100 * near:.1f} to {100 * far:.1f})" for at, near, far in spans
+    )
+    by = f", but by less than {100 * d.margin:.0f} points," if d.equal else ""
+    return f"{_names(alike)}: {more} is above {less}{by} by {points} points, {_basis(d)}."
 
 
 def _span(d: Difference) -> str:
-    return f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"
+    return f"{100 * d.difference:+.1f}, 95% {100 * d.low:+.1f} to {100 * d.high:+.1f}"
 
 
 def _equal(alike: Sequence[Difference]) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from grpolab.figures import page
+from grpolab.figures.style import name_legend
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise
 from grpolab.validate.audit.advice_pairs import advise_comparison
 from grpolab.validate.audit.compare import Difference
+from grpolab.validate.audit.headline import headline, usual_size
 from grpolab.validate.audit.plan import bounds
 from grpolab.validate.audit.summary import Audit
-from grpolab.validate.audit.tables import cover, facts, plans, side_by_side
+from grpolab.validate.audit.tables import cover, facts, gaps, plans, side_by_side
+from grpolab.validate.audit.unsolved import unsolved
 from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import ModelLaw, fit_law
 from grpolab.validate.forecast.zero_std import natural_method
@@ -27,13 +30,11 @@ _CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Difference]) -> None:
     """Write the page; figures are inlined, so that the file stands alone."""
-    parts = []
+    parts = [page.findings(headline(audits, differences)), _overview(audits)]
     if len(audits) > 1:
-        table = side_by_side(audits)
-        said = page.findings(advise_comparison(differences)) if differences else ""
-        parts.append(page.section(table.title, table.html(), said))
+        parts.append(_side_by_side(audits, differences))
     for audit in audits:
-        parts += _one(audit)
+        parts.append(_one(audit, alone=len(audits) == 1))
     total = sum(a.num_samples for a in audits)
     page.write_page(
         path,
@@ -45,21 +46,49 @@ def write_audit(path: Path, audits: Sequence[Audit], differences: Sequence[Diffe
     )
 
 
-def _one(audit: Audit) -> list[str]:
+def _overview(audits: Sequence[Audit]) -> str:
+    """One figure for all inputs that can be drawn."""
+    drawn = [audit for audit in audits if audit.plans and audit.mixture is not None]
+    if not drawn:
+        return ""
+    if len(drawn) == 1:
+        caption = f"Left: {_rates_caption(drawn[0])} Right: {_share_caption(drawn[0])}"
+    else:
+        caption = (
+            "Left: share of prompts whose observed success rate is at most p. Right: share of"
+            " groups without a signal at the planned group sizes, with 95% intervals."
+        )
+    return page.figure(
+        lambda axes: draw_sides(axes, drawn), caption=caption, size=(11.0, 4.0), panels=2,
+        alt="success rates of the prompts, and share of zero-std groups against the group size",
+    )  # fmt: skip
+
+
+def _side_by_side(audits: Sequence[Audit], differences: Sequence[Difference]) -> str:
+    tables = [side_by_side(audits), *([gaps(differences)] if differences else [])]
+    said = advise_comparison(differences)
+    words = [page.details(f"All {len(said)} comparisons", page.findings(said))] if said else []
+    return page.section("Comparison", *words, *(page.folded(t) for t in tables if t.rows))
+
+
+def _one(audit: Audit, *, alone: bool) -> str:
     basis = page.paragraph(", ".join(facts(audit)) + ".")
-    parts = [page.section(audit.label, basis, page.findings(advise(audit)), *_notes(audit))]
+    said = advise(audit)
+    parts = [page.details(f"All {len(said)} findings", page.findings(said))]
     if audit.plans:
-        table = plans(audit)
-        parts.append(page.section(f"{audit.label}: {table.title}", table.html()))
-    if audit.mixture is not None:
+        parts.append(page.folded(plans(audit)))
+        parts += [
+            page.folded(t) for t in [unsolved(audit.counts, usual_size(audit))] if t is not None
+        ]
+    if audit.mixture is not None and not (alone and audit.plans):
         parts.append(_figure(audit, _draw_rates, "Success rates of the prompts", _rates_caption))
         parts.append(_figure(audit, _draw_share, "Zero-std groups", _share_caption))
     if (curve := cover(audit)) is not None:
-        parts.append(page.section(f"{audit.label}: {curve.title}", curve.html()))
+        parts.append(page.folded(curve))
         parts.append(_figure(audit, _draw_cover, "Cover@tau", _cover_caption))
     if len(audit.pass_at_k) > 1:
         parts.append(_figure(audit, _draw_pass, "pass@k", _pass_caption))
-    return parts
+    return page.section(audit.label, basis, *_notes(audit), *parts)
 
 
 def _notes(audit: Audit) -> list[str]:
@@ -68,7 +97,7 @@ def _notes(audit: Audit) -> list[str]:
 
 def _figure(audit: Audit, draw: Any, title: str, caption: Any) -> str:
     picture = page.figure(lambda ax: draw(ax, audit), caption=caption(audit), alt=title)
-    return page.section(f"{audit.label}: {title}", picture)
+    return page.details(f"Figure: {title}", picture)
 
 
 def _draw_rates(ax: Any, audit: Audit) -> None:
@@ -99,15 +128,17 @@ def draw_sides(axes: Any, audits: Sequence[Audit]) -> None:
         _draw_rates(left, audits[0])
         _draw_share(right, audits[0])
         return
+    lines = []
     for audit in audits:
         rate = np.sort(audit.counts.by_prompt().rate)
         share = [0.0, *np.arange(1, len(rate) + 1) / len(rate), 1.0]
-        (line,) = left.step([0.0, *rate, 1.0], share, where="post", label=audit.label)
+        (line,) = left.step([0.0, *rate, 1.0], share, where="post")
+        lines.append(line)
         plans = [plan.prediction for plan in audit.plans.values()]
         errors = [[p.zero_std - p.low for p in plans], [p.high - p.zero_std for p in plans]]
         right.errorbar(
             list(audit.plans), [p.zero_std for p in plans], np.maximum(errors, 0.0),
-            color=line.get_color(), marker="o", ms=4, capsize=3, label=audit.label,
+            color=line.get_color(), marker="o", ms=4, capsize=3,
         )  # fmt: skip
     sizes = sorted({g for audit in audits for g in audit.plans})
     left.set(xlabel="success rate p of a prompt", ylabel="share of prompts up to p")
@@ -115,7 +146,7 @@ def draw_sides(axes: Any, audits: Sequence[Audit]) -> None:
     right.set_xscale("log")
     right.set_xticks(sizes, [str(g) for g in sizes])
     right.minorticks_off()
-    right.legend()
+    name_legend(left, lines, [audit.label for audit in audits])
 
 
 def _rates_caption(audit: Audit) -> str:

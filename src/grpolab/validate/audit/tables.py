@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
+from grpolab.validate.audit.compare import Difference
 from grpolab.validate.audit.plan import Threshold
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.forecast.beyond import ASSUMES
@@ -89,6 +90,38 @@ def cover(audit: Audit) -> Table | None:
         " none does."
     )
     return Table(heads, [shares, band], caption, title="Cover@tau: prompts by success rate")
+
+
+def gaps(differences: Sequence[Difference]) -> Table:
+    """Every difference of two inputs with its interval and what it settles."""
+    rows = [
+        [
+            f"{d.first} minus {d.second}", d.quantity, 100 * d.difference,
+            words.interval(100 * d.low, 100 * d.high, digits=1), words.count(d.num_prompts),
+            _settled(d),
+        ]
+        for d in differences
+    ]  # fmt: skip
+    columns: list[Column | str] = [
+        "inputs", Column("quantity", words=True), Column("points", _signed), "95%", "prompts",
+        Column("verdict", words=True),
+    ]  # fmt: skip
+    caption = (
+        "Percentage points. The intervals and verdicts hold for all rows at once with 95%: inputs"
+        " that are equal in all of them get a winner in at most 5% of comparisons."
+    )
+    return Table(columns, rows, caption, title="Differences")
+
+
+def _signed(value: object) -> str:
+    return f"{value:+.1f}" if isinstance(value, float) else words.number(value)
+
+
+def _settled(d: Difference) -> str:
+    more = d.first if d.difference > 0 else d.second
+    equal = f"equal within {100 * d.margin:.0f} points" if d.equal else ""
+    above = f"{more} is above" if d.decided else ""
+    return " and ".join(part for part in (above, equal) if part) or "cannot tell"
 
 
 def mean_may_exceed(audit: Audit, upper: Threshold) -> bool:

@@ -19,23 +19,24 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
     """Write one self-contained HTML file, which reloads itself while the run is being watched."""
     monitor, config = found.monitor, found.monitor.config
     said = describe(monitor)
-    findings = [f"**{said[:1].upper()}{said[1:]}.**"]
+    verdict, colon, why = said.partition(":")
+    findings = [f"**{_capital(verdict)}{colon}**{why}."]
     if monitor.state.first_rejection >= 0 and monitor.verdict != "no-signal":
         findings.append(
             f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
             " has come back since."
         )
     if config.steps:
-        findings += [f"{outlook(monitor).capitalize()}; shown, not acted on."]
-    findings += [f"{paper_rule(monitor)}; shown, not acted on."]
+        findings += [f"{_capital(outlook(monitor))}; shown, not acted on."]
+    findings += [f"{_capital(paper_rule(monitor))}; shown, not acted on."]
     findings += [f"Note: {note}." for note in found.notes]
-    parts = [page.findings(findings)]
+    parts = [page.takeaways(findings)]
     if found.history:
         parts.append(_figures(found))
     if found.alarms:
         parts.append(_alarms(found))
     parts.append(
-        page.section(
+        page.details(
             "What is tested",
             page.paragraph(
                 "A group is informative when its verdicts differ. Hypothesis: at every step, given"
@@ -53,6 +54,11 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
         f" {f'reloads every {reload} seconds' if reload else _over(found)}"
     )
     page.write_page(path, title=f"Monitor: {name}", lead=lead, parts=parts, reload=reload)
+
+
+def _capital(said: str) -> str:
+    """With a capital letter in front; names inside keep theirs."""
+    return said[:1].upper() + said[1:]
 
 
 def _over(found: Followed) -> str:
@@ -88,9 +94,7 @@ def _figures(found: Followed) -> str:
         f"{share}; evidence that it is below its limit; token entropy where the trainer logs it."
     )
     tall = 6.6 if any(h is not None for h in entropy) else 4.6
-    return page.section(
-        "Signal, step by step", page.figure(draw, caption=caption, alt=caption, size=(9.5, tall))
-    )
+    return page.figure(draw, caption=caption, alt=caption, size=(9.5, tall))
 
 
 def _alarms(found: Followed) -> str:
@@ -99,4 +103,4 @@ def _alarms(found: Followed) -> str:
         for alarm in found.alarms[-_SHOWN:]
     ]
     columns = ("step", Column("alarm", words=True), Column("", words=True))
-    return page.section("Alarms", Table(columns, rows).html())
+    return page.details(f"Alarms, the last {len(rows)}", Table(columns, rows).html())

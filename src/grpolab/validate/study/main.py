@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from typing import Any, cast
 from grpolab import __version__
 from grpolab.errors import UserError, input_errors, require
 from grpolab.simulate.sweep import Backend
-from grpolab.store import read_json, write_json
+from grpolab.store import read_json, write_json, write_settings
 from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study.config import Pretrained, StudyConfig, preset
 from grpolab.validate.study.jobs import plan
@@ -30,32 +31,33 @@ RECORD = "record"
 _VERSIONS = ("numpy", "scipy", "torch", "transformers")
 
 
-def run_study(
-    name: str,
-    *,
-    task: str | None,
-    out: Path,
-    workers: int = 0,
-    device: str = "",
-    model: str = "",
-    arch: str = "",
-    minutes: float = math.inf,
-    backend: Backend = "local",
-) -> dict[str, Any]:
-    """Run a preset in a folder, or go on with it; returns its findings and where they are.
+def configure(
+    name: str, *, task: str | None, device: str = "", model: str = "", arch: str = ""
+) -> StudyConfig:
+    """The configuration of a preset, changed as asked.
 
     ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
-    scratch, and ``arch`` is the architecture of one from scratch. No job is started that would
-    probably end after ``minutes``; see `run`. Raises UserError for an unknown preset, task or
-    model, a folder that holds something else, a missing torch, or a device that is not there.
+    scratch, and ``arch`` is the architecture of one from scratch. Raises UserError for an unknown
+    preset, task or model, a missing torch, or a device that is not there.
     """
     config = preset(name, task=task)
     for known in config.tasks:  # an unknown task is refused before anything is written
         make_task(known, seed=config.seeds[0])
     require("torch", extra="train")
     require("transformers", extra="train")
-    config = _on_model(_of_architecture(_on_device(config, device), arch, model), model)
-    return run(config, out=out, workers=workers, minutes=minutes, backend=backend)
+    return _on_model(_of_architecture(_on_device(config, device), arch, model), model)
+
+
+def size_of(config: StudyConfig, *, workers: int = 0) -> str:
+    """How much a study does, in words; the time is that of the jobs' weights."""
+    jobs, processes = plan(config), workers or _workers(config)
+    runs = sum(job.kind == "rl" for job in jobs)
+    minutes = sum(job.weight for job in jobs) / 60 / processes
+    took = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{max(minutes, 1):.0f} minutes"
+    return (
+        f"{len(jobs)} jobs, {runs} of them GRPO runs of {config.grpo.steps} steps,"
+        f" {processes} at a time, about {took} on processor cores"
+    )
 
 
 def run(
@@ -65,13 +67,21 @@ def run(
     workers: int = 0,
     minutes: float = math.inf,
     backend: Backend = "local",
+    settings: Mapping[str, Any] | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Run a study of any configuration in a folder, or go on with it.
 
-    Where the minutes were too few the dictionary holds ``left``, the number of jobs to do.
+    No job is started that would probably end after ``minutes``. ``begin`` is called once the folder
+    is this study's, and ``settings``, the options of the command, are kept in it. Where the minutes
+    were too few the dictionary holds ``left``, the number of jobs to do. UserError for a folder
+    that holds something else.
     """
     start = time.monotonic()
     with open_run(config, out):
+        begin()
+        if settings is not None:
+            write_settings(out, settings)
         jobs = plan(config)
         left = run_jobs(
             functools.partial(run_job, config), jobs, root=out, backend=backend,

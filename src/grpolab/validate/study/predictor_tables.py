@@ -22,7 +22,7 @@ def standings(rows: Sequence[Standing]) -> Table:
     """Predictors by what choosing with them costs, over all families."""
     return Table(
         ["choose by", "regret", "in its worst family", "rho", "adjusted p", "against depth",
-         "against pass@g", "inversions called", "silent where none", "same order as depth"],
+         "against pass@g", "inversions predicted", "right where none", "same order as depth"],
         [
             [label(r.predictor), r.regret, f"{r.worst:.3f} ({r.fails_in})", r.rho, r.adjusted_p,
              *("/".join(map(str, r.beats[b])) for b in ("depth", "pass_at_g")),
@@ -69,7 +69,7 @@ def truth(rows: Sequence[Truth]) -> Table:
 def transfer(found: Transferred, leave_out: str, outcome: str, *, rows: int | None = None) -> Table:
     """Predictors out of sample, the least regret first; ``rows`` of them."""
     return Table(
-        ["predictor", "R2", "rho", "regret", "inversions called", "silent where none"],
+        ["predictor", "R2", "rho", "regret", "inversions predicted", "right where none"],
         [
             [label(r.predictor), r.r2, r.spearman, r.regret, r.sensitivity, r.specificity]
             for r in found.predictors[:rows]

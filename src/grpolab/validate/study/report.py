@@ -40,14 +40,14 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
         f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
         f" {results.version}."
     )
-    said = page.findings(finding.text for finding in results.findings)
+    said = page.takeaways(finding.text for finding in results.findings)
     if results.tuning:
         rates = page.section(
             "Learning rates on all depths", result_tables.tuning(results.tuning).html()
         )
         parts = [said, rates]
     else:
-        parts = [said, *_parts(config, results)]
+        parts = [said, *_lead_figure(config, results), *_parts(config, results)]
     page.write_page(
         out / "report.html",
         title="When does GRPO have a signal to learn from?",
@@ -58,8 +58,12 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
 
 def _parts(config: StudyConfig, results: Results) -> list[str]:
     start = FROM_SCRATCH if config.pretrained is None else PRETRAINED
-    parts = [page.section("What was done", *(page.paragraph(t) for t in (start, LADDER, *TERMS)))]
-    parts += [_family(config, n, f, results.rows) for n, f in results.families.items()]
+    told = (page.paragraph(t) for t in (start, LADDER, *TERMS))
+    parts = [page.details("What was done, and what the words mean", *told)]
+    parts += [
+        _family(config, n, f, results.rows, drawn=place == 0)  # the first one is drawn on top
+        for place, (n, f) in enumerate(results.families.items())
+    ]
     parts.append(_signal(results))
     if results.families:
         parts.append(_early(config, results))
@@ -67,7 +71,8 @@ def _parts(config: StudyConfig, results: Results) -> list[str]:
         parts.append(_shootout(results.shootout))
     if results.calibration:
         table = predictor_tables.coverage(results.calibration)
-        parts.append(page.section("Are the forecasts of the early steps calibrated?", table.html()))
+        numbers = page.details("Every forecast", table.html())
+        parts.append(page.section("Are the forecasts of the early steps calibrated?", numbers))
     if results.independence:
         found = results.independence
         parts.append(
@@ -79,16 +84,18 @@ def _parts(config: StudyConfig, results: Results) -> list[str]:
         )
     for question, title in ARM_TITLES.items():
         if any(row.question == question for row in results.arms):
-            parts.append(page.section(title, result_tables.arms(results.arms, question).html()))
+            table = result_tables.arms(results.arms, question)
+            parts.append(page.section(title, page.details("Every arm", table.html())))
     if results.forces:
         table = result_tables.forces(results.forces)
-        parts.append(page.section("Which force moves p where there is no signal?", table.html()))
+        numbers = page.details("Every force", table.html())
+        parts.append(page.section("Which force moves p where there is no signal?", numbers))
     for task, starts in results.starts.items():
         parts.append(
             page.section(
                 f"Starts that differ in their SFT data ({task})",
-                predictor_tables.starts(starts).html(),
-                predictor_tables.start_regrets(starts).html(),
+                page.details("Every start", predictor_tables.starts(starts).html()),
+                page.details("Regrets", predictor_tables.start_regrets(starts).html()),
             )
         )
     if results.thresholds:
@@ -104,7 +111,12 @@ ARM_TITLES = MappingProxyType(
 )
 
 
-def _family(config: StudyConfig, name: str, family: FamilySummary, rows: Sequence[Row]) -> str:
+def _lead_figure(config: StudyConfig, results: Results) -> list[str]:
+    """The ladder of the first family."""
+    return [_ladder(config, n, f) for n, f in list(results.families.items())[:1]]
+
+
+def _ladder(config: StudyConfig, name: str, family: FamilySummary) -> str:
     rungs = family.by_depth
 
     def draw(axes: list[Any]) -> None:
@@ -112,11 +124,18 @@ def _family(config: StudyConfig, name: str, family: FamilySummary, rows: Sequenc
         ladder_figure.draw_gain(axes[1], rungs, title="what RL adds")
         ladder_figure.draw_entropy(axes[2], rungs, title="what SFT does to the rollouts")
 
-    picture = page.figure(
+    return page.figure(
         draw, panels=3, size=(11.0, 3.9), alt=f"SFT ladder, {name}",
-        caption="Dashed: before RL. Solid: at the end of RL with the same budget for every depth."
+        caption=f"Family {name}. Dashed: before RL. Solid: at the end of RL with the same budget"
+        " for every depth."
         + (" Bars: standard deviation over seeds." if len(config.seeds) > 1 else ""),
     )  # fmt: skip
+
+
+def _family(
+    config: StudyConfig, name: str, family: FamilySummary, rows: Sequence[Row], *, drawn: bool
+) -> str:
+    rungs = family.by_depth
     before = result_tables.metrics(
         rungs, result_tables.BEFORE,
         "Before RL, on held-out prompts of this family. Entropies and the negative log-likelihood"
@@ -134,7 +153,9 @@ def _family(config: StudyConfig, name: str, family: FamilySummary, rows: Sequenc
     by_class = result_tables.by_class(mine, config.depths).html()
     return page.section(
         f"Family {name}: {REGIMES[family.regime].summary}",
-        page.paragraph(ladder_text(name, family)), picture, before.html(), after.html(),
+        page.paragraph(ladder_text(name, family)),
+        "" if drawn else _ladder(config, name, family),
+        page.details("Before RL", before.html()), page.details("After RL", after.html()),
         page.details("The same by prompt class", by_class),
     )  # fmt: skip
 
@@ -152,7 +173,8 @@ def _signal(results: Results) -> str:
         " samples of each held-out prompt, counts from groups of the second half.",
     )  # fmt: skip
     table = result_tables.signal(results.families).html() if results.families else ""
-    return page.section("Does the formula say which groups carry a signal?", picture, table)
+    numbers = page.details("The same by family", table) if table else ""
+    return page.section("Does the formula say which groups carry a signal?", picture, numbers)
 
 
 def _early(config: StudyConfig, results: Results) -> str:
@@ -185,7 +207,7 @@ def _early(config: StudyConfig, results: Results) -> str:
         " two were made before RL from rollouts on training prompts.",
     )  # fmt: skip
     table = result_tables.windows(_all_windows(results))
-    return page.section("The first GRPO steps", picture, table.html())
+    return page.section("The first GRPO steps", picture, page.details("Errors", table.html()))
 
 
 def _all_windows(results: Results) -> list[Window]:
@@ -211,10 +233,13 @@ def _shootout(found: Shootout) -> str:
     ]
     if found.standings:
         parts += [
-            predictor_tables.standings(found.standings[outcome]).html() for outcome in MAIN_OUTCOMES
+            page.details(f"Ranks by {outcome}", predictor_tables.standings(table).html())
+            for outcome in MAIN_OUTCOMES
+            for table in [found.standings[outcome]]
         ]
-        parts.append(predictor_tables.regret_by_outcome(found).html())
-    parts.append(predictor_tables.truth(found.truth).html())
+        regrets = predictor_tables.regret_by_outcome(found)
+        parts.append(page.details("Regret by outcome", regrets.html()))
+    parts.append(page.details("What happened", predictor_tables.truth(found.truth).html()))
     for leave_out, per_outcome in found.transfer.items():
         tables = [predictor_tables.transfer(t, leave_out, o).html() for o, t in per_outcome.items()]
         parts.append(page.details(f"Out of sample: leave one {leave_out} out", *tables))
@@ -243,7 +268,7 @@ def _thresholds(found: Thresholds) -> str:
 def _choices(config: StudyConfig) -> str:
     table = Table(["setting", "value", "how it was chosen"], _choice_rows(config))
     return page.section(
-        "What was chosen, when and why", table.html(),
+        "What was chosen, when and why", page.details("Every setting", table.html()),
         "<ul>" + "".join(f"<li>{page.text(t)}</li>" for t in _limits(config)) + "</ul>",
     )  # fmt: skip
 

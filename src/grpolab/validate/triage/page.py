@@ -7,6 +7,7 @@ from typing import Any
 
 from grpolab.figures import page
 from grpolab.terminal import printable
+from grpolab.validate.audit.unsolved import unsolved
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.ranking import TAU_H, Triage
 from grpolab.validate.triage.tables import tables
@@ -16,19 +17,28 @@ def write_triage(path: Path, found: Triage) -> None:
     """Write the page; figures are inlined, so that the file stands alone."""
     g = found.group_size
     law = ", ".join(f"{name} {v}" for name, v in found.sampling.items() if v is not False)
+    several = "s" if len(found.checkpoints) > 1 else ""
     parts = [
-        page.findings(advise_triage(found)),
-        page.section("Signal and entropy", _figure(found)),
-        *(page.section(table.title, table.html()) for table in tables(found)),
-        page.section("What the words mean", *map(page.paragraph, _words(found))),
+        page.takeaways(advise_triage(found)),
+        _figure(found),
+        page.section("Numbers", *map(page.folded, tables(found))),
+        *_unsolved(found),
+        page.details("What the words mean", *map(page.paragraph, _words(found))),
     ]
     page.write_page(
         path,
         title=f"Which checkpoint has a signal for groups of {g}?",
-        lead=f"{len(found.checkpoints)} checkpoint(s), {found.num_prompts} prompts with"
+        lead=f"{len(found.checkpoints)} checkpoint{several}, {found.num_prompts} prompts with"
         f" {found.samples_per_prompt} samples each; {law}.",
         parts=parts,
     )
+
+
+def _unsolved(found: Triage) -> list[str]:
+    """The prompts that each checkpoint never solved."""
+    tables = [(c.label, unsolved(c.audit.counts, found.group_size)) for c in found.checkpoints]
+    parts = [page.details(label, table.html()) for label, table in tables if table is not None]
+    return [page.section("Prompts never solved", *parts)] if parts else []
 
 
 def _figure(found: Triage) -> str:

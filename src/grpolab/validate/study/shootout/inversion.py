@@ -1,4 +1,4 @@
-"""Does a predictor say where pass@1 misleads, and does it keep silent where it does not?
+"""Does a predictor say where pass@1 misleads, and is it right where it does not?
 
 An inversion: pass@1 before RL picks a start, and a shallower one ends better. A rule that always
 picks shallow calls every inversion, and is exposed by the families that have none.
@@ -38,8 +38,9 @@ class Truth(NamedTuple):
 class Calls(NamedTuple):
     """Calls of a predictor over (family, seed): is its pick shallower than that of pass@1?
 
-    Ties in a predictor count in parts. ``sensitivity``: share of inversions that it called;
-    ``specificity``: share of ladders without one on which it was silent; NaN where there are none.
+    Ties in a predictor count in parts. ``sensitivity``: share of inversions that it predicted;
+    ``specificity``: share of ladders without one on which it predicted none; NaN where
+    there are none.
     """
 
     predictor: str

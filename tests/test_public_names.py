@@ -1,4 +1,4 @@
-"""The front door: every name is there, documented, typed, and costs nothing until it is used."""
+"""The public names: every one is there, documented, typed, and costs nothing until it is used."""
 
 from __future__ import annotations
 

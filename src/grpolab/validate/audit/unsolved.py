@@ -1,0 +1,73 @@
+"""The prompts that were never solved, with what their counts still allow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grpolab.figures import words
+from grpolab.figures.tables import Column, Table
+from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.forecast.posterior import fit_posterior
+
+_NAMED = 60  # names in a row; the others are counted
+
+
+def unsolved(counts: GroupCounts, group_size: int, *, rng: int = 0) -> Table | None:
+    """Prompts without a success: one row for each number of samples, with the posterior of p.
+
+    Prompts with the same counts have one posterior, so they share a row. None where every prompt
+    was solved, and where the counts say nothing of single prompts (`fit_posterior`).
+
+    >>> table = unsolved(GroupCounts([0, 0, 4, 2, 3, 1] * 10, 4), 8)
+    >>> [row[:2] for row in table.rows]
+    [(4, 20)]
+    """
+    totals = counts.by_prompt()
+    never = totals.num_correct == 0
+    if not never.any():
+        return None
+    try:
+        found = fit_posterior(counts, rng=rng)
+    except ValueError:  # one prompt alone, one sample each, or a filtered table
+        return None
+    mixed = 1.0 - np.asarray(prob_zero_std(found.support, group_size))
+    share = found.expect(mixed)
+    rows = []
+    for size in np.unique(totals.num_samples[never]):
+        same = np.flatnonzero(never & (totals.num_samples == size))
+        weight = found.laws[:, found.cell[same[0]]].mean(axis=0)  # with the error of the law itself
+        low, high = _quantiles(found.support, weight, (0.025, 0.975))
+        ids = totals.prompt_id[same].tolist()
+        names = [str(counts.prompt_names.get(i, i)) for i in ids[:_NAMED]]
+        more = f", and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+        rows.append(
+            [
+                int(size), len(ids), found.mean[same[0]], words.interval(low, high), share[same[0]],
+                ", ".join(names) + more,
+            ]
+        )  # fmt: skip
+    columns: list[Column | str] = [
+        "samples", Column("prompts", words.count), "posterior p", "95%",
+        Column(f"mixed at g={group_size}", words.percent), Column("which prompts", words=True),
+    ]  # fmt: skip
+    caption = (
+        "A prompt without a success in n samples may still have a success rate above 0."
+        " `posterior p`: mean of its rate, given its own counts and the law of p over all prompts;"
+        f" 95%: where the rate lies. `mixed`: chance that a group of {group_size} on it holds both"
+        " rewards."
+    )
+    return Table(columns, rows, caption, title="Prompts never solved")
+
+
+def _quantiles(
+    support: FloatArray, weight: FloatArray, levels: tuple[float, float]
+) -> tuple[float, float]:
+    """Quantiles of a discrete law on an ascending support."""
+    order = np.argsort(support)
+    reached = np.cumsum(weight[order]) / weight.sum()
+    low, high = (
+        float(support[order][min(int(np.searchsorted(reached, at)), len(order) - 1)])
+        for at in levels
+    )
+    return low, high
