@@ -16,6 +16,7 @@ from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOpti
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.shapes import frame_of
 from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.totals import summaries
 from grpolab.validate.readers.words import (
     COMPLETION,
     CORRECT,
@@ -175,6 +176,8 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
     by = _by(frame, options, pair)
     if problem and step is None and len(labels) < len(ids) and not by:
         _repeated(frame, pair, problem, options, remarks)
+    if problem:
+        keep &= ~summaries(labels, ids, correct, size, frame, remarks)
     known = {i: str(labels[i]) for i in np.unique(ids[keep]).tolist()} if problem else {}
     parts = []
     for label, rows in by or [("", np.arange(len(size)))]:

@@ -28,6 +28,7 @@ from grpolab.validate.readers.repeats import (
     without_repeats,
 )
 from grpolab.validate.readers.source import Remarks
+from grpolab.validate.readers.suffixes import without_suffix
 from grpolab.validate.readers.words import (
     BEST_OF,
     GRADER,
@@ -59,6 +60,7 @@ def settled(
     """
     by = group_columns(options)
     piece.problem = _told_apart(piece.problem, problem, remarks, where)
+    piece = without_suffix(piece, problem, options, remarks, where)
     twice = begun_anew(piece) or every_text(piece)
     piece = without_repeats(twice, piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
