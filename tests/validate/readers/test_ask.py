@@ -258,6 +258,29 @@ def test_the_command_that_converts_it_does(tmp_path, raw):
     assert _counts(new) == [(1, 2), (2, 2)]
 
 
+def test_ids_that_differ_by_case_alone_are_noted(tmp_path):
+    rows = [f"{'Q' if j else 'q'}{i},{_RIGHT[i, j]}" for i, j in _CELLS]
+    reading = read(_csv(tmp_path / "t.csv", "task,correct", rows))
+    assert len(reading.counts.num_correct) == 2 * _PROMPTS
+    assert any("12 names of task differ from others by upper and lower" in n for n in reading.notes)
+
+
+def test_two_sheets_of_verdicts_are_not_one(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for title in ("model a", "model b"):
+        sheet = book.create_sheet(title)
+        for row in [("task", "correct"), *((i, int(_RIGHT[i, j])) for i, j in _CELLS)]:
+            sheet.append(row)
+    path = tmp_path / "t.xlsx"
+    book.save(path)
+    with pytest.raises(UserError, match=r"2 sheets .* \(model a, model b\)"):
+        read(path)
+    del book["model b"]
+    book.save(path)
+    assert _counts(path) == _of(_RIGHT)
+
+
 def test_a_column_of_numbers_called_hash_is_no_comment(tmp_path):
     path = _csv(tmp_path / "t.csv", "#,task,correct", ["0,a,1", "1,a,0", "2,b,1", "3,b,0"])
     assert _counts(path) == [(1, 2), (1, 2)]

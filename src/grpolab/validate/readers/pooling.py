@@ -90,6 +90,10 @@ def _told_apart(codes: Codes, problem: str, remarks: Remarks, where: str) -> Cod
     if len(texts) < len(codes.values):
         remarks.add_of(where, f"{len(codes.values) - len(texts)} names of {problem} are a number in"
                        " some rows and a text in others: they count as two problems")  # fmt: skip
+    cases = len(texts) - len({text.casefold() for text in texts})
+    if cases:
+        remarks.add_of(where, f"{cases} names of {problem} differ from others by upper and lower"
+                       " case alone: they count as problems of their own")  # fmt: skip
     return codes
 
 
