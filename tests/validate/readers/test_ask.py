@@ -209,6 +209,20 @@ def test_the_row_of_totals_is_no_problem(tmp_path, word):
         read(_csv(tmp_path / "c.csv", "problem,n_correct,n", [*rows, f"{word},2,6"]))
 
 
+@pytest.mark.parametrize(("first", "second"), [("n_correct", "n_passed"), ("num_pass", "correct")])
+def test_two_columns_of_counts_that_differ_are_asked_about(tmp_path, first, second):
+    pairs = list(zip(_RIGHT.sum(axis=1), _OTHER.sum(axis=1), strict=True))
+    rows = [f"p{i},{a},{b},{_SAMPLES}" for i, (a, b) in enumerate(pairs)]
+    path = _csv(tmp_path / "c.csv", f"problem,{first},{second},n", rows)
+    with pytest.raises(ChoiceNeeded, match="differ in 4 of 12 rows"):
+        read(path)
+    assert _counts(path, num_correct=first) == _of(_RIGHT)
+    assert _counts(path, num_correct=second) == _of(_OTHER)
+    same = [f"p{i},{a},{a},{_SAMPLES}" for i, (a, _) in enumerate(pairs)]
+    path = _csv(tmp_path / "d.csv", f"problem,{first},{second},n", same)
+    assert _counts(path) == _of(_RIGHT)
+
+
 _GOOD = "task,correct\né1,1\né1,0\né2,1\né2,1\n"
 
 

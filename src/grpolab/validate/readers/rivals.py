@@ -7,12 +7,13 @@ import contextlib
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.readers.choose import Roles
 from grpolab.validate.readers.columns import Codes, scores
 from grpolab.validate.readers.format import ChoiceNeeded
+from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.unrolled import Table
-from grpolab.validate.readers.words import is_one_of
+from grpolab.validate.readers.words import CORRECT, LOOSE_CORRECT, find_all, is_one_of
 
 _OF_REQUEST = ("success", "is_success", "successful", "ok", "status")
 """Names that say of a verdict, or of the request for a completion, that it went well."""
@@ -46,6 +47,26 @@ def refuse_rivals(table: Table, roles: Roles, problem: Codes, score: FloatArray)
             value=f"{chosen}, or --score {names[0]}",
             choices=(chosen, names[0]),
         )
+
+
+def refuse_rival_counts(frame: Frame, chosen: str, correct: IntArray, size: IntArray) -> None:
+    """ChoiceNeeded where another column numbers correct samples and says otherwise."""
+    for name in find_all((*CORRECT, *LOOSE_CORRECT), [n for n in frame.names if n != chosen]):
+        try:
+            other = scores(frame.columns([name])[name], frame.place, name)
+        except UserError:
+            continue
+        whole = bool(np.all((other == np.round(other)) & (other >= 0) & (other <= size)))
+        differ = int(np.count_nonzero(other != correct))
+        if whole and other.max(initial=0) > 1 and differ:
+            raise ChoiceNeeded(
+                frame.where,
+                f"{chosen} and {name} both number correct samples and differ in {differ} of"
+                f" {len(other)} rows ({int(correct.sum())} and {int(other.sum())} are right)",
+                option="num_correct",
+                value=f"{chosen}, or --num-correct {name}",
+                choices=(chosen, name),
+            )
 
 
 def _ask_layout(table: Table, chosen: str, names: tuple[str, ...]) -> None:
