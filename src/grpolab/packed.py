@@ -32,6 +32,20 @@ def decoded(raw: bytes, *, first: bool) -> str:
     return raw.decode("utf-8-sig" if first else "utf-8")
 
 
+def not_utf8(raw: bytes, reason: str = "") -> str:
+    """What is wrong with bytes that are no UTF-8 text, and how to convert them.
+
+    >>> not_utf8("a".encode("utf-16")).partition(":")[0]
+    'UTF-16 text'
+    """
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw:
+        return "UTF-16 text: convert it with iconv -f UTF-16 -t UTF-8 OLD > NEW"
+    return (
+        f"not UTF-8 text ({reason}): convert it, from Latin-1 or Windows-1252 with"
+        " iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+    )
+
+
 def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Line numbers and bytes of all lines, unpacked; UserError where a file ends too early."""
     try:

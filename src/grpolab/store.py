@@ -17,7 +17,7 @@ import numpy as np
 
 from grpolab.errors import UserError, first_line
 from grpolab.files import atomic_path, exclusive, parquet_matches_seal, write_sealed_parquet
-from grpolab.packed import decoded, raw_lines, require_small
+from grpolab.packed import decoded, not_utf8, raw_lines, require_small
 from grpolab.theory.groups import GroupCounts, Provenance
 
 _DIGEST_KEY, _SEALED = "sha256", b"grpolab.seal"
@@ -138,7 +138,7 @@ def _object(path: Path, number: int, raw: bytes) -> dict[str, Any] | None:
         text = decoded(raw, first=number == 1)
         value = json.loads(text) if text.strip() else None
     except UnicodeDecodeError as err:
-        reason = f"not UTF-8 text ({err.reason})"
+        reason = not_utf8(raw, err.reason)
         raise BrokenLine(path, number, reason, cut_off=cut_off) from None
     except (ValueError, RecursionError) as err:
         reason = f"not valid JSON ({first_line(err)})"

@@ -66,6 +66,14 @@ class ReadingOptions(Group):
         OneOf(("keep", "drop")),
         typer.Option(help="What to do with samples that are written twice."),
     ] = None
+    id_suffix: Annotated[
+        str | None,
+        OneOf(("sample", "problem")),
+        typer.Option(help="Whether ids q0_0, q0_1 are samples of q0, or problems."),
+    ] = None
+    missing: Annotated[
+        float | None, typer.Option(help="Score that stands for no verdict, such as -1.")
+    ] = None
     step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
     filter: Annotated[str | None, typer.Option(help="Which filter of lm-eval to read.")] = None
     filtered: Annotated[

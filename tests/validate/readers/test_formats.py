@@ -13,7 +13,7 @@ from grpolab.validate.readers import FORMATS, ChoiceNeeded
 from grpolab.validate.readers.format import flag_of
 
 ROOT = Path(__file__).parents[3]
-OF_ALL = {"threshold", "filtered", "repeats"}  # options that most readers hand to the common ending
+OF_ALL = {"threshold", "filtered", "repeats", "missing"}  # handed to the common ending
 
 
 def test_names_are_unique() -> None:

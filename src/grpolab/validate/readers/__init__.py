@@ -53,7 +53,7 @@ from grpolab.validate.readers.format import (
     single,
 )
 from grpolab.validate.readers.frame import ArrowFrame
-from grpolab.validate.readers.source import Remarks, Sample, located
+from grpolab.validate.readers.source import Remarks, Sample, located, no_table
 
 __all__ = [
     "FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "Samples", "read",
@@ -319,7 +319,7 @@ def _unknown(path: Path, files: Sequence[Path], options: ReadOptions) -> str:
     if sample.kind == "csv" and any(_is_number(key) for key in sample.keys):
         return "the first line holds data, not column names; add a line such as problem_id,correct"
     if sample.kind == "unknown" and len(files) == 1:
-        return "format not recognised: neither JSON, csv with a header, parquet nor a log"
+        return no_table(*sample.first_lines)
     return f"format not recognised ({_seen(path, files)}); {_missing(sample, options)}"
 
 

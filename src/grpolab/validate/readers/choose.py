@@ -16,6 +16,13 @@ from grpolab.errors import UserError
 from grpolab.validate.readers.format import ChoiceNeeded, Option, ReadOptions
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.nested import value_at
+from grpolab.validate.readers.verdict_columns import (
+    fields,
+    has_lists,
+    known_score,
+    other_verdicts,
+    place_of,
+)
 from grpolab.validate.readers.words import (
     ABOUT_PROBLEM,
     COMPLETION,
@@ -36,21 +43,8 @@ from grpolab.validate.readers.words import (
     find,
     find_all,
     is_one_of,
-    number_of,
-    squeezed,
 )
 
-_LOOSE = frozenset((
-    "acc", "accuracy", "outcome", "result", "results", "ok", "grade", "graded", "grades",
-    "right", "outcomes", "raw_score", "status",
-))  # fmt: skip
-"""Names that hold a verdict in some tables and something else in others."""
-_SAMPLE_WORDS = (
-    "sample", "run", "trial", "attempt", "try", "completion", "rollout", "response", "generation",
-    "gen", "seed", "epoch", "rep", "replicate", "correct", "pass", "passed", "score", "reward",
-    "verdict", "result", "r", "s", "c", "k", "",
-)  # fmt: skip
-_NUMBER = re.compile(r"\d+")
 _LONG = 80  # characters of a value that is a text, no label
 _DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _SETTINGS = 8  # values that a setting such as a temperature may have, with decimals
@@ -62,8 +56,9 @@ class Roles:
 
     Several for ``score`` hold one sample each. ``outer[].inner`` is a value of the objects in a
     list. ``others`` may split the samples of a problem and are looked at for that alone;
-    ``rivals`` could be the problem as well, where the chosen column turns out to be none. The score
-    is the sum of a list where it is ``per_token``.
+    ``rivals`` could be the problem as well, where the chosen column turns out to be none, and
+    ``verdicts`` the score, where nobody named it. The score is the sum of a list where it is
+    ``per_token``.
     """
 
     problem: tuple[str, ...]
@@ -76,6 +71,7 @@ class Roles:
     text: str | None = None
     others: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    verdicts: tuple[tuple[str, ...], ...] = ()
     per_token: bool = False
 
     @property
@@ -89,14 +85,8 @@ def is_table(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a table has a verdict and something that it is the verdict on."""
     score = known_score(names, head)
     return bool(score) and bool(
-        _ids(names) or find(GROUP, names) or _has_lists(score, head) or _inner_ids(score, head)
+        _ids(names) or find(GROUP, names) or has_lists(score, head) or _inner_ids(score, head)
     )
-
-
-def _has_lists(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every row has a list of verdicts: then a row can be a problem."""
-    values = [row.get(score[0]) for row in head]
-    return bool(values) and all(isinstance(v, list) for v in values)
 
 
 def roles_of(frame: Frame, options: ReadOptions) -> Roles:
@@ -109,7 +99,7 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     step = named(frame, options.step, "step") or find(STEP, names)
     taken = {*problem, *score, *group, step, outer}
     free = [n for n in names if n not in taken]
-    within = [f"{outer}[].{n}" for n in _fields(outer, head)] if outer else []
+    within = [f"{outer}[].{n}" for n in fields(outer, head)] if outer else []
     inner = {n.rpartition(".")[2]: n for n in within}
     flat = [n for n in free if "." not in n]
     errors = [*find_all(ERROR, flat), *(inner[n] for n in find_all(ERROR, inner))]
@@ -128,10 +118,14 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
     used = {*errors, *status, text, *sample}
     others = (*(n for n in flat if n not in used and _may_split(n, head)), *policy)
+    told = {*errors, *status, *sample, *problem}
+    alike = () if options.score else other_verdicts(names, head, score)
+    verdicts = tuple(v for v in alike if told.isdisjoint(v))
     rivals = () if options.problem else tuple(n for n in _ids(free) if n not in used)
     return Roles(
         rivals=rivals, problem=problem, score=score, group=group, step=step, sample=tuple(sample),
         errors=tuple(errors), status=tuple(status), text=text, others=others,
+        verdicts=verdicts,
     )  # fmt: skip
 
 
@@ -146,7 +140,7 @@ def named(frame: Frame, wanted: str | None, what: str) -> str | None:
 def _is_deep(frame: Frame, name: str) -> bool:
     if "[]." in name:
         outer, _, inner = name.partition("[].")
-        return inner in _fields(outer, frame.head)
+        return inner in fields(outer, frame.head)
     return "." in name and any(value_at(row, name) is not None for row in frame.head)
 
 
@@ -169,7 +163,7 @@ def _ids(names: Sequence[str]) -> list[str]:
 def _inner_ids(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> list[str]:
     """Columns that may name a problem in the objects of a list, beside the score."""
     outer = score[0].partition("[].")[0] if score and "[]." in score[0] else None
-    found = find_all((*PROBLEM, *WEAK), _fields(outer, head)) if outer else []
+    found = find_all((*PROBLEM, *WEAK), fields(outer, head)) if outer else []
     return [f"{outer}[].{name}" for name in found]
 
 
@@ -182,7 +176,7 @@ def _problem(frame: Frame, options: ReadOptions, score: tuple[str, ...]) -> tupl
         return (inner[0],)
     if found:
         return (found[0],)
-    if find(GROUP, frame.names) or options.group is not None or _has_lists(score, frame.head):
+    if find(GROUP, frame.names) or options.group is not None or has_lists(score, frame.head):
         return ()
     raise _needed(frame, "problem", [n for n in frame.names if n not in score])
 
@@ -198,7 +192,7 @@ def _score(frame: Frame, options: ReadOptions) -> tuple[str, ...]:
     if options.score is not None:
         wide = fnmatch.filter(frame.names, options.score)
         if options.score not in frame.names and wide and "*" in options.score:
-            return tuple(sorted(wide, key=_place_of))
+            return tuple(sorted(wide, key=place_of))
         return several(frame, options.score, "score")
     found = known_score(frame.names, frame.head)
     if not found:
@@ -211,99 +205,6 @@ def _needed(frame: Frame, option: Option, choices: Sequence[str]) -> ChoiceNeede
     columns = sorted(frame.names)
     why = f"no column for the {option} (columns: {', '.join(columns) or 'none'})"
     return ChoiceNeeded(frame.where, why, option=option, choices=sorted(choices))
-
-
-def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The verdict by its known names, in the table, in lists of objects, or over columns."""
-    for name in find_all(SCORE, names):
-        values = [value_at(row, name) for row in head]
-        if squeezed(name) in _LOOSE_NAMES and not _verdicts(values):
-            continue
-        if squeezed(name) in _WORDY and not _decides(values):
-            continue
-        if not _objects(value_at(row, name) for row in head):
-            return (name,)
-    for outer in names:
-        fields = _fields(outer, head)
-        found = find(SCORE, fields)
-        if found is not None:
-            return (f"{outer}[].{found}",)
-    inside = [n for n in names if "." in n]
-    inner = find(SCORE, [n.rpartition(".")[2] for n in inside])
-    if inner is not None:
-        return (next(n for n in inside if n.endswith(f".{inner}")),)
-    return _wide(names, head)
-
-
-_LOOSE_NAMES = frozenset(squeezed(name) for name in _LOOSE)
-
-
-_WORDY = frozenset(("status", "outcome", "result", "ok"))
-"""Of these those that are often "ok" or "success" of a request."""
-
-
-def _decides(values: Sequence[Any]) -> bool:
-    """Whether words say both right and wrong."""
-    words = {v for v in values if isinstance(v, str)}
-    numbers = {number_of(v) for v in words}
-    return not words or (1.0 in numbers and 0.0 in numbers)
-
-
-def _objects(values: Any) -> bool:
-    return any(
-        isinstance(v, dict) or (isinstance(v, list) and any(isinstance(i, dict) for i in v))
-        for v in values
-    )
-
-
-def _verdicts(values: Any) -> bool:
-    """Whether all values are verdicts or numbers, or lists of them."""
-    flat = [i for v in values for i in (v if isinstance(v, list) else [v])]
-    return all(
-        v is None
-        or isinstance(v, bool | int | float)
-        or (isinstance(v, str) and number_of(v) is not None)
-        for v in flat
-    )
-
-
-def _fields(outer: str, head: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys of the objects in the lists of a column."""
-    items = [i for row in head if isinstance(row.get(outer), list) for i in row[outer]]
-    if not items or not all(isinstance(i, dict) for i in items):
-        return []
-    return list(dict.fromkeys(str(key) for item in items for key in item))
-
-
-def _wide(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Columns that differ by a running number alone and hold verdicts: one sample each."""
-    families: dict[str, list[str]] = {}
-    for name in names:
-        if len(_NUMBER.findall(name)) == 1:
-            families.setdefault(_NUMBER.sub("#", name), []).append(name)
-    for family, members in families.items():
-        words = re.split(r"[^a-z]+", family.lower())
-        numbers = sorted(_place_of(name) for name in members)
-        running = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        if len(members) < 2 or not running or numbers[0] > 1 or "@" in family:
-            continue
-        if all(word in _SAMPLE_WORDS for word in words) and _binary(members, head):
-            return tuple(sorted(members, key=_place_of))
-    return ()
-
-
-def _binary(members: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
-    found = [v for row in head for n in members if (v := row.get(n)) is not None]
-    if any(isinstance(v, list | dict) for v in found):
-        return False
-    numbers = {number_of(str(v).lower()) for v in set(found)}
-    kept = {n for n in numbers if n is None or n == n}
-    return bool(kept) and kept <= {0.0, 1.0}
-
-
-def _place_of(name: str) -> int:
-    found = _NUMBER.findall(name)
-    return int(found[-1][:18]) if found else 0
 
 
 def _may_split(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
@@ -330,7 +231,7 @@ def _text(
 ) -> str | None:
     """The completion; of lists of verdicts one that is a list of the same length."""
     found = find_all(COMPLETION, free)
-    if len(score) == 1 and _has_lists(score, head):
+    if len(score) == 1 and has_lists(score, head):
         beside = (n for n in found if all(_beside(row.get(n), row[score[0]]) for row in head))
         return next(beside, found[0] if found else None)
     return found[0] if found else None

@@ -14,8 +14,10 @@ from grpolab.validate.readers.choose import named, several
 from grpolab.validate.readers.columns import encoded, joined, scores, whole_numbers
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.rivals import refuse_rival_counts
 from grpolab.validate.readers.shapes import frame_of
 from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.totals import summaries
 from grpolab.validate.readers.words import (
     COMPLETION,
     CORRECT,
@@ -172,9 +174,12 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
     at = whole_numbers(columns[step], name=step, place=frame.place) if step else np.zeros_like(size)
     if options.num_correct is None:
         _refuse_verdicts(frame, pair, correct, size)
+        refuse_rival_counts(frame, pair.correct, correct, size)
     by = _by(frame, options, pair)
     if problem and step is None and len(labels) < len(ids) and not by:
         _repeated(frame, pair, problem, options, remarks)
+    if problem:
+        keep &= ~summaries(labels, ids, correct, size, frame, remarks)
     known = {i: str(labels[i]) for i in np.unique(ids[keep]).tolist()} if problem else {}
     parts = []
     for label, rows in by or [("", np.arange(len(size)))]:

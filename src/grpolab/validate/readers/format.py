@@ -21,6 +21,7 @@ from grpolab.validate.readers.source import Remarks, Sample, located
 Option = Literal[
     "format", "problem", "score", "group", "step", "threshold", "group_size", "filter", "filtered",
     "group_by", "num_correct", "num_samples", "errors", "repeats",
+    "id_suffix", "missing",
 ]  # fmt: skip
 """Names of the fields of `ReadOptions`."""
 TABLE_OPTIONS: tuple[Option, ...] = ("score", "group_by", "errors", "repeats")
@@ -41,7 +42,10 @@ class ReadOptions:
     commas between them), or of every ``file``; ``none`` pools all. ``num_correct`` and
     ``num_samples`` name the columns of a table of counts, ``num_samples`` may be a number.
     ``errors`` says whether samples with an error are ``missing`` or ``wrong``, ``repeats`` whether
-    samples that are written twice are kept (``keep``) or counted once (``drop``).
+    samples that are written twice are kept (``keep``) or counted once (``drop``). ``id_suffix``
+    says whether ids such as ``q0_0`` and ``q0_1`` are samples of one problem (``sample``) or
+    problems of their own (``problem``).
+    ``missing`` is the score that stands for no verdict, such as -1.
     """
 
     format: str = "auto"
@@ -58,13 +62,19 @@ class ReadOptions:
     num_samples: str | None = None
     errors: Literal["missing", "wrong"] | None = None
     repeats: Literal["keep", "drop"] | None = None
+    id_suffix: Literal["sample", "problem"] | None = None
+    missing: float | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and math.isnan(self.threshold):
             raise ValueError("threshold must be a number, got nan")
         if self.group_size is not None and self.group_size < 1:
             raise ValueError(f"group_size must be >= 1, got {self.group_size}")
-        for name, known in (("errors", ("missing", "wrong")), ("repeats", ("keep", "drop"))):
+        for name, known in (
+            ("errors", ("missing", "wrong")),
+            ("repeats", ("keep", "drop")),
+            ("id_suffix", ("sample", "problem")),
+        ):
             if getattr(self, name) not in (None, *known):
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
 

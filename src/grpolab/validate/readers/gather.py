@@ -26,6 +26,7 @@ from grpolab.validate.readers.columns import (
 from grpolab.validate.readers.failures import failed_samples, without_errors
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.rivals import refuse_rivals
 from grpolab.validate.readers.source import Remarks
 from grpolab.validate.readers.unrolled import Table, outer_of, unrolled
 from grpolab.validate.readers.words import PROBLEM, is_one_of
@@ -56,7 +57,7 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
         outer_of(name)
         for name in (
             *roles.problem, *roles.score, *roles.group, roles.step, *roles.sample, *roles.errors,
-            *roles.status, roles.text, *roles.others,
+            *roles.status, roles.text, *roles.others, *(n for v in roles.verdicts for n in v),
         )
         if name is not None
     )  # fmt: skip
@@ -67,6 +68,7 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
         raise UserError(f"{frame.where}: holds no samples")
     table = Table(frame, columns, *unrolled(columns, roles, frame))
     problem, score = _problem(table, roles, remarks), _scores(table, roles)
+    refuse_rivals(table, roles, problem, score)
     group = joined([table.codes(n) for n in roles.group]) if roles.group else None
     row_groups = False
     outer = not any(name in table.inner for name in roles.problem)

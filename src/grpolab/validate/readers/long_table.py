@@ -16,14 +16,21 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.readers import pooling
-from grpolab.validate.readers.choose import Roles, is_table, known_score, roles_of
+from grpolab.validate.readers.choose import Roles, is_table, roles_of
 from grpolab.validate.readers.columns import joined
-from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
+from grpolab.validate.readers.format import (
+    TABLE_OPTIONS,
+    ChoiceNeeded,
+    Format,
+    Part,
+    ReadOptions,
+)
 from grpolab.validate.readers.frame import Frame, LinesFrame
 from grpolab.validate.readers.gather import Piece, gather
 from grpolab.validate.readers.shapes import frame_of
 from grpolab.validate.readers.source import Remarks, Sample
-from grpolab.validate.readers.verdicts import binarise, to_part
+from grpolab.validate.readers.verdict_columns import known_score
+from grpolab.validate.readers.verdicts import binarise, scored, to_part
 from grpolab.validate.readers.words import (
     CORRECT,
     PROBLEM,
@@ -144,6 +151,7 @@ def from_pieces(
 ) -> list[Part]:
     """What the samples of several tables are, together or by ``--group-by``."""
     piece = pooling.pooled(pieces, _short(files), options)
+    piece.score = scored(piece.score, options.missing)
     problem = ",".join(roles.problem or roles.group) or "row"
     if len(pieces) > 1 and by_file:
         piece.problem = joined([piece.others.pop(pooling.FILE), piece.problem])
@@ -304,6 +312,6 @@ FORMAT = Format(
     tested_on="tables of every kind; of Qwen2.5-Math and ToRA: records built from their source",
     detect=recognises,
     read=read,
-    options=("problem", "score", "group", "step", "group_by", "errors", "repeats"),
+    options=("problem", "score", "group", "step", *TABLE_OPTIONS[1:], "id_suffix"),
     many_files=True,
 )

@@ -28,6 +28,7 @@ from grpolab.validate.readers.repeats import (
     without_repeats,
 )
 from grpolab.validate.readers.source import Remarks
+from grpolab.validate.readers.suffixes import without_suffix
 from grpolab.validate.readers.words import (
     BEST_OF,
     GRADER,
@@ -59,6 +60,7 @@ def settled(
     """
     by = group_columns(options)
     piece.problem = _told_apart(piece.problem, problem, remarks, where)
+    piece = without_suffix(piece, problem, options, remarks, where)
     twice = begun_anew(piece) or every_text(piece)
     piece = without_repeats(twice, piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
@@ -88,6 +90,10 @@ def _told_apart(codes: Codes, problem: str, remarks: Remarks, where: str) -> Cod
     if len(texts) < len(codes.values):
         remarks.add_of(where, f"{len(codes.values) - len(texts)} names of {problem} are a number in"
                        " some rows and a text in others: they count as two problems")  # fmt: skip
+    cases = len(texts) - len({text.casefold() for text in texts})
+    if cases:
+        remarks.add_of(where, f"{cases} names of {problem} differ from others by upper and lower"
+                       " case alone: they count as problems of their own")  # fmt: skip
     return codes
 
 

@@ -206,7 +206,7 @@ def _cells(path: Path, sheet: Any) -> list[list[Any]]:
 
 
 def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame | None:
-    """The first sheet that is a table of verdicts."""
+    """The one sheet that is a table of verdicts; UserError where several are."""
     if importlib.util.find_spec("openpyxl") is None:
         raise UserError(
             f"{sample.path}: a spreadsheet; pip install 'grpolab[xlsx]', or save it as csv"
@@ -223,6 +223,7 @@ def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame
         raise
     except Exception as err:  # whatever a broken archive does inside openpyxl
         raise UserError(f"{sample.path}: not a spreadsheet ({first_line(err)})") from None
+    found = []
     for title, (header, *body) in ((t, rows) for t, rows in sheets.items() if rows):
         names = ["" if name is None else str(name) for name in header]
         if len(set(names)) < len(names):
@@ -231,5 +232,11 @@ def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame
             dict(zip(names, row, strict=True)) for row in body if any(v is not None for v in row)
         ]
         if fits(names, rows[:20]):
-            return RowsFrame(rows, f"{sample.path}:{title}", unit=": row ", first=2)
-    return None
+            found.append(RowsFrame(rows, f"{sample.path}:{title}", unit=": row ", first=2))
+    if len(found) > 1:
+        titles = ", ".join(frame.where.removeprefix(f"{sample.path}:") for frame in found)
+        raise UserError(
+            f"{sample.path}: {len(found)} sheets hold tables of verdicts ({titles}); save each of"
+            " them as csv and give those"
+        )
+    return found[0] if found else None

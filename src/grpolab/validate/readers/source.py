@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import re
 import struct
 import zipfile
 import zlib
@@ -19,10 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError, first_line
-from grpolab.packed import decoded, open_bytes, parquet_batches, raw_lines, read_document
+from grpolab.packed import (
+    decoded,
+    not_utf8,
+    open_bytes,
+    parquet_batches,
+    raw_lines,
+    read_document,
+)
 from grpolab.store import BrokenLine, json_lines
+from grpolab.validate.readers.words import PROBLEM, TEXT_OF_PROBLEM, WEAK, find
 
 _DELIMITERS = (",", "\t", ";", "|")
+_SEPARATOR_LINE = re.compile(r"\"?sep=.\"?", re.IGNORECASE)
+"""What Excel writes above the column names."""
 
 
 @dataclass(slots=True)
@@ -70,7 +81,9 @@ def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
         try:
             text = decoded(raw, first=number == 1)
         except UnicodeDecodeError as err:
-            raise UserError(f"{path}:{number}: not UTF-8 text ({err.reason})") from None
+            raise UserError(f"{path}:{number}: {not_utf8(raw, err.reason)}") from None
+        if "\0" in text:
+            raise UserError(f"{path}:{number}: {not_utf8(raw)}")
         if text.strip():
             yield number, text
 
@@ -100,9 +113,10 @@ def document(path: Path) -> Any:
     """The one JSON value that a file holds."""
     try:
         with open_bytes(path) as stream:
-            return json.loads(read_document(stream, path).decode("utf-8-sig"))
+            raw = read_document(stream, path)
+        return json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as err:
-        raise UserError(f"{path}: not UTF-8 text ({err.reason})") from None
+        raise UserError(f"{path}: {not_utf8(raw, err.reason)}") from None
     except (ValueError, RecursionError) as err:
         raise UserError(f"{path}: not valid JSON ({first_line(err)})") from None
     except (OSError, EOFError) as err:
@@ -111,10 +125,55 @@ def document(path: Path) -> Any:
 
 def csv_header(path: Path) -> tuple[list[str], str]:
     """Column names of a csv file, and what separates them."""
-    return _header(path, next(_text_lines(path), (0, ""))[1])
+    lines = _text_lines(path)
+    found = _header(path, next(lines, (0, ""))[1])
+    if found[0][:1] and found[0][0].startswith("#"):
+        _refuse_comment(path, found, next(lines, (0, ""))[1])
+    return found
+
+
+def _refuse_comment(path: Path, header: tuple[list[str], str], second: str) -> None:
+    """UserError where a first line that begins with # is no header of the second."""
+    columns, delimiter = header
+    cells = second.strip().split(delimiter)
+    names = find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), cells) is not None
+    if second.startswith("#") or names or len(cells) != len(columns):
+        raise UserError(
+            f"{path}:1: a comment where the column names should be; leave such lines out with"
+            " grep -v '^#' OLD > NEW"
+        )
+
+
+def no_table(line: str, second: str) -> str:
+    """Why a text file without a separator in its first line is no table, and what to do.
+
+    >>> no_table("id correct", "q0 1").partition(":")[0]
+    'columns are separated by blanks'
+    """
+    if line.startswith("#"):
+        return "the first line is a comment; leave such lines out with grep -v '^#' OLD > NEW"
+    words = len(line.split())
+    if words > 1 and len(second.split()) == words:
+        return "columns are separated by blanks: convert it with tr -s ' ' ',' < OLD > NEW"
+    if any(mark in second for mark in _DELIMITERS):
+        return (
+            f"the first line ({line.strip()!r:.40}) holds no column names; leave out the lines"
+            " above them, with tail -n +LINE OLD > NEW"
+        )
+    return "format not recognised: neither JSON, csv with a header, parquet nor a log"
 
 
 def _header(path: Path, line: str) -> tuple[list[str], str]:
+    if _SEPARATOR_LINE.fullmatch(line.strip()):
+        raise UserError(
+            f"{path}:1: {line.strip()} stands where the column names should be; leave it out with"
+            " tail -n +2 OLD > NEW"
+        )
+    if "\r" in line.rstrip("\r\n") and not line.endswith("\n"):
+        raise UserError(
+            f"{path}:1: lines end with a carriage return alone; convert it with"
+            " tr '\\r' '\\n' < OLD > NEW"
+        )
     delimiter = max(_DELIMITERS, key=line.count)
     with located(f"{path}:1"):
         columns = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
@@ -195,8 +254,14 @@ class Sample:
 
     @cached_property
     def _first_line(self) -> str:
-        raw = next((raw for _, raw in raw_lines(self.path) if raw.strip()), b"")
-        return raw.decode("utf-8", errors="replace")
+        return self.first_lines[0]
+
+    @cached_property
+    def first_lines(self) -> tuple[str, str]:
+        """The first two lines that are not blank."""
+        filled = (raw for _, raw in raw_lines(self.path) if raw.strip())
+        first, second = next(filled, b""), next(filled, b"")
+        return first.decode("utf-8", errors="replace"), second.decode("utf-8", errors="replace")
 
     @cached_property
     def _one_line(self) -> bool:

@@ -23,7 +23,7 @@ from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOpti
 from grpolab.validate.readers.frame import ParquetFrame
 from grpolab.validate.readers.source import Remarks, Sample
 from grpolab.validate.readers.trainer_state import histories, is_evaluation, trainer_states
-from grpolab.validate.readers.verdicts import binarise, to_part
+from grpolab.validate.readers.verdicts import binarise, scored, to_part
 
 _OWN = ("step", "prompt", "completion", "advantage")
 _BALANCE = 1e-3  # of the largest advantage of a block
@@ -81,7 +81,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
     for block in fresh:
         _check_blocks(block, size)
     source = str(paths[0] if len(paths) == 1 else paths[0].parent)
-    score = np.concatenate([part.reward for part in fresh])
+    score = scored(np.concatenate([part.reward for part in fresh]), options.missing)
     counted = to_part(
         np.concatenate([part.problem for part in fresh]),
         score,

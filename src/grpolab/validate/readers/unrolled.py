@@ -71,7 +71,8 @@ def unrolled(
         return None, {name: _sums(parent, scores(flat, frame.place), len(column))}
     inner = {name: _field(flat, name)}
     outer = outer_of(name)
-    for other in (*roles.problem, *roles.errors, *roles.status, roles.text):
+    verdicts = (n for names in roles.verdicts for n in names)
+    for other in (*roles.problem, *roles.errors, *roles.status, roles.text, *verdicts):
         if other is not None and other.startswith(f"{outer}[]."):
             inner[other] = _field(flat, other)
     for other, values in columns.items():

@@ -34,7 +34,7 @@ from grpolab.validate.readers.source import Remarks
 
 __all__ = [
     "Verdicts", "as_text", "binarise", "count_piece", "count_verdicts", "factorise", "hashable",
-    "invert_pass_at_k", "settle", "to_part", "verdict", "whole",
+    "invert_pass_at_k", "scored", "settle", "to_part", "verdict", "whole",
 ]  # fmt: skip
 
 _SHOWN = 5
@@ -92,6 +92,15 @@ def whole(value: Any, *, name: str, where: str) -> int:
     raise UserError(f"{where}: {name} must be a whole number, got {value!r:.40}")
 
 
+def scored(scores: FloatArray, missing: float | None) -> FloatArray:
+    """Scores with NaN in place of the number that stands for no verdict.
+
+    >>> scored(np.array([1.0, -1.0]), -1).tolist(), scored(np.array([1.0, -1.0]), None).tolist()
+    ([1.0, nan], [1.0, -1.0])
+    """
+    return scores if missing is None else np.where(scores == missing, np.nan, scores)
+
+
 def binarise(
     scores: FloatArray, *, threshold: float | None, remarks: Remarks, where: str
 ) -> FloatArray:
@@ -116,6 +125,15 @@ def binarise(
         return (scores + 1.0) / 2.0
     seen = np.unique(scores[~np.isnan(scores)])
     odd = [f"{v:g}" for v in seen[~np.isin(seen, (0.0, 1.0))][:_SHOWN]]
+    if len(odd) == 1 and len(seen) > 1 and not 0 < float(odd[0]) < 1:
+        raise ChoiceNeeded(
+            where,
+            f"scores are 0 or 1, and {odd[0]} in {int(np.sum(scores == float(odd[0])))} of"
+            f" {len(scores)} samples",
+            option="missing",
+            value=f"{odd[0]} (no verdict), or --threshold T to call score > T correct",
+            choices=(odd[0],),
+        )
     raise ChoiceNeeded(
         where,
         f"scores are not 0 or 1 (found {', '.join(odd)})",
@@ -253,6 +271,7 @@ def count_piece(
 ) -> list[Part]:
     """`count_verdicts` of columns; ``learned`` [R] is what the trainer learns from."""
     limit = threshold if options.threshold is None else options.threshold
+    piece.score = scored(piece.score, options.missing)
     piece = without_repeats(begun_anew(piece), piece, "problem", options, remarks, source)
     part = to_part(
         piece.problem.code,
