@@ -88,7 +88,8 @@ def test_no_message_in_the_path_turns_a_broken_file_into_a_choice(tmp_path: Path
     found = Follower(find_source(folder)).look()
     assert found.monitor.state.num_unseen == 0
     assert [note.replace(str(folder), "RUN") for note in found.notes] == [
-        "RUN/rollouts/1.jsonl:1: score must be a number, true, false or null, got 'good'"
+        "RUN/rollouts/1.jsonl:1: score must be a number or a word such as true/false or pass/fail,"
+        " got 'good'"
     ]
 
 
