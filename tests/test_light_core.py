@@ -82,3 +82,18 @@ def test_every_extra_that_is_named_installs_its_module() -> None:
     for module, extra in EXTRAS.items():
         assert any(line.startswith(module) for line in project["optional-dependencies"][extra])
         assert module not in core
+
+
+def test_an_audit_starts_without_what_it_does_not_need() -> None:
+    """Half a second of imports each: pandas, which pyarrow's to_numpy loads, and scipy.stats."""
+    code = (
+        "import sys; from grpolab.cli import app; "
+        "app(['audit', 'docs/samples/depth0008.csv'], standalone_mode=False); "
+        "sys.stderr.write(' '.join(m for m in ('pandas', 'scipy.stats') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr.split()[-1:] not in (["pandas"], ["scipy.stats"])

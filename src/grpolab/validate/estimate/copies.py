@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from grpolab.theory.groups import GroupCounts, IntArray
 from grpolab.theory.samples import SampleRows, in_rows, pairs_of, sample_rows  # noqa: F401
@@ -83,7 +83,7 @@ def _multiples(times: IntArray, factor: int) -> tuple[int, int, int, float]:
     able = (times.sum(axis=1) >= 2 * factor) & (times[:, 0] < times.sum(axis=1))
     some = times[able]
     hits, total = int(np.sum(np.all(some % factor == 0, axis=1))), len(some)
-    p_value = float(stats.binom.sf(hits - 1, total, 0.5)) if hits else 1.0
+    p_value = float(special.bdtrc(hits - 1, total, 0.5)) if hits else 1.0
     size = factor
     if hits:  # the largest number that divides nearly all multiplicities
         whole = some[np.all(some % factor == 0, axis=1)]

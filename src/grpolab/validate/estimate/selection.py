@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.samples import SampleRows
@@ -185,7 +185,7 @@ def upper_tail(found: int, chance: FloatArray) -> float:
     0.25
     """
     if len(chance) > 2000:
-        return float(stats.binom.sf(found - 1, len(chance), float(chance.max())))
+        return float(special.bdtrc(found - 1, len(chance), float(chance.max())))
     law = np.ones(1)
     for q in chance:
         law = np.convolve(law, [1.0 - q, q])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.estimate import bootstrap, cells, likelihood, smoothed
@@ -92,7 +92,7 @@ def _constraints(
         with np.errstate(invalid="ignore"):
             low = special.betaincinv(above, prompts - above + 1.0, tail)
             high = special.betaincinv(above + 1.0, prompts - above, 1.0 - tail)
-        rows.append(stats.binom.sf(j[:, None], n, grid))
+        rows.append(special.bdtrc(j[:, None], n, grid))
         least.append(np.where(above > 0, low, 0.0))
         most.append(np.where(above < prompts, high, 1.0))
     return np.concatenate(rows), np.concatenate(least), np.concatenate(most)

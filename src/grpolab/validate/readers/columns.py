@@ -74,7 +74,7 @@ def _encoded_arrow(column: Any) -> tuple[IntArray, list[Any]]:
         return factorise(map(hashable, column.to_pylist()))
     code, packed = _packed(column)
     whole = pa.types.is_integer(packed.type)
-    values = packed.to_numpy().tolist() if whole else packed.to_pylist()
+    values = np.from_dlpack(packed).tolist() if whole else packed.to_pylist()
     return code, values if not code.size or code.max() < len(values) else [*values, None]
 
 
@@ -92,7 +92,8 @@ def _packed(column: Any) -> tuple[IntArray, Any]:
     indices = packed.indices
     if indices.null_count:
         indices = pc.fill_null(indices.cast(pa.int64()), len(packed.dictionary))
-    return indices.to_numpy(zero_copy_only=False).astype(np.int64), packed.dictionary
+    # by dlpack, as to_numpy imports pandas where that is installed
+    return np.from_dlpack(indices).astype(np.int64), packed.dictionary
 
 
 def _is_none(value: Any) -> bool:
