@@ -227,7 +227,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except UserError as err:
         raise UserError(f"{err}; {anew}" if path.is_file() else str(err)) from None
     if not isinstance(value, dict):
-        raise UserError(f"{path}: no manifest of a run; {anew}")
+        raise UserError(f"{path}: no manifest of a run; choose another folder")
     if value.pop(_DIGEST_KEY, None) not in (None, _digest(value)):
         raise UserError(f"{path}: has changed since it was written; {anew}")
     return value

@@ -72,7 +72,7 @@ class ReadingOptions(Group):
         typer.Option(help="Whether ids q0_0, q0_1 are samples of q0, or problems."),
     ] = None
     missing: Annotated[
-        float | None, typer.Option(help="Score that stands for no verdict, such as -1.")
+        float | None, typer.Option(help="Score that means no verdict, such as -1.")
     ] = None
     step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
     filter: Annotated[str | None, typer.Option(help="Which filter of lm-eval to read.")] = None

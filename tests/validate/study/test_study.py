@@ -181,7 +181,7 @@ def test_a_folder_is_not_shared(finished, tmp_path):
         run(MICRO, out=out)
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "run.json").write_text("[]")
-    with pytest.raises(UserError, match="not a study of this command"):
+    with pytest.raises(UserError, match="no manifest of a run; choose another"):
         run(MICRO, out=tmp_path / "odd")
     assert (out / "results.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["thesis.tex"]

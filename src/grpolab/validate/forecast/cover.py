@@ -21,6 +21,7 @@ from grpolab.validate.estimate.cells import CountCells
 TAUS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 """Where an audit says the curve."""
 _THRESHOLDS = 16  # numbers of correct samples at which counts and law are compared
+_SOLVED = 1e-6  # to which a linear program is solved: ends are moved outwards by so much
 _JUST_BELOW = 1e-9
 
 
@@ -112,5 +113,5 @@ def _ends(
     ]  # fmt: skip
     if not all(one.success for one in found):
         return np.nan, np.nan
-    low, high = float(found[0].fun), -float(found[1].fun)
-    return max(0.0, min(low, 1.0)), max(0.0, min(high, 1.0))
+    low, high = float(found[0].fun) - _SOLVED, _SOLVED - float(found[1].fun)
+    return max(0.0, low), min(high, 1.0)
