@@ -27,6 +27,7 @@ def test_chains_follow_the_path(high: float, low: float) -> None:
     np.testing.assert_allclose(found.mean_p, run.mean_p[STEPS], atol=0.012)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_share_of_the_population() -> None:
     law, hits = RateLaw([0.02, 0.5, 0.95], [0.4, 0.4, 0.2]), []
     truth = population_path(law, STEPS, group_size=8, learning_rate=0.1).zero_std

@@ -140,6 +140,7 @@ def test_runs_stops_and_goes_on(tmp_path: Path, tiny: module.Protocol) -> None:
         read_design(tiny, two, clone)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_counts(tmp_path: Path, tiny: module.Protocol) -> None:
     pytest.importorskip("joblib")
     pytest.importorskip("distributed")

@@ -36,6 +36,7 @@ def flat(model):
     return torch.cat([p.detach().float().flatten() for p in model.parameters()])
 
 
+@pytest.mark.slow
 def test_updates_of_a_millionth_add_up_in_the_own_loop(words, folders, tmp_path):
     """100 steps at lr 1e-8: bfloat16 weights would not move at all, float32 ones do."""
     config = GRPOConfig(steps=100, prompts_per_step=4, group_size=4, lr=1e-8, warmup=0)
@@ -98,6 +99,7 @@ def test_greedy_answers_in_bfloat16_are_numbers_that_numpy_has(tiny):
     assert drawn.logprob.tolist() == [[0.0] * drawn.tokens.shape[1]] * 2
 
 
+@pytest.mark.slow
 def test_training_in_bfloat16_learns_as_in_float32(tiny):
     """Casts that outlive an update leave the linear layers where they were."""
     task, model, tokenizer = tiny
