@@ -69,7 +69,7 @@ def main(walls: Walls) -> None:
     """Serve until the control socket, standard input, closes; leave no folder behind."""
     try:
         _serve(walls)
-    except frames.Broken:  # the owner is gone, perhaps before it could clean up
+    except (frames.Broken, ConnectionError):  # the owner is gone, before it could clean up
         if walls.scratch and walls.level != "bubblewrap":
             with contextlib.suppress(OSError):
                 scratch.empty(walls.scratch)
