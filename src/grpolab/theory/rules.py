@@ -20,6 +20,13 @@ from grpolab.theory.advantage import DR_GRPO, GRPO, Advantages, TwoValued, advan
 from grpolab.theory.groups import Exchangeable, FloatArray
 
 
+def _require_weights(rule: object, *names: str) -> None:
+    """Make fields of a frozen rule single numbers; ValueError unless finite and >= 0."""
+    for name in names:
+        value = _check.within(name, getattr(rule, name), 0.0, np.inf, ends="low")
+        object.__setattr__(rule, name, _check.single(name, value))
+
+
 @dataclass(frozen=True, slots=True)
 class Asymmetric:
     """``rule`` with its positive advantages times ``positive`` and the others times ``negative``.
@@ -36,9 +43,7 @@ class Asymmetric:
     negative: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("positive", "negative"):
-            value = _check.within(name, getattr(self, name), 0.0, np.inf, ends="low")
-            object.__setattr__(self, name, _check.single(name, value))
+        _require_weights(self, "positive", "negative")
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-) of the rule, weighed by their signs."""
@@ -65,8 +70,7 @@ class Focal:
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        value = _check.within("gamma", self.gamma, 0.0, np.inf, ends="low")
-        object.__setattr__(self, "gamma", _check.single("gamma", value))
+        _require_weights(self, "gamma")
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-) of the rule times the weight of the group."""
@@ -95,9 +99,7 @@ class ZeroVariance:
     wrong: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("right", "wrong"):
-            value = _check.within(name, getattr(self, name), 0.0, np.inf, ends="low")
-            object.__setattr__(self, name, _check.single(name, value))
+        _require_weights(self, "right", "wrong")
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-) of the rule, and the constants where all rewards agree."""

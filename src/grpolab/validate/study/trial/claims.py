@@ -11,6 +11,7 @@ import numpy as np
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.study.trial.lifts import BudgetRow, LowStart, lift_difference, slope
 from grpolab.validate.study.trial.measures import (
+    Estimate,
     calibration,
     holm,
     one_sided,
@@ -150,14 +151,17 @@ def _non_inferiority(protocol: Protocol, table: Sequence[Row], claim: Mapping[st
 
 
 def _budget(rows: Sequence[BudgetRow], claim: Mapping[str, Any]) -> Verdict:
-    found = slope(rows)
+    return _by_interval(slope(rows), claim, {row.design for row in rows})
+
+
+def _by_interval(found: Estimate, claim: Mapping[str, Any], designs: set[str]) -> Verdict:
+    """Confirmed by an interval above 0, refuted by one below the size that the claim needs."""
     verdict = OPEN
     if found.low > 0:
         verdict = CONFIRMED
     elif found.high < claim["refuted_below"]:
         verdict = REFUTED
-    size = len({row.design for row in rows})
-    return Verdict(claim["id"], claim["statement"], verdict, size, *found)
+    return Verdict(claim["id"], claim["statement"], verdict, len(designs), *found)
 
 
 def _doom(low: Sequence[LowStart], claim: Mapping[str, Any]) -> Verdict:
@@ -178,14 +182,7 @@ def _doom(low: Sequence[LowStart], claim: Mapping[str, Any]) -> Verdict:
 
 
 def _variance(low: Sequence[LowStart], claim: Mapping[str, Any]) -> Verdict:
-    found = lift_difference(low)
-    verdict = OPEN
-    if found.low > 0:
-        verdict = CONFIRMED
-    elif found.high < claim["refuted_below"]:
-        verdict = REFUTED
-    size = len({row.design for row in low})
-    return Verdict(claim["id"], claim["statement"], verdict, size, *found)
+    return _by_interval(lift_difference(low), claim, {row.design for row in low})
 
 
 def _calibration(protocol: Protocol, table: Sequence[Row], claim: Mapping[str, Any]) -> Verdict:
