@@ -35,6 +35,17 @@ def study(
         OneOf(TASKS),
         typer.Option(help="Run all families of the preset with this task instead."),
     ] = None,
+    families: Annotated[
+        str | None,
+        typer.Option(
+            help="Families instead of the preset's, task/regime with commas between:"
+            " countdown/shift."
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Seeds instead of the preset's, with commas between: 0,1."),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
@@ -88,7 +99,10 @@ def study(
     limit = math.inf if minutes is None else minutes
     engine = cast("Backend", backend)
     if preset == TRIAL:
-        fixed = {"--task": task, "--model": model, "--device": device, "--arch": arch}
+        fixed = {
+            "--task": task, "--families": families, "--seeds": seeds, "--model": model,
+            "--device": device, "--arch": arch,
+        }  # fmt: skip
         if chosen := [name for name, value in fixed.items() if value]:
             raise UserError(f"the protocol of the trial fixes this: leave out {chosen[0]}")
         if dry_run:
@@ -99,8 +113,13 @@ def study(
         return
     if designs:
         raise UserError("--designs chooses among the designs of --preset trial")
+    if task and families:
+        raise UserError("--families names the tasks, too: give --task or --families, not both")
     place = torch_device(device) if device else ""
-    config = configure(preset, task=task, device=place, model=model, arch=arch or "")
+    config = configure(
+        preset, task=task, families=_listed(families), seeds=_seeds(seeds), device=place,
+        model=model, arch=arch or "",
+    )  # fmt: skip
     within = "" if minutes is None else f", stops after {minutes:g} minutes"
     size = f"{size_of(config, workers=workers)}{within}, into {out}"
     if dry_run:
@@ -123,6 +142,17 @@ def study(
     say(f"next: open {out / 'report.html'} in a browser")
 
 
+def _listed(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _seeds(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in _listed(text)]
+    except ValueError:
+        raise UserError(f"--seeds takes whole numbers with commas between, not {text!r}") from None
+
+
 def _trial(
     out: Path,
     designs: str | None,
@@ -134,10 +164,9 @@ def _trial(
 ) -> None:
     from grpolab.validate.study.trial.main import run_trial
 
-    chosen = [name.strip() for name in (designs or "").split(",") if name.strip()]
     summary = run_trial(
-        out, designs=chosen, workers=workers, minutes=minutes, backend=backend
-    )  # fmt: skip
+        out, designs=_listed(designs), workers=workers, minutes=minutes, backend=backend
+    )
     if as_json:
         print_json(summary)
         return

@@ -96,12 +96,14 @@ class Family(NamedTuple):
 
 
 def family(text: str) -> Family:
-    """Read ``task/regime``; UserError for an unknown regime.
+    """Read ``task/regime``; UserError for another form or an unknown regime.
 
     >>> family("coins/shift")
     Family(task='coins', regime='shift')
     """
-    task, _, regime = text.partition("/")
+    task, slash, regime = text.partition("/")
+    if not slash:
+        raise UserError(f"a family is task/regime, countdown/shift for one; {text!r} is not")
     if regime not in REGIMES:
         raise UserError(f"unknown regime {regime!r}; known regimes: {', '.join(REGIMES)}")
     return Family(task, regime)

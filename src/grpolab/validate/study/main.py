@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from grpolab.simulate.sweep import Backend
 from grpolab.store import read_json, write_json, write_settings
 from grpolab.validate.models.tiny import Architecture
 from grpolab.validate.study.config import Pretrained, StudyConfig, preset
+from grpolab.validate.study.families import family
 from grpolab.validate.study.jobs import plan
 from grpolab.validate.study.runner import open_run, run_jobs
 from grpolab.validate.study.tasks import make_task
@@ -32,15 +33,24 @@ _VERSIONS = ("numpy", "scipy", "torch", "transformers")
 
 
 def configure(
-    name: str, *, task: str | None, device: str = "", model: str = "", arch: str = ""
+    name: str,
+    *,
+    task: str | None,
+    families: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    device: str = "",
+    model: str = "",
+    arch: str = "",
 ) -> StudyConfig:
     """The configuration of a preset, changed as asked.
 
-    ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
+    ``families`` (``task/regime``) and ``seeds`` take the place of the preset's where they are
+    given. ``model``, a checkpoint folder or a hub id, takes the place of a base model trained from
     scratch, and ``arch`` is the architecture of one from scratch. Raises UserError for an unknown
-    preset, task or model, a missing torch, or a device that is not there.
+    preset, task, family or model, a seed below 0 or named twice, a missing torch, or a device that
+    is not there.
     """
-    config = preset(name, task=task)
+    config = _restricted(preset(name, task=task), families, seeds)
     for known in config.tasks:  # an unknown task is refused before anything is written
         make_task(known, seed=config.seeds[0])
     require("torch", extra="train")
@@ -90,6 +100,22 @@ def run(
         if left:
             return {"out": str(out), "left": left, "jobs": len(jobs)}
         return finish(config, out=out, start=start)
+
+
+def _restricted(config: StudyConfig, families: Sequence[str], seeds: Sequence[int]) -> StudyConfig:
+    """The study of other families or seeds."""
+    for name, values in (("families", families), ("seeds", seeds)):
+        if len(set(values)) < len(values):
+            raise UserError(f"--{name} names one of them twice")
+    for text in families:
+        family(text)
+    if any(seed < 0 for seed in seeds):
+        raise UserError("--seeds: a seed is 0 or more")
+    return dataclasses.replace(
+        config,
+        families=tuple(families) or config.families,
+        seeds=tuple(seeds) or config.seeds,
+    )
 
 
 def _on_model(config: StudyConfig, model: str) -> StudyConfig:
