@@ -111,7 +111,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> module.Protocol:
 def test_runs_stops_and_goes_on(tmp_path: Path, tiny: module.Protocol) -> None:
     one, two = tiny.designs
     assert run_trial(tmp_path, workers=1, minutes=0)["left"] == 5
-    done = run_trial(tmp_path, designs=["one"], workers=2)
+    done = run_trial(tmp_path, designs=["one"], workers=1)
     assert (done["done"], done["left"]) == (1, 0)
     counts = read_design(tiny, one, tmp_path)
     assert counts.before.shape == (1, 2, 12)
