@@ -34,7 +34,7 @@ COMMANDS = {
     "study": "Train a small model by SFT and GRPO, and compare forecasts with what happened.",
 }
 """Every command with the first sentence of its help; a command's module is named after it."""
-_ON_ONE_THREAD = {"pstar", "audit", "plan", "monitor"}
+_ON_ONE_THREAD = {"pstar", "audit", "plan", "monitor", "verify"}
 """Commands whose matrices have a few dozen rows, at which threads of OpenBLAS only wait."""
 
 
