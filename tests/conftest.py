@@ -1,3 +1,23 @@
-"""Files under tests that are programs, not tests: pytest's doctest collection must pass them by."""
+"""What all tests share: the files that are programs, and an environment in which two runs fit.
+
+Pytest's doctest collection must pass by the programs under tests. Every worker of pytest-xdist
+computes on one thread: a pool of threads in each of them waits for cores that the others hold. The
+hundreds of processes that tests start keep what they compile, whatever the caller's shell says.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
 
 collect_ignore_glob = ["benchmarks/*", "*/generate/*", "*/readers/fuzz_*.py", "vllm/*"]
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy and torch are loaded
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay until the end: the collector need not look at them each time."""
+    gc.collect()
+    gc.freeze()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,10 @@ MODEL_FREE: dict[str, list[str]] = {
 
 
 def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return _parsed(path.read_text(encoding="utf-8"), str(path))
+
+
+_parsed = cache(ast.parse)  # seven tests read the whole source
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -79,7 +83,7 @@ def loaded_by(path: Path) -> ast.Module:
     """Code of a file; of ``grpolab/__init__.py`` without the imports for type checkers."""
     tree = parse(path)
     if path.name == "__init__.py" and path.parent.name == "grpolab":
-        tree.body = [node for node in tree.body if not is_type_checking(node)]
+        return ast.Module([node for node in tree.body if not is_type_checking(node)], [])
     return tree
 
 

@@ -71,7 +71,8 @@ def test_sweep_sets_values() -> None:
 
 INDEPENDENCE = ["independence", "--prompts", "20", "--tables", "3"]
 ESCAPE = ["sweep", "escape", "--set", "p0=0.2,0.3", "--set", "num-chains=100"]
-TRAP = ["sweep", "trap", "--set", "group_size=4,8", "--set", "load=0.1"]
+TRAP = ["sweep", "trap", "--set", "group_size=4,8", "--set", "load=0.1",
+        "--set", "num_steps=200", "--set", "num_chains=500"]  # fmt: skip
 
 
 @pytest.mark.parametrize("args", [PSTAR, DYNAMICS, LADDER, INDEPENDENCE, ESCAPE, TRAP])

@@ -102,9 +102,9 @@ def write_audit_page(path: Path, name: str, folder: Path) -> None:
         GroupCounts([0, 1, 3, 4, 2], 4, prompt_id=np.arange(5), prompt_names={0: name, 1: name * 2})
         for _ in range(2)
     ]
+    options = {"rng": 0, "format": name, "notes": (name,), "group_sizes": [4, 8]}
     found = [
-        audit(c, rng=0, label=f"{name}{i}", format=name, notes=(name,), num_resamples=20)
-        for i, c in enumerate(counts)
+        audit(c, label=f"{name}{i}", num_resamples=20, **options) for i, c in enumerate(counts)
     ]
     write_audit(path, found, compare(*found))
 

@@ -34,6 +34,8 @@ COMMANDS = {
     "study": "Train a small model by SFT and GRPO, and compare forecasts with what happened.",
 }
 """Every command with the first sentence of its help; a command's module is named after it."""
+_ON_ONE_THREAD = {"pstar", "audit", "plan", "monitor", "verify"}
+"""Commands whose matrices have a few dozen rows, at which threads of OpenBLAS only wait."""
 
 
 class _Commands(TyperGroup):
@@ -41,6 +43,8 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
+        if command and command.name in _ON_ONE_THREAD:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is loaded
         return name, command and load_command(command.name or ""), rest
 
 

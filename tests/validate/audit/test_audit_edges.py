@@ -86,7 +86,7 @@ def test_few_rare_groups_do_not_make_a_certain_forecast():
     # p near .3 at n = 64, g = 32: every prompt says next to nothing of a share of 1e-5
     rng = np.random.default_rng(0)
     share = 0.3**32 + 0.7**32
-    for _ in range(20):
+    for _ in range(8):
         table = GroupCounts(rng.binomial(64, np.full(100, 0.3)), 64)
         p = audit(table, rng=0, group_sizes=[32], num_resamples=100).plans[32].prediction
         assert p.low <= share <= p.high < 0.06
@@ -105,9 +105,9 @@ def test_one_prompt():
 def test_the_share_lies_in_its_band_and_one_icc_gives_both():
     rng = np.random.default_rng(2)
     for a, b, samples in ((0.3, 0.4, 8), (5, 5, 4), (0.1, 2, 16), (30, 70, 8)):
-        for prompts in (12, 60, 300):
+        for prompts in (12, 150):
             table = GroupCounts(rng.binomial(samples, rng.beta(a, b, prompts)), samples)
-            found = audit(table, rng=0, group_sizes=[2, 4, 32], num_resamples=50)
+            found = audit(table, rng=0, group_sizes=[4, 32], num_resamples=50)
             for plan in found.plans.values():
                 assert plan.bound_low <= plan.prediction.zero_std <= plan.bound_high
                 star, icc = plan.threshold, found.icc
@@ -158,7 +158,9 @@ def random_table(rng):
     return GroupCounts(rng.binomial(size, p[ids]), size, prompt_id=ids, prompt_names=names)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(
+    "seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 25))]
+)
 def test_no_two_sentences_contradict(seed):
     rng = np.random.default_rng(seed)
     sizes = sorted(set(rng.choice([2, 3, 4, 8, 16, 32], int(rng.integers(1, 4))).tolist()))

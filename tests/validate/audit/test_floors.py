@@ -58,7 +58,7 @@ def intervals(node: object, place: str = "") -> Iterator[tuple[str, float, float
 def test_no_interval_of_an_audit_has_zero_width(name, filtered):
     correct, size = EDGES[name]
     table = GroupCounts(correct, size, provenance=Provenance(source="x", filtered=filtered))
-    found = audit(table, rng=0, group_sizes=[2, 8, 16], num_groups=16, num_resamples=200)
+    found = audit(table, rng=0, group_sizes=[2, 8, 16], num_groups=16, num_resamples=60)
     spans = list(intervals(found.as_dict()))
     assert spans or filtered
     for place, low, high in spans:

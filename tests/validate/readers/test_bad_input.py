@@ -210,7 +210,7 @@ KEYS = {
 
 @pytest.mark.parametrize("name", KEYS)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_records_of_the_right_keys_and_wrong_values(tmp_path_factory, name, data):
     record = st.fixed_dictionaries(dict.fromkeys(KEYS[name], JSON))
     rows = data.draw(st.lists(record, min_size=1, max_size=4))

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def test_a_record_names_the_options_that_its_reader_uses(format) -> None:
     assert _used(format.read.__module__, deep=False) - OF_ALL <= set(format.options) <= used
 
 
+@cache
 def _used(name: str, *, deep: bool = True) -> set[str]:
     """Fields of the options that a module looks at, or those that it hands the options to."""
     source = inspect.getsource(sys.modules[name])

@@ -27,9 +27,10 @@ def tiny():
     return encode(tokenizer, task.prompts("eval")[:3]), model.eval(), tokenizer
 
 
-def draw(tiny, law, **options):
+def draw(tiny, law, num_samples=20, **options):
     ids, model, tokenizer = tiny
-    return HFEngine.of(model, tokenizer, **options).draw(ids, num_samples=20, law=law, seed=0)
+    engine = HFEngine.of(model, tokenizer, **options)
+    return engine.draw(ids, num_samples=num_samples, law=law, seed=0)
 
 
 def test_a_stop_text_ends_a_completion_at_its_first_place(tiny):
@@ -63,12 +64,14 @@ def test_a_law_without_stops_is_described_as_before():
     assert SamplingLaw(4, stop=("a",)).as_dict()["stop"] == ["a"]
 
 
-@pytest.mark.parametrize("fits", [1, 3, 7, 20, 45])
-@pytest.mark.parametrize("error", ["cuda", "cpu", "python"])
+@pytest.mark.parametrize(
+    ("fits", "error"),
+    [(1, "cpu"), (2, "python"), (3, "cuda"), (5, "cuda"), (7, "cpu"), (16, "cuda")],
+)
 def test_a_batch_that_runs_out_of_memory_is_drawn_in_halves(tiny, monkeypatch, fits, error):
     """Whatever fits, and wherever a group is cut in two, the draws are the same."""
     law = SamplingLaw(6)
-    plain, sizes = draw(tiny, law), []
+    plain, sizes = draw(tiny, law, num_samples=7), []
     whole = hf.sample_ids
     raised = {
         "cuda": torch.OutOfMemoryError("CUDA out of memory"),
@@ -89,12 +92,12 @@ def test_a_batch_that_runs_out_of_memory_is_drawn_in_halves(tiny, monkeypatch, f
     heard = []
     ids, model, tokenizer = tiny
     found = HFEngine.of(model, tokenizer).draw(
-        ids, num_samples=20, law=law, seed=0, watch=lambda *batch: heard.append(batch)
+        ids, num_samples=7, law=law, seed=0, watch=lambda *batch: heard.append(batch)
     )
     assert np.array_equal(found.tokens, plain.tokens)
     assert np.allclose(found.logprob, plain.logprob, atol=1e-5)
     assert max(sizes) <= fits
-    assert sum(sizes) == 60
+    assert sum(sizes) == 21
     assert sum(prompts for prompts, _ in heard) == 3
     assert sum(tokens for _, tokens in heard) == plain.num_tokens.sum()
 

@@ -52,6 +52,12 @@ def level(request: pytest.FixtureRequest) -> Level:
 
 
 @pytest.fixture(scope="session")
+def one_level() -> Level:
+    """The level for what is the same at every level."""
+    return Level.BUBBLEWRAP if missing(Level.LANDLOCK) else Level.LANDLOCK
+
+
+@pytest.fixture(scope="session")
 def sandbox(level: Level) -> Iterator[Sandbox]:
     with Sandbox(level=level, limits=Limits(memory_bytes=256 << 20), workers=2) as pool:
         yield pool

@@ -216,7 +216,7 @@ def test_pure_tests_share_a_process_and_others_do_not(level: Level) -> None:
     with Sandbox(level=level, workers=1, limits=limits) as pool:
         for number in range(REUSES + 6):
             assert pool.run(pure).outcome is Outcome.PASS
-            if number % 8 == 0:
+            if number % 23 == 0:
                 for wanted, job in between.items():
                     result = pool.run(job)
                     assert (result.outcome, result.tries) == (wanted, 1)

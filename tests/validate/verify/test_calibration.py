@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from grpolab.validate.verify import suite
+from grpolab.validate.verify import grid, suite
 from grpolab.validate.verify.calibration import (
     CALIBRATION,
     _pooled_interval,
@@ -13,6 +13,7 @@ from grpolab.validate.verify.calibration import (
 from grpolab.validate.verify.laws import SampledLaw, beta, unsolvable
 from grpolab.validate.verify.registry import Size
 
+GRID = [e.name for e in CALIBRATION.entries() if e.run.__module__ == grid.__name__]
 QUICK = Size(groups=40_000, chains=1, seed=20260101)
 
 
@@ -62,8 +63,12 @@ def test_every_entry_has_a_control_and_power_stands():
     assert outcome.controls
 
 
+ELSEWHERE = {"test-power", *GRID}
+"""Run above, and by test_grid.py."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [e.name for e in CALIBRATION.entries() if e.name != "test-power"])
+@pytest.mark.parametrize("name", [e.name for e in CALIBRATION.entries() if e.name not in ELSEWHERE])
 def test_calibration_stands(name):
     (outcome,) = CALIBRATION.run([name], size=QUICK, level=1e-3)
     assert outcome.failed == []

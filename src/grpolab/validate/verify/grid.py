@@ -314,7 +314,8 @@ def _next(
 def _smoothed(size: Size) -> Evidence:
     evidence = Evidence([], [])
     trials = trials_of(size)
-    for design in (Design(250, 4, 8), Design(250, 8, 16), Design(100, 4, 16)):
+    designs = Design(250, 4, 8), Design(250, 8, 16), Design(100, 4, 16)
+    for design in _part(designs, size):
         for kind, laws in (("rough", ROUGH), ("real", real()), ("smooth", SMOOTH)):
             errors = [_errors(law, design, trials, _rng(size, law, design)) for law in laws]
             pooled = {name: np.mean([e[name] for e in errors], axis=0) for name in errors[0]}
