@@ -95,7 +95,11 @@ def forecast_interval(
     below = np.cumsum(law)
     low = int(np.searchsorted(below, tail + 1e-9, side="right"))
     high = int(np.searchsorted(below, 1.0 - tail - 1e-9, side="left"))
-    ends = (low * unit / num_groups, min(high, len(law) - 1) * unit / num_groups)
+    middle = round(centre * num_groups)  # the sum nearest to what is expected is never left out
+    least, most = min(low, middle), max(min(high, len(law) - 1), middle)
+    if data.num_clusters < 2:  # one prompt says nothing of others
+        least, most = 0, len(law) - 1
+    ends = (least * unit / num_groups, most * unit / num_groups)
     return ForecastInterval(quantity, method, num_groups, centre * unit, *ends)
 
 
