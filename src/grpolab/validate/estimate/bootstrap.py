@@ -120,8 +120,19 @@ def share_interval(
     if num_clusters < 2:
         return 0.0, 1.0
     low, high = percentile_interval(draws, level=level, num_clusters=num_clusters)
-    missed = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / num_clusters)
+    missed = missed_share(num_clusters, level=level)
     return min(low, value * (1.0 - missed)), max(high, value + (1.0 - value) * missed)
+
+
+def missed_share(num_clusters: int, *, level: float = 0.95) -> float:
+    """The largest share of a kind of cluster that ``num_clusters`` clusters need not have shown.
+
+    ``1 - tail**(1/k)``: the bound of Clopper and Pearson for 0 of k.
+
+    >>> round(missed_share(20), 4)
+    0.1684
+    """
+    return float(1.0 - ((1.0 - level) / 2.0) ** (1.0 / num_clusters))
 
 
 def floored(
@@ -182,7 +193,7 @@ def floored(
     tail = (1.0 - check_level(level)) / 2.0
     ends = [max(interval[0], bottom), min(interval[1], top)]
     seen = values[weight > 0]
-    missed = 1.0 - tail ** (1.0 / clusters)  # the share that none of k clusters need have shown
+    missed = missed_share(round(clusters), level=level)
     generator = streams.generator(rng, "floor")
     for side, (bound, start) in enumerate(zip(bounds, zero or (top, bottom), strict=True)):
         choose, q = (min, tail) if side == 0 else (max, 1.0 - tail)

@@ -331,7 +331,7 @@ def _floored(data: CountCells, low: float, high: float, *, level: float) -> tupl
     shows one rate, m of them may be never or always solved, which makes the ICC m; where each is
     never or always solved, m may have the mean rate, which makes it 1 - m. Derived here.
     """
-    missed = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / data.num_clusters)
+    missed = bootstrap.missed_share(data.num_clusters, level=level)
     if np.ptp(data.rate) == 0:
         return low, max(high, missed)
     return (min(low, 1.0 - missed), high) if _pure(data) else (low, high)

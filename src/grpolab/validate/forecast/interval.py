@@ -72,8 +72,8 @@ def forecast_interval(
     ``counts`` are rollouts of a sample of the prompts from which the next groups draw, one prompt
     per group. ``method`` is that of `law.fit_law`. A Bayesian bootstrap over prompts
     (`bootstrap.resample_bayesian`) gives laws of the number correct; for each of them the sum over
-    groups is exact; their mixture gives the quantiles. "variance" is K(g-K)/g^2 averaged over
-    groups.
+    groups is exact; their mixture gives the quantiles, and the sum nearest to what is expected is
+    never left out. One prompt leaves all open. "variance" is K(g-K)/g^2 averaged over groups.
 
     >>> table = GroupCounts([0, 2, 4, 8] * 16, 8)
     >>> found = forecast_interval(table, group_size=8, num_groups=32, rng=0)
@@ -186,6 +186,8 @@ def coverage_by_step(
         half = 1.0  # one run says nothing of others
         if len(inside) > 1:
             half = bootstrap.half_width(bootstrap.mean_stderr(inside), free=len(inside) - 1)
+            if half == 0:  # runs that are all alike: others may be the share that R runs can miss
+                half = bootstrap.missed_share(len(inside))
         error = (centre - seen)[:, cut]
         coverage = float(inside.mean())
         found.append(

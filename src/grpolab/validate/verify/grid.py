@@ -203,7 +203,7 @@ def _beyond_width(size: Size) -> Evidence:
             fitted = fit_rows(data, "beta-binomial").zero_std(g)
             if design not in NARROW:
                 known = np.array([2 * bootstrap.half_width(float(part.std(ddof=1)))
-                                  for part in np.array_split(fitted, trials // 10)])  # fmt: skip
+                                  for part in np.array_split(fitted, trials // 5)])  # fmt: skip
                 name = f"beta over band: {law.name}, {design}"
                 over = known / float(band.high - band.low)
                 evidence.controls.append(median_at_most(name, over, bound=0.6))
