@@ -24,6 +24,7 @@ INTERVALS = ("combined", "bootstrap", "profile", "union")
 _ADDED = 0.5  # prompts that the Bayesian bootstrap adds, half of them never solved
 _MOVED = 0.3  # share of draws below the estimate under which what was added moves the lower end
 _FEW = 8.0  # prompts that carry the variance, below which one more may be far from the others
+_UP_TO = 40  # prompts: where there are more, such a prompt is no longer likely to be missed
 _MANY = 12.0  # from which on, and from which share of all, the bootstrap is no longer too short
 _MOST = 0.6
 _CLOSE = 1e-7  # how exactly the ends of a profile are found
@@ -199,10 +200,11 @@ def icc_interval(
     too wide. "combined" is the default: what that span has in common with a Bayesian bootstrap that
     reckons with half a prompt, never or always solved, beside those at hand. The latter alone is up
     to twenty times too wide where few prompts were solved, and there its lower end is not used.
-    Where fewer than 8 prompts carry the variance, by ``(sum d^2)^2 / sum d^4`` of the deviations d
-    of the rates, the upper end is at least that of half a prompt at the end of [0, 1] that is far
-    from the mean; where 12 and 60% of all carry it, the interval is within the bootstrap's. All are
-    taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds it against the others.
+    Where fewer than 8 of at most 40 prompts carry the variance, by ``(sum d^2)^2 / sum d^4`` of the
+    deviations d of the rates, the upper end is at least that of half a prompt at the end of [0, 1]
+    that is far from the mean; where 12 and 60% of all carry it, the interval is within the
+    bootstrap's. All are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds it
+    against the others.
 
     Parameters
     ----------
@@ -305,7 +307,7 @@ def _combined(
     carried = _carried(data)
     if carried >= max(_MANY, _MOST * data.num_clusters):
         return max(low, plain[0]), min(high, plain[1])
-    if carried < _FEW:
+    if carried < _FEW and data.num_clusters <= _UP_TO:
         mean = float(data.weight @ data.num_correct / (data.weight @ data.num_samples))
         far[ends[0] if mean > 0.5 else ends[1]] = _ADDED
         return low, max(high, with_added(far).high)
