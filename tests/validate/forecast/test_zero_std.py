@@ -198,6 +198,15 @@ def test_the_sampling_error_is_right_up_to_k_equal_n(n, k):
     assert error < 0.05 * truth
 
 
+@pytest.mark.parametrize(("n", "k"), [(1000, 501), (1000, 999), (64, 40), (8, 8)])
+def test_the_noise_within_prompts_is_never_none_where_prompts_are_mixed(n, k):
+    """By the bound of Hoeffding for every table, not on average alone."""
+    rng = np.random.default_rng(k)
+    for _ in range(5):
+        table = tabulate(GroupCounts(rng.binomial(n, rng.beta(0.5, 1.5, 40)), n))
+        assert within_variance(table, k) > 0
+
+
 @pytest.mark.parametrize("n", [20_000, 50_048])
 def test_cost_does_not_grow_with_the_samples(n):
     counts = GroupCounts(np.random.default_rng(1).binomial(n, 0.01, 64), n)

@@ -15,12 +15,13 @@ from grpolab.validate.audit.outlook import FirstGroups
 from grpolab.validate.audit.plan import GroupPlan, Threshold
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import mean_may_exceed
+from grpolab.validate.audit.unsolved import one_sided_mixed
 from grpolab.validate.forecast.beyond import ASSUMES
-from grpolab.validate.forecast.law import prompt_laws
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
 _AS_WIDE = 0.8  # of the band, from which on an interval beyond the samples says little more
 _LITTLE = 0.2  # mixed groups of prompts that other prompts would better replace
+_TELL_HALF = 6  # prompts that can exclude one half where all are alike: 0.025^(1/6) > 1/2
 _MANY_MORE = 1.5  # times the present prompts, from which on a number of prompts is worth saying
 
 
@@ -44,7 +45,8 @@ def _advise(audit: Audit) -> list[str]:
         if g not in audit.equal_scores
     ]
     sentences += [_first(g, o.first) for g, o in audit.outlook.items() if o.first is not None]
-    sentences += [*_contradiction(audit), *_thresholds(audit), _group_size(audit)]
+    sentences += [*_no_law(audit), *_contradiction(audit), *_thresholds(audit)]
+    sentences.append(_group_size(audit))
     sentences += [*_prompts(audit), _dynamic_sampling(audit), *_more_data(audit), *_sampler(audit)]
     return sentences
 
@@ -110,6 +112,23 @@ def _first(group_size: int, first: FirstGroups) -> str:
     )
 
 
+def _no_law(audit: Audit) -> list[str]:
+    """Counts that no law of p explains, though every number beyond the samples rests on one."""
+    if audit.cover is None or not np.isnan(audit.cover.low).any():
+        return []
+    sizes = audit.counts.by_prompt().num_samples
+    cause = (
+        "prompts with more samples are easier or harder than the others, or samples of a prompt are"
+        " no independent draws"
+        if int(sizes.min()) < int(sizes.max())
+        else "samples of a prompt are no independent draws of one policy"
+    )
+    return [
+        f"No law of p explains these counts: {cause}. Shares beyond the samples, and thresholds"
+        " p*, take one for granted; do not rely on them."
+    ]
+
+
 def _contradiction(audit: Audit) -> list[str]:
     """Larger groups cannot have zero std more often; a fit beside thinning can say that they do."""
     found = []
@@ -172,7 +191,10 @@ def _group_size(audit: Audit) -> str:
     fullest = max(plans, key=lambda p: p.frac_mixed)
     per = {p.prediction.group_size: 1000 * p.frac_mixed / p.prediction.group_size for p in plans}
     if fullest.frac_mixed == 0:
-        return "No mixed group was seen or is forecast at any planned size."
+        most = ", ".join(
+            f"{percent(1 - p.prediction.low)} at g={p.prediction.group_size}" for p in plans
+        )
+        return f"No mixed group was seen. At most so many are mixed, with 95%: {most}."
     g_cheap, g_full = cheapest.prediction.group_size, fullest.prediction.group_size
     if g_cheap == g_full:
         return f"1000 rollouts in groups of {g_cheap} hold {per[g_cheap]:.0f} mixed groups."
@@ -217,16 +239,16 @@ def _one_sided(audit: Audit, number: int, *, wrong: bool) -> str:
     limit = f"high as {reach:.2g}" if wrong else f"low as {1 - reach:.2g}"
     g = max(audit.plans)
     said = f"The prompts {solved} solved ({percent(number / audit.num_prompts)}) "
-    known = audit.icc is not None
-    if known:
-        law = prompt_laws(audit.counts, "posterior")
-        mixed = float(law.mixed(g)[same].mean())
-        said += (
-            f"will have {percent(mixed)} mixed groups at g={g} by a fitted beta, on average. One"
-        )
-    else:
+    try:
+        mixed, low, high = one_sided_mixed(audit.counts, g, same)
+    except ValueError:  # one prompt alone, or one sample each
         mixed = 0.0
         said += "need not stay without a signal: one"
+    else:
+        said += (
+            f"will have {percent(mixed)} mixed groups at g={g} on average"
+            f" ({percent_interval(low, high)}), by a law of p fitted to all prompts. One"
+        )
     said += (
         f" of them that was {'failed' if wrong else 'solved'} in all {samples} samples can still"
         f" have a success rate as {limit}, where {percent(float(1 - prob_zero_std(reach, g)))} of"
@@ -238,8 +260,9 @@ def _one_sided(audit: Audit, number: int, *, wrong: bool) -> str:
 def _dynamic_sampling(audit: Audit) -> str:
     parts = []
     for g, plan in audit.plans.items():
-        factor = 1.0 / plan.frac_mixed if plan.frac_mixed > 0 else math.inf
-        parts.append(f"{factor:.1f} at g={g}" if factor < 1000 else f"more than 1000 at g={g}")
+        p = plan.prediction
+        least, middle, most = (_draws_per_mixed(share) for share in (p.low, p.zero_std, p.high))
+        parts.append(f"{middle} ({least} to {most}) at g={g}")
     return (
         "Dynamic sampling would have to draw this many groups per mixed group: "
         + ", ".join(parts)
@@ -248,12 +271,20 @@ def _dynamic_sampling(audit: Audit) -> str:
     )
 
 
+def _draws_per_mixed(zero_std: float) -> str:
+    """1 / (1 - share); "any number" where no group is mixed."""
+    factor = 1.0 / (1.0 - zero_std) if zero_std < 1 else math.inf
+    if math.isinf(factor):
+        return "any number"
+    return f"{factor:.1f}" if factor < 1000 else "more than 1000"
+
+
 def _more_data(audit: Audit) -> list[str]:
     found = []
     for g, plan in audit.plans.items():
         p = plan.prediction
         if p.method != "thinning":
-            found.append(_beyond(plan))
+            found.append(_beyond(plan, int(audit.counts.by_prompt().num_samples.max())))
         elif g > 2 and p.low < 0.5 < p.high:  # at g = 2 it is half or more for every p
             found.append(_half(plan, audit.num_prompts))
         elif p.high - p.low > _WIDE:
@@ -261,19 +292,20 @@ def _more_data(audit: Audit) -> list[str]:
     return found
 
 
-def _beyond(plan: GroupPlan) -> str:
+def _beyond(plan: GroupPlan, samples: int) -> str:
     """What a share beyond the samples rests on; more prompts do not narrow all of its interval."""
     p = plan.prediction
     g, width = p.group_size, p.high - p.low
+    which = "some prompts" if samples >= g else "every prompt"
     said = (
-        f"g={g} exceeds the samples of some prompts. Its share ({_range(plan)}) is that of"
-        f" {ASSUMES[p.method]}; the mean and the correlation alone allow"
-        f" {percent(plan.bound_low)} to {percent(plan.bound_high)}. "
+        f"g={g} exceeds the samples of {which}. Its share ({_range(plan)}) is that of"
+        f" {ASSUMES[p.method]}; this mean, taken for exact, and a correlation within its interval"
+        f" alone allow {percent_interval(plan.bound_low, plan.bound_high)}. "
     )
     if p.method == "smoothed mixture" and width > _AS_WIDE * (plan.bound_high - plan.bound_low):
         said += (
             "The interval is about as wide as that: so few samples, or prompts, tell hardly more"
-            " than mean and correlation, and no narrower one would hold for every law. "
+            " than mean and correlation, and no narrower one would hold for every law of p. "
         )
     return (
         f"{said}Draw {g} samples per prompt to narrow it: more prompts alone leave open what few"
@@ -289,10 +321,13 @@ def _half(plan: GroupPlan, num_prompts: int) -> str:
     distance = max(abs(p.zero_std - 0.5), 0.02)  # what reach shrinks below with more prompts
     if reach <= distance:
         return f"About half of the groups at g={g} are without a signal ({_range(plan)})."
+    open_yet = f"Cannot tell whether more than half of the groups at g={g} are without a signal"
+    if num_prompts == 1:
+        return f"{open_yet}: one prompt says nothing of others."
     needed = num_prompts * (reach / distance) ** 2  # reach shrinks like 1 / sqrt(prompts)
+    needed = max(needed, _TELL_HALF)
     return (
-        f"Cannot tell whether more than half of the groups at g={g} are without a signal"
-        f" ({_range(plan)}); about {count(round_up(needed))} prompts would tell, if the"
+        f"{open_yet} ({_range(plan)}); about {count(round_up(needed))} prompts would tell, if the"
         f" share is {percent(0.5 + math.copysign(distance, p.zero_std - 0.5))}."
     )
 

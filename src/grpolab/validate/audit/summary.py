@@ -311,7 +311,7 @@ def _missing(gone: Missingness | None, least: int) -> list[str]:
     total = gone.num_short + gone.num_full
     found = [
         f"{gone.num_short} of {total} prompts with fewer than {gone.full_size} verdicts (down to"
-        f" {least}): in groups larger than that their share is what a beta fitted to all prompts"
+        f" {least}): in groups larger than that their share is what a model fitted to all prompts"
         " says"
     ]
     if gone.p_value < _LEVEL:

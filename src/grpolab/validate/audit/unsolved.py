@@ -1,13 +1,15 @@
-"""The prompts that were never solved, with what their counts still allow."""
+"""The prompts that were never or always solved, with what their counts still allow."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.zero_std import prob_zero_std
+from grpolab.validate.estimate import bootstrap
 from grpolab.validate.forecast.posterior import fit_posterior
 
 _NAMED = 60  # names in a row; the others are counted
@@ -58,6 +60,25 @@ def unsolved(counts: GroupCounts, group_size: int, *, rng: int = 0) -> Table | N
         " rewards."
     )
     return Table(columns, rows, caption, title="Prompts never solved")
+
+
+def one_sided_mixed(
+    counts: GroupCounts, group_size: int, same: npt.NDArray[np.bool_], *, rng: int = 0
+) -> tuple[float, float, float]:
+    """Expected share of mixed groups of the prompts ``same`` [P], and its 95% interval.
+
+    The posterior is that of `unsolved`, and the interval that over the laws that the prompts may
+    come from. ValueError where the counts say nothing of single prompts.
+    """
+    found = fit_posterior(counts, rng=rng)
+    mixed = 1.0 - np.asarray(prob_zero_std(found.support, group_size))
+    value = float(found.expect(mixed)[same].mean())
+    cell, size = np.unique(found.cell[same], return_counts=True)
+    drawn = (found.laws[:, cell] @ mixed) @ size / size.sum()
+    low, high = bootstrap.share_interval(
+        drawn, value=value, level=0.95, num_clusters=found.num_prompts
+    )
+    return value, low, high
 
 
 def _quantiles(

@@ -107,10 +107,11 @@ def share_interval(
 ) -> tuple[float, float]:
     """Bootstrap interval of a share that a model says; never of zero length.
 
-    Where every cluster holds the same value 0 or 1 the bootstrap sees no spread, and the one-sided
-    bound tail**(1/k) takes its place: with mean mu, k clusters all show 1 with probability at most
-    mu**k (derived here). One cluster says nothing of others: [0, 1]. For a mean over clusters
-    `floored` does more.
+    Clusters of another kind may be the share m = 1 - tail**(1/k) of all without that k clusters
+    show one, whatever the model: the interval reaches from v (1 - m) to v + (1 - v) m at least.
+    Where all clusters are alike a bootstrap sees no spread, and this is all that is left. One
+    cluster says nothing of others: [0, 1]. For a mean over clusters `floored` does more. Derived
+    here.
 
     >>> low, high = share_interval(np.ones(5), value=1.0, level=0.95, num_clusters=16)
     >>> round(low, 4), high
@@ -119,12 +120,19 @@ def share_interval(
     if num_clusters < 2:
         return 0.0, 1.0
     low, high = percentile_interval(draws, level=level, num_clusters=num_clusters)
-    margin = ((1.0 - level) / 2.0) ** (1.0 / num_clusters)
-    if value >= 1.0:
-        return min(low, margin), 1.0
-    if value <= 0.0:
-        return 0.0, max(high, 1.0 - margin)
-    return low, high
+    missed = missed_share(num_clusters, level=level)
+    return min(low, value * (1.0 - missed)), max(high, value + (1.0 - value) * missed)
+
+
+def missed_share(num_clusters: int, *, level: float = 0.95) -> float:
+    """The largest share of a kind of cluster that ``num_clusters`` clusters need not have shown.
+
+    ``1 - tail**(1/k)``: the bound of Clopper and Pearson for 0 of k.
+
+    >>> round(missed_share(20), 4)
+    0.1684
+    """
+    return float(1.0 - ((1.0 - level) / 2.0) ** (1.0 / num_clusters))
 
 
 def floored(
@@ -185,7 +193,7 @@ def floored(
     tail = (1.0 - check_level(level)) / 2.0
     ends = [max(interval[0], bottom), min(interval[1], top)]
     seen = values[weight > 0]
-    missed = 1.0 - tail ** (1.0 / clusters)  # the share that none of k clusters need have shown
+    missed = missed_share(round(clusters), level=level)
     generator = streams.generator(rng, "floor")
     for side, (bound, start) in enumerate(zip(bounds, zero or (top, bottom), strict=True)):
         choose, q = (min, tail) if side == 0 else (max, 1.0 - tail)

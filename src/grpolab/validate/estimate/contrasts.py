@@ -116,7 +116,7 @@ def _gap(
         p_equal = float(special.stdtr(free, (abs(difference) - margin) / stderr))
     unseen = max(1.0 - margin / span, 0.0) ** num_prompts
     # with one value everywhere the spread says nothing: as wide as what P prompts can miss
-    least = span * (1.0 - 0.025 ** (1.0 / num_prompts)) if stderr <= 1e-12 else 0.0
+    least = span * bootstrap.missed_share(num_prompts) if stderr <= 1e-12 else 0.0
     return Gap(difference, stderr, free, max(p_value, floor), max(p_equal, unseen), least,
                num_prompts)  # fmt: skip
 

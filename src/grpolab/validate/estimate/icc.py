@@ -23,6 +23,10 @@ INTERVALS = ("combined", "bootstrap", "profile", "union")
 
 _ADDED = 0.5  # prompts that the Bayesian bootstrap adds, half of them never solved
 _MOVED = 0.3  # share of draws below the estimate under which what was added moves the lower end
+_FEW = 8.0  # prompts that carry the variance, below which one more may be far from the others
+_UP_TO = 40  # prompts: where there are more, such a prompt is no longer likely to be missed
+_MANY = 12.0  # from which on, and from which share of all, the bootstrap is no longer too short
+_MOST = 0.6
 _CLOSE = 1e-7  # how exactly the ends of a profile are found
 _STRICTER = 0.7  # of the error rate: the common part of two intervals covers less than each
 
@@ -196,8 +200,11 @@ def icc_interval(
     too wide. "combined" is the default: what that span has in common with a Bayesian bootstrap that
     reckons with half a prompt, never or always solved, beside those at hand. The latter alone is up
     to twenty times too wide where few prompts were solved, and there its lower end is not used.
-    Both are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds
-    it against the other two.
+    Where fewer than 8 of at most 40 prompts carry the variance, by ``(sum d^2)^2 / sum d^4`` of the
+    deviations d of the rates, the upper end is at least that of half a prompt at the end of [0, 1]
+    that is far from the mean; where 12 and 60% of all carry it, the interval is within the
+    bootstrap's. All are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds it
+    against the others.
 
     Parameters
     ----------
@@ -242,35 +249,76 @@ def icc_interval(
         return IccInterval(estimate, 0.0, 1.0, method, interval)
     generator = streams.generator(rng, "icc")
     nominal = 1.0 - _STRICTER * (1.0 - level) if interval == "combined" else level
-    ends = []
-    if interval != "profile":
-        boot = bootstrap.resample(data, num_resamples=num_resamples, rng=generator)
-        ends.append(
-            bootstrap.percentile_interval(
-                _estimate(boot, method), level=nominal, num_clusters=data.num_clusters
+
+    def spread(boot: CountCells) -> _Spread:
+        draws = _estimate(boot, method)
+        ends = bootstrap.percentile_interval(draws, level=nominal, num_clusters=data.num_clusters)
+        return _Spread(draws, *ends)
+
+    def with_added(added: FloatArray) -> _Spread:
+        return spread(
+            bootstrap.resample_bayesian(
+                data, num_resamples=num_resamples, rng=generator, added=added
             )
         )
+
+    ends = []
+    if interval != "profile":
+        plain = spread(bootstrap.resample(data, num_resamples=num_resamples, rng=generator))
+        ends.append((plain.low, plain.high))
     if interval != "bootstrap":
         ends.append(_profile_interval(data, level=nominal))
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if interval == "combined":
-        added = np.zeros(int(data.num_samples.max()) + 1)
-        added[[0, -1]] = _ADDED / 2
-        drawn = _estimate(
-            bootstrap.resample_bayesian(
-                data, num_resamples=num_resamples, rng=generator, added=added
-            ),
-            method,
-        )
-        least, most = bootstrap.percentile_interval(
-            drawn, level=nominal, num_clusters=data.num_clusters
-        )
-        if float(np.mean(drawn <= estimate)) < _MOVED:
-            least = min(least, ends[0][0])
-        if not _pure(data):  # what is added is never or always solved, too, and tells nothing there
-            low, high = max(low, least), min(high, most)
-        low, high = _floored(data, min(low, estimate), max(high, estimate), level=level)
+        low, high = _combined(data, (low, high), ends[0], estimate, with_added)
+    low, high = _floored(data, min(low, estimate), max(high, estimate), level=level)
     return IccInterval(estimate, low, high, method, interval)
+
+
+class _Spread(NamedTuple):
+    """Draws of an estimate, and their percentile interval."""
+
+    draws: FloatArray
+    low: float
+    high: float
+
+
+def _combined(
+    data: CountCells,
+    union: tuple[float, float],
+    plain: tuple[float, float],
+    estimate: float,
+    with_added: Callable[[FloatArray], _Spread],
+) -> tuple[float, float]:
+    """The interval "combined" from the ``union`` of the ``plain`` bootstrap and the profile.
+
+    ``with_added`` is the Bayesian bootstrap with the given weight of each number correct beside.
+    """
+    low, high = union
+    ends = np.array([0, int(data.num_samples.max())])
+    both, far = np.zeros((2, ends[1] + 1))
+    both[ends] = _ADDED / 2
+    found = with_added(both)
+    least = found.low
+    if float(np.mean(found.draws <= estimate)) < _MOVED:
+        least = min(least, plain[0])
+    if not _pure(data):  # what is added is never or always solved, too, and tells nothing there
+        low, high = max(low, least), min(high, found.high)
+    carried = _carried(data)
+    if carried >= max(_MANY, _MOST * data.num_clusters):
+        return max(low, plain[0]), min(high, plain[1])
+    if carried < _FEW and data.num_clusters <= _UP_TO:
+        mean = float(data.weight @ data.num_correct / (data.weight @ data.num_samples))
+        far[ends[0] if mean > 0.5 else ends[1]] = _ADDED
+        return low, max(high, with_added(far).high)
+    return low, high
+
+
+def _carried(data: CountCells) -> float:
+    """Clusters that carry the variance between them: (sum d^2)^2 / sum d^4 of d = rate - mean."""
+    square = (data.rate - float(cells.cell_mean(data, data.rate))) ** 2
+    fourth = float(data.weight @ square**2)
+    return float(data.weight @ square) ** 2 / fourth if fourth > 0 else 0.0
 
 
 def _pure(data: CountCells) -> bool:
@@ -285,7 +333,7 @@ def _floored(data: CountCells, low: float, high: float, *, level: float) -> tupl
     shows one rate, m of them may be never or always solved, which makes the ICC m; where each is
     never or always solved, m may have the mean rate, which makes it 1 - m. Derived here.
     """
-    missed = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / data.num_clusters)
+    missed = bootstrap.missed_share(data.num_clusters, level=level)
     if np.ptp(data.rate) == 0:
         return low, max(high, missed)
     return (min(low, 1.0 - missed), high) if _pure(data) else (low, high)

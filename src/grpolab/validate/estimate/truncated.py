@@ -68,12 +68,13 @@ def fit_truncated(
     for weight in boot.weight:
         one = boot._replace(weight=weight)
         kept.append(_frac_kept(one, _maximise(one, [theta])[0]))
-    low, high = bootstrap.percentile_interval(
-        np.array(kept), level=level, num_clusters=data.num_clusters
+    share = _frac_kept(data, theta)
+    low, high = bootstrap.share_interval(
+        np.array(kept), value=share, level=level, num_clusters=data.num_clusters
     )
     mean, rho = (float(v) for v in special.expit(theta))
     loglik = value + betabin.log_choose(data)
-    return TruncatedFit(mean, rho, _frac_kept(data, theta), low, high, loglik)
+    return TruncatedFit(mean, rho, share, low, high, loglik)
 
 
 def _resampled(

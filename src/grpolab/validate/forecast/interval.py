@@ -72,8 +72,8 @@ def forecast_interval(
     ``counts`` are rollouts of a sample of the prompts from which the next groups draw, one prompt
     per group. ``method`` is that of `law.fit_law`. A Bayesian bootstrap over prompts
     (`bootstrap.resample_bayesian`) gives laws of the number correct; for each of them the sum over
-    groups is exact; their mixture gives the quantiles. "variance" is K(g-K)/g^2 averaged over
-    groups.
+    groups is exact; their mixture gives the quantiles, and the sum nearest to what is expected is
+    never left out. One prompt leaves all open. "variance" is K(g-K)/g^2 averaged over groups.
 
     >>> table = GroupCounts([0, 2, 4, 8] * 16, 8)
     >>> found = forecast_interval(table, group_size=8, num_groups=32, rng=0)
@@ -95,7 +95,11 @@ def forecast_interval(
     below = np.cumsum(law)
     low = int(np.searchsorted(below, tail + 1e-9, side="right"))
     high = int(np.searchsorted(below, 1.0 - tail - 1e-9, side="left"))
-    ends = (low * unit / num_groups, min(high, len(law) - 1) * unit / num_groups)
+    middle = round(centre * num_groups)  # the sum nearest to what is expected is never left out
+    least, most = min(low, middle), max(min(high, len(law) - 1), middle)
+    if data.num_clusters < 2:  # one prompt says nothing of others
+        least, most = 0, len(law) - 1
+    ends = (least * unit / num_groups, most * unit / num_groups)
     return ForecastInterval(quantity, method, num_groups, centre * unit, *ends)
 
 
@@ -182,6 +186,8 @@ def coverage_by_step(
         half = 1.0  # one run says nothing of others
         if len(inside) > 1:
             half = bootstrap.half_width(bootstrap.mean_stderr(inside), free=len(inside) - 1)
+            if half == 0:  # runs that are all alike: others may be the share that R runs can miss
+                half = bootstrap.missed_share(len(inside))
         error = (centre - seen)[:, cut]
         coverage = float(inside.mean())
         found.append(

@@ -92,7 +92,8 @@ def within_variance(data: CountCells, k: int) -> float:
     hypergeometric chance h_j. The sum is the mean square of v = C(n-c,k)/C(n,k), and thinning to 2k
     is unbiased for q^2k, so ``v^2 - C(n-c,2k)/C(n,2k)`` is unbiased for the variance. Where n < 2k
     the posterior of p under the beta fitted to all prompts gives E[q^2k] instead, and where n < k
-    its variance of q^k is all that is left. Derived here.
+    its variance of q^k is all that is left. The result is then at least the bound of a U-statistic
+    (Hoeffding 1948), ``k^2/n (q^(2k-1) - q^2k)``. Derived here.
 
     >>> data = cells.tabulate(GroupCounts([0, 1, 2, 4], 4))
     >>> round(within_variance(data, 1), 6), round(float(np.mean([0, 3, 4, 0])) / 48, 6)
@@ -104,9 +105,14 @@ def within_variance(data: CountCells, k: int) -> float:
     both = np.nan_to_num(thin_all_wrong(n, c, 2 * k))
     if np.any(n < 2 * k):
         post = partly.posterior(partly.fit_prior(data), data)
-        both = np.where(n >= 2 * k, both, post.prob_all_wrong(2 * k))
-        rest = post.prob_all_wrong(2 * k) - post.prob_all_wrong(k) ** 2
-        return max(float(cells.cell_mean(data, np.where(known, square - both, rest))), 0.0)
+        one, two = post.prob_all_wrong(k), post.prob_all_wrong(2 * k)
+        both = np.where(n >= 2 * k, both, two)
+        least = k**2 / n * (post.prob_all_wrong(2 * k - 1) - two)
+        found, low = (
+            float(cells.cell_mean(data, np.where(known, value, two - one**2)))
+            for value in (square - both, least)
+        )
+        return max(found, low)
     return max(float(cells.cell_mean(data, square - both)), 0.0)
 
 

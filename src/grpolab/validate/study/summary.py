@@ -8,7 +8,8 @@ import numpy as np
 
 from grpolab.figures.ladder import Rung
 from grpolab.theory import pass_at_k
-from grpolab.validate.estimate.bootstrap import half_width, mean_stderr
+from grpolab.validate.estimate.bootstrap import half_width
+from grpolab.validate.estimate.contrasts import paired_gap
 from grpolab.validate.study import shootout
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
@@ -189,11 +190,14 @@ def scores(samples: Samples, k: int) -> dict[int, float]:
 
 
 def interval(differences: Sequence[float]) -> Lead:
-    """Mean of paired differences over prompts, with its normal 95% interval."""
+    """Mean of paired differences over prompts, with its normal 95% interval.
+
+    Where all differences are alike it is as wide as what the number of prompts can miss.
+    """
     array = np.array(differences)
-    half = half_width(mean_stderr(array))
-    mean = float(array.mean())
-    return Lead(mean, mean - half, mean + half, len(array))
+    gap = paired_gap(array)
+    half = max(half_width(gap.stderr), gap.least) if len(array) > 1 else 1.0
+    return Lead(gap.difference, gap.difference - half, gap.difference + half, len(array))
 
 
 def checkpoint_error(rows: Sequence[Row]) -> dict[str, dict[str, Miss]]:

@@ -182,7 +182,7 @@ def _fitted_beta(size: Size) -> list[Check]:
     "beyond-width",
     claim="on smooth laws that interval is at most 0.6 of the band that mean and ICC allow, from"
     " 250 prompts with 8 samples on; for shares of 0.05 on, 4 times that of who knows the beta",
-    wrong="0.6 of the band from 20 prompts with 4 samples",
+    wrong="0.6 of the band from 20 prompts with 4 samples, even for who knows the beta",
 )
 def _beyond_width(size: Size) -> Evidence:
     evidence = Evidence([], [])
@@ -197,9 +197,17 @@ def _beyond_width(size: Size) -> Evidence:
             name = f"zero std over band: {law.name}, {design}"
             into = evidence.checks if design in NARROW else evidence.controls
             into.append(median_at_most(name, over_band, bound=0.6))
+            if not law.name.startswith("Beta"):
+                continue
             truth = float(prob_zero_std(law.rates, g).mean())
-            if design in NARROW and law.name.startswith("Beta") and truth >= 0.05:
-                fitted = fit_rows(data, "beta-binomial").zero_std(g)
+            fitted = fit_rows(data, "beta-binomial").zero_std(g)
+            if design not in NARROW:
+                known = np.array([2 * bootstrap.half_width(float(part.std(ddof=1)))
+                                  for part in np.array_split(fitted, trials // 5)])  # fmt: skip
+                name = f"beta over band: {law.name}, {design}"
+                over = known / float(band.high - band.low)
+                evidence.controls.append(median_at_most(name, over, bound=0.6))
+            elif truth >= 0.05:
                 over = (high - low) / (2 * bootstrap.half_width(float(fitted.std())))
                 name = f"zero std over beta: {law.name}, {design}"
                 evidence.checks.append(median_at_most(name, over, bound=4.0))
