@@ -139,12 +139,11 @@ def drawn(
     draw: Callable[[Any], None], *, size: tuple[float, float] = (8.0, 3.6), panels: int = 1
 ) -> Figure:
     """A matplotlib figure that no window knows, drawn on fresh axes, a list of them if several."""
-    from matplotlib.figure import Figure
-
+    from grpolab.figures.shown import ShownFigure
     from grpolab.figures.style import styled
 
     with styled():
-        found = Figure(figsize=size, layout="constrained")
+        found = ShownFigure(figsize=size, layout="constrained")
         axes = found.subplots(1, panels)
         draw(list(axes) if panels > 1 else axes)
     return found
