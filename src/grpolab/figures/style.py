@@ -97,14 +97,16 @@ def short_names(names: Sequence[str], *, longest: int = 30) -> list[str]:
     ['runs/a/step-8', 'runs/a/step-16']
     >>> short_names(["runs/abcdefgh/step-000008", "runs/abcdefgh/final"], longest=12)
     ['step-000008', 'final']
+    >>> short_names(["a.jsonl", "a-very-long-name.jsonl"], longest=13)
+    ['a.jsonl', 'a-very….jsonl']
     >>> short_names(["x" * 20 + "a" + "x" * 20, "x" * 20 + "b" + "x" * 20], longest=11)
     ['xxxxx…xxxxx', 'xxxxx…xxx~2']
     """
     whole = [printable(name) for name in names]
     if len(whole) > 1 and max(map(len, whole)) > longest:
-        folders = [name.rpartition("/")[0] + "/" for name in whole]
-        shared = len(folders[0]) if len(set(folders)) == 1 else 0
-        whole = [name[shared:] for name in whole]
+        folders = [name.rpartition("/")[0] for name in whole]
+        if folders[0] and len(set(folders)) == 1:
+            whole = [name.removeprefix(f"{folders[0]}/") for name in whole]
     half = (longest - 1) // 2
     shown: list[str] = []
     for name in whole:
