@@ -60,8 +60,8 @@ def test_several_inputs_stand_side_by_side(tmp_path):
     assert rows[2][4] not in ("-", rows[0][4])
     assert "(table: correct by id)" in result.stdout
     text = page.read_text()
-    assert "<th>signal</th>" in text
-    assert text.index("<th>signal</th>") < text.index("table: correct by id")
+    assert '<th scope="col">signal</th>' in text
+    assert text.index('<th scope="col">signal</th>') < text.index("table: correct by id")
 
 
 def test_tables_for_people(tmp_path):

@@ -62,7 +62,7 @@ def test_notebooks_show_the_first_rows_and_escape_names(frame: Frame) -> None:
     length = len(next(iter(frame.columns.values())))
     assert shown.count("<tr>") == 1 + min(length, SHOWN)
     assert ("more rows" in shown) == (length > SHOWN)
-    assert all(f"<th>{name}</th>" in shown for name in frame.columns)
+    assert all(f'<th scope="col">{name}</th>' in shown for name in frame.columns)
     assert "<b>" not in shown
     assert not re.search(r"\bat 0x", shown)
 

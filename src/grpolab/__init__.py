@@ -91,4 +91,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *PACKAGES, *NAMES})
+    return sorted([*PACKAGES, *NAMES, *(name for name in globals() if name.startswith("__"))])

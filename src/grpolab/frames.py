@@ -40,7 +40,7 @@ class Frame(ABC):
         """The headline and the first rows, for notebooks."""
         columns = self.columns
         length = max((len(column) for column in columns.values()), default=0)
-        head = "".join(f"<th>{_cell(name)}</th>" for name in columns)
+        head = "".join(f'<th scope="col">{_cell(name)}</th>' for name in columns)
         rows = "".join(
             "<tr>"
             + "".join(f"<td>{_cell(column[i])}</td>" for column in columns.values())

@@ -84,7 +84,7 @@ def test_triage_gives_one_object_a_table_and_a_page(models, tmp_path):
         assert title in written
     for column in ("informative groups", "per 1000 rollouts", "truncated", "answer entropy"):
         assert column in shown
-        assert f"<th>{column}</th>" in written
+        assert f'<th scope="col">{column}</th>' in written
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def test_all_three_show_the_same_cells() -> None:
     assert TABLE.cells[1][1:] == ["-", "-", "-"]
     row = next(line for line in terminal(TABLE).splitlines() if line.startswith("│ a"))
     assert [cell.strip() for cell in row.strip("│").split("│")] == cells
-    assert "".join(f"<td>{cell}</td>" for cell in cells) in TABLE.html()
+    html = f'<th scope="row">{cells[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in cells[1:])
+    assert html in TABLE.html()
     assert f"| {' | '.join(cells)} |" in TABLE.markdown().splitlines()
 
 

@@ -57,7 +57,7 @@ def figures(
 
 
 def _committed() -> Path | None:
-    """docs/results of the folder one stands in, or of the checkout that this code runs from."""
+    """docs/results of the current folder, or of the checkout that this code runs from."""
     import grpolab
 
     roots = (Path(), Path(grpolab.__file__).parents[2])

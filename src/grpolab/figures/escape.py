@@ -1,4 +1,4 @@
-"""How long a hard prompt stays hard: exact, by the mean field, and played."""
+"""How long a hard prompt stays hard: exact, by the mean field, and simulated."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpolab.errors import UserError
-from grpolab.figures.tables import Column, Table
+from grpolab.figures.tables import Column, Table, scrolled
 from grpolab.figures.words import escaped, number
 from grpolab.figures.words import text as text
 from grpolab.store import write_text
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 _STYLE = """
 :root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #0b5cad; --wash: #f5f7fa;
-  --page: #fff; color-scheme: light dark; }
+  --page: #fff; --focus: #0072b2; color-scheme: light dark; }
 @media screen and (prefers-color-scheme: dark) {
   :root { --ink: #e4e8ee; --soft: #a3adba; --line: #353d49; --accent: #6cb2f5; --wash: #1d232c;
-    --page: #12161c; }
+    --page: #12161c; --focus: #56b4e9; }
   /* pictures are drawn for paper: light and dark change places, hues stay */
   svg { --ink: #1c2430; --soft: #5b6675; filter: invert(.93) hue-rotate(180deg) brightness(1.3); }
 }
@@ -53,12 +53,14 @@ table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabul
   margin: .6rem 0 .3rem; }
 th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
-th:first-child, td:first-child, .words { text-align: left; }
-td { white-space: nowrap; } td:first-child, td.words { white-space: normal; }
-td.words { min-width: 14rem; }
-tr.rule td { border-top: 2px solid var(--line); }
+tbody th { font-weight: 400; vertical-align: inherit; border-bottom: 1px solid var(--line);
+  overflow-wrap: anywhere; min-width: 6rem; }
+th:first-child, .words { text-align: left; }
+td { white-space: nowrap; } td.words { white-space: normal; min-width: 14rem; }
 code { background: var(--wash); padding: .05rem .3rem; font-size: .9em; }
 details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }
+h1, h2, p, li, summary, figcaption { overflow-wrap: anywhere; }
+:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 @media screen and (max-width: 40rem) {
   body { padding: 1.2rem 1rem; } h1 { font-size: 1.5rem; }
   .findings { margin: 1rem -1rem; padding: .7rem 1rem .7rem 1.9rem; }
@@ -128,20 +130,20 @@ def figure(
         picture.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     svg, label = buffer.getvalue(), escaped(alt).replace('"', "&quot;")
     svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    frame = f'<div class="picture" style="--inches:{size[0]:g}">{svg}</div>'
-    return f"<figure>{frame}<figcaption>{text(caption)}</figcaption></figure>"
+    frame = scrolled("picture", f"Figure: {alt}", svg)
+    inches = f"--inches:{size[0]:g}"
+    return f'<figure style="{inches}">{frame}<figcaption>{text(caption)}</figcaption></figure>'
 
 
 def drawn(
     draw: Callable[[Any], None], *, size: tuple[float, float] = (8.0, 3.6), panels: int = 1
 ) -> Figure:
     """A matplotlib figure that no window knows, drawn on fresh axes, a list of them if several."""
-    from matplotlib.figure import Figure
-
+    from grpolab.figures.shown import ShownFigure
     from grpolab.figures.style import styled
 
     with styled():
-        found = Figure(figsize=size, layout="constrained")
+        found = ShownFigure(figsize=size, layout="constrained")
         axes = found.subplots(1, panels)
         draw(list(axes) if panels > 1 else axes)
     return found
@@ -170,7 +172,8 @@ def write_page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{again}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escaped(title)}</title><style>{_STYLE}{style}</style></head><body>"
-        f'<h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</body></html>\n'
+        f'<main><h1>{text(title)}</h1><p class="lead">{text(lead)}</p>{"".join(parts)}</main>'
+        "</body></html>\n"
     )
     write_text(path, page)
 

@@ -48,10 +48,10 @@ def ink(colour: str) -> str:
     """A darker shade of a line's colour, for words: pale letters are hard to read.
 
     >>> ink("#ff8000")
-    '#b25900'
+    '#aa5500'
     """
     parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{7 * part // 10:02x}" for part in parts)
+    return "#" + "".join(f"{2 * part // 3:02x}" for part in parts)
 
 
 def name_line(
@@ -68,12 +68,52 @@ def name_line(
     )  # fmt: skip
 
 
+def name_parts(ax: Any, names: Sequence[str]) -> None:
+    """Above the axes, what the three parts of every bar are: wrong, mixed and right."""
+    sides = (("left", 0.0, RED), ("center", 0.5, BLUE), ("right", 1.0, GREEN))
+    for name, (side, x, colour) in zip(names, sides, strict=True):
+        ax.text(x, 1.02, name, color=ink(colour), transform=ax.transAxes, fontsize=8, ha=side)
+
+
 def name_legend(ax: Any, lines: Sequence[Any], names: Sequence[str]) -> None:
-    """A legend of names that users chose: nothing in them is a formula or hides the line."""
-    legend = ax.legend(lines, ["-"] * len(lines), fontsize=8)
-    for shown, name in zip(legend.get_texts(), names, strict=True):
+    """A legend below of names that users chose: nothing in them is a formula or hides the line."""
+    legend = legend_below(ax, lines, ["-"] * len(lines))
+    for shown, name in zip(legend.get_texts(), short_names(names), strict=True):
         shown.set_parse_math(False)
-        shown.set_text(printable(name))
+        shown.set_text(name)
+
+
+def legend_below(ax: Any, *entries: Any) -> Any:
+    """A legend in two columns under the axes, where it covers nothing."""
+    return ax.legend(*entries, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize=8)
+
+
+def short_names(names: Sequence[str], *, longest: int = 30) -> list[str]:
+    """Names that users chose, short enough for a figure: cut in the middle, distinct if they were.
+
+    Where one is too long, the folder that all share is left out first.
+
+    >>> short_names(["runs/a/step-8", "runs/a/step-16"])
+    ['runs/a/step-8', 'runs/a/step-16']
+    >>> short_names(["runs/abcdefgh/step-000008", "runs/abcdefgh/final"], longest=12)
+    ['step-000008', 'final']
+    >>> short_names(["a.jsonl", "a-very-long-name.jsonl"], longest=13)
+    ['a.jsonl', 'a-very….jsonl']
+    >>> short_names(["x" * 20 + "a" + "x" * 20, "x" * 20 + "b" + "x" * 20], longest=11)
+    ['xxxxx…xxxxx', 'xxxxx…xxx~2']
+    """
+    whole = [printable(name) for name in names]
+    if len(whole) > 1 and max(map(len, whole)) > longest:
+        folders = [name.rpartition("/")[0] for name in whole]
+        if folders[0] and len(set(folders)) == 1:
+            whole = [name.removeprefix(f"{folders[0]}/") for name in whole]
+    half = (longest - 1) // 2
+    shown: list[str] = []
+    for name in whole:
+        cut = name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+        repeats = shown.count(cut)
+        shown.append(f"{cut[:-2]}~{repeats + 1}" if repeats and len(name) > longest else cut)
+    return shown
 
 
 def size_ticks(ax: Any, sizes: Any) -> None:

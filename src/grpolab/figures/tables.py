@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpolab.figures.words import number, plain, text
+from grpolab.figures.words import escaped, number, plain, text
 from grpolab.terminal import printable
 
 if TYPE_CHECKING:
@@ -85,17 +85,29 @@ class Table:
     def html(self) -> str:
         """For a page: it can be selected and copied into a spreadsheet; everything is escaped."""
         left = {True: ' class="words"', False: ""}
-        head = "".join(f"<th{left[c.words]}>{text(c.name)}</th>" for c in self.columns)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.cells)
+        head = "".join(f'<th scope="col"{left[c.words]}>{text(c.name)}</th>' for c in self.columns)
+        body = "".join(
+            f"<tr>{_row_head(row)}{''.join(map(_cell, row[1:]))}</tr>" for row in self.cells
+        )
         note = f'<p class="note">{text(self.caption)}</p>' if self.caption else ""
         inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return f'<div class="wide">{inner}</div>{note}'
+        return f"{scrolled('wide', self.title or f'Table: {self.columns[0].name}', inner)}{note}"
 
     def markdown(self) -> str:
         """For a page of the documentation, without title and caption."""
         heads = [column.name for column in self.columns]
         lines = [heads, ["---"] * len(heads), *self.cells]
         return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+
+
+def scrolled(kind: str, name: str, inner: str) -> str:
+    """A part that scrolls on a phone: the keyboard reaches it, and a screen reader names it."""
+    label = escaped(plain(name)).replace('"', "&quot;")
+    return f'<div class="{kind}" role="region" tabindex="0" aria-label="{label}">{inner}</div>'
+
+
+def _row_head(row: Sequence[str]) -> str:
+    return f'<th scope="row">{text(row[0])}</th>' if row else ""
 
 
 def _cell(shown: str) -> str:

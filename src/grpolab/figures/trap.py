@@ -14,7 +14,7 @@ _RULES = {"Dr. GRPO": DR_GRPO, "GRPO": GRPO}
 
 
 def data() -> dict[str, Any]:
-    """p_c under a constant push per rule, derived and played [G] each, and p* [G]."""
+    """p_c under a constant push per rule, derived and simulated [G] each, and p* [G]."""
     from grpolab.simulate import derive_trap
 
     rules = {}

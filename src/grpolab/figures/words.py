@@ -108,6 +108,15 @@ def count(value: float | None) -> str:
     return "no number" if math.isinf(value) else f"{value:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "prompt"), counted(2048, "prompt")
+    ('1 prompt', '2048 prompts')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def round_up(value: float) -> int:
     """Two significant digits, upwards: nobody plans for 1,037 prompts.
 

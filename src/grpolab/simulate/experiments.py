@@ -35,7 +35,7 @@ _PATIENCE = 40  # mean-field escape times after which a run is given up
 
 
 class EscapeTime(NamedTuple):
-    """Steps from p0 until p reaches ``stop``: played, exact, and by the mean field."""
+    """Steps from p0 until p reaches ``stop``: simulated, exact, and by the mean field."""
 
     p0: float
     stop: float
@@ -215,7 +215,7 @@ def escape_experiment(
     num_chains: int = 1 << 14,
     seed: int,
 ) -> dict[str, Any]:
-    """Mean steps to p = 1/2, played, exact and by the mean field."""
+    """Mean steps to p = 1/2, simulated, exact and by the mean field."""
     return simulate_escape(
         p0, rule=_rule(rule), group_size=group_size, learning_rate=learning_rate,
         num_chains=num_chains, seed=seed,

@@ -90,7 +90,7 @@ def simulate_prefix(
     snapshot_every: int = 0,
     threads: int | None = None,
 ) -> PrefixTrajectory:
-    """Play GRPO on policies over tokens, one prompt and one group per step and model.
+    """Simulate GRPO on policies over tokens, one prompt and one group per step and model.
 
     logits: the start, [N, V] as `grpolab.theory.response_probs` takes it, or the state of an
     earlier run. correct: which of the V^L responses are right. Losses are summed over the tokens of

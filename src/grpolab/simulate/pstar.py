@@ -176,7 +176,7 @@ def derive_critical_p(
 ) -> CriticalPEstimate:
     """The smallest mean at which at most ``frac`` of simulated groups show the event.
 
-    Plays ``num_groups`` groups of the dependence model, one of `MODELS` or a class of one's own, at
+    Simulates ``num_groups`` groups of the dependence model, one of `MODELS` or a class, at
     each mean it tries. Where the share only touches ``frac`` (g = 2, rho = 0) the estimate is where
     it is least. Raises ValueError for bad input.
 
@@ -230,7 +230,7 @@ def derive_critical_p_from_waiting(
 ) -> CriticalPEstimate:
     """The smallest p from which a training run waits at most 2 steps, on average, to move.
 
-    Plays the training dynamics and times the first change of each chain's policy; the interval
+    Simulates the training dynamics and times the first change of each chain's policy; the interval
     inverts the negative binomial law of the summed waits. Raises ValueError for bad input.
 
     >>> found = derive_critical_p_from_waiting(8, num_chains=20_000, seed=1)

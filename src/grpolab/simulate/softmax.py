@@ -1,4 +1,4 @@
-"""Tabular softmax policies over V responses: mode collapse is played, not assumed.
+"""Tabular softmax policies over V responses: mode collapse is simulated, not assumed.
 
 The logits of prompt x are ``base[x] + sum_d features[x, d] W[d]``. Without features every prompt
 has weights of its own; with features prompts share them, and a step on one prompt moves the
@@ -120,10 +120,10 @@ def simulate_softmax(
     snapshot_every: int = 0,
     threads: int | None = None,
 ) -> SoftmaxTrajectory:
-    """Play GRPO on tabular softmax policies with one group per prompt and step.
+    """Simulate GRPO on tabular softmax policies with one group per prompt and step.
 
     logits: the start, [V], [P, V] or [S, P, V] (models of their own), or the state of an earlier
-    run; correct: which responses are right, of the same shape. num_models copies are played.
+    run; correct: which responses are right, of the same shape. num_models copies are simulated.
     features [P, D] share weights between prompts; gradients of prompts add up. ``base`` is where
     weight decay pulls to (default: the start; not with features), ``reference`` the logits of the
     KL reference (default: the start). Options without meaning here (prior_p, ref_p, pressure) must
@@ -196,7 +196,7 @@ def _play(
 
 
 def segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
-    """Steps that are played at once: up to a snapshot, and within the memory for sums."""
+    """Steps that are simulated at once: up to a snapshot, and within the memory for sums."""
     longest = max(1, _SUM_BYTES // (8 * kernels.COLUMNS * chunks))
     cuts = [start]
     while cuts[-1] < end:

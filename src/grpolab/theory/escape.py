@@ -223,7 +223,7 @@ def expected_hitting_time(
 def never_falls(rule: TwoValued, *, group_size: int) -> bool:
     """Whether no group can lower z = logit p: A+ >= 0 and A- <= 0 wherever they count.
 
-    True of every preset, since a correct rollout is never held against the policy.
+    True of every preset, since no rule lowers the chance of a correct rollout.
 
     >>> from grpolab.theory.advantage import MAXRL
     >>> from grpolab.theory.objective import PassAtKGradient

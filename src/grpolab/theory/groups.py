@@ -366,7 +366,7 @@ class Exchangeable(Protocol):
 
 
 class Mechanism(NamedTuple):
-    """How groups of a model come about, which is how `grpolab.simulate.draw_groups` plays them.
+    """How groups of a model come about, which is how `grpolab.simulate.draw_groups` draws them.
 
     ``law`` of the success chance over prompts: "fixed" at ``mean``, "beta" with correlation
     ``spread``, "probit" with latent correlation ``spread``, or the model's "own". ``kind``,

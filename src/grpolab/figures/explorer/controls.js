@@ -129,18 +129,21 @@
     if (!sizes.length) return;
     at("plan-title").textContent = `Group sizes for ${chosen.label}`;
     const cell = (words) => Object.assign(document.createElement("td"), { textContent: words });
+    const held = [...at("plan-rows").querySelectorAll("button")].indexOf(document.activeElement);
     at("plan-rows").replaceChildren(...sizes.map((g) => {
       const plan = chosen.zero_std[g], row = document.createElement("tr"), mixed = plan.mixed_per_1000_rollouts;
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: g });
       button.addEventListener("click", () => change("g", g));
       button.setAttribute("aria-pressed", String(g === s.g));
-      const head = document.createElement("td");
+      button.setAttribute("aria-label", `Show groups of ${g}`);
+      const head = Object.assign(document.createElement("th"), { scope: "row" });
       head.append(button);
       row.append(head, ...[percent(plan.predicted), `${percent(plan.low)} to ${percent(plan.high)}`,
         percent(laws.zeroStd(s.model, g, s.p, s.rho).total), short(mixed),
         mixed > 0 ? short(1000 / mixed) : "none expected"].map(cell));
       return row;
     }));
+    at("plan-rows").querySelectorAll("button")[held]?.focus(); // the keyboard stays where it was
     const rate = (g) => chosen.zero_std[g].mixed_per_1000_rollouts;
     const best = sizes.reduce((a, g) => (rate(g) > rate(a) ? g : a));
     at("plan-note").textContent = rate(best) > 0

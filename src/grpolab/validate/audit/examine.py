@@ -26,7 +26,7 @@ from grpolab.validate.estimate.selection import Selection
 class Examined(NamedTuple):
     """What the tests of one input found, and the counts that can be estimated from.
 
-    ``counts`` have one sample for all copies of a draw, and are marked filtered where the dead
+    ``counts`` have one sample for all copies of a draw, and are marked filtered where the zero-std
     groups were left out. ``refused``: no forecast from these counts would be right. ``stopped``:
     the number of samples depends on their outcome, which only likelihoods forgive. ``distinct`` is
     the mean number of distinct completions of a group and of its samples, None without texts.

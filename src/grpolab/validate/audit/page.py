@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from grpolab.figures import page
-from grpolab.figures.style import name_legend
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise
@@ -25,6 +24,8 @@ from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import ModelLaw, fit_law
 from grpolab.validate.forecast.zero_std import natural_method
 
+_CURVES = 4
+"""Up to so many inputs are drawn as curves; more have a row each."""
 _CURVE = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 
 
@@ -52,14 +53,21 @@ def _overview(audits: Sequence[Audit]) -> str:
     if not drawn:
         return ""
     if len(drawn) == 1:
-        caption = f"Left: {_rates_caption(drawn[0])} Right: {_share_caption(drawn[0])}"
+        caption = (
+            f"On the left: {_rates_caption(drawn[0])} On the right: {_share_caption(drawn[0])}"
+        )
+    elif len(drawn) > _CURVES:
+        caption = (
+            "Left: share of prompts that were never, sometimes and always solved. Right: share of"
+            f" groups without a signal, with 95% intervals, at {_sizes_drawn(drawn)}."
+        )
     else:
         caption = (
             "Left: share of prompts whose observed success rate is at most p. Right: share of"
             " groups without a signal at the planned group sizes, with 95% intervals."
         )
     return page.figure(
-        lambda axes: draw_sides(axes, drawn), caption=caption, size=(11.0, 4.0), panels=2,
+        lambda axes: draw_sides(axes, drawn), caption=caption, size=sides_size(drawn), panels=2,
         alt="success rates of the prompts, and share of zero-std groups against the group size",
     )  # fmt: skip
 
@@ -112,21 +120,28 @@ def _draw_rates(ax: Any, audit: Audit) -> None:
     ax.vlines(fit.support, 0, fit.weight, color=style.BLUE, lw=1.5, label="mixture (NPMLE)")
     for g, plan in audit.plans.items():
         ax.axvline(plan.critical_p_prompt, color=style.RED, lw=0.8, ls=":")
-        ax.text(plan.critical_p_prompt, ax.get_ylim()[1], f"g={g}", rotation=90, fontsize=7,
-                va="top", ha="right", color=style.RED)  # fmt: skip
+        ax.text(plan.critical_p_prompt, 0.98, f"g={g}", rotation=90, fontsize=7, va="top",
+                ha="right", color=style.ink(style.RED),
+                transform=ax.get_xaxis_transform())  # fmt: skip
     ax.set(xlabel="success rate p of a prompt", ylabel="share of prompts", xlim=(-0.03, 1.03))
-    ax.legend()
+    style.legend_below(ax)
 
 
 def draw_sides(axes: Any, audits: Sequence[Audit]) -> None:
     """On two axes: success rates of the first audit's prompts, and zero-std shares against g.
 
     Several audits share both axes: the rates as cumulative shares, the forecasts with intervals.
+    More than four have a row each: prompts never, sometimes and always solved, and one forecast.
     """
+    from grpolab.figures.style import name_legend
+
     left, right = axes
     if len(audits) == 1:
         _draw_rates(left, audits[0])
         _draw_share(right, audits[0])
+        return
+    if len(audits) > _CURVES:
+        _draw_rows(left, right, audits)
         return
     lines = []
     for audit in audits:
@@ -147,6 +162,45 @@ def draw_sides(axes: Any, audits: Sequence[Audit]) -> None:
     right.set_xticks(sizes, [str(g) for g in sizes])
     right.minorticks_off()
     name_legend(left, lines, [audit.label for audit in audits])
+
+
+def sides_size(audits: Sequence[Audit]) -> tuple[float, float]:
+    """Width and height in inches that `draw_sides` needs."""
+    return 11.0, (1.4 + 0.3 * len(audits)) if len(audits) > _CURVES else 4.4
+
+
+def _draw_rows(left: Any, right: Any, audits: Sequence[Audit]) -> None:
+    from grpolab.figures import style
+
+    rows = range(len(audits), 0, -1)
+    kinds = ("never solved", "sometimes", "always")
+    for y, audit in zip(rows, audits, strict=True):
+        start = 0.0
+        colours = (style.RED, style.BLUE, style.GREEN)
+        for number, colour in zip(audit.solved, colours, strict=True):
+            left.barh(y, number / audit.num_prompts, left=start, color=colour, height=0.6)
+            start += number / audit.num_prompts
+        p = audit.plans[usual_size(audit)].prediction
+        right.plot([p.low, p.high], [y, y], color=style.BLUE, lw=2)
+        right.plot(p.zero_std, y, "o", color=style.BLUE, ms=5)
+    style.name_parts(left, kinds)
+    names = style.short_names([audit.label for audit in audits])
+    left.set_yticks(list(rows), names, parse_math=False)
+    right.set_yticks(list(rows), [""] * len(audits))
+    left.set(xlabel="share of prompts", xlim=(0, 1), ylim=(0.4, len(audits) + 0.6))
+    right.set(
+        xlabel=f"share of zero-std groups at {_sizes_drawn(audits)}", xlim=(0, 1),
+        ylim=(0.4, len(audits) + 0.6),
+    )  # fmt: skip
+
+
+def _sizes_drawn(audits: Sequence[Audit]) -> str:
+    """The group sizes that rows of a figure show, nearest to 8.
+
+    One for all, in general; inputs may differ in what is planned.
+    """
+    sizes = sorted({usual_size(audit) for audit in audits})
+    return f"g={', '.join(map(str, sizes))}"
 
 
 def _rates_caption(audit: Audit) -> str:
@@ -183,7 +237,7 @@ def _draw_share(ax: Any, audit: Audit) -> None:
     ax.set(xlabel="group size g", ylabel="share of zero-std groups", ylim=(0, 1.02), xscale="log")
     ax.set_xticks([2, 4, 8, 16, 32, 64], [2, 4, 8, 16, 32, 64])
     ax.minorticks_off()
-    ax.legend(ncols=2)
+    style.legend_below(ax)
 
 
 def _thinned(audit: Audit, sizes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -15,7 +15,10 @@ from grpolab.validate.forecast.beyond import ASSUMES
 
 def facts(audit: Audit) -> list[str]:
     """What the other numbers rest on: size and origin, pass@k, and the correlation."""
-    said = [f"{audit.num_prompts} prompts, {audit.num_samples} samples ({audit.origin})"]
+    said = [
+        f"{words.counted(audit.num_prompts, 'prompt')},"
+        f" {words.counted(audit.num_samples, 'sample')} ({audit.origin})"
+    ]
     if audit.distinct is not None:
         distinct, size = audit.distinct
         said.append(f"{distinct:.1f} distinct completions of {size:.1f} per group")

@@ -2,8 +2,8 @@
 
 Independent draws give counts that are a mixture of binomials, so ``a_k = P(K = k) / C(g, k)`` are
 moments E[p^k (1-p)^(g-k)] and log-convex: ``a_k^2 <= a_{k-1} a_{k+1}`` (Cauchy-Schwarz), whatever
-the prompts. A dump without its dead groups, or with the best and the worst of each group, breaks
-that. Sampling that stops at the first success shows in the last sample of each prompt.
+the prompts. A dump without its zero-std groups, or with the best and the worst of each group,
+breaks that. Sampling that stops at the first success shows in the last sample of each prompt.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Contrast(NamedTuple):
         return found
 
     def _hidden(self) -> str:
-        """Which reward functions are dead while others keep the groups apart."""
+        """Which reward functions are constant in a group while others differ."""
         dead = [n for n, k in self.varies.items() if k < _WORTH * self.groups]
         alive = [n for n in self.varies if n not in dead]
         if not dead or not alive:

@@ -148,7 +148,7 @@ def _alarm(name: str, monitor: SignalMonitor) -> str:
         share = sum(state.recent_truncated) / len(state.recent_truncated)
         return (
             f"truncation: {percent(share)} of the completions are cut off before their end; their"
-            " verdicts speak of the token budget"
+            " verdicts measure the token budget"
         )
     if name == "reward-jump":
         lost, all_now = ("wrong", "right") if state.jump_right else ("right", "wrong")

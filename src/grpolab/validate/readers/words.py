@@ -89,7 +89,7 @@ ERROR = (
     "fail_reason", "failure", "error_reason", "error_code", "error_info", "error_detail",
     "error_details", "err", "err_msg", "exception_type", "exception_message",
 )  # fmt: skip
-"""Columns that say that a sample has no verdict, whatever stands in its score."""
+"""Columns that say that a sample has no verdict, whatever its score is."""
 STATUS = ("status", "state", "stop_reason", "finish_reason", "exit_status", "termination_reason")
 FAILED = frozenset((
     "error", "errored", "exception", "crashed", "crash", "aborted", "abort", "cancelled",

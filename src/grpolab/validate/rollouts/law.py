@@ -93,7 +93,7 @@ def score(
     """Log-probability and entropy [R, L] of given tokens under the law, by one forward pass.
 
     Row r scores ``completions[r]`` after ``prompts[r]``; 0 behind its end. This is how draws of
-    another engine are held against this one.
+    another engine are compared with this one.
     """
     import torch
 

@@ -30,7 +30,7 @@ SFT_VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 class Arm:
     """One way to run GRPO from a checkpoint.
 
-    ``depths``: where on the ladder it is played; empty: everywhere. ``sft`` names an SFT variant.
+    ``depths``: the depths that it starts from; empty: everywhere. ``sft`` names an SFT variant.
     ``changes`` are fields of GRPOConfig. ``reference`` of the KL term: ``start`` (the checkpoint
     itself), ``base`` (before SFT) or ``depth8`` (that depth). ``entropy_of``: the temperature is
     set so that the token entropy is that of another depth; with ``match_step`` the learning rate is
@@ -55,7 +55,7 @@ class Arm:
     restart: Restart = ""
 
     def at(self, depth: int) -> bool:
-        """Whether the arm is played at a depth."""
+        """Whether the arm starts from a depth."""
         return not self.depths or depth in self.depths
 
 

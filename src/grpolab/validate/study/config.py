@@ -104,7 +104,7 @@ class StudyConfig:
         return tuple(dict.fromkeys(f.data for f in self.parsed if f.task == task))
 
     def depths_of(self, arm: Arm) -> tuple[int, ...]:
-        """The depths at which an arm is played."""
+        """The depths that an arm starts from."""
         return tuple(d for d in self.depths if arm.at(d))
 
     def sft_of(self, variant: str) -> SFTConfig:

@@ -69,8 +69,8 @@ def saving(target: Path) -> Iterator[None]:
     except Exception as err:  # torch and safetensors have errors of their own for a full disk
         reason = err.strerror if isinstance(err, OSError) and err.strerror else first_line(err)
         raise UserError(
-            f"{target}: cannot be written ({reason}); make room if the disk is full, and run the"
-            " same command again to go on"
+            f"{target}: cannot be written ({reason}); free some space if the disk is full, and run"
+            " the same command again to go on"
         ) from err
 
 

@@ -156,7 +156,7 @@ def _entropy(found: Triage) -> list[str]:
 def _truncation(c: Checkpoint) -> str:
     return (
         f"{c.label}: {percent(c.frac_truncated)} of the completions were cut off before their end;"
-        " their verdicts speak of the budget, not of the model. Raise --max-new-tokens."
+        " their verdicts measure the token budget, not the model. Raise --max-new-tokens."
     )
 
 

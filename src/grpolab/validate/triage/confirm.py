@@ -62,16 +62,19 @@ def rollout_evidence(
 ) -> dict[str, Evidence]:
     """All tests that rollouts with log-probabilities can carry.
 
-    Copies are judged by the log-probabilities (``duplicates``), which is exact, and not by texts.
+    Copies are judged by the log-probabilities (``duplicates``), which is exact, and by texts only
+    where a log-probability is NaN.
     """
     rng = streams.generator(rng, "sampler")
     if contrast is None:
         contrast = pair_contrast(table.counts(), rng=rng)
     found = sample_evidence(table.samples(), rng=rng)
-    found.pop("copies", None)
+    known = not np.isnan(table.logprob).any()  # an eval file has verdicts and no tokens
+    if known:
+        found.pop("copies", None)
     if not math.isnan(contrast.p_value):
         found["groups"] = contrast
-    if np.unique(table.prompt_id, return_counts=True)[1].min() >= 2:
+    if known and np.unique(table.prompt_id, return_counts=True)[1].min() >= 2:
         ids = table.text_hash if table.token_hash is None else table.token_hash
         found["duplicates"] = duplicate_test(
             ids, np.minimum(table.logprob, 0.0), group_id=table.prompt_id

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from grpolab.figures import page
-from grpolab.terminal import printable
 from grpolab.validate.audit.unsolved import unsolved
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.ranking import TAU_H, Triage
@@ -79,13 +78,12 @@ def draw_checkpoints(axes: Any, found: Triage) -> None:
     middle.set(xlabel="share of groups", xlim=(0, 1), xticks=[0, 0.25, 0.5, 0.75])
     right.axvline(TAU_H, color="black", ls=":", lw=1)
     exact = found.entropy_name == "token H"
-    right.set(xlabel=f"token {'entropy' if exact else 'surprisal'} (nats)", xlim=(0, None))
-    for name, colour, place in (
-        ("all wrong", style.RED, 0.0), ("mixed", style.BLUE, 0.42), ("all right", style.GREEN, 0.72)
-    ):  # fmt: skip
-        middle.text(place, 1.02, name, color=colour, transform=middle.transAxes, fontsize=8)
+    right.set(xlabel=f"token {'entropy' if exact else 'surprisal'} (nats)")
+    right.set_xlim(0, 1.1 * max([TAU_H, *(c.entropy for c in rows if c.entropy == c.entropy)]))
+    style.name_parts(middle, ("all wrong", "mixed", "all right"))
+    shown = style.short_names([c.label for c in rows])
     for ax in axes:
-        names = [printable(c.label) for c in rows] if ax is left else [""] * len(y)
+        names = shown if ax is left else [""] * len(y)
         ax.set_yticks(y, names, parse_math=False)  # a dollar sign in a name is no formula
         ax.set_ylim(-0.6, len(rows) - 0.4)
 

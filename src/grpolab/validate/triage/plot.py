@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grpolab.figures import page
-from grpolab.validate.audit.page import draw_sides
+from grpolab.validate.audit.page import draw_sides, sides_size
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.triage.page import draw_checkpoints
 from grpolab.validate.triage.ranking import Triage
@@ -43,7 +43,7 @@ def plot(*found: Audit | Triage) -> Figure:
     audits = [one for one in found if isinstance(one, Audit)]
     triages = [one for one in found if isinstance(one, Triage)]
     if len(found) == len(audits) > 0:
-        return page.drawn(lambda axes: draw_sides(axes, audits), size=(11.0, 3.8), panels=2)
+        return page.drawn(lambda axes: draw_sides(axes, audits), size=sides_size(audits), panels=2)
     if len(found) == len(triages) == 1:
         (one,) = triages
         size = (11.0, 1.3 + 0.42 * len(one.checkpoints))

@@ -136,7 +136,7 @@ def _pairs(found: Triage) -> Table:
         " `prompts` in total at the present samples, or `samples` per prompt at the present"
         " prompts, settle the pair one way or the other with chance 80%."
     )
-    return Table(columns, rows, caption, title="Who has more signal than whom?")
+    return Table(columns, rows, caption, title="Which checkpoint has more signal?")
 
 
 def _tests(found: Triage) -> Table:

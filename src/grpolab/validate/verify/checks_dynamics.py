@@ -133,7 +133,7 @@ def _escape(size: Size) -> Evidence:
         run = _run(size, p, 8, steps=600, cell="escape")
         times = run.escape_step.astype(np.float64)
         if np.any(times < 0):
-            raise RuntimeError("a chain did not escape within the steps that were played")
+            raise RuntimeError("a chain did not escape within the simulated steps")
         right = expected_hitting_time(
             theory.GRPO, p, stop=0.5, group_size=8, learning_rate=_RATE, bins=bins
         )
@@ -159,7 +159,7 @@ def _escape_small_p(size: Size) -> Evidence:
     )  # fmt: skip
     times = run.escape_step.astype(np.float64)
     if np.any(times < 0):
-        raise RuntimeError("a chain did not escape within the steps that were played")
+        raise RuntimeError("a chain did not escape within the simulated steps")
     # the limit is short by a share of order p
     error = math.hypot(float(times.std()) / math.sqrt(chains), 30 * p * right)
     add_both(evidence, f"p0={p} g={g}", float(times.mean()), right, wrong, error)

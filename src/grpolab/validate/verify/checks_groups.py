@@ -369,7 +369,7 @@ def _against(
 
 
 def _summary(tally: IntArray, values: FloatArray, law: FloatArray) -> tuple[float, float]:
-    """Mean of values[K] over the groups played, and its standard error under the law of K."""
+    """Mean of values[K] over the simulated groups, and its standard error under the law of K."""
     number = int(tally.sum())
     centre = float(law @ values)
     variance = float(law @ (values - centre) ** 2)

@@ -2,7 +2,7 @@
 
 Laws are smooth, rough (point masses, prompts never or always solved) and those of real models.
 Every cell is tested for itself, and every design over all laws together, where there are trials
-enough to tell 0.93 from 0.95. Widths are held against those of who knows more.
+enough to tell 0.93 from 0.95. Widths are compared with those of an interval that knows the law.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class Size(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Checks of the right formula, and the same data held against a wrong one."""
+    """Checks of the right formula, and of a wrong one on the same data."""
 
     checks: list[Check]
     controls: list[Check]
@@ -246,7 +246,7 @@ def add_both(
     reference: str = "derived here",
 ) -> None:
     """Add z-tests of one observation against the right and the wrong prediction."""
-    error = math.hypot(error, _ROUNDING)  # a law without spread is still played in doubles
+    error = math.hypot(error, _ROUNDING)  # a law without spread is still simulated in doubles
     for predicted, into in ((right, evidence.checks), (wrong, evidence.controls)):
         into.append(
             Check.from_z(

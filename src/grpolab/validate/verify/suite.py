@@ -1,7 +1,7 @@
 """The registered checks of theory against simulation, in two sizes; the full one calibrates, too.
 
-Each check plays its mechanism, holds the result against the formula and against a plausible wrong
-formula, and stands only if the first is kept and the second rejected. Counts are tested by the
+Each check simulates its mechanism and compares the result with the formula and with a plausible
+wrong formula. It passes only if the first is kept and the second rejected. Counts are tested by the
 exact binomial test, means by z-tests whose standard error follows from theory; the level holds for
 the whole family (Bonferroni), and seeds are fixed, so an outcome never changes by chance.
 """
