@@ -30,22 +30,26 @@ from grpolab.validate.readers.words import (
     ERROR,
     GRADER,
     GROUP,
+    HTTP,
     PART_OF_PROBLEM,
     POLICY,
     PROBLEM,
     SAMPLE,
     SCORE,
     SEED,
-    STATUS,
     STEP,
     TEXT_OF_PROBLEM,
+    UNSET,
     WEAK,
     find,
     find_all,
+    is_error,
     is_one_of,
+    is_status,
 )
 
 _LONG = 80  # characters of a value that is a text, no label
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?")
 _DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _SETTINGS = 8  # values that a setting such as a temperature may have, with decimals
 
@@ -68,6 +72,7 @@ class Roles:
     sample: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
     text: str | None = None
     others: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
@@ -102,10 +107,15 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     within = [f"{outer}[].{n}" for n in fields(outer, head)] if outer else []
     inner = {n.rpartition(".")[2]: n for n in within}
     flat = [n for n in free if "." not in n]
-    errors = [*find_all(ERROR, flat), *(inner[n] for n in find_all(ERROR, inner))]
+    errors = [n for n in flat if is_error(n) and _is_flag(n, [row.get(n) for row in head])]
+    errors += [
+        inner[n] for n in inner if is_error(n) and _is_flag(n, _inner_values(head, inner[n]))
+    ]
     deep = (n for n in free if "." in n and n.partition(".")[0] not in errors)
     errors += [n for n in deep if is_one_of(n.rpartition(".")[2], ERROR[:8])]
-    status = [*find_all(STATUS, free), *(inner[n] for n in find_all(STATUS, inner))]
+    status = [n for n in free if is_status(n) or is_one_of(n, HTTP)]
+    status += [inner[n] for n in inner if is_status(n)]
+    unset = [n for n in flat if is_one_of(n, UNSET) and _is_flag(n, [row.get(n) for row in head])]
     policy = [
         n
         for n in free
@@ -116,15 +126,15 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     ]
     text = inner.get(find(COMPLETION, inner) or "") or _text(free, score, head)
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
-    used = {*errors, *status, text, *sample}
+    used = {*errors, *status, *unset, text, *sample}
     others = (*(n for n in flat if n not in used and _may_split(n, head)), *policy)
-    told = {*errors, *status, *sample, *problem}
+    told = {*errors, *status, *unset, *sample, *problem}
     alike = () if options.score else other_verdicts(names, head, score)
     verdicts = tuple(v for v in alike if told.isdisjoint(v))
     rivals = () if options.problem else tuple(n for n in _ids(free) if n not in used)
     return Roles(
         rivals=rivals, problem=problem, score=score, group=group, step=step, sample=tuple(sample),
-        errors=tuple(errors), status=tuple(status), text=text, others=others,
+        errors=tuple(errors), status=tuple(status), unset=tuple(unset), text=text, others=others,
         verdicts=verdicts,
     )  # fmt: skip
 
@@ -239,6 +249,24 @@ def _text(
 
 def _beside(texts: Any, verdicts: Any) -> bool:
     return isinstance(texts, list) and len(texts) == len(verdicts)
+
+
+def _inner_values(head: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    """What stands under the key of the objects in a list, ``outer[].inner``."""
+    outer, _, key = name.partition("[].")
+    return [i.get(key) for row in head for i in row.get(outer) or () if isinstance(i, dict)]
+
+
+def _is_flag(name: str, values: Sequence[Any]) -> bool:
+    """Whether values say yes or no, or what went wrong: no measured numbers."""
+    if is_one_of(name, ERROR):
+        return True
+    flags = {"", "0", "1", "0.0", "1.0"}
+    return not any(
+        str(v) not in flags and _NUMBER.fullmatch(str(v))
+        for v in values
+        if v is not None and not isinstance(v, bool)
+    )
 
 
 def _is_flat(name: str, head: Sequence[Mapping[str, Any]]) -> bool:

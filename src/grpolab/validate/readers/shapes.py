@@ -24,6 +24,7 @@ from grpolab.validate.readers.frame import (
 )
 from grpolab.validate.readers.nested import names_of
 from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdict_words import number_of
 from grpolab.validate.readers.words import (
     CORRECT,
     LOOSE_CORRECT,
@@ -38,7 +39,6 @@ from grpolab.validate.readers.words import (
     WEAK,
     find,
     is_one_of,
-    number_of,
 )
 
 _VERDICTS = (*SCORE, *CORRECT, *LOOSE_CORRECT, *RATE)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpolab.validate.readers.nested import value_at
-from grpolab.validate.readers.words import SCORE, find, find_all, is_one_of, number_of, squeezed
+from grpolab.validate.readers.verdict_words import number_of
+from grpolab.validate.readers.words import SCORE, find, find_all, is_one_of, squeezed
 
 _LOOSE = frozenset((
     "acc", "accuracy", "outcome", "result", "results", "ok", "grade", "graded", "grades",
