@@ -13,7 +13,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.readers.choose import Roles
+from grpolab.validate.readers.choose import NO_STEP, Roles
 from grpolab.validate.readers.columns import (
     Codes,
     Column,
@@ -29,11 +29,13 @@ from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.rivals import refuse_rivals
 from grpolab.validate.readers.source import Remarks
+from grpolab.validate.readers.unlike import refuse_unlike
 from grpolab.validate.readers.unrolled import Table, outer_of, unrolled
 from grpolab.validate.readers.words import PROBLEM, is_one_of
 
 _MAYBE_NUMBER = ("iteration",)
 """Names of a step of training, or of the number of a sample."""
+_ALONE = 0.5  # share of the samples without another one of the same problem and step
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
         outer_of(name)
         for name in (
             *roles.problem, *roles.score, *roles.group, roles.step, *roles.sample, *roles.errors,
+            *roles.about,
             *roles.status, *roles.unset, roles.text, *roles.others,
             *(n for v in roles.verdicts for n in v),
         )
@@ -72,6 +75,7 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
     problem, score = _problem(table, roles, remarks), _scores(table, roles)
     score = without_doubt(score, _words(table, roles), frame.where, options)
     refuse_rivals(table, roles, problem, score)
+    refuse_unlike(table, roles, problem, options)
     group = joined([table.codes(n) for n in roles.group]) if roles.group else None
     row_groups = False
     outer = not any(name in table.inner for name in roles.problem)
@@ -116,6 +120,26 @@ def _scores(table: Table, roles: Roles) -> FloatArray:
         for i, column in enumerate(columns)
     ]
     return np.stack(found, axis=1).reshape(-1)
+
+
+def refuse_steps(piece: Piece, roles: Roles, options: ReadOptions, where: str) -> None:
+    """ChoiceNeeded where steps would leave most samples of a problem alone."""
+    if piece.step is None or piece.group is not None or options.step is not None:
+        return
+    values, code = np.unique(piece.step, return_inverse=True)
+    if len(values) < 2 or len(piece.problem.code) < 2 * len(piece.problem.values):
+        return
+    _, size = np.unique(piece.problem.code * len(values) + code, return_counts=True)
+    if np.count_nonzero(size == 1) <= _ALONE * len(piece.score):
+        return
+    raise ChoiceNeeded(
+        where,
+        f"{roles.step} has {len(values)} values, and most problems have one sample in each: steps"
+        " of training, or samples of one policy?",
+        option="step",
+        value=f"{roles.step} (steps of training), or --step {NO_STEP} (samples of one policy)",
+        choices=(str(roles.step), NO_STEP),
+    )
 
 
 def _words(table: Table, roles: Roles) -> list[Column]:

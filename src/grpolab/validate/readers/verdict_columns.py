@@ -44,7 +44,7 @@ def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tupl
         found = find(SCORE, fields(outer, head))
         if found is not None:
             return (f"{outer}[].{found}",)
-    inside = [n for n in names if "." in n]
+    inside = [n for n in names if n.count(".") == 1]
     inner = find(SCORE, [n.rpartition(".")[2] for n in inside])
     if inner is not None:
         return (next(n for n in inside if n.endswith(f".{inner}")),)

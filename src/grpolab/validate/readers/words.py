@@ -43,6 +43,17 @@ SCORE = (
     "grades", "outcomes",
 )  # fmt: skip
 """Names of the verdict of one completion."""
+GOLD = (
+    "gold", "gold_answer", "target", "reference", "reference_answer", "ground_truth",
+    "ground_truth_answer", "gt", "correct_answer", "expected", "expected_answer",
+    "expected_output",
+)  # fmt: skip
+"""Columns with the right answer of a problem."""
+TIMES = (
+    "count", "counts", "cnt", "freq", "frequency", "times", "occurrences", "n", "num", "size",
+    "count(*)", "count_star()", "weight", "multiplicity",
+)  # fmt: skip
+"""Columns that say how many samples a row stands for."""
 GROUP = ("group_id", "group", "group_idx", "group_index")
 STEP = (
     "step", "global_step", "training_step", "train_step", "iteration", "gen_step", "tail_version",
@@ -141,7 +152,7 @@ CORRECT = (
     "pass_count", "num_solved", "n_solved", "solved_count", "num_success", "n_success",
     "num_successes", "n_successes", "successes", "success_count", "correct_samples",
     "correct_rollouts", "num_resolved", "n_resolved", "n_right", "num_right", "passes", "hits",
-    "wins", "c",
+    "correct_n", "wins", "c",
 )  # fmt: skip
 """Columns with the number of correct samples of a problem."""
 TOTAL = (
