@@ -52,6 +52,7 @@ from grpolab.validate.readers.format import (
 from grpolab.validate.readers.given import frame_in_memory, is_path, on_disk
 from grpolab.validate.readers.source import Remarks, Sample, located, no_table
 from grpolab.validate.readers.views import COLUMNS, ROW, as_meant
+from grpolab.validate.readers.words import GOLD, find
 
 __all__ = [
     "FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "Samples", "read",
@@ -322,6 +323,13 @@ def _missing(sample: Sample, options: ReadOptions) -> str:
         return f"no column {wanted!r}; name one that is there"
     problem = options.problem or long_table.known_problem(names)
     score = options.score or long_table.known_verdict(sample)
+    given = find(("pred", "preds", "prediction", "predicted", "predicted_answer"), names)
+    gold = find(GOLD, names)
+    if problem and not score and given and gold:
+        return (
+            f"{given} and {gold} hold answers, and no column says which of them are right: grade"
+            " them, and pass --score NAME of the verdicts"
+        )
     share = next((n for n in names if is_share(n)), None)
     if problem and not score and share:
         return f"{share} is a share: pass --num-correct {share} --num-samples NAME (or a number)"
