@@ -7,8 +7,11 @@ to a tenth or a fiftieth.
 
 from __future__ import annotations
 
+import codecs
 import io
+import lzma
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +27,18 @@ MAX_UNPACKED = 2 * 2**30
 """Bytes that any file may unpack to."""
 MAX_RATIO = 250
 """How many times larger than itself a file may unpack to beyond that."""
-_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_MAGIC = (
+    (b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bz2"), (b"\xfd7zX", "xz"),
+)  # fmt: skip
+_WIDE = (
+    (re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff"), "utf-32"),
+    (re.compile(rb"\xff\xfe|\xfe\xff"), "utf-16"),
+    (re.compile(rb"[\t -~]\0\0\0"), "utf-32-le"),
+    (re.compile(rb"\0\0\0[\t -~]"), "utf-32-be"),
+    (re.compile(rb"[\t -~]\0"), "utf-16-le"),
+    (re.compile(rb"\0[\t -~]"), "utf-16-be"),
+)
+"""How text begins that has two or four bytes per character, with or without a mark."""
 
 
 def decoded(raw: bytes, *, first: bool) -> str:
@@ -73,31 +87,77 @@ def read_document(stream: IO[bytes], path: Path) -> bytes:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A buffered byte stream; gzip and Zstandard are known by their first bytes and unpacked.
+    """A buffered byte stream of UTF-8 text.
 
-    UserError for a pipe or a device: one would wait for a writer, or have no end.
+    What gzip, Zstandard, bzip2 and xz packed is unpacked, and UTF-16 and UTF-32 are converted; all
+    are known by their first bytes. UserError for a pipe or a device: one would wait for a writer,
+    or have no end.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise UserError(f"{path}: not a regular file; save what it gives to one first")
-    if (packing := _packing(path)) is not None:
-        return io.BufferedReader(_unpacked_stream(path, packing), 2**20)
-    return path.open("rb", buffering=2**20)
+    packing = _packing(path)
+    raw: Any = io.FileIO(path) if packing is None else _unpacked_stream(path, packing)
+    stream = io.BufferedReader(raw, 2**20)
+    encoding = _encoding(stream)
+    return stream if encoding is None else io.BufferedReader(_Recoded(stream, encoding), 2**20)
 
 
 def open_arrow(path: Path) -> Any:
     """The same as a stream of Arrow's own, which its readers take without a detour."""
     import pyarrow as pa
 
-    if (packing := _packing(path)) is not None:
-        return pa.PythonFile(_unpacked_stream(path, packing), mode="r")
+    if _packing(path) is not None or _is_wide(path):
+        return pa.PythonFile(open_bytes(path), mode="r")
     return pa.input_stream(arrow_source(path), buffer_size=2**20)
 
 
 def _unpacked_stream(path: Path, packing: str) -> _Counted:
     import pyarrow as pa
 
+    if packing == "xz":
+        return _Counted(lzma.open(path), path)
     stream = pa.input_stream(arrow_source(path), compression=packing, buffer_size=2**20)
     return _Counted(stream, path)
+
+
+def _encoding(stream: Any) -> str | None:
+    """The wide encoding of a text by its first bytes, None for all others."""
+    head = stream.peek(4)[:4]
+    return next((name for start, name in _WIDE if start.match(head)), None)
+
+
+def _is_wide(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return _encoding(stream) is not None
+
+
+class _Recoded(io.RawIOBase):
+    """Text in UTF-8 that stands in another encoding."""
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self._stream, self._encoding = stream, encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            raw = self._stream.read(2**16)
+            try:
+                self._rest = self._decoder.decode(raw, final=not raw).encode()
+            except UnicodeError as err:
+                raise OSError(f"not {self._encoding.upper()} text ({first_line(err)})") from None
+            if not raw:
+                break
+        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 class _Counted(io.RawIOBase):
@@ -111,7 +171,10 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        raw = self._stream.read(len(buffer))
+        try:
+            raw = self._stream.read(len(buffer))
+        except lzma.LZMAError as err:
+            raise OSError(str(err)) from None
         buffer[: len(raw)] = raw
         self._count += len(raw)
         refuse_bomb(self._path, self._count, self._size)

@@ -57,7 +57,7 @@ def write(folder: Path, rows: int) -> dict[str, Path]:
 
 
 def trainers(folder: Path, rows: int) -> dict[str, Path]:
-    """Dumps as verl, open-instruct and NeMo-RL write them, groups of 8 with texts."""
+    """Dumps as trainers and lm-eval write them, groups of 8 with texts."""
     import numpy as np
 
     rng = np.random.default_rng(1)
@@ -72,6 +72,18 @@ def trainers(folder: Path, rows: int) -> dict[str, Path]:
             "prompt_tokens": list(range(i // 8, i // 8 + 60)), "response": text,
         },
         "NeMo-RL": lambda i: {"content": [[text]], "rewards": [float(right[i])], "idx": i},
+        "lm-eval": lambda i: {
+            "doc_id": i, "doc": {"question": text}, "resps": [[text]], "filtered_resps": [text],
+            "filter": "none", "metrics": ["exact_match"], "exact_match": float(right[i]),
+        },
+        "prime-rl": lambda i: {
+            "task": {"key": f"t{i // 8}", "data": {"prompt": text}}, "env": {"id": "math"},
+            "group": {"id": f"g{i // 8}"}, "run": {"work": {"step": 1}}, "ok": True,
+            "traces": [{
+                "ok": True, "agent": {"trainable": True}, "messages": [{"content": text}],
+                "rewards": {"correct": {"score": float(right[i]), "weight": 1.0}},
+            }],
+        },
     }  # fmt: skip
     files = {}
     for name, row in kinds.items():
@@ -110,12 +122,17 @@ def pandas(path: Path) -> int:
         data = pd.read_csv(path)
     else:
         data = pd.read_json(path, lines=True)
+    if "traces" in data:
+        data["group"] = data["group"].map(lambda g: g["id"])
+        data["score"] = data["traces"].map(lambda t: t[0]["rewards"]["correct"]["score"])
+        return int(data.groupby("group")["score"].agg(["sum", "count"])["sum"].sum())
     if "rewards" in data:
         return int(
             data["rewards"].str[0].groupby(data["idx"] // 8).agg(["sum", "count"])["sum"].sum()
         )
-    column = next(n for n in ("correct", "num_correct", "score", "reward") if n in data)
-    problem = next(n for n in ("problem_id", "input", "prompt_idx") if n in data)
+    column = next(n for n in ("correct", "num_correct", "score", "reward", "exact_match")
+                  if n in data)  # fmt: skip
+    problem = next(n for n in ("problem_id", "input", "prompt_idx", "doc_id") if n in data)
     return int(data.groupby(problem)[column].agg(["sum", "count"])["sum"].sum())
 
 

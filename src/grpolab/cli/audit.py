@@ -74,7 +74,7 @@ class ReadingOptions(Group):
     missing: Annotated[
         float | None, typer.Option(help="Score that means no verdict, such as -1.")
     ] = None
-    step: Annotated[str | None, typer.Option(help="Column of a table: training step.")] = None
+    step: Annotated[str | None, typer.Option(help="Column: training step; or none.")] = None
     filter: Annotated[str | None, typer.Option(help="Which filter of lm-eval to read.")] = None
     filtered: Annotated[
         bool | None, typer.Option(help="Whether the file was written after dynamic sampling.")

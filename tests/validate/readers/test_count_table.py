@@ -87,3 +87,105 @@ def test_a_folder_of_ours_is_read_by_its_table_of_groups(tmp_path):
     reading = read(tmp_path)
     assert (reading.format, reading.counts.num_correct.tolist()) == ("grpolab", [1, 2])
     assert read(tmp_path, ReadOptions(format="table")).counts.num_correct.tolist() == [1]
+
+
+def counts_of(path, header, lines, **options):
+    path.write_text("\n".join([header, *lines]) + "\n")
+    found = read(path, ReadOptions(**options)).counts
+    return found.num_correct.tolist(), found.group_size.tolist()
+
+
+RIGHT, DRAWN = [3, 0, 4, 2, 1, 4], [4] * 6
+
+
+@pytest.mark.parametrize("header", [
+    "total_correct,total", "num_right,num_all", "n_solved,rollouts_per_prompt", "wins,games",
+    "correct_completions,total_completions", "sum,count", "sum,size", "passes,runs", "#correct,n",
+])  # fmt: skip
+def test_counts_by_names_that_are_made_of_known_words(tmp_path, header):
+    lines = [f"p{i},{k},4" for i, k in enumerate(RIGHT)]
+    assert counts_of(tmp_path / "t.csv", f"problem_id,{header}", lines) == (RIGHT, DRAWN)
+
+
+@pytest.mark.parametrize("header", [
+    "passed,failed", "n_correct,n_wrong", "num_pass,num_fail", "right,wrong", "True,False", "1,0",
+])  # fmt: skip
+def test_numbers_of_right_and_wrong_samples(tmp_path, header):
+    lines = [f"p{i},{k},{4 - k}" for i, k in enumerate(RIGHT)]
+    assert counts_of(tmp_path / "t.csv", f"problem_id,{header}", lines) == (RIGHT, DRAWN)
+
+
+def test_columns_zero_and_one_of_samples_are_no_counts(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("problem_id,0,1\n" + "".join(f"p{i},{i % 2},1\n" for i in range(6)))
+    counts = read(path).counts
+    assert (int(counts.num_correct.sum()), counts.group_size.tolist()) == (9, [2] * 6)
+
+
+def test_samples_that_are_neither_right_nor_wrong_are_asked_about(tmp_path):
+    lines = [f"p{i},{k},{max(0, 3 - k)},4" for i, k in enumerate(RIGHT)]
+    path, header = tmp_path / "t.csv", "problem_id,n_passed,n_failed,n_total"
+    with pytest.raises(UserError, match="neither n_passed nor n_failed") as caught:
+        counts_of(path, header, lines)
+    assert caught.value.option == "errors"
+    sizes = counts_of(path, header, lines, errors="missing")[1]
+    assert sizes == [3, 3, 4, 3, 3, 4]
+
+
+@pytest.mark.parametrize("text", ["{}/4", "{} of 4", "{} / 4 (about)"])
+def test_three_of_four(tmp_path, text):
+    lines = [f"p{i},{text.format(k)}" for i, k in enumerate(RIGHT)]
+    assert counts_of(tmp_path / "t.csv", "task_id,passed", lines) == (RIGHT, DRAWN)
+
+
+def test_parts_of_different_wholes_may_be_tests(tmp_path):
+    lines = [f"p{i},{k}/{4 + i % 2}" for i, k in enumerate(RIGHT)]
+    with pytest.raises(UserError, match="of the tests of one sample") as caught:
+        counts_of(tmp_path / "t.csv", "task_id,score", lines)
+    assert caught.value.option == "num_correct"
+    assert counts_of(tmp_path / "t.csv", "task_id,score", lines, num_correct="score")[0] == RIGHT
+
+
+@pytest.mark.parametrize("mark", [",", "'", " ", "\u00a0"])
+def test_marks_between_thousands(tmp_path, mark):
+    lines = [f'p{i},"1{mark}00{k}","2{mark}000"' for i, k in enumerate(RIGHT)]
+    found = counts_of(tmp_path / "t.csv", "problem,num_correct,num_samples", lines)
+    assert found == ([1000 + k for k in RIGHT], [2000] * 6)
+
+
+@pytest.mark.parametrize(("name", "number"), [("accuracy", 25), ("pass_rate", 25.0)])
+def test_whole_percentages_are_no_numbers(tmp_path, name, number):
+    lines = [f"p{i},{number * k},4" for i, k in enumerate(RIGHT)]
+    assert counts_of(tmp_path / "t.csv", f"problem,{name},n", lines) == (RIGHT, DRAWN)
+
+
+def test_percentages_that_may_be_numbers_are_asked_about(tmp_path):
+    lines = [f"p{i},{25 * k},200" for i, k in enumerate(RIGHT)]
+    path, header = tmp_path / "t.csv", "problem,accuracy,n"
+    with pytest.raises(UserError, match="numbers of correct samples, or percentages"):
+        counts_of(path, header, lines)
+    assert counts_of(path, header, lines, num_correct="accuracy")[0] == [25 * k for k in RIGHT]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_sums_of_all_rows_are_no_problem(tmp_path, first):
+    lines = [f"p{i},{k},4" for i, k in enumerate(RIGHT)]
+    total = f"{sum(RIGHT)},{sum(DRAWN)}"
+    for name in ("Grand Total", "all problems"):
+        table = [f"{name},{total}", *lines] if first else [*lines, f"{name},{total}"]
+        assert counts_of(tmp_path / "t.csv", "task,n_correct,n", table) == (RIGHT, DRAWN)
+    for bare, row in ((lines, f"x,{total}"), ([line[3:] for line in lines], total)):
+        header = "task,n_correct,n" if row != total else "n_correct,n"
+        table = [row, *bare] if first else [*bare, row]
+        with pytest.raises(UserError, match="sums of all other rows"):
+            counts_of(tmp_path / "t.csv", header, table)
+
+
+def test_rows_with_the_number_of_samples_that_they_stand_for(tmp_path):
+    path = tmp_path / "t.csv"
+    lines = [f"p{i},{v},{n}" for i, k in enumerate(RIGHT) for v, n in ((1, k), (0, 4 - k)) if n]
+    path.write_text("\n".join(["problem_id,correct,count", *lines]) + "\n")
+    reading = read(path)
+    assert reading.counts.num_correct.tolist() == RIGHT
+    assert reading.counts.group_size.tolist() == DRAWN
+    assert any("as often as count says" in note for note in reading.notes)

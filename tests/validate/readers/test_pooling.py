@@ -281,3 +281,82 @@ def test_grouping_by_one_column_does_not_hide_another(tmp_path):
     assert all(sizes(r) == [4] * 8 for r in found)
     tied = [{**row, "temperature": "ab".index(row["model"])} for row in rows]
     assert len(read_all(write(tmp_path / "u", tied), ReadOptions(group_by="model"))) == 2
+
+
+@pytest.mark.parametrize("values", [("x", "y"), ("cot", "direct", "tools"), (True, False), (0, 5)])
+def test_one_sample_of_every_arm_is_asked_about(tmp_path, values):
+    rows = rows_of(40, 1, split="arm", values=values)
+    with pytest.raises(ChoiceNeeded) as caught:
+        read(write(tmp_path / "t", rows))
+    assert caught.value.option == "group_by"
+
+
+@pytest.mark.parametrize("values", [(0, 1), ("run-1", "run-2", "run-3"), (7, 8)])
+def test_numbers_of_samples_are_no_arms(tmp_path, values):
+    rows = rows_of(40, 1, split="which", values=values)
+    assert sizes(read(write(tmp_path / "t", rows))) == [len(values)] * 40
+
+
+def test_policies_deep_inside_of_objects(tmp_path):
+    rows = [
+        {"id": p, "correct": i % 2, "config": {"sampling": {"temperature": i // 2}}}
+        for p in range(6)
+        for i in range(4)
+    ]
+    for packing in ("jsonl", "parquet", "json"):
+        path = write(tmp_path / "t", rows, packing)
+        with pytest.raises(ChoiceNeeded, match=r"config\.sampling\.temperature has 2 values"):
+            read(path)
+        found = read_all(path, ReadOptions(group_by="config.sampling.temperature"))
+        assert [sizes(r) for r in found] == [[2] * 6] * 2
+
+
+@pytest.mark.parametrize("about", ["question", "query", "ground_truth", "target"])
+def test_an_id_that_begins_anew_shows_in_what_the_problem_is(tmp_path, about):
+    rows = [
+        {"id": p, "correct": i % 2, about: f"{part} {p}"}
+        for part in "ab"
+        for p in range(6)
+        for i in range(3)
+    ]
+    path = write(tmp_path / "t", rows)
+    with pytest.raises(ChoiceNeeded, match=f"{about} differs within 100% of the problems"):
+        read(path)
+    assert sizes(read(path, ReadOptions(problem=f"id,{about}"))) == [3] * 12
+    assert sizes(read(path, ReadOptions(problem="id"))) == [6] * 6
+    by = [row | {"subject": row[about][0]} for row in rows]
+    assert sizes(read(write(tmp_path / "u", by))) == [3] * 12
+
+
+@pytest.mark.parametrize("step", [lambda p, i: i, lambda p, i: 4 * p + i])
+def test_steps_that_leave_samples_alone_are_asked_about(tmp_path, step):
+    rows = [{"id": p, "correct": i % 2, "step": step(p, i)} for p in range(8) for i in range(4)]
+    path = write(tmp_path / "t", rows)
+    with pytest.raises(ChoiceNeeded, match="one sample in each") as caught:
+        read(path)
+    assert caught.value.choices == ("step", "none")
+    assert read(path, ReadOptions(step="none")).counts.group_size.tolist() == [4] * 8
+    assert read(path, ReadOptions(step="step")).counts.group_size.tolist() == [1] * 32
+
+
+def test_names_for_no_id_are_no_problem(tmp_path):
+    rows = rows_of(values=("a",))
+    for name in ("unknown", "N/A", "none"):
+        bad = [row | {"task_id": name} if row["task_id"] < 3 else row for row in rows]
+        with pytest.raises(ChoiceNeeded, match="no task_id in this row"):
+            read(write(tmp_path / "t", bad))
+
+
+@pytest.mark.parametrize(("value", "told"), [("sum", True), ("mean", True), ("other", False)])
+def test_a_last_row_that_sums_up_the_samples(tmp_path, value, told):
+    rows = rows_of(values=("a",), split="sample_of")
+    total = sum(row["correct"] for row in rows)
+    number = {"sum": total, "mean": total / len(rows), "other": 3 * total}[value]
+    lines = [f"{row['task_id']},{row['correct']}" for row in rows] + [f"Total,{number}"]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["task_id,correct", *lines]) + "\n")
+    if told:
+        assert sizes(read(path)) == [4] * 10
+        return
+    with pytest.raises(UserError, match="neither the sum nor the mean"):
+        read(path)

@@ -496,3 +496,36 @@ def test_promptfoo_errors_of_the_grader_and_labels(tmp_path, lines):
     both = rows + [row(g, t, r, "cold") for g, t, r in EACH]
     with pytest.raises(ChoiceNeeded, match="column provider has 2 values"):
         read(write(both))
+
+
+def test_a_group_of_areal_that_ended_under_two_versions_is_one(tmp_path):
+    for task in range(6):
+        for version in (7, 8):
+            rows = [
+                {"task_id": task, "sample_idx": i, "seqlen": 9, "prompt_len": 4, "head_version": 7,
+                 "tail_version": version, "reward": float(i % 2), "prompt": f"q{task}",
+                 "completion": f"{i}"}
+                for i in range(2 * (version - 7), 2 * (version - 6))
+            ]  # fmt: skip
+            lines(tmp_path / "rollout" / f"{version}" / f"{task}.jsonl", rows)
+    reading = read(tmp_path / "rollout")
+    assert reading.format == "areal"
+    assert reading.counts.group_size.tolist() == [4] * 6
+    assert set(reading.counts.step.tolist()) == {8}
+    assert any("6 groups ended under several versions" in note for note in reading.notes)
+
+
+def test_flags_beside_the_rewards_of_swift_are_no_rewards(tmp_path):
+    row = {
+        "gen_step": [1] * 4, "prompt": ["a", "a", "b", "b"], "completion": list("wxyz"),
+        "MathAccuracy": [1.0, 0.0, 0.0, 0.0], "is_truncated": [False, True, False, False],
+        "advantages": [0.5, -0.5, 0.0, 0.0],
+    }  # fmt: skip
+    reading = read(lines(tmp_path / "completions.jsonl", [row]))
+    assert (reading.format, reading.counts.num_correct.tolist()) == ("ms-swift", [1, 0])
+
+
+def test_answers_without_verdicts_are_to_be_graded(tmp_path):
+    row = {"idx": 0, "question": "q", "gt": "18", "code": ["c"], "pred": ["18"], "report": [None]}
+    with pytest.raises(UserError, match="pred and gt hold answers"):
+        read(lines(tmp_path / "t.jsonl", [row | {"idx": i} for i in range(3)]))

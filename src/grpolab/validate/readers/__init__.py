@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +39,7 @@ from grpolab.validate.readers import (
     verifiers_results,
     verl,
 )
+from grpolab.validate.readers.count_columns import is_share
 from grpolab.validate.readers.format import (
     ChoiceNeeded,
     Format,
@@ -52,8 +49,10 @@ from grpolab.validate.readers.format import (
     Samples,
     single,
 )
-from grpolab.validate.readers.frame import ArrowFrame
+from grpolab.validate.readers.given import frame_in_memory, is_path, on_disk
 from grpolab.validate.readers.source import Remarks, Sample, located, no_table
+from grpolab.validate.readers.views import COLUMNS, ROW, as_meant
+from grpolab.validate.readers.words import GOLD, find
 
 __all__ = [
     "FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "Samples", "read",
@@ -95,6 +94,7 @@ _BY_NAME = {format.name: format for format in FORMATS}
 
 _ENDINGS = (
     ".parquet", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".eval", ".xlsx", ".gz", ".zst",
+    ".bz2", ".xz",
 )  # fmt: skip
 _MAX_FILES = 5000
 _KINDS = 4  # kinds of files that a refusal names
@@ -134,7 +134,7 @@ def read(source: Any, options: ReadOptions | None = None) -> Reading:
     ...     read(file).counts.num_correct.tolist()
     [3, 0]
     """
-    return single(read_all(source, options), str(source) if _is_path(source) else "table")
+    return single(read_all(source, options), str(source) if is_path(source) else "table")
 
 
 def read_all(source: Any, options: ReadOptions | None = None) -> list[Reading]:
@@ -170,21 +170,17 @@ def read_all(source: Any, options: ReadOptions | None = None) -> list[Reading]:
     model=b [2]
     """
     options = options or ReadOptions()
-    if not _is_path(source):
+    if not is_path(source):
         return _read_table(source, options)
     if options.format not in ("auto", *_BY_NAME):
         raise UserError(f"unknown format {options.format!r}: use auto, {', '.join(_BY_NAME)}")
-    with _on_disk(source) as path:
+    with on_disk(source) as path:
         return _read_path(path, options)
-
-
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str | Path)
 
 
 def _read_table(data: Any, options: ReadOptions) -> list[Reading]:
     remarks = Remarks()
-    frame = ArrowFrame(data)
+    frame = as_meant(frame_in_memory(data))
     counts = options.num_correct is not None or (
         options.score is None and count_table.fits(frame.names, frame.head)
     )
@@ -192,31 +188,11 @@ def _read_table(data: Any, options: ReadOptions) -> list[Reading]:
         if counts:
             parts, name = count_table.read_frame(frame, options, remarks), count_table.FORMAT.name
         else:
+            frame = long_table.as_rows(frame, options)
             parts = long_table.read_frames([frame], options, remarks, where=frame.where)
             name = long_table.FORMAT.name
     notes = remarks.said()
     return [Reading(p.counts, name, (*notes, *p.notes), 0, p.samples, p.label) for p in parts]
-
-
-@contextlib.contextmanager
-def _on_disk(source: Path | str) -> Iterator[Path]:
-    """A path that can be read more than once: standard input and pipes are copied first."""
-    path = Path(source)
-    piped = str(source) == "-" or (path.exists() and not path.is_file() and not path.is_dir())
-    if not piped:
-        yield path
-        return
-    if path.is_char_device() or path.is_block_device():
-        raise UserError(f"{path}: a device has no end; save what it gives to a file first")
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "stdin"
-        with copy.open("wb") as out:
-            if str(source) == "-":
-                shutil.copyfileobj(sys.stdin.buffer, out)
-            else:
-                with path.open("rb") as handle:
-                    shutil.copyfileobj(handle, out)
-        yield copy
 
 
 def _read_path(path: Path, options: ReadOptions) -> list[Reading]:
@@ -265,7 +241,7 @@ def _recognise(path: Path, files: list[Path], options: ReadOptions) -> tuple[For
             format = _format_of(sample, options)
             if format is not None:
                 plain = format in (count_table.FORMAT, long_table.FORMAT)
-                kept = aside if plain and sample.kind == "json" else by_format
+                kept = aside if plain and sample.is_document else by_format
                 kept.setdefault(format.name, []).append(file)
     by_format = by_format or aside
     if not by_format:
@@ -341,18 +317,38 @@ def _seen(path: Path, files: Sequence[Path]) -> str:
 def _missing(sample: Sample, options: ReadOptions) -> str:
     """What a table would need, and the option that names it."""
     names = tuple(sample.keys)
-    wanted = options.problem or options.score
+    is_column = options.problem not in (None, COLUMNS, ROW)
+    wanted = options.problem if is_column else options.score
     if wanted is not None and wanted not in names:
         return f"no column {wanted!r}; name one that is there"
     problem = options.problem or long_table.known_problem(names)
     score = options.score or long_table.known_verdict(sample)
+    given = find(("pred", "preds", "prediction", "predicted", "predicted_answer"), names)
+    gold = find(GOLD, names)
+    if problem and not score and given and gold:
+        return (
+            f"{given} and {gold} hold answers, and no column says which of them are right: grade"
+            " them, and pass --score NAME of the verdicts"
+        )
+    share = next((n for n in names if is_share(n)), None)
+    if problem and not score and share:
+        return f"{share} is a share: pass --num-correct {share} --num-samples NAME (or a number)"
     if problem and not score:
         return (
             "a column with the verdict is missing: --score NAME, or for counts"
             " --num-correct NAME --num-samples NAME"
         )
     if score and not problem:
-        return "a column with the problem is missing: --problem NAME"
+        return (
+            "a column with the problem is missing: --problem NAME, or --problem row where every row"
+            " is a problem"
+        )
+    held = long_table.verdict_columns(sample)
+    if len(held) > 1:
+        return (
+            f"{held[0]} to {held[-1]} hold verdicts: pass --problem columns where every column is a"
+            " problem, or --score NAME of one column"
+        )
     return "name the columns with --problem NAME and --score NAME"
 
 

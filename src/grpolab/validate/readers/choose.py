@@ -23,29 +23,37 @@ from grpolab.validate.readers.verdict_columns import (
     other_verdicts,
     place_of,
 )
+from grpolab.validate.readers.views import ROW
 from grpolab.validate.readers.words import (
     ABOUT_PROBLEM,
     COMPLETION,
     CORRECT,
     ERROR,
+    GOLD,
     GRADER,
     GROUP,
+    HTTP,
     PART_OF_PROBLEM,
     POLICY,
     PROBLEM,
     SAMPLE,
     SCORE,
     SEED,
-    STATUS,
     STEP,
     TEXT_OF_PROBLEM,
+    UNSET,
     WEAK,
     find,
     find_all,
+    is_error,
     is_one_of,
+    is_status,
 )
 
+NO_STEP = "none"
+"""Value of ``--step`` that is no column: samples are not told apart by steps."""
 _LONG = 80  # characters of a value that is a text, no label
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?")
 _DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _SETTINGS = 8  # values that a setting such as a temperature may have, with decimals
 
@@ -56,9 +64,9 @@ class Roles:
 
     Several for ``score`` hold one sample each. ``outer[].inner`` is a value of the objects in a
     list. ``others`` may split the samples of a problem and are looked at for that alone;
-    ``rivals`` could be the problem as well, where the chosen column turns out to be none, and
-    ``verdicts`` the score, where nobody named it. The score is the sum of a list where it is
-    ``per_token``.
+    ``rivals`` could be the problem as well, where the chosen column turns out to be none; ``about``
+    says what the problem is (its text, its answer), and ``verdicts`` are the score as well, where
+    nobody named it. The score is the sum of a list where it is ``per_token``.
     """
 
     problem: tuple[str, ...]
@@ -68,9 +76,11 @@ class Roles:
     sample: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
     text: str | None = None
     others: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
     verdicts: tuple[tuple[str, ...], ...] = ()
     per_token: bool = False
 
@@ -96,16 +106,26 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     outer = score[0].partition("[].")[0] if "[]." in score[0] else None
     problem = _problem(frame, options, score)
     group = _group(frame, options, problem)
-    step = named(frame, options.step, "step") or find(STEP, names)
+    step = step_of(frame, options)
     taken = {*problem, *score, *group, step, outer}
     free = [n for n in names if n not in taken]
     within = [f"{outer}[].{n}" for n in fields(outer, head)] if outer else []
     inner = {n.rpartition(".")[2]: n for n in within}
     flat = [n for n in free if "." not in n]
-    errors = [*find_all(ERROR, flat), *(inner[n] for n in find_all(ERROR, inner))]
+    errors = [n for n in flat if is_error(n) and _is_flag(n, [row.get(n) for row in head])]
+    errors += [
+        inner[n] for n in inner if is_error(n) and _is_flag(n, _inner_values(head, inner[n]))
+    ]
     deep = (n for n in free if "." in n and n.partition(".")[0] not in errors)
-    errors += [n for n in deep if is_one_of(n.rpartition(".")[2], ERROR[:8])]
-    status = [*find_all(STATUS, free), *(inner[n] for n in find_all(STATUS, inner))]
+    errors += [
+        n
+        for n in deep
+        if is_one_of(n.rpartition(".")[2], ERROR[:8])
+        and _is_flag(n.rpartition(".")[2], [value_at(row, n) for row in head])
+    ]
+    status = [n for n in free if is_status(n) or is_one_of(n, HTTP)]
+    status += [inner[n] for n in inner if is_status(n)]
+    unset = [n for n in flat if is_one_of(n, UNSET) and _is_flag(n, [row.get(n) for row in head])]
     policy = [
         n
         for n in free
@@ -116,16 +136,18 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     ]
     text = inner.get(find(COMPLETION, inner) or "") or _text(free, score, head)
     sample = [*find_all(SAMPLE, free), *find_all(SEED, free)]
-    used = {*errors, *status, text, *sample}
+    used = {*errors, *status, *unset, text, *sample}
     others = (*(n for n in flat if n not in used and _may_split(n, head)), *policy)
-    told = {*errors, *status, *sample, *problem}
+    told = {*errors, *status, *unset, *sample, *problem}
     alike = () if options.score else other_verdicts(names, head, score)
     verdicts = tuple(v for v in alike if told.isdisjoint(v))
+    told_by = find_all((*TEXT_OF_PROBLEM, "problem", "prompt", *GOLD), flat)
+    about = () if options.problem else tuple(n for n in told_by if _is_text(n, head))
     rivals = () if options.problem else tuple(n for n in _ids(free) if n not in used)
     return Roles(
-        rivals=rivals, problem=problem, score=score, group=group, step=step, sample=tuple(sample),
-        errors=tuple(errors), status=tuple(status), text=text, others=others,
-        verdicts=verdicts,
+        rivals=rivals, about=about, problem=problem, score=score, group=group, step=step,
+        sample=tuple(sample), errors=tuple(errors), status=tuple(status), unset=tuple(unset),
+        text=text, others=others, verdicts=verdicts,
     )  # fmt: skip
 
 
@@ -168,6 +190,8 @@ def _inner_ids(score: Sequence[str], head: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _problem(frame: Frame, options: ReadOptions, score: tuple[str, ...]) -> tuple[str, ...]:
+    if options.problem == ROW and ROW not in frame.names:
+        return ()
     if options.problem is not None:
         return several(frame, options.problem, "problem")
     found = [n for n in _ids(frame.names) if n not in score]
@@ -179,6 +203,13 @@ def _problem(frame: Frame, options: ReadOptions, score: tuple[str, ...]) -> tupl
     if find(GROUP, frame.names) or options.group is not None or has_lists(score, frame.head):
         return ()
     raise _needed(frame, "problem", [n for n in frame.names if n not in score])
+
+
+def step_of(frame: Frame, options: ReadOptions) -> str | None:
+    """The column of the step: the named one, else by the known names; None where there is none."""
+    if options.step == NO_STEP:
+        return None
+    return named(frame, options.step, "step") or find(STEP, frame.names)
 
 
 def _group(frame: Frame, options: ReadOptions, problem: tuple[str, ...]) -> tuple[str, ...]:
@@ -239,6 +270,26 @@ def _text(
 
 def _beside(texts: Any, verdicts: Any) -> bool:
     return isinstance(texts, list) and len(texts) == len(verdicts)
+
+
+def _inner_values(head: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    """What stands under the key of the objects in a list, ``outer[].inner``."""
+    outer, _, key = name.partition("[].")
+    return [i.get(key) for row in head for i in row.get(outer) or () if isinstance(i, dict)]
+
+
+def _is_flag(name: str, values: Sequence[Any]) -> bool:
+    """Whether values say yes or no, or what went wrong: no measured numbers."""
+    texts = {str(v) for v in values if v is not None and not isinstance(v, bool)}
+    if is_one_of(name, ERROR):  # a code may be any whole number
+        return not any(_DECIMAL.fullmatch(t) and not t.endswith(".0") for t in texts)
+    return not any(_NUMBER.fullmatch(t) for t in texts - {"", "0", "1", "0.0", "1.0"})
+
+
+def _is_text(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column holds texts or numbers, no lists and objects."""
+    values = [v for row in head if (v := row.get(name)) is not None]
+    return bool(values) and all(isinstance(v, str | int | float) for v in values)
 
 
 def _is_flat(name: str, head: Sequence[Mapping[str, Any]]) -> bool:

@@ -16,11 +16,14 @@ import numpy.typing as npt
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.readers.words import number_of
+from grpolab.validate.readers.verdict_words import number_of
 
 Column = Any
 """A ``pyarrow.ChunkedArray``, or a list of JSON values."""
-_NO_KEY = (None, "", "nan", "NaN", "None", "null")
+_NO_KEY = (
+    None, "", "nan", "NaN", "None", "null", "NULL", "none", "N/A", "n/a", "<NA>", "undefined",
+    "unknown", "Unknown",
+)  # fmt: skip
 _EXACT = 2**53
 
 

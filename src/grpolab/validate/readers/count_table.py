@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.theory.groups import FloatArray, GroupCounts, IntArray, Provenance
-from grpolab.validate.readers.choose import named, several
+from grpolab.theory.groups import GroupCounts, IntArray, Provenance
+from grpolab.validate.readers.choose import named, several, step_of
 from grpolab.validate.readers.columns import encoded, joined, scores, whole_numbers
+from grpolab.validate.readers.count_columns import (
+    Pair,
+    is_share,
+    numbers,
+    pair_of,
+    without_thousands,
+    wrong_counts,
+)
+from grpolab.validate.readers.count_values import fractions, num_correct, sizes, whole
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.rivals import refuse_rival_counts
 from grpolab.validate.readers.shapes import frame_of
 from grpolab.validate.readers.source import Remarks, Sample
-from grpolab.validate.readers.totals import summaries
+from grpolab.validate.readers.totals import refuse_sums, summaries
+from grpolab.validate.readers.verdict_words import fraction_of
+from grpolab.validate.readers.views import ROW
 from grpolab.validate.readers.words import (
     COMPLETION,
     CORRECT,
@@ -26,7 +37,6 @@ from grpolab.validate.readers.words import (
     POLICY,
     PROBLEM,
     RATE,
-    STEP,
     TEXT_OF_PROBLEM,
     TOTAL,
     WEAK,
@@ -35,17 +45,6 @@ from grpolab.validate.readers.words import (
     find_all,
     squeezed,
 )
-
-_SLACK = 0.3  # samples by which a share times n may miss a whole number
-_EXACT = 1e-6  # of n: rounding of a share that was written in full
-
-
-class Pair(NamedTuple):
-    """The column with what was right, as a number or as a share, and the one with the samples."""
-
-    correct: str
-    total: str | int
-    is_rate: bool = False
 
 
 def recognises(sample: Sample) -> bool:
@@ -67,37 +66,7 @@ def _has(names: Sequence[str], options: ReadOptions) -> bool:
 
 def fits(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a table has a column of successes and one of samples."""
-    return _pair(names, head) is not None
-
-
-def _pair(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> Pair | None:
-    """The columns by their names; a verdict of one completion beside a number is no count."""
-    totals = [t for t in find_all(TOTAL, names) if _numbers(t, head)]
-    sure = [t for t in totals if squeezed(t) not in ("k", "count")]
-    correct = next((c for c in find_all(CORRECT, names) if _numbers(c, head)), None)
-    if correct is not None and [t for t in totals if t != correct]:
-        return Pair(correct, next(t for t in totals if t != correct))
-    for name in find_all((*LOOSE_CORRECT, *RATE), names):
-        if not sure or not _numbers(name, head):
-            continue
-        pair = Pair(name, sure[0], is_rate=squeezed(name) in {squeezed(r) for r in RATE})
-        if pair.is_rate or not _one_per_row(pair, head):
-            return pair
-    return None
-
-
-def _numbers(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a column holds numbers, no lists and no truth values."""
-    values = [row.get(name) for row in head if row.get(name) is not None]
-    return all(isinstance(v, int | float | str) and not isinstance(v, bool) for v in values)
-
-
-def _one_per_row(pair: Pair, head: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether rows look like completions: right or wrong, whatever the number beside it."""
-    values = {str(row.get(pair.correct)).strip().lower() for row in head}
-    totals = {str(row.get(pair.total)) for row in head} if isinstance(pair.total, str) else set()
-    binary = values <= {"0", "1", "0.0", "1.0", "true", "false", "none", ""}
-    return binary and bool(values) and totals != {"1"} and len(head) > len(values)
+    return pair_of(names, head) is not None
 
 
 def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[Part]:
@@ -115,15 +84,19 @@ def _wanted(
     names: Sequence[str], head: Sequence[Mapping[str, Any]], options: ReadOptions
 ) -> Pair | None:
     if options.num_correct is None:
-        return _pair(names, head)
+        return pair_of(names, head)
     return Pair(options.num_correct, "") if options.num_correct in names else None
 
 
 def _named_pair(frame: Frame, options: ReadOptions) -> Pair:
     """The columns that the user named, completed by the known ones."""
-    pair = _pair(frame.names, frame.head)
+    pair = pair_of(frame.names, frame.head)
+    if pair is not None and options.num_correct in (None, pair.correct) and not options.num_samples:
+        return pair
     correct = named(frame, options.num_correct, "number of correct samples")
     total: str | int | None = options.num_samples
+    if total is None and correct is not None and _is_fraction(frame, correct):
+        return Pair(correct, "", is_fraction=True)
     if total is not None and str(total).isdigit() and total not in frame.names:
         total = int(total)
     elif total is not None:
@@ -144,7 +117,7 @@ def _named_pair(frame: Frame, options: ReadOptions) -> Pair:
             option="num_samples",
             value="COLUMN or a number",
         )
-    return Pair(correct, total, squeezed(correct) in {squeezed(r) for r in RATE})
+    return Pair(correct, total, is_share(correct))
 
 
 def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Part]:
@@ -153,17 +126,25 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
     names = frame.names
     problem = (
         several(frame, options.problem, "problem")
+        if options.problem and (options.problem != ROW or ROW in names)
+        else ()
         if options.problem
         else tuple(find_all((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)[:1])
     )
-    step = named(frame, options.step, "step") or find(STEP, names)
-    wanted = [*problem, pair.correct, step, pair.total if isinstance(pair.total, str) else None]
+    step = step_of(frame, options)
+    wanted = [*problem, *pair.columns, step]
     columns = frame.columns(tuple(dict.fromkeys(n for n in wanted if n)), [n for n in wanted if n])
     if not len(columns[pair.correct]):
         raise UserError(f"{frame.where}: holds no samples")
-    size = _sizes(columns, pair, frame)
-    correct = _correct(scores(columns[pair.correct], frame.place, pair.correct), size, pair, frame)
-    if isinstance(pair.total, str):
+    columns = {n: without_thousands(c) if n in pair.columns else c for n, c in columns.items()}
+    if pair.is_fraction:
+        correct, size = fractions(columns[pair.correct], pair, frame, options, remarks)
+    else:
+        size = sizes(columns, pair, frame)
+        correct = num_correct(
+            scores(columns[pair.correct], frame.place, pair.correct), size, pair, frame, options
+        )
+    if isinstance(pair.total, str) and pair.total:
         size = _without_errors(frame, pair, correct, size, options, remarks)
     keep = size > 0
     if not keep.all():
@@ -180,6 +161,8 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
         _repeated(frame, pair, problem, options, remarks)
     if problem:
         keep &= ~summaries(labels, ids, correct, size, frame, remarks)
+    else:
+        refuse_sums(correct, size, frame)
     known = {i: str(labels[i]) for i in np.unique(ids[keep]).tolist()} if problem else {}
     parts = []
     for label, rows in by or [("", np.arange(len(size)))]:
@@ -187,7 +170,7 @@ def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Par
         counts = GroupCounts(
             correct[rows], size[rows], prompt_id=ids[rows], step=at[rows], prompt_names=known,
             provenance=Provenance(
-                source=frame.where, verdict=f"{pair.correct} of {pair.total}",
+                source=frame.where, verdict=pair.said,
                 filtered=bool(options.filtered),
             ),
         )  # fmt: skip
@@ -205,10 +188,20 @@ def _without_errors(
 ) -> IntArray:
     """Samples less those without a verdict, which a column beside the counts may number."""
     names = find_all(WITHOUT, [n for n in frame.names if n not in pair])
-    if not names or not _numbers(names[0], frame.head):
+    wrong = [] if pair.is_rate else wrong_counts(frame.names, frame.head)
+    if names and numbers(names[0], frame.head):
+        values = scores(frame.columns(names[:1])[names[0]], frame.place, names[0])
+        lost = whole(np.nan_to_num(values), names[0], frame)
+    elif len(wrong) == 1:  # what is neither right nor wrong has no verdict
+        values = scores(frame.columns(wrong)[wrong[0]], frame.place, wrong[0])
+        if not np.all(values == np.round(values)):
+            return size
+        lost = size - correct - values.astype(np.int64)
+        names = [f"neither {pair.correct} nor {wrong[0]}"]
+        if np.any(lost < 0):
+            return size
+    else:
         return size
-    values = scores(frame.columns(names[:1])[names[0]], frame.place, names[0])
-    lost = _whole(np.nan_to_num(values), names[0], frame)
     if not lost.any() or np.any(correct + lost > size):  # they were not among the samples
         return size
     if options.errors == "wrong":
@@ -265,10 +258,9 @@ def _by(frame: Frame, options: ReadOptions, pair: Pair) -> list[tuple[str, IntAr
     return [(f"{label}={v}", np.flatnonzero(code == i)) for i, v in enumerate(values)]
 
 
-def _sizes(columns: Mapping[str, Any], pair: Pair, frame: Frame) -> IntArray:
-    if isinstance(pair.total, int):
-        return np.full(len(columns[pair.correct]), pair.total, dtype=np.int64)
-    return _whole(scores(columns[pair.total], frame.place, pair.total), pair.total, frame)
+def _is_fraction(frame: Frame, name: str) -> bool:
+    values = [v for row in frame.head if (v := row.get(name)) not in (None, "")]
+    return bool(values) and all(isinstance(v, str) and fraction_of(v) for v in values)
 
 
 def _problems(
@@ -287,51 +279,6 @@ def _problems(
             value="NAME of a column that is filled, or complete the rows",
         )
     return found.code, found.values
-
-
-def _whole(values: FloatArray, name: str, frame: Frame) -> IntArray:
-    bad = np.flatnonzero(~(values == np.round(values)))
-    if len(bad):
-        raise UserError(
-            f"{frame.place(int(bad[0]))}: {name} must be a whole number, got {values[bad[0]]:g}"
-        )
-    if np.any(np.abs(values) > 2**53):
-        raise UserError(f"{frame.where}: {name} must be below 2^53")
-    return values.astype(np.int64)
-
-
-def _correct(values: FloatArray, size: IntArray, pair: Pair, frame: Frame) -> IntArray:
-    """Numbers of correct samples, from numbers or from shares."""
-    if pair.is_rate and not (np.all(values == np.round(values)) and values.max() > 1):
-        share = values / 100 if values.max() > 1 else values
-        exact = share * size
-        near = np.round(exact)
-        miss = np.abs(exact - near)
-        digits = max((len(f"{v:.15g}".partition(".")[2]) for v in share[:1000].tolist()), default=0)
-        allowed = np.maximum(_EXACT * size, 0.6 * size * 10.0**-digits if digits < 12 else 0.0)
-        vague = np.flatnonzero((allowed > _SLACK) & (share > 0) & (share < 1))
-        if len(vague):
-            raise UserError(
-                f"{frame.place(int(vague[0]))}: {pair.correct} with {digits} digits does not say"
-                f" how many of {size[vague[0]]} samples were correct; give the numbers"
-            )
-        off = np.flatnonzero(~(miss <= allowed))
-        if len(off):
-            raise UserError(
-                f"{frame.place(int(off[0]))}: {pair.correct} {values[off[0]]:g} is no share of"
-                f" {size[off[0]]} samples"
-            )
-        found = near.astype(np.int64)
-    else:
-        found = _whole(values, pair.correct, frame)
-    bad = np.flatnonzero((found < 0) | (found > size))
-    if len(bad):
-        row = int(bad[0])
-        raise UserError(
-            f"{frame.place(row)}: {pair.correct} must be 0..{pair.total}, got {found[row]} of"
-            f" {size[row]}"
-        )
-    return found
 
 
 def _repeated(

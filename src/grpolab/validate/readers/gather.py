@@ -13,9 +13,10 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.readers.choose import Roles
+from grpolab.validate.readers.choose import NO_STEP, Roles
 from grpolab.validate.readers.columns import (
     Codes,
+    Column,
     Texts,
     encoded,
     joined,
@@ -23,16 +24,18 @@ from grpolab.validate.readers.columns import (
     texts_of,
     whole_numbers,
 )
-from grpolab.validate.readers.failures import failed_samples, without_errors
+from grpolab.validate.readers.failures import failed_samples, without_doubt, without_errors
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.rivals import refuse_rivals
 from grpolab.validate.readers.source import Remarks
+from grpolab.validate.readers.unlike import refuse_unlike
 from grpolab.validate.readers.unrolled import Table, outer_of, unrolled
 from grpolab.validate.readers.words import PROBLEM, is_one_of
 
 _MAYBE_NUMBER = ("iteration",)
 """Names of a step of training, or of the number of a sample."""
+_ALONE = 0.5  # share of the samples without another one of the same problem and step
 
 
 @dataclass(slots=True)
@@ -57,7 +60,9 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
         outer_of(name)
         for name in (
             *roles.problem, *roles.score, *roles.group, roles.step, *roles.sample, *roles.errors,
-            *roles.status, roles.text, *roles.others, *(n for v in roles.verdicts for n in v),
+            *roles.about,
+            *roles.status, *roles.unset, roles.text, *roles.others,
+            *(n for v in roles.verdicts for n in v),
         )
         if name is not None
     )  # fmt: skip
@@ -68,7 +73,9 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
         raise UserError(f"{frame.where}: holds no samples")
     table = Table(frame, columns, *unrolled(columns, roles, frame))
     problem, score = _problem(table, roles, remarks), _scores(table, roles)
+    score = without_doubt(score, _words(table, roles), frame.where, options)
     refuse_rivals(table, roles, problem, score)
+    refuse_unlike(table, roles, problem, options)
     group = joined([table.codes(n) for n in roles.group]) if roles.group else None
     row_groups = False
     outer = not any(name in table.inner for name in roles.problem)
@@ -84,7 +91,7 @@ def gather(frame: Frame, roles: Roles, options: ReadOptions, remarks: Remarks) -
     if not len(piece.score):
         raise UserError(f"{frame.where}: holds no samples")
     _number_samples(piece, roles)
-    failed = failed_samples(table, roles)
+    failed = failed_samples(table, roles, score)
     if failed.any():
         piece.score = without_errors(score, failed, table, roles, options, remarks)
     return piece
@@ -104,16 +111,43 @@ def _number_samples(piece: Piece, roles: Roles) -> None:
 
 
 def _scores(table: Table, roles: Roles) -> FloatArray:
-    if len(roles.score) == 1:
-        name = roles.score[0]
-        column = table.inner[name] if name in table.inner else table.columns[name]
-        return scores(column, table.place)
-    count = len(roles.score)
+    columns = _words(table, roles)
+    if len(columns) == 1:
+        return scores(columns[0], table.place)
+    count = len(columns)
     found = [
-        scores(table.columns[n], lambda row, i=i: table.place(row * count + i))  # type: ignore[misc]
-        for i, n in enumerate(roles.score)
+        scores(column, lambda row, i=i: table.place(row * count + i))  # type: ignore[misc]
+        for i, column in enumerate(columns)
     ]
     return np.stack(found, axis=1).reshape(-1)
+
+
+def refuse_steps(piece: Piece, roles: Roles, options: ReadOptions, where: str) -> None:
+    """ChoiceNeeded where steps would leave most samples of a problem alone."""
+    if piece.step is None or piece.group is not None or options.step is not None:
+        return
+    values, code = np.unique(piece.step, return_inverse=True)
+    if len(values) < 2 or len(piece.problem.code) < 2 * len(piece.problem.values):
+        return
+    _, size = np.unique(piece.problem.code * len(values) + code, return_counts=True)
+    if np.count_nonzero(size == 1) <= _ALONE * len(piece.score):
+        return
+    raise ChoiceNeeded(
+        where,
+        f"{roles.step} has {len(values)} values, and most problems have one sample in each: steps"
+        " of training, or samples of one policy?",
+        option="step",
+        value=f"{roles.step} (steps of training), or --step {NO_STEP} (samples of one policy)",
+        choices=(str(roles.step), NO_STEP),
+    )
+
+
+def _words(table: Table, roles: Roles) -> list[Column]:
+    """The columns of the score: one, or one per sample of a row."""
+    if len(roles.score) == 1:
+        name = roles.score[0]
+        return [table.inner[name] if name in table.inner else table.columns[name]]
+    return [table.columns[name] for name in roles.score]
 
 
 def _step(table: Table, roles: Roles) -> IntArray | None:

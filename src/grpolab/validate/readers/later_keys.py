@@ -11,12 +11,12 @@ from pathlib import Path
 
 from grpolab.errors import UserError, first_line
 from grpolab.packed import open_bytes
-from grpolab.validate.readers.words import ERROR, POLICY, squeezed
+from grpolab.validate.readers.words import POLICY, is_error, squeezed
 
-_PARTS = (b"error", b"exception", b"traceback", b"timed_out", b"model", b"checkpoint",
-          b"temperature")  # fmt: skip
+_PARTS = (b"rror", b"xception", b"raceback", b"timed_out", b"timeout", b"rashed", b"borted",
+          b"skipped", b"model", b"checkpoint", b"temperature")  # fmt: skip
 """What is searched for: a part of each of the keys."""
-_KNOWN = frozenset(squeezed(name) for name in (*ERROR, *POLICY))
+_POLICY = frozenset(squeezed(name) for name in POLICY)
 _KEY = re.compile(rb'"(\w+)"\s*:')
 _CHUNK = 2**22
 _AROUND = 64  # bytes before and after a part in which its key stands
@@ -50,7 +50,7 @@ def _keys(part: bytes, text: bytes) -> list[str]:
             break
         around = text[max(place - _AROUND, 0) : place + _AROUND]
         keys = [key.decode() for key in _KEY.findall(around) if part in key]
-        known = [key for key in keys if squeezed(key) in _KNOWN]
+        known = [key for key in keys if squeezed(key) in _POLICY or is_error(key)]
         if known:
             return known
         place = text.find(part, place + len(part))

@@ -25,12 +25,20 @@ from grpolab.validate.readers.format import (
     Part,
     ReadOptions,
 )
-from grpolab.validate.readers.frame import Frame, LinesFrame
-from grpolab.validate.readers.gather import Piece, gather
+from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.gather import Piece, gather, refuse_steps
+from grpolab.validate.readers.over_files import pooled
 from grpolab.validate.readers.shapes import frame_of
 from grpolab.validate.readers.source import Remarks, Sample
 from grpolab.validate.readers.verdict_columns import known_score
 from grpolab.validate.readers.verdicts import binarise, scored, to_part
+from grpolab.validate.readers.views import (
+    COLUMNS,
+    TurnedFrame,
+    are_called_problems,
+    problem_columns,
+    turns,
+)
 from grpolab.validate.readers.words import (
     CORRECT,
     PROBLEM,
@@ -43,8 +51,12 @@ from grpolab.validate.readers.words import (
 
 def recognises(sample: Sample) -> bool:
     """Any table with a column for the problem and one for the verdict."""
-    frame = frame_of(sample, Remarks(), fits=is_table)
-    return frame is not None and is_table(frame.names, frame.head)
+    frame = frame_of(sample, Remarks(), fits=_is_one)
+    return frame is not None and _is_one(frame.names, frame.head)
+
+
+def _is_one(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
+    return is_table(names, head) or are_called_problems(problem_columns(names, head))
 
 
 def could_be(sample: Sample, options: ReadOptions) -> bool:
@@ -64,19 +76,42 @@ def known_verdict(sample: Sample) -> str | None:
     return found[0] if found else None
 
 
-def open_table(sample: Sample, options: ReadOptions, remarks: Remarks) -> Frame | None:
+def verdict_columns(sample: Sample) -> tuple[str, ...]:
+    """The columns that hold verdicts, where nearly all do."""
+    frame = frame_of(sample, Remarks(), fits=lambda names, head: bool(problem_columns(names, head)))
+    return problem_columns(frame.names, frame.head) if frame is not None else ()
+
+
+def open_table(
+    sample: Sample, options: ReadOptions, remarks: Remarks, *, thorough: bool = False
+) -> Frame | None:
     """The table of a file, told by the names that the user gave and the known ones."""
 
     def fits(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
-        look = _Look(names, head)
-        try:
-            roles_of(look, _without_file(options, [look])[0])
-        except UserError:
-            return False
-        return True
+        return _has_roles(names, head, options) or turns(names, head, options.problem)
 
-    frame = frame_of(sample, remarks, fits=fits)
-    return frame if frame is not None and fits(frame.names, frame.head) else None
+    frame = frame_of(sample, remarks, fits=fits, thorough=thorough)
+    return as_rows(frame, options) if frame and fits(frame.names, frame.head) else None
+
+
+def as_rows(frame: Frame, options: ReadOptions) -> Frame:
+    """The frame with one row per verdict where its columns are problems, else as it is."""
+    if _has_roles(frame.names, frame.head, options):
+        return frame
+    return TurnedFrame(frame) if turns(frame.names, frame.head, options.problem) else frame
+
+
+def _has_roles(
+    names: Sequence[str], head: Sequence[Mapping[str, Any]], options: ReadOptions
+) -> bool:
+    if options.problem == COLUMNS and COLUMNS not in names:
+        return False
+    look = _Look(names, head)
+    try:
+        roles_of(look, _without_file(options, [look])[0])
+    except UserError:
+        return False
+    return True
 
 
 class _Look:
@@ -104,12 +139,12 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
 
 def _open(path: Path, options: ReadOptions, remarks: Remarks) -> Frame:
     sample = Sample(path)
-    frame = open_table(sample, options, remarks)
+    frame = open_table(sample, options, remarks, thorough=True)
     if frame is None:
-        frame = frame_of(sample, remarks, fits=lambda names, head: True)
+        frame = frame_of(sample, remarks, fits=lambda names, head: True, thorough=True)
     if frame is None:
         raise UserError(f"{path}: not a table")
-    return LinesFrame(path, remarks, thorough=True) if isinstance(frame, LinesFrame) else frame
+    return frame
 
 
 def read_frames(
@@ -126,11 +161,16 @@ def read_frames(
 
     ``threshold`` and ``filtered`` are what the format says itself; the options override them.
     """
+    if options.problem == COLUMNS and all(isinstance(f, TurnedFrame) for f in frames):
+        options = replace(options, problem=None)
     options, by_file = _without_file(options, frames)
     known = list(roles or [roles_of(frame, options) for frame in frames])
     _require_same(frames, known)
     known = [with_wanted(r, frame, options) for r, frame in zip(known, frames, strict=True)]
     pieces = [gather(f, r, options, remarks) for f, r in zip(frames, known, strict=True)]
+    if roles is None:
+        for piece, chosen, frame in zip(pieces, known, frames, strict=True):
+            refuse_steps(piece, chosen, options, frame.where)
     return from_pieces(
         pieces, known[0], options, remarks, where=where, files=[f.where for f in frames],
         threshold=threshold, filtered=filtered, by_file=by_file,
@@ -150,7 +190,7 @@ def from_pieces(
     by_file: bool = False,
 ) -> list[Part]:
     """What the samples of several tables are, together or by ``--group-by``."""
-    piece = pooling.pooled(pieces, _short(files), options)
+    piece = pooled(pieces, _short(files))
     piece.score = scored(piece.score, options.missing)
     problem = ",".join(roles.problem or roles.group) or "row"
     if len(pieces) > 1 and by_file:

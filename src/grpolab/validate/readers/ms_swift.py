@@ -54,8 +54,9 @@ def _reward(frame: LinesFrame, options: ReadOptions) -> str:
 
 
 def _is_numbers(value: Any) -> bool:
+    """Whether a list holds rewards: numbers, no flags such as ``is_truncated``."""
     numbers = isinstance(value, list) and all(isinstance(v, float | int | None) for v in value)
-    return numbers and any(v is not None for v in value)
+    return numbers and any(v is not None and not isinstance(v, bool) for v in value)
 
 
 FORMAT = Format(

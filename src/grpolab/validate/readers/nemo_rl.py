@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.validate.readers import pooling
+from grpolab.validate.readers import over_files
 from grpolab.validate.readers.columns import Codes, Column, scores
 from grpolab.validate.readers.format import ChoiceNeeded, Format, Part, ReadOptions
 from grpolab.validate.readers.frame import LinesFrame
@@ -58,7 +58,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
         )  # fmt: skip
     if pruned:
         remarks.add("filtered_rewards are present: the dump was written after dynamic sampling")
-    piece = pooling.pooled(pieces, [str(path) for path in train], options)
+    piece = over_files.pooled(pieces, [str(path) for path in train])
     source = str(train[0] if len(train) == 1 else train[0].parent)
     return count_piece(piece, source, options, remarks, filtered=pruned)
 

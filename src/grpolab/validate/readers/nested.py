@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+_DEPTH = 3  # objects inside of objects in which names are looked for
+_WIDE = 200  # keys of an object that is a table of its own
+
 
 def names_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Keys of the rows in order of appearance, with those inside of objects under dotted names.
@@ -15,10 +18,14 @@ def names_of(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for row in rows:
         for name, value in row.items():
-            found[str(name)] = None
-            if isinstance(value, dict):
-                found.update(dict.fromkeys(f"{name}.{inner}" for inner in value))
+            found.update(dict.fromkeys(_paths(str(name), value, _DEPTH)))
     return tuple(found)
+
+
+def _paths(name: str, value: Any, depth: int) -> list[str]:
+    if not isinstance(value, dict) or not depth or len(value) > _WIDE:
+        return [name]
+    return [name, *(p for key, v in value.items() for p in _paths(f"{name}.{key}", v, depth - 1))]
 
 
 def schema_names(schema: Any) -> tuple[str, ...]:
@@ -26,10 +33,13 @@ def schema_names(schema: Any) -> tuple[str, ...]:
     import pyarrow as pa
 
     found = []
-    for field in schema:
-        found.append(field.name)
-        if pa.types.is_struct(field.type):
-            found += [f"{field.name}.{inner.name}" for inner in field.type]
+    fields = [(field.name, field.type, _DEPTH) for field in schema]
+    while fields:
+        name, kind, depth = fields.pop(0)
+        found.append(name)
+        if pa.types.is_struct(kind) and depth:
+            inner = [(f"{name}.{field.name}", field.type, depth - 1) for field in kind]
+            fields = [*inner, *fields]
     return tuple(found)
 
 
@@ -88,13 +98,22 @@ def schema_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Any:
             fields[name] = kind
         else:
             kind = kind_of([value_at(row, name) for row in rows])
-            if kind is None or "." in inner:
+            if kind is None:
                 return None
-            kept = list(fields.get(outer, ()))
-            fields[outer] = pa.struct([*kept, pa.field(inner, kind)])
+            fields[outer] = _with_field(fields.get(outer), inner.split("."), kind)
         if kind is None:
             return None
     return pa.schema(list(fields.items()))
+
+
+def _with_field(struct: Any, path: Sequence[str], kind: Any) -> Any:
+    """A structure with one more field, inside of others where the path has several names."""
+    import pyarrow as pa
+
+    known = {} if struct is None else {field.name: field.type for field in struct}
+    first, rest = path[0], path[1:]
+    known[first] = _with_field(known.get(first), rest, kind) if rest else kind
+    return pa.struct(list(known.items()))
 
 
 def kind_of(values: Sequence[Any]) -> Any:

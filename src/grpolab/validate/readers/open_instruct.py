@@ -11,7 +11,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import IntArray
-from grpolab.validate.readers import pooling
+from grpolab.validate.readers import over_files
 from grpolab.validate.readers.columns import (
     Codes,
     Column,
@@ -39,7 +39,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
     """
     files = sorted(paths)
     pieces = [_file(path, remarks) for path in files]
-    piece = pooling.pooled(pieces, [str(path) for path in files], options)
+    piece = over_files.pooled(pieces, [str(path) for path in files])
     levels = np.unique(piece.score[~np.isnan(piece.score)])
     binary = len(levels) == 2 and levels[0] == 0.0 and levels[1] > 0
     middle = float(levels[1]) / 2 if binary else None

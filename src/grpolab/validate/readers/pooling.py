@@ -17,18 +17,21 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import IntArray
-from grpolab.validate.readers.columns import Codes, Texts, joined
+from grpolab.validate.readers.columns import Codes, joined
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
+from grpolab.validate.readers.over_files import FILE as FILE
 from grpolab.validate.readers.repeats import (
     begun_anew,
     chosen,
     every_text,
     same_number,
+    with_times,
     without_repeats,
 )
 from grpolab.validate.readers.source import Remarks
 from grpolab.validate.readers.suffixes import without_suffix
+from grpolab.validate.readers.totals import without_total
 from grpolab.validate.readers.words import (
     BEST_OF,
     GRADER,
@@ -46,8 +49,8 @@ _ALIKE = 0.8  # share of them that an unknown column must split into the same bl
 _CHANCE = np.log(1e-3)  # of blocks as equal as these, were the values of the column random
 _LOOK = 2_000_000  # rows that are looked at, of whole problems
 _SHOWN = 4
-NONE, FILE = "none", "file"
-"""Values of ``--group-by`` that are no column: pool all, and one input per file."""
+NONE = "none"
+"""Value of ``--group-by`` that is no column: pool all."""
 
 
 def settled(
@@ -59,8 +62,10 @@ def settled(
     samples before; with ``none`` nothing is asked.
     """
     by = group_columns(options)
+    piece = without_total(piece, remarks, where)
     piece.problem = _told_apart(piece.problem, problem, remarks, where)
     piece = without_suffix(piece, problem, options, remarks, where)
+    piece = with_times(piece, remarks, where)
     twice = begun_anew(piece) or every_text(piece)
     piece = without_repeats(twice, piece, problem, options, remarks, where)
     piece = _with_parts(piece, problem, options, remarks, where)
@@ -97,6 +102,7 @@ def _told_apart(codes: Codes, problem: str, remarks: Remarks, where: str) -> Cod
     return codes
 
 
+_DIGITS = re.compile(r"\d+")
 _WHOLE = re.compile(r"-?\d+\.0+")
 
 
@@ -165,17 +171,18 @@ class _Split:
         packed = np.bincount(row * shape[1] + place, minlength=shape[0] * shape[1])
         return cls(packed.reshape(shape))
 
-    def blocks(self) -> IntArray | None:
+    def blocks(self, *, labels: bool = False) -> IntArray | None:
         """The blocks into which most problems are split alike; None where chance may do the same.
 
-        Chance: the values of the column, drawn anew for every sample.
+        Chance: the values of the column, drawn anew for every sample. Blocks of one sample are
+        numbers of samples, unless the values are ``labels``.
         """
         split = self.table[(self.values >= 2)]
         if not len(split) or self.share < _MOST:
             return None
         kinds, often = np.unique(split, axis=0, return_counts=True)
         kind: IntArray = kinds[np.argmax(often)]
-        if often.max() < _ALIKE * len(split) or kind.max() < 2:
+        if often.max() < _ALIKE * len(split) or (kind.max() < 2 and not labels):
             return None
         rates = split.sum(axis=0) / split.sum()
         used = kind > 0
@@ -189,6 +196,9 @@ def _refuse_split(
 ) -> None:
     """ChoiceNeeded where a column says that the samples of a problem are not of one kind."""
     kind = name.rpartition(".")[2]
+    if is_one_of(kind, POLICY) and column.values and np.any(column.code < 0):
+        none = len(column.values)  # rows that do not say which policy are of another one
+        column = Codes(np.where(column.code < 0, none, column.code), [*column.values, "none"])
     if len(column.values) < 2 or is_one_of(kind, NEUTRAL):
         return
     split = _Split.of(piece, column)
@@ -200,8 +210,24 @@ def _refuse_split(
     known = known or _is_best_of(kind, column)
     if name == SECTION and split.share >= _MOST and is_one_of(problem, WEAK):
         known = True  # samples numbered below their problem, or problems below a policy
-    if (known and split.share > 0) or split.blocks() is not None:
+    labels = not _number_samples(column.values)
+    if (known and split.share > 0) or split.blocks(labels=labels) is not None:
         raise _question(name, column, split, problem, where, by)
+
+
+def _number_samples(values: Sequence[Hashable]) -> bool:
+    """Whether values number samples: whole numbers in a row, or one text with different numbers.
+
+    >>> _number_samples([3, 1, 2]), _number_samples(["run-1", "run-2"]), _number_samples(["x", "y"])
+    (True, True, False)
+    """
+    texts = [str(v) for v in values]
+    if any(not re.search(r"\d", t) for t in texts) or len({_DIGITS.sub("#", t) for t in texts}) > 1:
+        return False
+    if not all(t.isdigit() and len(t) < 18 for t in texts):
+        return not any(re.fullmatch(r"-?\d*\.\d+", t) for t in texts)
+    numbers = sorted(map(int, texts))
+    return numbers[-1] - numbers[0] < 2 * len(numbers)
 
 
 def _is_best_of(name: str, column: Codes) -> bool:
@@ -251,65 +277,6 @@ def _question(
         f" (other problems) or --group-by {NONE} (pool them)",
         choices=(name, NONE),
     )
-
-
-def pooled(pieces: Sequence[Piece], files: Sequence[str], options: ReadOptions) -> Piece:
-    """The samples of several tables, one after the other; the file is one of the ``others``."""
-    if len(pieces) == 1:
-        return pieces[0]
-    ends = np.cumsum([len(p.score) for p in pieces])
-
-    def place(row: int) -> str:
-        which = int(np.searchsorted(ends, row, side="right"))
-        return pieces[which].place(row - int(ends[which]) + len(pieces[which].score))
-
-    def stacked(columns: Sequence[Codes | None]) -> Codes | None:
-        if any(c is None for c in columns):
-            return None
-        codes: dict[tuple[bool, Hashable], int] = {}
-        parts = []
-        for c in columns:
-            assert c is not None
-            to = [codes.setdefault((type(v) is bool, v), len(codes)) for v in c.values]
-            parts.append(np.array([*to, -1], dtype=np.int64)[c.code])
-        return Codes(np.concatenate(parts), [value for _, value in codes])
-
-    problem = stacked([p.problem for p in pieces])
-    assert problem is not None
-    names = [set.intersection(*(set(which(p)) for p in pieces)) for which in (_numbers, _others)]
-    numbers, others = (
-        {n: c for n in sorted(kept) if (c := stacked([which(p)[n] for p in pieces])) is not None}
-        for kept, which in zip(names, (_numbers, _others), strict=True)
-    )
-    number = np.repeat(np.arange(len(pieces)), [len(p.score) for p in pieces])
-    others[FILE] = Codes(number, list(files))
-    known = [p.step for p in pieces if p.step is not None]
-    return Piece(
-        problem=problem, score=np.concatenate([p.score for p in pieces]), place=place,
-        group=stacked([p.group for p in pieces]),
-        step=np.concatenate(known) if len(known) == len(pieces) else None,
-        text=_texts([p.text for p in pieces]), numbers=numbers, others=others,
-        label=pieces[0].label, row_groups=all(p.row_groups for p in pieces),
-    )  # fmt: skip
-
-
-def _texts(columns: Sequence[Texts | None]) -> Texts | None:
-    """Texts of several tables; those of one are told apart, those of two are never compared."""
-    kept = [c for c in columns if c is not None]
-    if len(kept) < len(columns):
-        return None
-    first = np.cumsum([0, *(len(c.starts) for c in kept)])
-    codes = [np.where(c.code < 0, -1, c.code + k) for c, k in zip(kept, first, strict=False)]
-    length = np.concatenate([c.length for c in kept])
-    return Texts(np.concatenate(codes), length, [start for c in kept for start in c.starts])
-
-
-def _numbers(piece: Piece) -> dict[str, Codes]:
-    return piece.numbers
-
-
-def _others(piece: Piece) -> dict[str, Codes]:
-    return piece.others
 
 
 def refuse_files(piece: Piece, where: str, problem: str) -> None:

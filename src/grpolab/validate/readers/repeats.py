@@ -11,10 +11,11 @@ from grpolab.validate.readers.columns import Codes
 from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
 from grpolab.validate.readers.gather import Piece
 from grpolab.validate.readers.source import Remarks
-from grpolab.validate.readers.words import SEED, is_one_of
+from grpolab.validate.readers.words import SEED, TIMES, is_one_of
 
 _TWICE = np.log(1e-6)  # chance of the second half of a file to repeat the verdicts of the first
 _AHEAD, _PLACES = 8, 50  # rows that tell where a file may begin anew, and places that are tried
+_MOST_SAMPLES = 50_000_000  # that rows with counts may stand for
 Twice = tuple[IntArray, IntArray]
 """Rows that stood before, and where."""
 
@@ -88,6 +89,39 @@ def same_number(piece: Piece, options: ReadOptions) -> Twice | None:
     origin = first[back]
     again = np.flatnonzero(origin != np.arange(len(key)))
     return again, origin[again]
+
+
+def with_times(piece: Piece, remarks: Remarks, where: str) -> Piece:
+    """Rows as often as a column of counts says, where a row is a problem with one of its verdicts.
+
+    What ``GROUP BY problem, correct`` and ``value_counts`` give.
+    """
+    if piece.text is not None or piece.group is not None or np.isnan(piece.score).any():
+        return piece
+    rows = len(piece.score)
+    _, level = np.unique(piece.score, return_inverse=True)
+    several = len(piece.problem.values) < rows
+    if not several or level.max() != 1:
+        return piece
+    for name, column in piece.others.items():
+        texts = [str(v) for v in column.values]
+        counts = [int(t) if t.isdigit() and len(t) < 10 else 0 for t in texts]
+        if not is_one_of(name, TIMES) or np.any(column.code < 0) or min(counts, default=0) < 1:
+            continue
+        rest = [c.code for n, c in (*piece.others.items(), *piece.numbers.items()) if n != name]
+        keys = np.stack([piece.problem.code, level, *rest])
+        keys = keys if piece.step is None else np.stack([*keys, piece.step])
+        if max(counts) < 2 or len(np.unique(keys, axis=1).T) < rows:
+            continue
+        times = np.array(counts, dtype=np.int64)[column.code]
+        if times.sum() > _MOST_SAMPLES:
+            continue
+        remarks.add_of(where, f"a row was counted as often as {name} says: {int(times.sum())}"
+                       " samples")  # fmt: skip
+        whole = chosen(piece, np.repeat(np.arange(rows), times))
+        del whole.others[name]
+        return whole
+    return piece
 
 
 def begun_anew(piece: Piece) -> Twice | None:

@@ -24,6 +24,8 @@ from grpolab.validate.readers.frame import (
 )
 from grpolab.validate.readers.nested import names_of
 from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.verdict_words import number_of
+from grpolab.validate.readers.views import are_called_problems, as_meant
 from grpolab.validate.readers.words import (
     CORRECT,
     LOOSE_CORRECT,
@@ -38,7 +40,6 @@ from grpolab.validate.readers.words import (
     WEAK,
     find,
     is_one_of,
-    number_of,
 )
 
 _VERDICTS = (*SCORE, *CORRECT, *LOOSE_CORRECT, *RATE)
@@ -48,27 +49,31 @@ Rows = list[dict[str, Any]]
 
 
 def frame_of(
-    sample: Sample, remarks: Remarks, *, fits: Callable[[Sequence[str], Rows], bool]
+    sample: Sample,
+    remarks: Remarks,
+    *,
+    fits: Callable[[Sequence[str], Rows], bool],
+    thorough: bool = False,
 ) -> Frame | None:
     """The table of a file, None where there is none.
 
     ``fits`` tells from names and first rows whether a table is the wanted one; a document may hold
-    several.
+    several. ``thorough`` looks for some columns of JSON lines in all lines.
     """
     if sample.kind == "parquet":
-        return ParquetFrame(sample.path)
+        return as_meant(ParquetFrame(sample.path))
     if sample.kind == "csv":
-        return CsvFrame(sample.path)
+        return as_meant(CsvFrame(sample.path))
     if sample.kind == "xlsx":
         return _sheet(sample, fits)
     if sample.kind == "jsonl" and not sample.is_document:
-        return LinesFrame(sample.path, remarks)
+        return as_meant(LinesFrame(sample.path, remarks, thorough=thorough))
     if not sample.is_document:
         return None
     for rows in tables_in(sample.head):
-        head = rows[:20]
-        if fits(names_of(head), head):
-            return RowsFrame(rows, str(sample.path))
+        frame = as_meant(RowsFrame(rows, str(sample.path)))
+        if fits(names_of(rows[:20]), frame.head[:20]):
+            return frame
     return None
 
 
@@ -85,6 +90,8 @@ def tables_in(value: Any, depth: int = 0) -> Iterator[Rows]:
     if not isinstance(value, dict) or not value:
         return
     yield from _of_columns(value)
+    if _is_split(value):
+        return  # what stands under its keys are no tables of their own
     yield from _by_id(value)
     yield [value]
     if depth < _DEPTH:
@@ -128,10 +135,13 @@ def _of_list(value: list[Any]) -> Iterator[Rows]:
 
 def _of_columns(value: dict[str, Any]) -> Iterator[Rows]:
     """Columns by name: pandas' ``to_json`` of every orientation, and lists of one length."""
-    columns, data = value.get("columns"), value.get("data")
-    if isinstance(columns, list) and isinstance(data, list):
-        if all(isinstance(row, list) and len(row) == len(columns) for row in data):
-            yield [dict(zip(map(str, columns), row, strict=True)) for row in data]
+    if _is_split(value):
+        columns = [str(c) for c in value["columns"]]
+        rows = [dict(zip(columns, row, strict=True)) for row in value["data"]]
+        yield [row | part for row, part in zip(rows, _index(value, columns), strict=True)]
+        return
+    if isinstance(value.get("schema"), dict) and _is_table(value.get("data")):
+        yield value["data"]
         return
     if find(_VERDICTS, value) is None:
         return
@@ -143,12 +153,39 @@ def _of_columns(value: dict[str, Any]) -> Iterator[Rows]:
         yield [{name: column[i] for name, column in value.items()} for i in range(len(first))]
 
 
+def _is_split(value: Mapping[str, Any]) -> bool:
+    """Whether a document is what pandas writes as ``split``: columns, and rows as lists."""
+    columns, data = value.get("columns"), value.get("data")
+    return (
+        isinstance(columns, list)
+        and isinstance(data, list)
+        and all(isinstance(row, list) and len(row) == len(columns) for row in data)
+    )
+
+
+def _index(value: Mapping[str, Any], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """What the index adds to every row: the problem, and the sample where it has two levels."""
+    index, count = value.get("index"), len(value["data"])
+    if not isinstance(index, list) or len(index) != count or index == list(range(count)):
+        return [{}] * count
+    if find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), columns) is not None:
+        return [{}] * count
+    names = ["problem_id", "sample", *(f"level_{i}" for i in range(2, 9))]
+    return [
+        dict(zip(names, key if isinstance(key, list) else [key], strict=False)) for key in index
+    ]
+
+
 def _by_id(value: dict[str, Any]) -> Iterator[Rows]:
     """A record, records, a list of verdicts or one verdict per id."""
     inner = list(value.values())
     if all(isinstance(v, dict) for v in inner):
         if all(find(_VERDICTS, v) is not None for v in inner):
             yield [_named(key, v) for key, v in value.items()]
+        elif len(inner) > 1 and all(v and _verdict_list(list(v.values())) for v in inner):
+            names = list(inner[0])
+            key_of = "sample" if are_called_problems(names) else "problem_id"
+            yield [{key_of: key, **v} for key, v in value.items()]
     elif all(_verdict_list(v) for v in inner) and any(inner):
         yield [{"problem_id": key, "verdicts": v} for key, v in value.items()]
     elif len(inner) > 1 and all(map(_is_table, inner)):
@@ -231,8 +268,9 @@ def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame
         rows = [
             dict(zip(names, row, strict=True)) for row in body if any(v is not None for v in row)
         ]
-        if fits(names, rows[:20]):
-            found.append(RowsFrame(rows, f"{sample.path}:{title}", unit=": row ", first=2))
+        if fits(names, as_meant(RowsFrame(rows, title)).head[:20]):
+            frame = RowsFrame(rows, f"{sample.path}:{title}", unit=": row ", first=2)
+            found.append(as_meant(frame))
     if len(found) > 1:
         titles = ", ".join(frame.where.removeprefix(f"{sample.path}:") for frame in found)
         raise UserError(

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpolab.validate.readers.nested import value_at
-from grpolab.validate.readers.words import SCORE, find, find_all, is_one_of, number_of, squeezed
+from grpolab.validate.readers.verdict_words import number_of
+from grpolab.validate.readers.words import SCORE, find, find_all, is_one_of, squeezed
 
 _LOOSE = frozenset((
     "acc", "accuracy", "outcome", "result", "results", "ok", "grade", "graded", "grades",
@@ -43,7 +44,7 @@ def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tupl
         found = find(SCORE, fields(outer, head))
         if found is not None:
             return (f"{outer}[].{found}",)
-    inside = [n for n in names if "." in n]
+    inside = [n for n in names if n.count(".") == 1]
     inner = find(SCORE, [n.rpartition(".")[2] for n in inside])
     if inner is not None:
         return (next(n for n in inside if n.endswith(f".{inner}")),)

@@ -16,7 +16,7 @@ import numpy as np
 
 from grpolab.errors import UserError
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.validate.readers import pooling
+from grpolab.validate.readers import over_files
 from grpolab.validate.readers.columns import Codes, Column, encoded, scores, texts_of, whole_numbers
 from grpolab.validate.readers.format import Format, Part, ReadOptions
 from grpolab.validate.readers.frame import LinesFrame
@@ -46,7 +46,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
     repeated = sum(rows.repeated for rows in found)
     if repeated:
         remarks.add(f"{repeated} outputs belong to a session with a later output, which counts")
-    piece = pooling.pooled([rows.piece for rows in found], [str(path) for path in files], options)
+    piece = over_files.pooled([rows.piece for rows in found], [str(path) for path in files])
     _note_collisions(piece, options, remarks)
     source = str(paths[0] if len(paths) == 1 else paths[0].parent)
     learned = np.concatenate([rows.trained for rows in found])

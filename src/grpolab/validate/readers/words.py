@@ -6,7 +6,6 @@ Names are compared without case and without anything but letters and digits, so 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -44,6 +43,17 @@ SCORE = (
     "grades", "outcomes",
 )  # fmt: skip
 """Names of the verdict of one completion."""
+GOLD = (
+    "gold", "gold_answer", "target", "reference", "reference_answer", "ground_truth",
+    "ground_truth_answer", "gt", "correct_answer", "expected", "expected_answer",
+    "expected_output",
+)  # fmt: skip
+"""Columns with the right answer of a problem."""
+TIMES = (
+    "count", "counts", "cnt", "freq", "frequency", "times", "occurrences", "n", "num", "size",
+    "count(*)", "count_star()", "weight", "multiplicity",
+)  # fmt: skip
+"""Columns that say how many samples a row stands for."""
 GROUP = ("group_id", "group", "group_idx", "group_index")
 STEP = (
     "step", "global_step", "training_step", "train_step", "iteration", "gen_step", "tail_version",
@@ -90,7 +100,25 @@ ERROR = (
     "error_details", "err", "err_msg", "exception_type", "exception_message",
 )  # fmt: skip
 """Columns that say that a sample has no verdict, whatever its score is."""
+_ERROR_WORDS = frozenset((
+    "error", "errors", "errored", "err", "exception", "exceptions", "exc", "traceback", "crash",
+    "crashed", "aborted", "timeout", "outage", "skipped", "ungraded", "unscored", "missing",
+))  # fmt: skip
+_MEASURES = frozenset((
+    "rate", "count", "num", "n", "no", "number", "mean", "avg", "std", "standard", "squared",
+    "relative", "abs", "absolute", "max", "min", "margin", "percent", "pct", "prob", "loss",
+    "total", "analysis", "budget", "limit", "tolerance", "bar", "s", "sec", "secs", "seconds", "ms",
+))  # fmt: skip
+"""Words beside an error in the names of measurements and settings."""
+UNSET = (
+    "is_graded", "was_graded", "scored", "is_scored", "evaluated", "is_evaluated", "judged",
+    "has_verdict", "has_score", "has_result", "valid", "is_valid", "completed", "is_completed",
+    "finished", "is_finished", "complete", "is_complete", "terminated_normally",
+)  # fmt: skip
+"""Columns that say by false that a sample may have no verdict."""
 STATUS = ("status", "state", "stop_reason", "finish_reason", "exit_status", "termination_reason")
+HTTP = ("status_code", "http_status", "http_code", "http_status_code", "response_code")
+"""Columns with the answer of a server."""
 FAILED = frozenset((
     "error", "errored", "exception", "crashed", "crash", "aborted", "abort", "cancelled",
     "canceled", "infrastructure_error", "infra_error", "system_error", "internal_error",
@@ -104,6 +132,12 @@ AT_FAULT = (
     "failed_to_parse", "expected", "segmentation_fault", "presentation_error", "failed_assertion",
 )  # fmt: skip
 """How an error begins that says that the answer is wrong."""
+MAYBE = frozenset((
+    "failed", "failure", "fail", "incomplete", "killed", "oom", "out_of_memory", "interrupted",
+    "terminated", "unfinished", "invalid", "skipped", "not_run", "not_started", "running",
+    "pending",
+))  # fmt: skip
+"""Values of a status that say so where samples without them are wrong, too."""
 LATE = frozenset(("timeout", "timed_out", "time_out", "time_limit", "time_limit_exceeded"))
 """Values of a status that may be the fault of a program or of the harness."""
 COMPLETION = (
@@ -118,7 +152,7 @@ CORRECT = (
     "pass_count", "num_solved", "n_solved", "solved_count", "num_success", "n_success",
     "num_successes", "n_successes", "successes", "success_count", "correct_samples",
     "correct_rollouts", "num_resolved", "n_resolved", "n_right", "num_right", "passes", "hits",
-    "wins", "c",
+    "correct_n", "wins", "c",
 )  # fmt: skip
 """Columns with the number of correct samples of a problem."""
 TOTAL = (
@@ -143,40 +177,6 @@ RATE = (
     "avg_accuracy", "rate", "pass@1", "pass_at_1", "percent_correct", "pct_correct", "frac_correct",
 )  # fmt: skip
 """Shares of correct samples of a problem."""
-
-_RIGHT = (
-    "true t yes y pass passed correct right c success successful succeeded"
-    " solved resolved ok okay accept accepted ac valid win won 1 ja richtig"
-    " wahr korrekt bestanden oui vrai juste sí si correcto verdadero cierto"
-    " sim correto verdadeiro certo sì vero corretto giusto waar juist tak"
-    " prawda poprawny да верно правильно истина 是 对 正确 通过 真 はい 正解 正しい 예 네 맞음"
-    " 정답 evet doğru हाँ सही ναι σωστό kyllä oikein igen helyes ano správně ✓"
-    " ✔ ✅ √"
-)
-_WRONG = (
-    "false f no n fail failed failure incorrect wrong i unsuccessful"
-    " unsolved unresolved not_solved not_resolved reject rejected wa invalid"
-    " loss lost 0 nein falsch unwahr inkorrekt nicht_bestanden non faux"
-    " incorrecto falso não nao incorreto errado errato sbagliato nee onwaar"
-    " onjuist fout nie fałsz niepoprawny нет неверно неправильно ложь 否 错 错误"
-    " 不正确 未通过 假 いいえ 不正解 아니오 아니요 틀림 오답 hayır yanlış नहीं गलत όχι λάθος ei"
-    " väärin nem helytelen ne špatně ✗ ✘ ❌ × wrong_answer timeout timed_out"
-    " tle time_limit_exceeded"
-)
-_NONE = (
-    "nan none null na n/a nil - -- ? unknown missing error errored exception crashed crash"
-    " skipped skip cancelled canceled pending aborted <na> #n/a undefined"
-)
-_WORDS: dict[str, float] = {
-    "": math.nan,
-    **dict.fromkeys(_NONE.split(), math.nan),
-    **dict.fromkeys(_WRONG.split(), 0.0),
-    **dict.fromkeys(_RIGHT.split(), 1.0),
-    "p": 0.5,
-    "partial": 0.5,
-}
-_PERCENT = re.compile(r"([+-]?\d+(?:[.,]\d+)?) ?%")
-_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 def squeezed(name: str) -> str:
@@ -212,20 +212,31 @@ def is_one_of(name: str, candidates: Sequence[str]) -> bool:
     return squeezed(name) in {squeezed(c) for c in candidates}
 
 
-def number_of(text: str) -> float | None:
-    """The number that a word stands for: NaN for no verdict, None where it is no score.
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case.
 
-    >>> number_of("Yes"), number_of("falsch"), number_of("85 %"), number_of("0,5"), number_of("x")
-    (1.0, 0.0, 0.85, 0.5, None)
+    >>> words_of("errorMessage"), words_of("is_timed-out")
+    (['error', 'message'], ['is', 'timed', 'out'])
     """
-    word = text.strip().lower()
-    known = _WORDS.get(word, _WORDS.get(word.replace(" ", "_")))
-    if known is not None:
-        return known
-    percent = _PERCENT.fullmatch(word)
-    if percent:
-        return float(percent[1].replace(",", ".")) / 100
-    try:
-        return float(word.replace(",", ".") if _COMMA.fullmatch(word) else word)
-    except ValueError:
-        return None
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return [word for word in re.split(r"[\W_]+", apart.lower()) if word]
+
+
+def is_error(name: str) -> bool:
+    """Whether a column says that a sample has no verdict: a known name, or one made of its words.
+
+    >>> is_error("judge_error"), is_error("error_rate"), is_error("terror"), is_error("timeout_s")
+    (True, False, False, False)
+    """
+    words = words_of(name)
+    made = not _ERROR_WORDS.isdisjoint(words) or "_timed_out" in f"_{'_'.join(words)}"
+    return is_one_of(name, ERROR) or (made and _MEASURES.isdisjoint(words))
+
+
+def is_status(name: str) -> bool:
+    """Whether a column says how the sampling or the grading of a sample went.
+
+    >>> is_status("grader_status"), is_status("state"), is_status("statement")
+    (True, True, False)
+    """
+    return is_one_of(name, STATUS) or words_of(name)[-1:] in (["status"], ["state"])
