@@ -30,7 +30,7 @@ from grpolab.simulate.trajectory import (
     block_sizes,
 )
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, advantage_table
 from grpolab.theory.drift import logit_pulls
 from grpolab.theory.groups import FloatArray, IntArray
 
@@ -53,7 +53,7 @@ class Moves(NamedTuple):
         return bool(np.all(gap <= 1e-12 * np.maximum(np.abs(self.right), 1.0)))
 
 
-def group_moves(rule: TwoValued, group_size: int) -> Moves:
+def group_moves(rule: Rule, group_size: int) -> Moves:
     """``K A(1)/g`` and ``(g-K) A(0)/g`` for K = 0..g.
 
     >>> group_moves(GRPO, 2).right.tolist()
@@ -69,7 +69,7 @@ def simulate_bernoulli(
     learning_rate: float,
     num_steps: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     options: Options | None = None,
     num_chains: int = 1,
     first_chain: int = 0,
@@ -96,7 +96,7 @@ def simulate_bernoulli(
         Updates, >= 0.
     seed : int
         In [0, 2**64).
-    rule : TwoValued
+    rule : Rule
         Advantages of correct and wrong rollouts.
     options : Options, optional
         Optimiser, KL penalty, clipping, verifier noise, dynamic sampling.
@@ -186,7 +186,7 @@ def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> 
 
 def _with_options(
     run: _Run,
-    rule: TwoValued,
+    rule: Rule,
     options: Options,
     reference: FloatArray,
     group_size: int,

@@ -17,7 +17,7 @@ from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import map_chunks
 from grpolab.simulate.bernoulli import check_play, group_moves
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray, IntArray
 
 _CHUNK = 1 << 12
@@ -31,7 +31,7 @@ class FirstPassage(NamedTuple):
     odds: FloatArray  # [C], where the chains are then
 
 
-def can_jump(rule: TwoValued, group_size: int) -> bool:
+def can_jump(rule: Rule, group_size: int) -> bool:
     """Whether groups without a signal move nothing under a rule and all others raise p.
 
     >>> from grpolab.theory.advantage import MAXRL
@@ -51,7 +51,7 @@ def simulate_first_passage(
     learning_rate: float,
     num_chains: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     max_steps: float = math.inf,
     threads: int | None = None,
 ) -> FirstPassage:

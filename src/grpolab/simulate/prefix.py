@@ -21,7 +21,7 @@ from grpolab.simulate.options import Options
 from grpolab.simulate.softmax import check_models, segments, softmax
 from grpolab.simulate.trajectory import Moments, Sums, block_sizes
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, advantage_table
 from grpolab.theory.autoregressive import BoolArray, response_length, response_paths
 from grpolab.theory.groups import FloatArray, IntArray
 
@@ -84,7 +84,7 @@ def simulate_prefix(
     learning_rate: float,
     num_steps: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     options: Options | None = None,
     num_models: int = 1,
     snapshot_every: int = 0,
@@ -130,7 +130,7 @@ def _start(logits: npt.ArrayLike, correct: npt.ArrayLike | None, num_models: int
 
 def _play(
     start: PrefixState,
-    rule: TwoValued,
+    rule: Rule,
     options: Options,
     group_size: int,
     learning_rate: float,

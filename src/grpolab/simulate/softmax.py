@@ -22,7 +22,7 @@ from grpolab.simulate.bernoulli import check_play
 from grpolab.simulate.options import Options
 from grpolab.simulate.trajectory import Moments, Sums, block_sizes
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, advantage_table
 from grpolab.theory.groups import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -111,7 +111,7 @@ def simulate_softmax(
     learning_rate: float,
     num_steps: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     options: Options | None = None,
     num_models: int = 1,
     features: npt.ArrayLike | None = None,
@@ -148,7 +148,7 @@ def simulate_softmax(
 
 def _play(
     start: SoftmaxState,
-    rule: TwoValued,
+    rule: Rule,
     options: Options,
     group_size: int,
     learning_rate: float,
