@@ -47,7 +47,7 @@ def test_threads_segments_and_continuations_do_not_matter(
     options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = simulate_prefix(TABLE, MARK, num_steps=6, num_models=50, options=options, **KW)
-    monkeypatch.setattr("grpolab.simulate.softmax._SUM_BYTES", 1)
+    monkeypatch.setattr("grpolab.simulate._models._SUM_BYTES", 1)
     one = simulate_prefix(
         TABLE, MARK, num_steps=6, num_models=50, options=options, threads=1, snapshot_every=2, **KW
     )

@@ -15,7 +15,8 @@ import numpy as np
 from grpolab.simulate._kernels_events import event_chains
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import map_chunks
-from grpolab.simulate.bernoulli import check_play, group_moves
+from grpolab.simulate.bernoulli import group_moves
+from grpolab.simulate.settings import Settings, inside
 from grpolab.theory import _check
 from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray, IntArray
@@ -65,11 +66,13 @@ def simulate_first_passage(
     >>> round(float(found.step.mean()) / 4.439e8, 1), bool(found.num_updates.max() < 100)
     (1.0, True)
     """
-    check_play(group_size, learning_rate, 0)
-    start = _check.single("p0", _check.within("p0", p0, 0.0, 1.0, ends="none"))
-    goal = _check.single("stop", _check.within("stop", stop, 0.0, 1.0, ends="none"))
-    chains = _check.one_whole("num_chains", num_chains)
-    g = _check.one_whole("group_size", group_size, least=2)
+    asked = Settings(
+        group_size=group_size, learning_rate=learning_rate, num_steps=0, seed=seed, rule=rule,
+        number=num_chains, number_name="num_chains", threads=threads,
+    )  # fmt: skip
+    start, goal = inside("p0", p0), inside("stop", stop)
+    chains = asked.number
+    g = _check.one_whole("group_size", asked.group_size, least=2)
     longest = _check.single("max_steps", _check.within("max_steps", max_steps, 0.0, np.inf))
     moves = group_moves(rule, g)
     if not can_jump(rule, g):
