@@ -34,8 +34,7 @@ def test_one_token_is_a_table_over_responses() -> None:
     a = simulate_prefix(logits[None], right, num_steps=1, num_models=200, **kw)
     b = simulate_softmax(logits, right, num_steps=1, num_models=200, **kw)
     # other streams, the same finitely many outcomes
-    outcomes = np.unique(np.round(b.state.p.ravel(), 9))
-    assert set(np.unique(np.round(a.state.p, 9))) <= set(outcomes) | set(np.round(a.state.p, 9))
+    assert np.isin(np.round(a.state.p, 9), np.round(b.state.p, 9)).mean() > 0.9
     assert np.ptp(a.state.p) == pytest.approx(np.ptp(b.state.p), rel=0.3)
 
 
