@@ -34,8 +34,7 @@ def test_one_token_is_a_table_over_responses() -> None:
     a = simulate_prefix(logits[None], right, num_steps=1, num_models=200, **kw)
     b = simulate_softmax(logits, right, num_steps=1, num_models=200, **kw)
     # other streams, the same finitely many outcomes
-    outcomes = np.unique(np.round(b.state.p.ravel(), 9))
-    assert set(np.unique(np.round(a.state.p, 9))) <= set(outcomes) | set(np.round(a.state.p, 9))
+    assert np.isin(np.round(a.state.p, 9), np.round(b.state.p, 9)).mean() > 0.9
     assert np.ptp(a.state.p) == pytest.approx(np.ptp(b.state.p), rel=0.3)
 
 
@@ -47,7 +46,7 @@ def test_threads_segments_and_continuations_do_not_matter(
     options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = simulate_prefix(TABLE, MARK, num_steps=6, num_models=50, options=options, **KW)
-    monkeypatch.setattr("grpolab.simulate.softmax._SUM_BYTES", 1)
+    monkeypatch.setattr("grpolab.simulate._models._SUM_BYTES", 1)
     one = simulate_prefix(
         TABLE, MARK, num_steps=6, num_models=50, options=options, threads=1, snapshot_every=2, **KW
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grpolab.simulate import Options, simulate_bernoulli, simulate_softmax
+from grpolab.simulate import Options, simulate_bernoulli
 from grpolab.theory import DR_GRPO, GRPO, MAXRL, stale_drift
 
 CHAINS = 40_000
@@ -50,8 +50,6 @@ def test_what_is_refused() -> None:
     run = simulate_bernoulli(0.1, options=options, **at)
     with pytest.raises(ValueError, match="staleness must be 0 where a run is continued"):
         simulate_bernoulli(run.state, options=options, **at)
-    with pytest.raises(ValueError, match="staleness has no meaning"):
-        simulate_softmax([0.0, 1.0], [True, False], options=options, **at)
     for bad in (-1, 0.5):
         with pytest.raises(ValueError, match="staleness must lie in"):
             Options(staleness=bad)

@@ -30,6 +30,8 @@ SGD, MOMENTUM, ADAM = 0, 1, 2
 NO_KL, K1, K2, K3 = 0, 1, 2, 3
 NOISE = np.uint64(6)
 OUTAGE = np.uint64(7)
+CUT = np.uint64(9)  # 8 draws responses
+REPLAY = np.uint64(10)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
@@ -56,16 +58,20 @@ class Plan(NamedTuple):
     outage: float
     pressure: float
     staleness: int
+    replay: float
     importance: bool
+    cut_right: float
+    cut_wrong: float
+    mask_cut: bool
 
 
 class Cells(NamedTuple):
-    """Rollouts of a group by truth and verdict, and the groups drawn to get it."""
+    """Rollouts of a group by truth and verdict; those without a loss are among the last two."""
 
     hit: int  # correct, marked right
-    missed: int  # correct, marked wrong
+    missed: int  # correct, marked wrong, with a loss
     fooled: int  # wrong, marked right
-    refused: int  # wrong, marked wrong
+    refused: int  # wrong, marked wrong, with a loss
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -74,16 +80,24 @@ def draw_cells(p, attempt, step, chain, k0, k1, plan):
     g = plan.group_size
     u, w = two_uniforms(attempt, step >> _ONE, chain, GROUP, k0, k1)
     correct = binomial(w if step & _ONE else u, g, p)
+    long_right = long_wrong = 0  # beyond the budget of tokens
+    if plan.cut_right > 0.0 or plan.cut_wrong > 0.0:
+        u, w = two_uniforms(attempt, step, chain, CUT, k0, k1)
+        long_right = binomial(u, correct, plan.cut_right)
+        long_wrong = binomial(w, g - correct, plan.cut_wrong)
+    right, wrong = correct - long_right, g - correct - long_wrong
+    if plan.mask_cut:
+        long_right = long_wrong = 0
     if plan.outage > 0.0:
         struck, _ = two_uniforms(attempt, step, chain, OUTAGE, k0, k1)
         if struck < plan.outage:
-            return Cells(0, correct, 0, g - correct)
+            return Cells(0, right + long_right, 0, wrong + long_wrong)
     if plan.true_positive == 1.0 and plan.false_positive == 0.0:
-        return Cells(correct, 0, 0, g - correct)
+        return Cells(right, long_right, 0, wrong + long_wrong)
     u, w = two_uniforms(attempt, step, chain, NOISE, k0, k1)
-    hit = binomial(u, correct, plan.true_positive)
-    fooled = binomial(w, g - correct, plan.false_positive)
-    return Cells(hit, correct - hit, fooled, g - correct - fooled)
+    hit = binomial(u, right, plan.true_positive)
+    fooled = binomial(w, wrong, plan.false_positive)
+    return Cells(hit, right - hit + long_right, fooled, wrong - fooled + long_wrong)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -102,6 +116,13 @@ def sample_group(p, step, chain, k0, k1, plan, stats):
         if 0 < marked < g or attempt >= np.uint64(plan.max_tries):
             return cells
         cells = draw_cells(p, attempt, step, chain, k0, k1, plan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def again(step, chain, k0, k1, plan):
+    """Whether a step takes the group that was kept."""
+    u, _ = two_uniforms(_ZERO, step, chain, REPLAY, k0, k1)
+    return u < plan.replay
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -169,10 +190,13 @@ def _inside(odds):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def option_chains(
-    odds, velocity, square, history, reference, first, k0, k1, start, right, wrong, plan, stats,
-    moments, threshold, moved, above,
+    odds, velocity, square, history, kept_odds, kept, reference, first, k0, k1, start, right, wrong,
+    plan, stats, moments, threshold, moved, above,
 ):  # fmt: skip
-    """Advance independent chains: odds [C], history [C, staleness] and reference [C] odds."""
+    """Advance independent chains: odds [C], history [C, staleness] and reference [C] odds.
+
+    kept_odds [C] and kept [C, 4] hold the last mixed group and the policy that drew it, 0: none.
+    """
     for i in range(len(odds)):
         chain = first + np.uint64(i)
         x, origin = odds[i], odds[i]
@@ -185,8 +209,17 @@ def option_chains(
                 place = np.int64(step) % plan.staleness
                 old = history[i, place]
                 history[i, place] = x
-            drawn = old / (1.0 + old)
-            cells = sample_group(drawn, step, chain, k0, k1, plan, stats[t])
+            if plan.replay > 0.0 and kept_odds[i] > 0.0 and again(step, chain, k0, k1, plan):
+                old = kept_odds[i]
+                cells = Cells(kept[i, 0], kept[i, 1], kept[i, 2], kept[i, 3])
+            else:
+                cells = sample_group(old / (1.0 + old), step, chain, k0, k1, plan, stats[t])
+                if plan.replay > 0.0 and 0 < cells.hit + cells.fooled < plan.group_size:
+                    kept_odds[i] = old
+                    kept[i, 0], kept[i, 1] = cells.hit, cells.missed
+                    kept[i, 2], kept[i, 3] = cells.fooled, cells.refused
+            if not plan.importance:
+                old = x  # ratios of inner epochs are to the policy of the step
             for epoch in range(plan.inner_epochs):
                 grad = logit_gradient(x, old, reference[i], cells, right, wrong, plan)
                 count = np.int64(step) * plan.inner_epochs + epoch + 1

@@ -14,10 +14,9 @@ from numba import njit
 
 from grpolab.simulate._kernels_options import NO_KL, clipped, kl_weight
 from grpolab.simulate._kernels_softmax import (
-    draw_responses,
+    has_group,
     log_softmax,
-    mark,
-    note_group,
+    new_group,
     note_policy,
     update,
 )
@@ -40,13 +39,15 @@ def response_logs(log_pi, length, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_token_gradients(
-    log_pi, log_old, log_ref, length, responses, verdicts, marked, right, wrong, plan, out
+    log_pi, log_old, log_ref, length, responses, verdicts, loss, marked, right, wrong, plan, out
 ):
     """Gradient of the surrogate, summed over tokens, with respect to the logits; out [N, V]."""
     g, tokens = len(responses), log_pi.shape[1]
     out[:] = 0.0
     total = np.zeros(len(log_pi))
     for i in range(g):
+        if loss[i] == 0:
+            continue
         y = responses[i]
         group = right[marked] if verdicts[i] else wrong[marked]
         block, offset, size = tokens**length, 0, 1
@@ -55,7 +56,7 @@ def add_token_gradients(
             block //= tokens
             token = y // block % tokens
             advantage = group
-            if plan.inner_epochs > 1:
+            if plan.inner_epochs > 1 or plan.importance:
                 ratio = math.exp(log_pi[prefix, token] - log_old[prefix, token])
                 advantage = clipped(group, ratio, plan)
             if plan.kl_form != NO_KL:
@@ -73,38 +74,53 @@ def add_token_gradients(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def prefix_models(
-    weights, velocity, square, reference, correct, length, first, k0, k1, start, right, wrong, plan,
-    stats, moments, block,
+    weights, velocity, square, history, kept, kept_log, reference, correct, length, first, k0, k1,
+    start, right, wrong, plan, stats, moments, block,
 ):  # fmt: skip
-    """Advance models of their own: weights [S, N, V], reference [N, V], correct [V^L]."""
+    """Advance models of their own: weights [S, N, V], reference [N, V], correct [V^L].
+
+    history [S, staleness, N, V], kept [S, 4, g] and kept_log [S, N, V] as in `softmax_models`.
+    """
     prefixes, tokens = weights.shape[1], weights.shape[2]
     log_pi, log_old = np.empty((prefixes, tokens)), np.empty((prefixes, tokens))
     gradient = np.empty((prefixes, tokens))
     logs = np.empty(len(correct))
-    responses = np.empty(plan.group_size, np.int64)
-    verdicts = np.empty(plan.group_size, np.int64)
+    group = np.empty((4, plan.group_size), np.int64)
     for s in range(len(weights)):
         chain = first + np.uint64(s)
         for t in range(len(stats)):
             step = start + np.uint64(t)
-            for n in range(prefixes):
-                log_softmax(weights[s, n], log_old[n])
-            response_logs(log_old, length, logs)
+            place = np.int64(step) % max(plan.staleness, 1)
+            token_logs(weights[s], log_pi)
+            response_logs(log_pi, length, logs)
             note_policy(logs, correct, s % block == 0, moments[s // block, t])
-            marked = np.int64(0)
-            for attempt in range(plan.max_tries):
-                a = np.uint64(attempt)
-                draw_responses(logs, a, step, chain, k0, k1, responses)
-                marked = mark(responses, correct, a, step, chain, k0, k1, plan, verdicts)
-                note_group(responses, marked, stats[t])
-                if 0 < marked < plan.group_size:
-                    break
+            log_old[:] = log_pi
+            if plan.staleness > 0:
+                token_logs(history[s, place], log_old)
+                response_logs(log_old, length, logs)
+                history[s, place] = weights[s]
+            if plan.replay > 0.0 and has_group(kept_log[s], step, chain, k0, k1, plan):
+                group[:] = kept[s]
+                log_old[:] = kept_log[s]
+            else:
+                new_group(logs, correct, step, chain, k0, k1, plan, group, stats[t])
+                if plan.replay > 0.0 and 0 < group[3, 0] < plan.group_size:
+                    kept[s] = group
+                    kept_log[s] = log_old
+            if not plan.importance:
+                log_old[:] = log_pi  # ratios of inner epochs are to the policy of the step
             for epoch in range(plan.inner_epochs):
-                for n in range(prefixes):
-                    log_softmax(weights[s, n], log_pi[n])
+                token_logs(weights[s], log_pi)
                 add_token_gradients(
-                    log_pi, log_old, reference, length, responses, verdicts, marked, right, wrong,
-                    plan, gradient,
+                    log_pi, log_old, reference, length, group[0], group[1], group[2], group[3, 0],
+                    right, wrong, plan, gradient,
                 )  # fmt: skip
                 count = np.int64(step) * plan.inner_epochs + epoch + 1
                 update(weights[s], gradient, velocity[s], square[s], count, plan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def token_logs(logits, out):
+    """Log-probabilities of the tokens after every prefix, [N, V]."""
+    for n in range(len(logits)):
+        log_softmax(logits[n], out[n])

@@ -16,9 +16,11 @@ from numba import njit
 
 from grpolab.simulate._kernels import note_chance, two_uniforms
 from grpolab.simulate._kernels_options import (
+    CUT,
     NO_KL,
     NOISE,
     OUTAGE,
+    again,
     clipped,
     kl_weight,
     optimiser_step,
@@ -75,36 +77,49 @@ def draw_responses(log_pi, attempt, step, chain, k0, k1, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mark(responses, correct, attempt, step, chain, k0, k1, plan, verdicts):
-    """Verdicts [g] of the verifier; returns how many are right."""
+def mark(responses, correct, attempt, step, chain, k0, k1, plan, verdicts, loss):
+    """Verdicts [g] of the verifier and which rollouts have a loss [g]; returns how many are right.
+
+    A rollout beyond the budget of tokens counts as wrong.
+    """
     g = len(responses)
+    loss[:] = 1
+    struck = 1.0
     if plan.outage > 0.0:
         struck, _ = two_uniforms(attempt, step, chain, OUTAGE, k0, k1)
-        if struck < plan.outage:
-            verdicts[:] = 0
-            return 0
     noisy = plan.true_positive < 1.0 or plan.false_positive > 0.0
+    cutting = plan.cut_right > 0.0 or plan.cut_wrong > 0.0
     marked = 0
     for i in range(g):
-        verdict = correct[responses[i]]
+        index = attempt * np.uint64(g) + np.uint64(i)
+        truth = correct[responses[i]]
+        verdict = truth
         if noisy:
-            index = attempt * np.uint64(g) + np.uint64(i)
             u, _ = two_uniforms(index, step, chain, NOISE, k0, k1)
-            verdict = u < (plan.true_positive if verdict else plan.false_positive)
-        verdicts[i] = int(verdict)
-        marked += int(verdict)
+            verdict = u < (plan.true_positive if truth else plan.false_positive)
+        if cutting:
+            u, _ = two_uniforms(index, step, chain, CUT, k0, k1)
+            if u < (plan.cut_right if truth else plan.cut_wrong):
+                verdict = False
+                loss[i] = int(not plan.mask_cut)
+        verdicts[i] = int(verdict and struck >= plan.outage)
+        marked += verdicts[i]
     return marked
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_gradient(log_pi, log_old, log_ref, responses, verdicts, marked, right, wrong, plan, out):
+def add_gradient(
+    log_pi, log_old, log_ref, responses, verdicts, loss, marked, right, wrong, plan, out
+):
     """Add the gradient of the surrogate with respect to the logits of one prompt to out [V]."""
     g = len(responses)
     total = 0.0
     for i in range(g):
+        if loss[i] == 0:
+            continue
         y = responses[i]
         advantage = right[marked] if verdicts[i] else wrong[marked]
-        if plan.inner_epochs > 1:
+        if plan.inner_epochs > 1 or plan.importance:
             advantage = clipped(advantage, math.exp(log_pi[y] - log_old[y]), plan)
         if plan.kl_form != NO_KL:
             advantage -= plan.kl * kl_weight(log_ref[y] - log_pi[y], plan.kl_form)
@@ -155,45 +170,57 @@ def note_group(responses, marked, stats):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def softmax_models(
-    weights, velocity, square, base, features, reference, correct, first, k0, k1, start,
-    right, wrong, plan, stats, moments, block,
+    weights, velocity, square, history, kept, kept_log, base, features, reference, correct, first,
+    k0, k1, start, right, wrong, plan, stats, moments, block,
 ):  # fmt: skip
     """Advance models: weights [S, D, V], base, reference, correct [S, P, V], stats [T, COLUMNS].
 
-    moments [ceil(S/block), T, MOMENTS] are sums over blocks of models.
+    moments [ceil(S/block), T, MOMENTS] are sums over blocks of models. history [S, staleness, D, V]
+    holds older weights; kept [S, P, 4, g] the last mixed group (responses, verdicts, losses, number
+    right) and kept_log [S, P, V] the policy that drew it, with nan where there is none; [0] if not
+    needed.
     """
     prompts, size = base.shape[1], base.shape[2]
     logits, gradient = np.empty(size), np.empty(weights.shape[1:])
-    log_old, log_pi = np.empty((prompts, size)), np.empty(size)
-    responses = np.empty((prompts, plan.group_size), np.int64)
-    verdicts = np.empty((prompts, plan.group_size), np.int64)
-    marked = np.empty(prompts, np.int64)
+    log_now, log_old = np.empty((prompts, size)), np.empty((prompts, size))
+    log_pi = np.empty(size)
+    group = np.empty((prompts, 4, plan.group_size), np.int64)
     for s in range(len(weights)):
         for t in range(len(stats)):
             step = start + np.uint64(t)
+            place = np.int64(step) % max(plan.staleness, 1)
             for x in range(prompts):
                 chain = first + np.uint64(s * prompts + x)
                 prompt_logits(base[s, x], features[x], weights[s], logits)
-                log_softmax(logits, log_old[x])
+                log_softmax(logits, log_now[x])
                 opens = x == 0 and s % block == 0
-                note_policy(log_old[x], correct[s, x], opens, moments[s // block, t])
-                for attempt in range(plan.max_tries):
-                    a = np.uint64(attempt)
-                    draw_responses(log_old[x], a, step, chain, k0, k1, responses[x])
-                    marked[x] = mark(
-                        responses[x], correct[s, x], a, step, chain, k0, k1, plan, verdicts[x]
-                    )
-                    note_group(responses[x], marked[x], stats[t])
-                    if 0 < marked[x] < plan.group_size:
-                        break
+                note_policy(log_now[x], correct[s, x], opens, moments[s // block, t])
+                log_old[x] = log_now[x]
+                if plan.staleness > 0:
+                    prompt_logits(base[s, x], features[x], history[s, place], logits)
+                    log_softmax(logits, log_old[x])
+                kind = group[x]
+                if plan.replay > 0.0 and has_group(kept_log[s, x], step, chain, k0, k1, plan):
+                    kind[:] = kept[s, x]
+                    log_old[x] = kept_log[s, x]
+                else:
+                    new_group(log_old[x], correct[s, x], step, chain, k0, k1, plan, kind, stats[t])
+                    if plan.replay > 0.0 and 0 < kind[3, 0] < plan.group_size:
+                        kept[s, x] = kind
+                        kept_log[s, x] = log_old[x]
+            if plan.staleness > 0:
+                history[s, place] = weights[s]
+            if not plan.importance:
+                log_old[:] = log_now  # ratios of inner epochs are to the policy of the step
             for epoch in range(plan.inner_epochs):
                 gradient[:] = 0.0
                 for x in range(prompts):
                     prompt_logits(base[s, x], features[x], weights[s], logits)
                     log_softmax(logits, log_pi)
                     logits[:] = 0.0
+                    kind = group[x]
                     add_gradient(
-                        log_pi, log_old[x], reference[s, x], responses[x], verdicts[x], marked[x],
+                        log_pi, log_old[x], reference[s, x], kind[0], kind[1], kind[2], kind[3, 0],
                         right, wrong, plan, logits,
                     )  # fmt: skip
                     for d in range(len(gradient)):
@@ -202,6 +229,24 @@ def softmax_models(
                                 gradient[d, y] += features[x, d] * logits[y]
                 count = np.int64(step) * plan.inner_epochs + epoch + 1
                 update(weights[s], gradient, velocity[s], square[s], count, plan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def has_group(log_pi, step, chain, k0, k1, plan):
+    """Whether a group was kept and is to be taken again; log_pi of any shape, nan for none."""
+    return not math.isnan(log_pi.ravel()[0]) and again(step, chain, k0, k1, plan)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def new_group(log_pi, correct, step, chain, k0, k1, plan, group, stats):
+    """Draw until the verdicts are mixed or the tries are spent; group [4, g] is written."""
+    for attempt in range(plan.max_tries):
+        a = np.uint64(attempt)
+        draw_responses(log_pi, a, step, chain, k0, k1, group[0])
+        group[3] = mark(group[0], correct, a, step, chain, k0, k1, plan, group[1], group[2])
+        note_group(group[0], group[3, 0], stats)
+        if 0 < group[3, 0] < plan.group_size:
+            break
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

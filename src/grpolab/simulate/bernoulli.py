@@ -19,24 +19,24 @@ from grpolab.simulate import _kernels
 from grpolab.simulate._kernels_options import option_chains
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import available_cores, map_chunks
-from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
+from grpolab.simulate.settings import Settings, inside
 from grpolab.simulate.trajectory import (
     NUM_SUMS,
     ChainState,
     Moments,
+    Part,
     Sums,
     Trajectory,
     block_sizes,
 )
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, advantage_table
 from grpolab.theory.drift import logit_pulls
-from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.groups import FloatArray
 
 _LARGEST_CHUNK = 64 * _kernels.BLOCK
 _SUM_BYTES = 1 << 22  # memory for the sums that chunks have in flight
-Part = tuple[IntArray, FloatArray]  # counts [t, NUM_SUMS], moments [blocks, t, 3]
 Advance = Callable[[int, int, int, int], Part]
 
 
@@ -53,7 +53,7 @@ class Moves(NamedTuple):
         return bool(np.all(gap <= 1e-12 * np.maximum(np.abs(self.right), 1.0)))
 
 
-def group_moves(rule: TwoValued, group_size: int) -> Moves:
+def group_moves(rule: Rule, group_size: int) -> Moves:
     """``K A(1)/g`` and ``(g-K) A(0)/g`` for K = 0..g.
 
     >>> group_moves(GRPO, 2).right.tolist()
@@ -69,7 +69,7 @@ def simulate_bernoulli(
     learning_rate: float,
     num_steps: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     options: Options | None = None,
     num_chains: int = 1,
     first_chain: int = 0,
@@ -96,10 +96,11 @@ def simulate_bernoulli(
         Updates, >= 0.
     seed : int
         In [0, 2**64).
-    rule : TwoValued
+    rule : Rule
         Advantages of correct and wrong rollouts.
     options : Options, optional
-        Optimiser, KL penalty, clipping, verifier noise, dynamic sampling.
+        Optimiser, KL penalty, clipping, verifier noise, dynamic sampling, staleness, replay,
+        budgets of tokens.
     num_chains : int
         Chains per start.
     first_chain : int
@@ -128,19 +129,22 @@ def simulate_bernoulli(
     >>> [round(float(p), 3) for p in run.mean_p[[0, -1]]]
     [0.083, 0.256]
     """
-    _check_numbers(group_size, learning_rate, num_steps, escape_p)
-    _check_counts(num_chains=num_chains, snapshot_every=snapshot_every, first_chain=first_chain)
-    group_size, num_steps, num_chains = int(group_size), int(num_steps), int(num_chains)
-    options = options or Options()
-    state = _start(p0, num_chains, options)
-    run = _Run(state, escape_p, first_chain)
-    moves = group_moves(rule, group_size)
-    if options.plain and moves.centred:
-        advance = _plain(run, moves.right + options.pressure, learning_rate, seed)
+    asked = Settings(
+        group_size=group_size, learning_rate=learning_rate, num_steps=num_steps, seed=seed,
+        rule=rule, options=options, number=num_chains, number_name="num_chains",
+        snapshot_every=snapshot_every, threads=threads,
+    )  # fmt: skip
+    first = _check.one_whole("first_chain", first_chain, least=0)
+    goal = None if escape_p is None else inside("escape_p", escape_p)
+    state = _start(p0, asked.number, asked.extra)
+    asked.extra.require_start(continued=state.step > 0)
+    run = _Run(state, goal, first)
+    moves = group_moves(asked.rule, asked.group_size)
+    if asked.extra.plain and moves.centred:
+        advance = _plain(run, moves.right + asked.extra.pressure, asked)
     else:
-        reference = _reference(p0, state, options)
-        advance = _with_options(run, rule, options, reference, group_size, learning_rate, seed)
-    return _play(run, advance, group_size, num_steps, snapshot_every, threads)
+        advance = _with_options(run, _reference(p0, state, asked.extra), asked)
+    return _in_segments(run, advance, asked)
 
 
 class _Run:
@@ -162,14 +166,14 @@ class _Run:
         return ChainState(step, self.odds.copy(), self.velocity.copy(), self.square.copy())
 
 
-def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> Advance:
+def _plain(run: _Run, gradient: FloatArray, asked: Settings) -> Advance:
     """Chains whose logit gradient [g + 1] depends on K alone."""
-    factor = np.exp(learning_rate * gradient)
-    group_size = len(gradient) - 1
+    factor = np.exp(asked.learning_rate * gradient)
+    group_size = asked.group_size
     ratio = np.zeros(-(-group_size // _kernels.UNROLL) * _kernels.UNROLL)
     k = np.arange(group_size)
     ratio[:group_size] = (group_size - k) / (k + 1.0)
-    key = stream_key(seed, "bernoulli chains")
+    key = stream_key(asked.seed, "bernoulli chains")
 
     def advance(low: int, high: int, start: int, stop: int) -> Part:
         sums, moments = _empty(high - low, stop - start)
@@ -184,27 +188,21 @@ def _plain(run: _Run, gradient: FloatArray, learning_rate: float, seed: int) -> 
     return advance
 
 
-def _with_options(
-    run: _Run,
-    rule: TwoValued,
-    options: Options,
-    reference: FloatArray,
-    group_size: int,
-    learning_rate: float,
-    seed: int,
-) -> Advance:
-    advantage = advantage_table(rule, group_size)
-    plan = options.plan(group_size, learning_rate)
-    key = stream_key(seed, "bernoulli chains")
-    if options.staleness and run.start:
-        raise ValueError("staleness must be 0 where a run is continued: older policies are gone")
+def _with_options(run: _Run, reference: FloatArray, asked: Settings) -> Advance:
+    advantage = advantage_table(asked.rule, asked.group_size)
+    options = asked.extra
+    plan = options.plan(asked.group_size, asked.learning_rate)
+    key = stream_key(asked.seed, "bernoulli chains")
     history = np.repeat(run.odds[:, None], options.staleness, axis=1)
+    remembered = len(run.odds) if options.replay else 0
+    kept_odds, kept = np.zeros(remembered), np.zeros((remembered, 4), np.int64)
 
     def advance(low: int, high: int, start: int, stop: int) -> Part:
         sums, moments = _empty(high - low, stop - start)
         option_chains(
             run.odds[low:high], run.velocity[low:high], run.square[low:high], history[low:high],
-            reference[low:high], np.uint64(run.first + low), key.low, key.high, np.uint64(start),
+            kept_odds[low:high], kept[low:high], reference[low:high],
+            np.uint64(run.first + low), key.low, key.high, np.uint64(start),
             advantage.correct, advantage.wrong, plan, sums, moments,
             run.threshold, run.moved[low:high], run.above[low:high],
         )  # fmt: skip
@@ -219,15 +217,9 @@ def _empty(chains: int, steps: int) -> Part:
     return np.zeros((steps, NUM_SUMS), np.int64), np.zeros((blocks, steps, 3))
 
 
-def _play(
-    run: _Run,
-    advance: Advance,
-    group_size: int,
-    num_steps: int,
-    snapshot_every: int,
-    threads: int | None,
-) -> Trajectory:
+def _in_segments(run: _Run, advance: Advance, asked: Settings) -> Trajectory:
     """Run in segments, so that the sums of all chunks and the snapshots stay in bounds."""
+    num_steps, snapshot_every, threads = asked.num_steps, asked.snapshot_every, asked.threads
     chains = len(run.odds)
     share = -(-chains // (threads or available_cores()))
     blocks = min(-(-share // _kernels.BLOCK), max(1, _LARGEST_CHUNK // _kernels.BLOCK))
@@ -250,7 +242,7 @@ def _play(
         if snapshot_every and now % snapshot_every == 0:
             steps.append(now)
             shots.append(run.odds / (1.0 + run.odds))
-    return _trajectory(run, sums, moments, group_size, end, steps, shots)
+    return _trajectory(run, sums, moments, asked.group_size, end, steps, shots)
 
 
 def _segment(advance: Advance, start: int, stop: int, low: int, high: int) -> Part:
@@ -269,14 +261,15 @@ def _trajectory(
     chains = len(run.odds)
     p = run.odds / (1.0 + run.odds)
     drawn = sums.column(3)
+    all_wrong, all_right, variance = sums.shares(group_size)
     return Trajectory(
         group_size=group_size,
         num_chains=chains,
         mean_p=moments.mean(p),
         std_p=moments.std(p),
-        frac_all_wrong=sums.column(0) / drawn,
-        frac_all_right=sums.column(1) / drawn,
-        mean_variance=sums.column(2) / (drawn * group_size**2),
+        frac_all_wrong=all_wrong,
+        frac_all_right=all_right,
+        mean_variance=variance,
         mean_groups_drawn=drawn / chains,
         state=run.state(end),
         first_move=np.where(run.moved == _kernels.NEVER, -1, run.moved),
@@ -307,30 +300,3 @@ def _reference(p0: npt.ArrayLike | ChainState, state: ChainState, options: Optio
     if options.kl > 0 and isinstance(p0, ChainState):
         raise ValueError("ref_p must be given when a run with KL is continued")
     return state.odds.copy()
-
-
-def check_play(group_size: int, learning_rate: float, num_steps: int) -> None:
-    """Raise ValueError for numbers that no simulation can take."""
-    if not np.ndim(group_size) and not 1 <= group_size <= MAX_GROUP_SIZE:
-        raise ValueError(f"group_size must lie in 1..{MAX_GROUP_SIZE}, got {group_size}")
-    _check.one_whole("group_size", group_size)
-    if not np.all(np.isfinite(_check.numbers("learning_rate", learning_rate))):
-        raise ValueError(f"learning_rate must be finite, got {learning_rate}")
-    _check.single("learning_rate", _check.numbers("learning_rate", learning_rate))
-    if not np.ndim(num_steps) and num_steps < 0:
-        raise ValueError(f"num_steps must be >= 0, got {num_steps}")
-    _check.one_whole("num_steps", num_steps, least=0)
-
-
-def _check_numbers(
-    group_size: int, learning_rate: float, num_steps: int, escape_p: float | None
-) -> None:
-    check_play(group_size, learning_rate, num_steps)
-    if escape_p is not None:
-        _check.single("escape_p", _check.within("escape_p", escape_p, 0.0, 1.0, ends="none"))
-
-
-def _check_counts(*, num_chains: int, snapshot_every: int, first_chain: int) -> None:
-    _check.one_whole("num_chains", num_chains)
-    _check.one_whole("snapshot_every", snapshot_every, least=0)
-    _check.one_whole("first_chain", first_chain, least=0)

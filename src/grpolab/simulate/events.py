@@ -15,9 +15,10 @@ import numpy as np
 from grpolab.simulate._kernels_events import event_chains
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate._threads import map_chunks
-from grpolab.simulate.bernoulli import check_play, group_moves
+from grpolab.simulate.bernoulli import group_moves
+from grpolab.simulate.settings import Settings, inside
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray, IntArray
 
 _CHUNK = 1 << 12
@@ -31,7 +32,7 @@ class FirstPassage(NamedTuple):
     odds: FloatArray  # [C], where the chains are then
 
 
-def can_jump(rule: TwoValued, group_size: int) -> bool:
+def can_jump(rule: Rule, group_size: int) -> bool:
     """Whether groups without a signal move nothing under a rule and all others raise p.
 
     >>> from grpolab.theory.advantage import MAXRL
@@ -51,7 +52,7 @@ def simulate_first_passage(
     learning_rate: float,
     num_chains: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     max_steps: float = math.inf,
     threads: int | None = None,
 ) -> FirstPassage:
@@ -65,11 +66,13 @@ def simulate_first_passage(
     >>> round(float(found.step.mean()) / 4.439e8, 1), bool(found.num_updates.max() < 100)
     (1.0, True)
     """
-    check_play(group_size, learning_rate, 0)
-    start = _check.single("p0", _check.within("p0", p0, 0.0, 1.0, ends="none"))
-    goal = _check.single("stop", _check.within("stop", stop, 0.0, 1.0, ends="none"))
-    chains = _check.one_whole("num_chains", num_chains)
-    g = _check.one_whole("group_size", group_size, least=2)
+    asked = Settings(
+        group_size=group_size, learning_rate=learning_rate, num_steps=0, seed=seed, rule=rule,
+        number=num_chains, number_name="num_chains", threads=threads,
+    )  # fmt: skip
+    start, goal = inside("p0", p0), inside("stop", stop)
+    chains = asked.number
+    g = _check.one_whole("group_size", asked.group_size, least=2)
     longest = _check.single("max_steps", _check.within("max_steps", max_steps, 0.0, np.inf))
     moves = group_moves(rule, g)
     if not can_jump(rule, g):

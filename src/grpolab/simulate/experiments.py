@@ -23,7 +23,7 @@ from grpolab.simulate.pstar import (
     share_target,
 )
 from grpolab.streams import stream_seed
-from grpolab.theory.advantage import GRPO, PRESETS, TwoValued
+from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import MODELS
 from grpolab.theory.drift import expected_drift
@@ -49,7 +49,7 @@ def simulate_escape(
     p0: float,
     *,
     stop: float = 0.5,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     group_size: int,
     learning_rate: float,
     num_chains: int,
@@ -102,7 +102,7 @@ def derive_trap(
     group_size: int,
     *,
     load: float,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     learning_rate: float = 0.2,
     num_steps: int = 2000,
     num_chains: int = 2048,

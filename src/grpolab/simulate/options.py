@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from grpolab.simulate import _kernels_options as kernels
+from grpolab.theory import _check
 
 Optimiser = Literal["sgd", "momentum", "adam"]
 KLForm = Literal["k1", "k2", "k3"]
 _OPTIMISERS = {"sgd": kernels.SGD, "momentum": kernels.MOMENTUM, "adam": kernels.ADAM}
 _FORMS = {"k1": kernels.K1, "k2": kernels.K2, "k3": kernels.K3}
+Ends = Literal["both", "low", "none"]
+_RANGES: tuple[tuple[tuple[str, ...], float, float, Ends], ...] = (
+    (
+        ("true_positive", "false_positive", "outage", "clip_low", "cut_right", "cut_wrong"),
+        0.0, 1.0, "both",
+    ),
+    (("beta1", "beta2", "replay"), 0.0, 1.0, "low"),
+    (("prior_p", "ref_p"), 0.0, 1.0, "none"),
+    (("weight_decay", "kl", "adam_eps", "clip_high"), 0.0, math.inf, "low"),
+    (("pressure",), -math.inf, math.inf, "none"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +38,12 @@ class Options:
     rates of the verifier; outage: chance that it marks a whole group wrong. pressure: a constant
     added to the gradient of the logit, the push of everything that is not in the model.
     staleness: a group is drawn by the policy of so many steps ago (by that of the start until
-    then), as in an asynchronous trainer; ``importance`` then weighs rollouts by PPO's clipped
-    ratio, and False takes them as if they were fresh.
+    then), as in an asynchronous trainer. replay: chance that a step takes the last mixed group of
+    its prompt again in place of a new one, which costs no rollouts. Under both, ``importance``
+    weighs rollouts by PPO's clipped ratio to the policy that drew them, and False takes them as if
+    they were fresh. cut_right, cut_wrong: chances that a right or a wrong rollout is longer than
+    the budget of tokens; it counts as wrong, and with ``mask_cut`` (DAPO's overlong filtering) has
+    no loss of its own. With geometric lengths of mean L and a budget of B tokens, (1 - 1/L)^B.
 
     >>> Options(optimiser="adam").beta2
     0.999
@@ -51,29 +67,25 @@ class Options:
     outage: float = 0.0
     pressure: float = 0.0
     staleness: int = 0
+    replay: float = 0.0
     importance: bool = True
+    cut_right: float = 0.0
+    cut_wrong: float = 0.0
+    mask_cut: bool = False
 
     def __post_init__(self) -> None:
-        if self.optimiser not in _OPTIMISERS:
-            raise ValueError(f"optimiser must be one of {list(_OPTIMISERS)}, got {self.optimiser}")
-        if self.kl_form not in _FORMS:
-            raise ValueError(f"kl_form must be one of {list(_FORMS)}, got {self.kl_form}")
-        for name in ("true_positive", "false_positive", "outage", "clip_low"):
-            _within(name, getattr(self, name), "[0, 1]", 0.0 <= getattr(self, name) <= 1.0)
-        for name in ("beta1", "beta2"):
-            _within(name, getattr(self, name), "[0, 1)", 0.0 <= getattr(self, name) < 1.0)
-        for name in ("prior_p", "ref_p"):
-            value = getattr(self, name)
-            _within(name, value, "(0, 1)", value is None or 0.0 < value < 1.0)
-        for name in ("weight_decay", "kl", "adam_eps", "clip_high"):
-            value = getattr(self, name)
-            _within(name, value, "[0, inf)", 0.0 <= value < math.inf)
-        for name in ("inner_epochs", "max_tries"):
-            value = getattr(self, name)
-            _within(name, value, "1, 2, ...", isinstance(value, int) and value >= 1)
-        _within("staleness", self.staleness, "0, 1, ...", _is_whole(self.staleness))
-        _within("importance", self.importance, "True, False", isinstance(self.importance, bool))
-        _within("pressure", self.pressure, "finite numbers", math.isfinite(self.pressure))
+        _check.choice("optimiser", self.optimiser, tuple(_OPTIMISERS))
+        _check.choice("kl_form", self.kl_form, tuple(_FORMS))
+        for names, low, high, ends in _RANGES:
+            for name in names:
+                if name != "ref_p" or self.ref_p is not None:
+                    value = _check.within(name, getattr(self, name), low, high, ends=ends)
+                    object.__setattr__(self, name, _check.single(name, value))
+        for name, least in (("inner_epochs", 1), ("max_tries", 1), ("staleness", 0)):
+            whole = _check.one_whole(name, getattr(self, name), least=least)
+            object.__setattr__(self, name, whole)
+        for name in ("importance", "mask_cut"):
+            object.__setattr__(self, name, _check.flag(name, getattr(self, name)))
 
     @property
     def plain(self) -> bool:
@@ -82,9 +94,20 @@ class Options:
             self.optimiser == "sgd"
             and self.weight_decay == self.kl == self.outage == 0.0
             and self.inner_epochs == self.max_tries == 1
-            and self.staleness == 0
+            and self.staleness == self.replay == self.cut_right == self.cut_wrong == 0
             and (self.true_positive, self.false_positive) == (1.0, 0.0)
         )
+
+    @property
+    def remembers(self) -> bool:
+        """True if a step may take a group that another policy drew."""
+        return self.staleness > 0 or self.replay > 0
+
+    def require_start(self, *, continued: bool) -> None:
+        """Raise ValueError where a run goes on whose older policies and groups are gone."""
+        if continued and self.remembers:
+            name = "staleness" if self.staleness else "replay"
+            raise ValueError(f"{name} must be 0 where a run is continued: older policies are gone")
 
     def plan(self, group_size: int, learning_rate: float) -> kernels.Plan:
         """The same as numbers for the kernels."""
@@ -108,14 +131,9 @@ class Options:
             outage=self.outage,
             pressure=self.pressure,
             staleness=self.staleness,
-            importance=self.importance and self.staleness > 0,
+            replay=self.replay,
+            importance=self.importance and self.remembers,
+            cut_right=self.cut_right,
+            cut_wrong=self.cut_wrong,
+            mask_cut=self.mask_cut,
         )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and value >= 0
-
-
-def _within(name: str, value: object, allowed: str, good: bool) -> None:
-    if not good:
-        raise ValueError(f"{name} must lie in {allowed}, got {value}")

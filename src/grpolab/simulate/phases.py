@@ -18,7 +18,7 @@ from grpolab.simulate.options import Options
 from grpolab.simulate.trajectory import ChainState
 from grpolab.streams import stream_seed
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray
 
 Chooses = Callable[[FloatArray], npt.NDArray[np.bool_]]
@@ -32,7 +32,7 @@ class Phase:
     num_steps: int
     group_size: int
     learning_rate: float
-    rule: TwoValued = GRPO
+    rule: Rule = GRPO
     options: Options | None = None
     trains: Chooses | None = None
 

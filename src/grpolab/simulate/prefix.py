@@ -7,25 +7,20 @@ sum to zero, a group can lower p here; with a logit per response (`simulate_soft
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from grpolab.simulate import _kernels_softmax as columns
 from grpolab.simulate._kernels_prefix import prefix_models
+from grpolab.simulate._models import Ran, memory, run_models
 from grpolab.simulate._philox import stream_key
-from grpolab.simulate._threads import available_cores, map_chunks
-from grpolab.simulate.bernoulli import check_play
 from grpolab.simulate.options import Options
-from grpolab.simulate.softmax import check_models, segments, softmax
-from grpolab.simulate.trajectory import Moments, Sums, block_sizes
+from grpolab.simulate.settings import Settings
+from grpolab.simulate.softmax import softmax
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, advantage_table
 from grpolab.theory.autoregressive import BoolArray, response_length, response_paths
 from grpolab.theory.groups import FloatArray, IntArray
-
-_MOST_BLOCKS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +79,7 @@ def simulate_prefix(
     learning_rate: float,
     num_steps: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     options: Options | None = None,
     num_models: int = 1,
     snapshot_every: int = 0,
@@ -104,17 +99,14 @@ def simulate_prefix(
     >>> bool(run.mean_p[1] > run.mean_p[0]), bool(run.state.p.min() < run.mean_p[0])
     (True, True)
     """
-    options = options or Options()
-    check_play(group_size, learning_rate, num_steps)
-    check_models(num_models, snapshot_every, options)
-    if isinstance(logits, PrefixState):
-        state = logits
-    else:
-        state = _start(logits, correct, int(num_models))
-    return _play(
-        state, rule, options, int(group_size), learning_rate, int(num_steps), seed,
-        snapshot_every, threads,
+    asked = Settings(
+        group_size=group_size, learning_rate=learning_rate, num_steps=num_steps, seed=seed,
+        rule=rule, options=options, number=num_models, snapshot_every=snapshot_every,
+        threads=threads,
     )  # fmt: skip
+    if isinstance(logits, PrefixState):
+        return _run(logits, asked.for_tables(continued=logits.step > 0))
+    return _run(_start(logits, correct, asked.number), asked.for_tables(continued=False))
 
 
 def _start(logits: npt.ArrayLike, correct: npt.ArrayLike | None, num_models: int) -> PrefixState:
@@ -128,60 +120,37 @@ def _start(logits: npt.ArrayLike, correct: npt.ArrayLike | None, num_models: int
     return PrefixState(0, copies, memory, memory.copy(), mark, np.log(softmax(table)))
 
 
-def _play(
-    start: PrefixState,
-    rule: TwoValued,
-    options: Options,
-    group_size: int,
-    learning_rate: float,
-    num_steps: int,
-    seed: int,
-    snapshot_every: int,
-    threads: int | None,
-) -> PrefixTrajectory:
+def _run(start: PrefixState, asked: Settings) -> PrefixTrajectory:
     weights, velocity, square = (a.copy() for a in (start.logits, start.velocity, start.square))
     models, prefixes, tokens = weights.shape
     length = response_length(tokens, prefixes)
-    advantage = advantage_table(rule, group_size)
-    plan = options.plan(group_size, learning_rate)
-    key = stream_key(seed, "prefix models")
-    block = -(-models // _MOST_BLOCKS)
-    sizes = block_sizes(models, block)
+    advantage = advantage_table(asked.rule, asked.group_size)
+    plan = asked.extra.plan(asked.group_size, asked.learning_rate)
+    key = stream_key(asked.seed, "prefix models")
+    groups, policies = (4, asked.group_size), (prefixes, tokens)
+    older, kept, kept_log = memory(weights, asked.extra, groups, policies)
 
-    def advance(first: int, stop: int, low: int, high: int) -> tuple[IntArray, FloatArray]:
-        sums = np.zeros((stop - first, columns.COLUMNS), np.int64)
-        moments = np.zeros((-(-(high - low) // block), stop - first, columns.MOMENTS))
-        rows = slice(low, high)
+    def kernel(rows: slice, first: int, sums: IntArray, moments: FloatArray, block: int) -> None:
         prefix_models(
-            weights[rows], velocity[rows], square[rows], start.reference, start.correct, length,
-            np.uint64(low), key.low, key.high, np.uint64(first), advantage.correct,
-            advantage.wrong, plan, sums, moments, block,
+            weights[rows], velocity[rows], square[rows], older[rows], kept[rows], kept_log[rows],
+            start.reference, start.correct, length, np.uint64(rows.start), key.low, key.high,
+            np.uint64(first), advantage.correct, advantage.wrong, plan, sums, moments, block,
         )  # fmt: skip
-        return sums, moments
 
-    workers = threads or available_cores()
-    chunk = -(-models // (workers * block)) * block
-    sums, moments = Sums(num_steps, columns.COLUMNS), Moments(num_steps, sizes, columns.MOMENTS)
-    shots: list[tuple[int, FloatArray]] = []
-    end = start.step + num_steps
-    for first, stop in segments(start.step, end, snapshot_every, workers + len(sizes)):
-        parts = map_chunks(partial(advance, first, stop), models, chunk=chunk, threads=workers)
-        sums.add(first - start.step, [counts for counts, _ in parts])
-        moments.add(first - start.step, [sums_of_p for _, sums_of_p in parts])
-        if snapshot_every and stop % snapshot_every == 0:
-            shots.append((stop, replace(start, logits=weights).p))
-    state = replace(start, step=end, logits=weights, velocity=velocity, square=square)
-    return _trajectory(state, sums, moments, group_size, shots)
+    ran = run_models(
+        asked, kernel, start=start.step, models=models, prompts=1,
+        work=models * len(start.correct), p_now=lambda: replace(start, logits=weights).p,
+    )  # fmt: skip
+    state = replace(
+        start, step=start.step + asked.num_steps, logits=weights, velocity=velocity, square=square
+    )
+    return _trajectory(state, ran, asked.group_size)
 
 
-def _trajectory(
-    state: PrefixState,
-    sums: Sums,
-    moments: Moments,
-    group_size: int,
-    shots: list[tuple[int, FloatArray]],
-) -> PrefixTrajectory:
+def _trajectory(state: PrefixState, ran: Ran, group_size: int) -> PrefixTrajectory:
+    sums, moments, shots = ran
     chance, p, drawn = state.probs, state.p, sums.column(3)
+    all_wrong, all_right, variance = sums.shares(group_size)
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
     return PrefixTrajectory(
@@ -189,9 +158,9 @@ def _trajectory(
         mean_p=moments.mean(p),
         std_p=moments.std(p),
         mean_entropy=moments.plain(3, entropy),
-        frac_all_wrong=sums.column(0) / drawn,
-        frac_all_right=sums.column(1) / drawn,
-        mean_variance=sums.column(2) / drawn / group_size**2,
+        frac_all_wrong=all_wrong,
+        frac_all_right=all_right,
+        mean_variance=variance,
         mean_groups_drawn=drawn / len(p),
         state=state,
         snapshot_step=np.array([step for step, _ in shots], np.int64),

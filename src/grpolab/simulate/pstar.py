@@ -19,7 +19,7 @@ from grpolab.simulate.bernoulli import simulate_bernoulli
 from grpolab.simulate.draw import tally_groups
 from grpolab.streams import stream_seed
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.critical import BoolArray, last_law
 from grpolab.theory.dependence import family
 from grpolab.theory.groups import FloatArray
@@ -222,7 +222,7 @@ def _means_with_a_law(at: type[Model], rho: float) -> FloatArray:
 def derive_critical_p_from_waiting(
     group_size: int,
     *,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     learning_rate: float = 0.1,
     num_chains: int = 1 << 15,
     seed: int,

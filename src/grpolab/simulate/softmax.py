@@ -8,27 +8,21 @@ logits of another by the inner product of their features (low-rank or block inte
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from grpolab.simulate import _kernels_softmax as kernels
+from grpolab.simulate._models import Ran, memory, run_models
 from grpolab.simulate._philox import stream_key
-from grpolab.simulate._threads import available_cores, map_chunks
-from grpolab.simulate.bernoulli import check_play
 from grpolab.simulate.options import Options
-from grpolab.simulate.trajectory import Moments, Sums, block_sizes
+from grpolab.simulate.settings import Settings
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, advantage_table
 from grpolab.theory.groups import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
-_SUM_BYTES = 1 << 22
-_MOST_BLOCKS = 256  # of models whose sums are kept apart
-_PARALLEL_WORK = 1 << 16  # response-steps below which one thread is faster
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +105,7 @@ def simulate_softmax(
     learning_rate: float,
     num_steps: int,
     seed: int,
-    rule: TwoValued = GRPO,
+    rule: Rule = GRPO,
     options: Options | None = None,
     num_models: int = 1,
     features: npt.ArrayLike | None = None,
@@ -134,90 +128,53 @@ def simulate_softmax(
     >>> float(run.mean_p[0]), round(float(run.mean_p[-1]), 2)
     (0.25, 0.98)
     """
-    options = options or Options()
-    check_play(group_size, learning_rate, num_steps)
-    check_models(num_models, snapshot_every, options)
-    group_size, num_steps, num_models = int(group_size), int(num_steps), int(num_models)
+    asked = Settings(
+        group_size=group_size, learning_rate=learning_rate, num_steps=num_steps, seed=seed,
+        rule=rule, options=options, number=num_models, snapshot_every=snapshot_every,
+        threads=threads,
+    )  # fmt: skip
     if isinstance(logits, SoftmaxState):
-        state = logits
-    else:
-        state = _start(logits, correct, features, base, reference, num_models)
-    return _play(state, rule, options, group_size, learning_rate, num_steps, seed, snapshot_every,
-                 threads)  # fmt: skip
+        return _run(logits, asked.for_tables(continued=logits.step > 0))
+    state = _start(logits, correct, features, base, reference, asked.number)
+    return _run(state, asked.for_tables(continued=False))
 
 
-def _play(
-    start: SoftmaxState,
-    rule: TwoValued,
-    options: Options,
-    group_size: int,
-    learning_rate: float,
-    num_steps: int,
-    seed: int,
-    snapshot_every: int,
-    threads: int | None,
-) -> SoftmaxTrajectory:
+def _run(start: SoftmaxState, asked: Settings) -> SoftmaxTrajectory:
     models, prompts, size = start.base.shape
     weights, velocity, square = (a.copy() for a in (start.weights, start.velocity, start.square))
-    advantage = advantage_table(rule, group_size)
-    plan = options.plan(group_size, learning_rate)
-    key = stream_key(seed, "softmax models")
+    advantage = advantage_table(asked.rule, asked.group_size)
+    plan = asked.extra.plan(asked.group_size, asked.learning_rate)
+    key = stream_key(asked.seed, "softmax models")
+    groups = (prompts, 4, asked.group_size)
+    older, kept, kept_log = memory(weights, asked.extra, groups, (prompts, size))
 
-    block = -(-models // _MOST_BLOCKS)
-
-    def advance(first: int, stop: int, low: int, high: int) -> tuple[IntArray, FloatArray]:
-        sums = np.zeros((stop - first, kernels.COLUMNS), np.int64)
-        moments = np.zeros((-(-(high - low) // block), stop - first, kernels.MOMENTS))
-        rows = slice(low, high)
+    def kernel(rows: slice, first: int, sums: IntArray, moments: FloatArray, block: int) -> None:
         kernels.softmax_models(
-            weights[rows], velocity[rows], square[rows], start.base[rows], start.features,
-            start.reference[rows], start.correct[rows], np.uint64(low * prompts), key.low,
-            key.high, np.uint64(first), advantage.correct, advantage.wrong, plan, sums, moments,
-            block,
+            weights[rows], velocity[rows], square[rows], older[rows], kept[rows], kept_log[rows],
+            start.base[rows], start.features, start.reference[rows], start.correct[rows],
+            np.uint64(rows.start * prompts), key.low, key.high, np.uint64(first),
+            advantage.correct, advantage.wrong, plan, sums, moments, block,
         )  # fmt: skip
-        return sums, moments
 
-    small = models * prompts * size * num_steps < _PARALLEL_WORK
-    workers = 1 if small else (threads or available_cores())
-    sums = Sums(num_steps, kernels.COLUMNS)
-    sizes = prompts * block_sizes(models, block)
-    moments = Moments(num_steps, sizes, kernels.MOMENTS)
-    end = start.step + num_steps
-    shots: list[tuple[int, FloatArray]] = []
-    chunk = -(-models // (workers * block)) * block
-    for first, stop in segments(start.step, end, snapshot_every, workers + len(sizes)):
-        parts = map_chunks(partial(advance, first, stop), models, chunk=chunk, threads=workers)
-        sums.add(first - start.step, [counts for counts, _ in parts])
-        moments.add(first - start.step, [sums_of_p for _, sums_of_p in parts])
-        if snapshot_every and stop % snapshot_every == 0:
-            shots.append((stop, replace(start, weights=weights).p))
-    state = replace(start, step=end, weights=weights, velocity=velocity, square=square)
-    return _trajectory(state, sums, moments, group_size, shots)
+    ran = run_models(
+        asked, kernel, start=start.step, models=models, prompts=prompts,
+        work=models * prompts * size, p_now=lambda: replace(start, weights=weights).p,
+    )  # fmt: skip
+    state = replace(
+        start, step=start.step + asked.num_steps, weights=weights, velocity=velocity, square=square
+    )
+    return _trajectory(state, ran, asked.group_size)
 
 
-def segments(start: int, end: int, every: int, chunks: int) -> list[tuple[int, int]]:
-    """Steps that are simulated at once: up to a snapshot, and within the memory for sums."""
-    longest = max(1, _SUM_BYTES // (8 * kernels.COLUMNS * chunks))
-    cuts = [start]
-    while cuts[-1] < end:
-        now = cuts[-1]
-        following = now - now % every + every if every else end
-        cuts.append(min(end, now + longest, following))
-    return list(pairwise(cuts))
-
-
-def _trajectory(
-    state: SoftmaxState,
-    sums: Sums,
-    moments: Moments,
-    group_size: int,
-    shots: list[tuple[int, FloatArray]],
-) -> SoftmaxTrajectory:
+def _trajectory(state: SoftmaxState, ran: Ran, group_size: int) -> SoftmaxTrajectory:
+    sums, moments, shots = ran
     chance, p = state.probs, state.p
     prompts = p.size
     drawn = sums.column(3)
+    all_wrong, all_right, variance = sums.shares(group_size)
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
+        distinct, equal = sums.column(4) / drawn, sums.column(5) / drawn
     return SoftmaxTrajectory(
         group_size=group_size,
         num_prompts=prompts,
@@ -225,11 +182,11 @@ def _trajectory(
         std_p=moments.std(p),
         mean_entropy=moments.plain(3, entropy),
         mean_collision=moments.plain(4, (chance * chance).sum(axis=-1)),
-        frac_all_wrong=sums.column(0) / drawn,
-        frac_all_right=sums.column(1) / drawn,
-        mean_variance=sums.column(2) / drawn / group_size**2,
-        mean_distinct=sums.column(4) / drawn,
-        frac_equal_pairs=sums.column(5) / drawn / max(1, group_size * (group_size - 1) // 2),
+        frac_all_wrong=all_wrong,
+        frac_all_right=all_right,
+        mean_variance=variance,
+        mean_distinct=distinct,
+        frac_equal_pairs=equal / max(1, group_size * (group_size - 1) // 2),
         mean_groups_drawn=drawn / prompts,
         state=state,
         snapshot_step=np.array([step for step, _ in shots], np.int64),
@@ -247,9 +204,10 @@ def _start(
 ) -> SoftmaxState:
     """State at step 0. Without features prompts become models of their own, which run apart."""
     start = _table("logits", logits, None)
-    right = np.asarray(correct)
-    if right.dtype != np.bool_ or right.shape != np.shape(logits):
-        raise ValueError(f"correct must be true or false in the shape {list(np.shape(logits))}")
+    shape = np.shape(_check.numbers("logits", logits))
+    if np.shape(np.asarray(correct)) != shape:
+        raise ValueError(f"correct must be true or false in the shape {list(shape)}")
+    right = _check.mask("correct", np.asarray(correct), shape)
     ground = start if base is None else _table("base", base, start.shape)
     anchor = start if reference is None else _table("reference", reference, start.shape)
     prompts, size = start.shape[1:]
@@ -274,7 +232,7 @@ def _start(
 
 
 def _features(values: npt.ArrayLike, prompts: int) -> FloatArray:
-    share = np.ascontiguousarray(values, dtype=np.float64)
+    share = np.ascontiguousarray(_check.numbers("features", values))
     if share.ndim != 2 or len(share) != prompts or not np.all(np.isfinite(share)):
         raise ValueError(f"features must be finite in the shape [{prompts}, D]")
     return share
@@ -282,19 +240,10 @@ def _features(values: npt.ArrayLike, prompts: int) -> FloatArray:
 
 def _table(name: str, values: npt.ArrayLike, shape: tuple[int, ...] | None) -> FloatArray:
     """Logits as [S, P, V]."""
-    table = np.asarray(values, dtype=np.float64)
+    table = _check.numbers(name, values)
     if not 1 <= table.ndim <= 3 or table.size == 0 or not np.all(np.isfinite(table)):
         raise ValueError(f"{name} must be finite [V], [P, V] or [S, P, V], got {values!r}")
     table = table.reshape((1,) * (3 - table.ndim) + table.shape)
     if shape is not None and table.shape != shape:
         raise ValueError(f"{name} must have the shape of logits, {list(shape)}")
     return table
-
-
-def check_models(num_models: int, every: int, options: Options) -> None:
-    """Raise ValueError for arguments that models of many responses cannot take."""
-    _check.one_whole("num_models", num_models)
-    _check.one_whole("snapshot_every", every, least=0)
-    for name in ("prior_p", "ref_p", "pressure", "staleness"):
-        if getattr(options, name) != getattr(Options(), name):
-            raise ValueError(f"{name} has no meaning for softmax policies")

@@ -95,6 +95,7 @@ class Trajectory(Frame):
         return error
 
 
+Part = tuple[IntArray, FloatArray]  # counts [t, columns], moments [blocks, t, columns]
 NUM_SUMS = 4  # groups all wrong, all right, K(g-K), groups drawn
 _SPLIT = np.int64(1 << 20)
 
@@ -120,6 +121,12 @@ class Sums:
         """One of the sums, shape [T]."""
         high, low = self._high[:, index], self._low[:, index]
         return high.astype(np.float64) * float(_SPLIT) + low.astype(np.float64)
+
+    def shares(self, group_size: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """All wrong, all right, and mean variance of the groups drawn; nan where none was."""
+        with np.errstate(invalid="ignore"):
+            wrong, right, spread = (self.column(i) / self.column(3) for i in range(3))
+        return wrong, right, spread / group_size**2
 
 
 class Moments:

@@ -9,14 +9,19 @@ import numpy.typing as npt
 
 from grpolab.theory.groups import FloatArray
 
+_MOST_EXACT = 2.0**53
+MOST_SUMMED = 10_000_000  # group size up to which formulas sum over the number correct
+
 
 def numbers(name: str, value: npt.ArrayLike) -> FloatArray:
-    """Float64 of what was given; the error names the argument."""
+    """Float64 of what was given, never -0; the error names the argument."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} must hold no masked values: fill them or leave them out")
     try:
         raw = np.asarray(value)
         if raw.dtype.kind in "biuf" or (raw.dtype.kind == "O" and raw.size):
-            return raw.astype(np.float64)
-    except (TypeError, ValueError):
+            return np.asarray(raw.astype(np.float64) + 0.0)
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ValueError(f"{name} must be a number or an array of numbers, got {value!r}")
 
@@ -54,12 +59,21 @@ def positive(name: str, value: npt.ArrayLike) -> FloatArray:
 
 
 def whole(name: str, value: npt.ArrayLike, *, least: int = 1) -> FloatArray:
-    """Whole numbers >= ``least``, as float64 (exact up to 2^53)."""
+    """Whole numbers >= ``least`` as float64, up to 2^53: beyond, n and n - 1 are one number."""
     array = numbers(name, value)
     good = (array >= least) & (array == np.floor(array)) & np.isfinite(array)
     if not np.all(good):
         raise ValueError(f"{name} must be a whole number >= {least}, got {_first(array, good)}")
+    if np.any(array > _MOST_EXACT):
+        raise ValueError(f"{name} must be at most 2^53, got {array.max():g}")
     return array
+
+
+def summed(name: str, size: float) -> int:
+    """The size of a group whose counts are summed one by one; ValueError where memory ends."""
+    if size > MOST_SUMMED:
+        raise ValueError(f"{name} must be at most {MOST_SUMMED} for a sum over K, got {size:g}")
+    return int(size)
 
 
 def one_whole(name: str, value: npt.ArrayLike, *, least: int = 1, most: int | None = None) -> int:
@@ -84,7 +98,10 @@ def single(name: str, array: FloatArray) -> float:
 
 def mask(name: str, value: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Booleans of this shape, or of its last axis alone; numbers are no mask."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be booleans in rows of one length, got {value!r}") from None
     if array.dtype != np.bool_ or array.shape not in (shape, shape[-1:]):
         allowed = f"{shape[-1]} booleans" + (f", or of shape {list(shape)}" if shape[1:] else "")
         what = "booleans" if array.dtype == np.bool_ else f"{array.dtype} values"
@@ -130,9 +147,25 @@ def count_of(
 
 def choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
     """One of the allowed words."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False and nothing else: numbers and words have meant something else by it."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def law(name: str, value: Any, *methods: str) -> None:
+    """Raise ValueError for what is no law of groups: it has not all of the methods."""
+    if isinstance(value, type) or not all(callable(getattr(value, m, None)) for m in methods):
+        raise ValueError(
+            f"{name} must be a law of groups, such as BetaBinomial(mean=0.3, rho=0.2),"
+            f" got {value!r}"
+        )
 
 
 def _first(array: FloatArray, good: npt.NDArray[np.bool_]) -> str:

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from scipy.special import expit
 
+from grpolab.theory import _check
 from grpolab.theory.groups import FloatArray
 
 
@@ -41,7 +42,10 @@ def log_odds(p: FloatArray) -> FloatArray:
 
 
 def binomial_pmf(p: FloatArray, size: int) -> FloatArray:
-    """P(K = k) for K ~ Bin(size, p); p of shape [M] gives [M, size + 1]."""
+    """P(K = k) for K ~ Bin(size, p); p of shape [M] gives [M, size + 1].
+
+    ValueError for a size that memory does not hold.
+    """
     return _binomial(log_odds(p), p, size)
 
 
@@ -51,14 +55,14 @@ def binomial_pmf_at(logit: FloatArray, size: int) -> FloatArray:
 
 
 def _binomial(logit: FloatArray, p: FloatArray, size: int) -> FloatArray:
-    k = np.arange(size, dtype=np.float64)
+    k = np.arange(_check.summed("group_size", size), dtype=np.float64)
     log_ratio = np.log((size - k) / (k + 1)) + logit[:, None]
     return _from_ratios(log_ratio, np.minimum(np.floor((size + 1) * p), size))
 
 
 def hypergeometric_pmf(total: FloatArray, correct: FloatArray, size: int) -> FloatArray:
     """P(J = j) correct among ``size`` drawn without replacement, [M, size + 1]."""
-    j = np.arange(size, dtype=np.float64)
+    j = np.arange(_check.summed("group_size", size), dtype=np.float64)
     rest = (total - correct)[:, None] - size + j + 1
     with np.errstate(divide="ignore"):
         more = np.log(np.maximum(correct[:, None] - j, 0.0) * (size - j))
@@ -91,7 +95,7 @@ def binomial_mean(
     flat_p, flat_size = p.ravel(), size.ravel()
     out = np.full(flat_p.shape, np.nan)
     for n in np.unique(flat_size[flat_size >= 0]):
-        number = int(n)
+        number = _check.summed("group_size", n)
         table = value(np.arange(number + 1, dtype=np.float64), number)
         rows = np.flatnonzero(flat_size == n)
         step = max(1, _CHUNK // (number + 1))
@@ -103,7 +107,7 @@ def binomial_mean(
 _DIRECT = 16  # factors taken one by one; from there on Euler-Maclaurin is exact to rounding
 _ORDER = 32
 # B_{2k}/(2k)! (2k-2)! for k = 1..6
-_BERNOULLI = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+BERNOULLI = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 
 
 def log_all_miss(
@@ -151,7 +155,7 @@ def _ends(rest: FloatArray, rho: FloatArray, at: FloatArray) -> FloatArray:
     lower = rho / ((1 - rho) + at * rho)
     upper = np.where(np.isfinite(upper), upper, 0.0)
     total = np.zeros_like(upper)
-    for k, factor in enumerate(_BERNOULLI, start=1):
+    for k, factor in enumerate(BERNOULLI, start=1):
         total = total + factor * (upper ** (2 * k - 1) - lower ** (2 * k - 1))
     return total
 

@@ -36,6 +36,10 @@ class TwoValued(Protocol):
         ...
 
 
+Rule = TwoValued | str
+"""What every function takes as ``rule``: an object that gives advantages, or a preset's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdvantageRule:
     """A_i = (R_i - baseline) / (scale + eps), and 0 where that is 0/0.
@@ -77,10 +81,14 @@ class AdvantageRule:
     eps: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"name must be a string, got {self.name!r}")
         _check.choice("baseline", self.baseline, get_args(Baseline))
         _check.choice("scale", self.scale, get_args(Scale))
-        _check.one_whole("ddof", self.ddof, least=0, most=1)
-        _check.single("eps", _check.within("eps", self.eps, 0.0, np.inf, ends="low"))
+        ddof = _check.one_whole("ddof", self.ddof, least=0, most=1)
+        eps = _check.single("eps", _check.within("eps", self.eps, 0.0, np.inf, ends="low"))
+        object.__setattr__(self, "ddof", ddof)
+        object.__setattr__(self, "eps", eps)
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """Advantage of a correct and of a wrong rollout in a group with K of g correct.
@@ -137,7 +145,23 @@ def _binary_std(k: FloatArray, g: FloatArray, ddof: int) -> FloatArray:
     return np.asarray(np.sqrt(k * (g - k) / np.maximum(g * (g - ddof), 1.0)))
 
 
-def advantage_table(rule: TwoValued, group_size: int) -> Advantages:
+def rule_of(rule: Rule) -> TwoValued:
+    """The rule that is given or named; ValueError for an unknown name and for anything else.
+
+    >>> rule_of("rloo").name
+    'rloo'
+    """
+    if isinstance(rule, str):
+        return PRESETS[_check.choice("rule", rule, tuple(PRESETS))]
+    if isinstance(rule, type) or not callable(getattr(rule, "advantages", None)):
+        raise ValueError(
+            f"rule must be one of {', '.join(PRESETS)}, or an object with a method"
+            f" advantages(num_correct, group_size), got {rule!r}"
+        )
+    return rule
+
+
+def advantage_table(rule: Rule, group_size: int) -> Advantages:
     """Advantages at K = 0..g, float64 [g + 1] each; 0 where the group holds no such rollout.
 
     What loops over K take, from a rule of any make: one that returns plain numbers, or nan where
@@ -146,10 +170,11 @@ def advantage_table(rule: TwoValued, group_size: int) -> Advantages:
     >>> advantage_table(DR_GRPO, 2).correct.tolist()
     [0.0, 0.5, 0.0]
     """
-    k = np.arange(group_size + 1, dtype=np.float64)
+    size = _check.summed("group_size", group_size)
+    k = np.arange(size + 1, dtype=np.float64)
     correct, wrong = (
         np.array(np.broadcast_to(part, k.shape), dtype=np.float64)
-        for part in rule.advantages(k, group_size)
+        for part in rule_of(rule).advantages(k, size)
     )
     correct[0], wrong[-1] = 0.0, 0.0
     if not np.all(np.isfinite(correct)) or not np.all(np.isfinite(wrong)):

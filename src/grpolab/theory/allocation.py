@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.zero_std import prob_mixed
 
 
 def gain_of_one_more(p: npt.ArrayLike, num_rollouts: npt.ArrayLike) -> FloatArray:
@@ -37,9 +38,8 @@ def mixed_table(p: npt.ArrayLike, most: int) -> FloatArray:
     [0.0, 0.0, 0.5, 0.75]
     """
     chance = _check.probability("p", p)[..., None]
-    n = np.arange(_check.one_whole("most", most) + 1)
-    table: FloatArray = np.where(n < 2, 0.0, 1.0 - chance**n - (1.0 - chance) ** n)
-    return table
+    n = np.arange(_check.summed("most", _check.one_whole("most", most)) + 1)
+    return np.where(n < 2, 0.0, prob_mixed(chance, np.maximum(n, 1)))
 
 
 def allocate(value: npt.ArrayLike, budget: int, *, least: int = 0) -> IntArray:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory.advantage import TwoValued, advantage_table
+from grpolab.theory.advantage import Rule, advantage_table
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.theory.objective import expected_update
 
@@ -106,7 +106,7 @@ def _pull(token: FloatArray, paths: Paths, weight: FloatArray) -> FloatArray:
 
 
 def prefix_update(
-    rule: TwoValued,
+    rule: Rule,
     logits: npt.ArrayLike,
     *,
     correct: npt.ArrayLike,
@@ -136,7 +136,7 @@ def prefix_update(
 
 
 def expected_gain(
-    rule: TwoValued, p: npt.ArrayLike, *, squared_gradient: npt.ArrayLike, group_size: npt.ArrayLike
+    rule: Rule, p: npt.ArrayLike, *, squared_gradient: npt.ArrayLike, group_size: npt.ArrayLike
 ) -> FloatArray:
     """``E[dp]/eta = w(p) |grad p|^2`` to first order, for any policy and one prompt.
 
@@ -150,4 +150,5 @@ def expected_gain(
     0.0625
     """
     square = _check.within("squared_gradient", squared_gradient, 0.0, np.inf, ends="low")
-    return _check.result(square * expected_update(rule, p, group_size=group_size))
+    with np.errstate(over="ignore"):
+        return _check.result(square * expected_update(rule, p, group_size=group_size))

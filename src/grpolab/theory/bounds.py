@@ -18,6 +18,7 @@ from grpolab.theory.zero_std import prob_zero_std
 
 _GRID = 161  # first grid of p; refined around the support of the optimum
 _REFINED = 3  # solutions on ever finer grids
+_LARGEST_GROUP = 10_000  # beyond, thresholds are as small as the solver is exact
 _ROUNDS = 8  # grids tried in all
 _MOMENT_ERROR = 1e-7  # a law whose moments are this close is taken to have them
 
@@ -49,7 +50,7 @@ def sandwich(mean: npt.ArrayLike, group_size: npt.ArrayLike, *, rho: npt.ArrayLi
     (0.5, 0.5)
     """
     g = _check.whole("group_size", group_size)
-    spread = expected_variance(mean, g, rho=rho)
+    spread = expected_variance(_check.probability("mean", mean), g, rho=rho)
     free = np.maximum(g - 1.0, 1.0)
     return Band(
         _check.result(np.clip(1.0 - g * g / free * spread, 0.0, 1.0)),
@@ -129,7 +130,7 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
     Parameters
     ----------
     group_size : int
-        Rollouts per group, >= 1.
+        Rollouts per group, in 1..10000.
     rho : float
         Correlation of two rewards of a group over prompts, in [0, 1].
     frac : float
@@ -153,6 +154,7 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
     """
     share = _check.single("frac", _check.within("frac", frac, 0.0, 1.0, ends="none"))
     corr = _check.single("rho", _check.probability("rho", rho))
+    _check.one_whole("group_size", group_size, most=_LARGEST_GROUP)
     if corr == 0:  # one law only
         only = critical_p(_check.one_whole("group_size", group_size), frac=share)
         return Band(only, only)
@@ -182,7 +184,9 @@ def _band(
 
     low = _least_mean(_Problem(features, target, cost, anchors), slack)
     high = -_least_mean(_Problem(features, target, lambda p: -cost(p), anchors), slack)
-    return Band(np.float64(max(low, 0.0)), np.float64(min(high, 1.0)))
+    # two programmes solved apart may cross by rounding where the band is a number
+    low, high = (min(max(end, 0.0), 1.0) for end in (low, high))
+    return Band(np.float64(min(low, high)), np.float64(max(low, high)))
 
 
 @cache

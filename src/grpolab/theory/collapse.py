@@ -20,6 +20,7 @@ from grpolab.theory import _check
 from grpolab.theory._numeric import find_root
 from grpolab.theory.groups import FloatArray
 
+_TINY_RHO = 1e-300
 _SMALL = 0.05  # below, the entropy is summed as a series in alpha
 
 
@@ -82,7 +83,10 @@ def entropy_from_rho(rho: npt.ArrayLike) -> FloatArray:
     1.0
     """
     corr = _check.within("rho", rho, 0.0, 1.0, ends="high")
-    return expected_entropy((1.0 - corr) / corr)
+    small = np.maximum(corr, _TINY_RHO)
+    # psi(1/rho) is log(1/rho) to the last digit long before 1/rho overflows
+    rest = np.log(small) - np.log(corr)
+    return _check.result(expected_entropy((1.0 - small) / small) + rest)
 
 
 def collision_rho(weights: npt.ArrayLike) -> FloatArray:
@@ -140,6 +144,6 @@ def expected_distinct(alpha: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatA
     small = 1.0 + near * (digamma(near + g) - digamma(near + 1.0))
     far = np.maximum(a, _LARGE)
     share = g / far
-    bend = (1.0 - 1.0 / (1.0 + share) ** 2) / (12.0 * far)
+    bend = (1.0 - 1.0 / (1.0 + share) ** 2) / 12.0 / far
     large = far * np.log1p(share) + share / (2.0 * (1.0 + share)) + bend
     return _check.result(np.where(a < _LARGE, small, large))

@@ -41,7 +41,7 @@ def count_survival(tau: npt.ArrayLike, cover: npt.ArrayLike, *, group_size: int)
     [0.75, 0.25]
     """
     level, share = _curve(tau, cover)
-    g = _check.one_whole("group_size", group_size)
+    g = _check.summed("group_size", _check.one_whole("group_size", group_size))
     j = np.arange(g)[:, None]
     below = betainc(j + 1.0, g - j.astype(np.float64), np.concatenate([[0.0], level]))
     total: FloatArray = share @ np.diff(below, axis=-1).T

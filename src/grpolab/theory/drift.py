@@ -17,7 +17,7 @@ from scipy.special import wrightomega
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf, find_root
-from grpolab.theory.advantage import TwoValued, advantage_table
+from grpolab.theory.advantage import Rule, advantage_table
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update
 
@@ -33,7 +33,7 @@ class OneStep(NamedTuple):
     variance: FloatArray  # [...]
 
 
-def one_step(rule: TwoValued, p: npt.ArrayLike, *, group_size: int) -> OneStep:
+def one_step(rule: Rule, p: npt.ArrayLike, *, group_size: int) -> OneStep:
     """``dz/eta = [K A+ (1-p) - (g-K) A- p]/g`` with K ~ Bin(g, p): exact law, mean and variance.
 
     For std-normalised GRPO the change is sigma(K), with mean m_g(p) and variance pq(g-1)/g - m_g^2.
@@ -54,14 +54,14 @@ def one_step(rule: TwoValued, p: npt.ArrayLike, *, group_size: int) -> OneStep:
     return OneStep(change, prob, _check.result(mean), _check.result(variance))
 
 
-def logit_pulls(rule: TwoValued, group_size: int) -> tuple[FloatArray, FloatArray]:
+def logit_pulls(rule: Rule, group_size: int) -> tuple[FloatArray, FloatArray]:
     """``K A+/g`` and ``(g-K) A-/g``, [g + 1] each: a group moves z by eta (up q - down p)."""
-    k = np.arange(group_size + 1, dtype=np.float64)
     right, wrong = advantage_table(rule, group_size)
+    k = np.arange(group_size + 1, dtype=np.float64)
     return k * right / group_size, (group_size - k) * wrong / group_size
 
 
-def expected_drift(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
+def expected_drift(rule: Rule, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
     """``E[dz]/eta = p q w(p)``: mean-field drift of z; m_g(p) for GRPO, pq(g-1)/g for Dr. GRPO.
 
     Derived here.
@@ -76,7 +76,7 @@ def expected_drift(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLi
 
 
 def noisy_drift(
-    rule: TwoValued,
+    rule: Rule,
     p: npt.ArrayLike,
     *,
     group_size: npt.ArrayLike,
@@ -121,7 +121,7 @@ def flow(
     start = _check.within("logit", logit, -np.inf, np.inf, ends="none")
     start, t = np.broadcast_arrays(start, _check.within("time", time, 0.0, np.inf, ends="low"))
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        moved = _FLOWS[rule, bool(natural)](start, t)
+        moved = _FLOWS[rule, _check.flag("natural", natural)](start, t)
     return _check.result(np.where(t == 0.0, start, moved))
 
 

@@ -10,14 +10,14 @@ from scipy.special import expit
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf_at, log_odds, logit_of, unit_rule
-from grpolab.theory.advantage import TwoValued
+from grpolab.theory.advantage import Rule
 from grpolab.theory.drift import logit_pulls
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update
 
 
 def escape_time(
-    rule: TwoValued,
+    rule: Rule,
     start: npt.ArrayLike,
     stop: npt.ArrayLike,
     *,
@@ -50,7 +50,8 @@ def escape_time(
     drift = expit(z) * expit(-z) * expected_update(rule, expit(z), group_size=g)
     if not (np.all(drift > 0) or np.all(drift < 0)):
         raise ValueError("rule must have a drift of one sign between start and stop: T is infinite")
-    return _check.result(span * ((1.0 / drift) @ mass) / rate)
+    with np.errstate(over="ignore"):
+        return _check.result(span * ((1.0 / drift) @ mass) / rate)
 
 
 def escape_time_small_p(
@@ -67,12 +68,13 @@ def escape_time_small_p(
     p0 = _check.within("start", start, 0.0, 1.0, ends="none")
     g = _check.whole("group_size", group_size, least=2)
     rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
-    slope = np.sqrt(g - 1.0) if scaled else (g - 1.0) / g
-    return _check.result(1.0 / (rate * slope * p0))
+    slope = np.sqrt(g - 1.0) if _check.flag("scaled", scaled) else (g - 1.0) / g
+    with np.errstate(divide="ignore", over="ignore"):
+        return _check.result(1.0 / (rate * slope * p0))
 
 
 def hitting_time_small_p(
-    rule: TwoValued, start: npt.ArrayLike, *, group_size: int, learning_rate: float
+    rule: Rule, start: npt.ArrayLike, *, group_size: int, learning_rate: float
 ) -> FloatArray:
     """``1/(g p0 (1 - exp(-eta A+(1)/g)))``: mean updates of the chain to any fixed p, p0 -> 0.
 
@@ -91,9 +93,11 @@ def hitting_time_small_p(
     up, down = logit_pulls(rule, g)
     if down[0] != 0 or not up[1] > 0:
         raise ValueError("rule must have A-(0) = 0 and A+(1) > 0: else other groups move z first")
-    return _check.result(1.0 / (g * p0 * -np.expm1(-rate * up[1])))
+    with np.errstate(divide="ignore", over="ignore"):
+        return _check.result(1.0 / (g * p0 * -np.expm1(-rate * up[1])))
 
 
+_LARGEST_RATE = 1e100  # a logit stays finite for as many steps as there are
 _SAME = 1e-9  # logits closer than this, relative to the learning rate, are one state
 _MOST_CELLS = 20_000_000  # states times groups of one update that are held at once
 
@@ -112,7 +116,7 @@ class ChainLaw(NamedTuple):
 
 
 def chain_law(
-    rule: TwoValued,
+    rule: Rule,
     p0: float,
     *,
     group_size: int,
@@ -138,6 +142,8 @@ def chain_law(
     rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
     g = _check.one_whole("group_size", group_size)
     count = _check.one_whole("steps", steps, least=0)
+    if not rate < _LARGEST_RATE:
+        raise ValueError(f"learning_rate must lie below {_LARGEST_RATE:g}, got {rate:g}")
     floor = _check.single("prune", _check.within("prune", prune, 0.0, 1.0, ends="low"))
     up, down = logit_pulls(rule, g)
     logit, prob, lost = np.array([logit_of(start)]), np.ones(1), 0.0
@@ -180,7 +186,7 @@ def _changes(up: FloatArray, down: FloatArray, logit: FloatArray) -> FloatArray:
 
 
 def expected_hitting_time(
-    rule: TwoValued,
+    rule: Rule,
     p0: float,
     *,
     stop: float,
@@ -208,19 +214,27 @@ def expected_hitting_time(
     if low >= high:
         return 0.0
     count = max(2, int(np.ceil((high - low) * _check.one_whole("bins", bins))))
+    if count * (g + 1) > _MOST_CELLS:
+        raise ValueError(
+            f"bins must be at most {int(_MOST_CELLS / (g + 1) / (high - low))} here, got {bins}"
+        )
     grid = np.linspace(low, high, count + 1)[:-1]
     up, down = logit_pulls(rule, g)
     prob = binomial_pmf_at(grid, g)
-    cells = rate * _changes(up, down, grid) * (count / (high - low))
+    with np.errstate(over="ignore"):
+        cells = rate * _changes(up, down, grid) * (count / (high - low))
     if not np.all(np.any((prob > 0) & (cells > 0), axis=1)):
         return float("inf")  # somewhere no group moves z
     time = np.zeros(count + 1)  # the last is the goal
-    for i in range(count - 1, -1, -1):
-        time[i] = _first_step(time, i, prob[i], cells[i])
-    return float(time[0])
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # a time beyond the largest double is infinite
+        for i in range(count - 1, -1, -1):
+            time[i] = _first_step(time, i, prob[i], cells[i])
+    return float("inf") if np.isnan(time[0]) else float(time[0])  # beyond the largest double
 
 
-def never_falls(rule: TwoValued, *, group_size: int) -> bool:
+def never_falls(rule: Rule, *, group_size: int) -> bool:
     """Whether no group can lower z = logit p: A+ >= 0 and A- <= 0 wherever they count.
 
     True of every preset, since no rule lowers the chance of a correct rollout.

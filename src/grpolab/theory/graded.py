@@ -52,6 +52,11 @@ def reward_law(value: npt.ArrayLike, prob: npt.ArrayLike) -> RewardLaw:
     return RewardLaw(level[new], np.bincount(place, weights=chance).astype(np.float64))
 
 
+def _require_law(law: object) -> None:
+    if not isinstance(law, RewardLaw):
+        raise ValueError(f"law must be a RewardLaw, as reward_law makes it, got {law!r}")
+
+
 def sum_of_components(*laws: RewardLaw) -> RewardLaw:
     """The law of a sum of independent components of one rollout.
 
@@ -62,6 +67,8 @@ def sum_of_components(*laws: RewardLaw) -> RewardLaw:
     """
     if not laws:
         raise ValueError("laws must hold at least one component")
+    for law in laws:
+        _require_law(law)
     total = laws[0]
     for law in laws[1:]:
         value = total.value[:, None] + law.value
@@ -78,6 +85,7 @@ def graded_zero_std(law: RewardLaw, group_size: int) -> float:
     >>> graded_zero_std(reward_law([0.0, 0.5, 1.0], [0.5, 0.25, 0.25]), 2)
     0.375
     """
+    _require_law(law)
     g = _check.one_whole("group_size", group_size)
     return float(np.minimum(np.sum(law.prob**g), 1.0))
 
@@ -88,6 +96,7 @@ def graded_variance(law: RewardLaw, group_size: int) -> float:
     >>> graded_variance(reward_law([0.0, 1.0], [0.5, 0.5]), 8)
     0.21875
     """
+    _require_law(law)
     g = _check.one_whole("group_size", group_size)
     mean = law.prob @ law.value
     return float(law.prob @ (law.value - mean) ** 2 * (g - 1) / g)
@@ -101,6 +110,7 @@ def graded_std(law: RewardLaw, group_size: int) -> float:
     >>> round(graded_std(reward_law([0.0, 1.0], [0.5, 0.5]), 3), 6)
     0.353553
     """
+    _require_law(law)
     g = _check.one_whole("group_size", group_size)
     values = len(law.value)
     if comb(g + values - 1, values - 1) > _MOST:

@@ -22,7 +22,7 @@ from scipy.special import expit
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import all_roots, binomial_mean, find_root, log_odds, logit_of
-from grpolab.theory.advantage import GRPO, TwoValued
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update, pulls
 
@@ -37,7 +37,7 @@ class FixedPoints(NamedTuple):
     stable: npt.NDArray[np.bool_]  # [F], |slope| < 1
 
 
-def kl_fixed_points(rule: TwoValued, p_ref: float, *, beta: float, group_size: int) -> FixedPoints:
+def kl_fixed_points(rule: Rule, p_ref: float, *, beta: float, group_size: int) -> FixedPoints:
     """The p with ``logit p = logit p_ref + w(p)/beta``, w the exact finite-g weight of the rule.
 
     ``slope = p q w'(p)/beta``. Found from sign changes on a grid of 8001 logits that holds the
@@ -69,7 +69,7 @@ def kl_fixed_points_limit(p_ref: float, *, beta: float, eps: float = 1e-6) -> Fi
     >>> kl_fixed_points_limit(0.01, beta=1.0, eps=1e-6).p.round(3).tolist()[:2]
     [0.146, 0.987]
     """
-    small = _check.single("eps", _check.positive("eps", eps))
+    small = _check.single("eps", _check.within("eps", eps, 1e-100, np.inf, ends="low"))
 
     def weight(p: FloatArray) -> FloatArray:
         return 1.0 / np.sqrt(p * (1.0 - p) + small)
@@ -92,8 +92,11 @@ def _fixed_points(weight: Weight, derivative: Weight, p_ref: float, beta: float)
         return _check.result(expit(z) * expit(-z) * derivative(expit(z)) / cost - 1.0)
 
     # every root is p_ref moved by a weight that lies between its least and its largest value
-    value = weight(expit(np.linspace(-745.0, 745.0, 2001))) / cost
+    with np.errstate(over="ignore", divide="ignore"):
+        value = weight(expit(np.linspace(-745.0, 745.0, 2001))) / cost
     low, high = base + float(value.min()) - 1.0, base + float(value.max()) + 1.0
+    if not high - low < np.inf:
+        raise ValueError(f"beta must be so large that w(p)/beta is finite, got {cost:g}")
     # p -> 1 beyond z = 37: split there, so that the scan stays fine where p moves
     inner = all_roots(excess, max(low, -745.0), min(high, 60.0), points=8001, slope=slope_at)
     outer = all_roots(excess, 60.0, high) if high > 60.0 else np.empty(0)
@@ -103,9 +106,7 @@ def _fixed_points(weight: Weight, derivative: Weight, p_ref: float, beta: float)
     return FixedPoints(p, slope, np.abs(slope) < 1.0)
 
 
-def weight_derivative(
-    rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike
-) -> FloatArray:
+def weight_derivative(rule: Rule, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
     """``w'(p) = (g-1) E_{M ~ Bin(g-2, p)}[d(M+1) - d(M)]`` with d(j) = A+(j+1) - A-(j); 0 at g = 1.
 
     Derived here.
@@ -123,7 +124,7 @@ def weight_derivative(
     return _check.result(np.where(g > 1, binomial_mean(second, chance, g - 2.0), 0.0))
 
 
-def unique_beta(rule: TwoValued, *, group_size: int) -> float:
+def unique_beta(rule: Rule, *, group_size: int) -> float:
     """``sup_p p q |w'(p)|``: for any larger beta the fixed point is unique and stable.
 
     The maximum over 3001 logits, refined around the largest. Derived here.
@@ -144,7 +145,7 @@ def unique_beta(rule: TwoValued, *, group_size: int) -> float:
 
 
 def k3_fixed_point(
-    rule: TwoValued, p_ref: npt.ArrayLike, *, beta: npt.ArrayLike, group_size: int
+    rule: Rule, p_ref: npt.ArrayLike, *, beta: npt.ArrayLike, group_size: int
 ) -> FloatArray:
     """Where GRPO with the k3 penalty as a loss rests: ``p (1-p) w(p) = beta (p - p_ref)``.
 
@@ -169,7 +170,7 @@ def k3_fixed_point(
 
 
 def kl_gain_ceiling(
-    group_size: npt.ArrayLike, *, beta: npt.ArrayLike, rule: TwoValued = GRPO
+    group_size: npt.ArrayLike, *, beta: npt.ArrayLike, rule: Rule = GRPO
 ) -> FloatArray:
     """``max_p w(p)/beta``: the most logits by which the KL optimum lies above its reference.
 
@@ -185,10 +186,11 @@ def kl_gain_ceiling(
     g = _check.whole("group_size", group_size)
     cost = _check.positive("beta", beta)
     most = {size: _largest_weight(rule, int(size)) for size in np.unique(g)}
-    return _check.result(np.vectorize(most.get, otypes=[np.float64])(g) / cost)
+    with np.errstate(over="ignore"):
+        return _check.result(np.vectorize(most.get, otypes=[np.float64])(g) / cost)
 
 
-def _largest_weight(rule: TwoValued, group_size: int) -> float:
+def _largest_weight(rule: Rule, group_size: int) -> float:
     """max_p w(p): a mean of the pulls, so their largest where that is at an end; else searched."""
     pull = pulls(rule, group_size)
     top = float(pull.max())
@@ -203,7 +205,7 @@ def _largest_weight(rule: TwoValued, group_size: int) -> float:
 
 
 def kl_step(
-    rule: TwoValued,
+    rule: Rule,
     p: npt.ArrayLike,
     *,
     p_ref: npt.ArrayLike,
@@ -222,8 +224,9 @@ def kl_step(
     """
     chance = _check.within("p", p, 0.0, 1.0, ends="none")
     ref = _check.within("p_ref", p_ref, 0.0, 1.0, ends="none")
-    gain = expected_update(rule, chance, group_size=group_size) / _check.positive("beta", beta)
-    return _check.result(expit(log_odds(chance if mirror else ref) + gain))
+    with np.errstate(over="ignore"):
+        gain = expected_update(rule, chance, group_size=group_size) / _check.positive("beta", beta)
+    return _check.result(expit(log_odds(chance if _check.flag("mirror", mirror) else ref) + gain))
 
 
 def tilt(policy: npt.ArrayLike, correct: npt.ArrayLike, *, gain: float) -> FloatArray:

@@ -38,12 +38,11 @@ def prob_mode_missed(
     """
     chance, share = _pair(p, mode)
     g = _check.whole("group_size", group_size)
-    with np.errstate(invalid="ignore"):
-        gap = g * (complement_log(share) - complement_log(chance))  # log of (1-tau)^g/(1-p)^g
-        some = np.exp(g * complement_log(share)) * -np.expm1(-gap)
-    some = np.where(share == 1.0, 0.0, np.where(share == chance, 0.0, some))
-    missed = np.maximum(some - np.power(chance - share, g), 0.0)
-    return _check.result(np.where((g == 1) | (chance == 1.0), 0.0, missed))
+    # none is of the mode, and of two kinds of members are left both are there
+    left = np.where(share < 1.0, 1.0 - share, 1.0)
+    rarer = np.minimum(chance - share, 1.0 - chance)
+    mixed = prob_mixed(np.clip(rarer / left, 0.0, 0.5), g)
+    return _check.result(np.exp(g * complement_log(share)) * mixed)
 
 
 def prob_mode_seen(p: npt.ArrayLike, mode: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
@@ -56,10 +55,15 @@ def prob_mode_seen(p: npt.ArrayLike, mode: npt.ArrayLike, group_size: npt.ArrayL
     """
     chance, share = _pair(p, mode)
     g = _check.whole("group_size", group_size)
-    # the mode is held, less the groups that hold it and are all right
-    held = -np.expm1(g * complement_log(share))
-    right = np.power(chance, g) - np.power(chance - share, g)  # all right, the mode among them
-    return _check.result(np.where(g == 1, 0.0, np.maximum(held - right, 0.0)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slow, fast = complement_log(share), np.log(chance)
+        # E(tau) E(q) - (1-tau)^g p^g E(tau q/((1-tau) p)), E(x) = 1 - (1-x)^g: nothing cancels
+        odds = share / chance * ((1.0 - chance) / (1.0 - share))
+        both = complement_log(np.clip(odds, 0.0, 1.0))
+        held = np.expm1(g * slow) * np.expm1(g * fast)
+        seen = held + np.exp(g * (slow + fast)) * np.expm1(g * both)
+    inner = (share > 0.0) & (chance < 1.0) & (g > 1)
+    return _check.result(np.where(inner, np.maximum(seen, 0.0), 0.0))
 
 
 def most_missed_group_size(p: npt.ArrayLike, mode: npt.ArrayLike) -> FloatArray:
@@ -80,7 +84,7 @@ def most_missed_group_size(p: npt.ArrayLike, mode: npt.ArrayLike) -> FloatArray:
         raise ValueError("mode must be less than p: else every right answer is of the mode")
     slow = complement_log(share)
     fast = np.maximum(complement_log(chance), np.log(chance - share))  # which of the two lasts
-    start = np.log(fast / slow) / (slow - fast)
+    start = (np.log(-fast) - np.log(-slow)) / (slow - fast)
     # the other one shifts it by a few sizes only
     sizes = np.maximum(np.floor(start)[..., None] + np.arange(-12, 13), 2.0)
     missed = prob_mode_missed(chance[..., None], share[..., None], sizes)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf
-from grpolab.theory.advantage import TwoValued, advantage_table
+from grpolab.theory.advantage import Rule, advantage_table
 from grpolab.theory.groups import FloatArray
 
 
@@ -90,7 +90,7 @@ class StepNoise(NamedTuple):
 
 
 def step_noise(
-    rule: TwoValued,
+    rule: Rule,
     p: npt.ArrayLike,
     *,
     group_size: int,
@@ -128,5 +128,5 @@ def step_noise(
     mean = np.sum(law * centre, axis=-1)
     variance = np.sum(law * (inner + (centre - mean[..., None]) ** 2), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = mean**2 / variance
+        ratio = mean * (mean / variance)
     return StepNoise(_check.result(mean), _check.result(variance), _check.result(ratio))

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_mean
-from grpolab.theory.advantage import Advantages, TwoValued, advantage_table
+from grpolab.theory.advantage import Advantages, Rule, advantage_table, rule_of
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
 
 
-def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
+def expected_update(rule: Rule, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
     """``w(p) = E_{M ~ Bin(g-1, p)}[A+(M+1) - A-(M)]``: the expected update is w(p) grad p.
 
     Exact for every rule, group size and policy, with eps and ddof as the rule has them: one member
@@ -37,9 +37,7 @@ def expected_update(rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayL
     return _check.result(binomial_mean(lambda m, n: pulls(rule, n + 1), chance, g - 1.0))
 
 
-def expected_objective(
-    rule: TwoValued, p: npt.ArrayLike, *, group_size: npt.ArrayLike
-) -> FloatArray:
+def expected_objective(rule: Rule, p: npt.ArrayLike, *, group_size: npt.ArrayLike) -> FloatArray:
     """``J(p) = int_0^p w = (1/g) E_{K ~ Bin(g, p)}[sum_{j<K} A+(j+1) - A-(j)]``, J(0) = 0.
 
     A polynomial in Bernstein form, so nothing cancels. Arguments as expected_update. The objective
@@ -59,14 +57,14 @@ def expected_objective(
     return _check.result(binomial_mean(value, chance, g))
 
 
-def pulls(rule: TwoValued, size: int) -> FloatArray:
+def pulls(rule: Rule, size: int) -> FloatArray:
     """A+(j+1) - A-(j) for j = 0..g-1: the pull of one more correct rollout."""
     correct, wrong = advantage_table(rule, size)
     return correct[1:] - wrong[:-1]
 
 
 def contrast_coefficient(
-    rule: TwoValued, num_correct: npt.ArrayLike, *, group_size: npt.ArrayLike
+    rule: Rule, num_correct: npt.ArrayLike, *, group_size: npt.ArrayLike
 ) -> FloatArray:
     """``c`` with ``(1/g) sum_i A_i s_i = c (mean s of correct - mean s of wrong)``.
 
@@ -80,7 +78,7 @@ def contrast_coefficient(
     """
     g = _check.whole("group_size", group_size)
     k, g = _check.count_of("num_correct", num_correct, "group_size", g)
-    correct, wrong = rule.advantages(k, g)
+    correct, wrong = rule_of(rule).advantages(k, g)
     mixed = (k > 0) & (k < g)
     if not np.allclose((k * correct + (g - k) * wrong)[mixed], 0.0, atol=1e-9):
         raise ValueError("rule must give advantages that sum to zero in a mixed group")
@@ -109,6 +107,7 @@ class PassAtKGradient:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", _check.one_whole("k", self.k))
+        object.__setattr__(self, "centred", _check.flag("centred", self.centred))
 
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-); group_size must be >= k."""

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
+from scipy.special import betaln, gammaln
 
 from grpolab.theory import _check
-from grpolab.theory._numeric import complement_log, hypergeometric_pmf
+from grpolab.theory._numeric import BERNOULLI, complement_log, hypergeometric_pmf, unit_rule
 from grpolab.theory.groups import Exchangeable, FloatArray
 
-_PRODUCT_TERMS = 4096  # above this the product gives way to log-gamma
+_PRODUCT_TERMS = 4096  # above this the product gives way to an integral
+_LAST_FACTORS = 32.0  # taken one by one next to the singularity
+_NODES = 24
 
 
 def expected_pass_at_k(p: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
@@ -222,7 +224,7 @@ def _log_none_correct(
     if terms.max(initial=0.0) <= _PRODUCT_TERMS:
         total = log_none_by_product(n, many, terms)
     else:
-        total = log_none_by_gamma(n, many, terms)
+        total = log_none_by_integral(n, many, terms)
     total = np.where(many + few > n, -np.inf, total)
     total = np.where(few == 0, 0.0, total)
     return _check.result(np.where(k > n, np.nan, total))
@@ -232,17 +234,54 @@ def log_none_by_product(n: FloatArray, many: FloatArray, few: FloatArray) -> Flo
     """``sum_{i<few} log(1 - many/(n - i))``, the factors outside of their domain left out."""
     total = np.zeros(n.shape)
     for i in range(int(few.max(initial=0.0))):
-        share = np.where((i < few) & (n - i > many), many / np.maximum(n - i, 1.0), 0.0)
-        total += np.log1p(-share)
+        inside = (i < few) & (n - i > many)
+        total += np.where(inside, _log_factor(n - i, np.where(inside, many, 0.0)), 0.0)
     return total
 
 
-def log_none_by_gamma(n: FloatArray, many: FloatArray, few: FloatArray) -> FloatArray:
-    """The same through log-gamma; absolute error about 1e-16 n log n."""
-    rest = np.maximum(n - many, few)
-    return _check.result(
-        gammaln(rest + 1) - gammaln(rest - few + 1) - gammaln(n + 1) + gammaln(n - few + 1)
+def _log_factor(left: npt.ArrayLike, many: npt.ArrayLike) -> FloatArray:
+    """``log(1 - many/left)`` for many < left, with all digits also where many is nearly left."""
+    left = np.maximum(left, 1.0)
+    many = np.asarray(many, dtype=np.float64)
+    share = many / left
+    return np.where(
+        share < 0.5, np.log1p(-np.minimum(share, 0.5)), np.log(np.maximum(left - many, 1.0) / left)
     )
+
+
+def log_none_by_integral(n: FloatArray, many: FloatArray, few: FloatArray) -> FloatArray:
+    """The same by Euler-Maclaurin, with full relative accuracy for any number of factors.
+
+    The last factors are taken one by one; before them the logarithm is integrated over panels that
+    halve towards its singularity, a place after the last factor.
+    """
+    flat = np.broadcast_arrays(n, many, np.where(n - many >= few, few, 0.0))
+    triples, place = np.unique(np.stack([x.ravel() for x in flat]), axis=1, return_inverse=True)
+    sums = np.array([_one_sum(*triple) for triple in triples.T])
+    return _check.result(sums[place].reshape(n.shape))
+
+
+def _one_sum(n: float, many: float, few: float) -> float:
+    """``sum_{i<few} log(1 - many/(n - i))`` for few <= n - many."""
+    first = max(few - _LAST_FACTORS, 0.0)
+    i = np.arange(first, few)
+    total = float(np.sum(_log_factor(n - i, many)))
+    if first == 0:
+        return total
+    end = n - many  # the singularity
+    cuts = [0.0]
+    while cuts[-1] < first:
+        cuts.append(min(cuts[-1] + (end - cuts[-1]) / 2.0, first))
+    low, width = np.array(cuts[:-1])[:, None], np.diff(cuts)[:, None]
+    nodes, weights = unit_rule(_NODES)
+    total += float(np.sum(width * weights * _log_factor(n - (low + width * nodes), many)))
+    total -= float(np.diff(_log_factor(n - np.array([0.0, first]), many))[0]) / 2.0
+    for k, factor in enumerate(BERNOULLI, start=1):
+        order = 2 * k - 1
+        slope_end = (n - first) ** -order - (end - first) ** -order
+        slope_start = n**-order - end**-order
+        total += factor * (slope_end - slope_start)
+    return total
 
 
 class PassAtKVariance(NamedTuple):
@@ -266,8 +305,9 @@ def pass_at_k_variance(law: Exchangeable, *, num_samples: int, k: int) -> PassAt
     >>> np.sqrt(v.total).round(3).item()
     0.325
     """
+    _check.law("law", law, "prob_all_wrong")
     n = _check.one_whole("num_samples", num_samples)
-    order = _check.one_whole("k", k)
+    order = _check.summed("k", _check.one_whole("k", k))
     if order > n:
         raise ValueError(f"k must lie in 1..num_samples = {n}, got {order}")
     shared = hypergeometric_pmf(np.array([float(n)]), np.array([float(order)]), order)[0]
@@ -287,7 +327,7 @@ def _some_right(law: Exchangeable, sizes: npt.NDArray[np.int64]) -> FloatArray:
 
 
 def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> FloatArray:
-    """``1 - pass@k ~ Gamma(a+b)/Gamma(b) k^(-a)`` for p ~ Beta(a, b) and large k.
+    """``1 - pass@k ~ Gamma(a+b)/Gamma(b) k^(-a)`` for p ~ Beta(a, b) and k well above (a + b)^2.
 
     The power-law exponent is a, the shape of the left tail (cf. arXiv 2407.21787, 2502.17578); the
     exact value is ``BetaBinomial.from_ab(a, b).prob_all_wrong(k)``. Derived here.
@@ -297,4 +337,6 @@ def pass_at_k_tail(a: npt.ArrayLike, b: npt.ArrayLike, *, k: npt.ArrayLike) -> F
     """
     left, right = _check.positive("a", a), _check.positive("b", b)
     order = _check.whole("k", k)
-    return _check.result(np.exp(gammaln(left + right) - gammaln(right) - left * np.log(order)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_tail = gammaln(left) - betaln(left, right) - left * np.log(order)
+    return _check.result(np.exp(np.minimum(np.nan_to_num(log_tail), 0.0)))

@@ -16,12 +16,21 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf
-from grpolab.theory.advantage import DR_GRPO, GRPO, Advantages, TwoValued, advantage_table
+from grpolab.theory.advantage import (
+    DR_GRPO,
+    GRPO,
+    Advantages,
+    Rule,
+    TwoValued,
+    advantage_table,
+    rule_of,
+)
 from grpolab.theory.groups import Exchangeable, FloatArray
 
 
-def _require_weights(rule: object, *names: str) -> None:
-    """Make fields of a frozen rule single numbers; ValueError unless finite and >= 0."""
+def _require_weights(rule: Asymmetric | Focal | ZeroVariance, *names: str) -> None:
+    """Check a frozen rule: what it wraps is one, its weights are single finite numbers >= 0."""
+    object.__setattr__(rule, "rule", rule_of(rule.rule))
     for name in names:
         value = _check.within(name, getattr(rule, name), 0.0, np.inf, ends="low")
         object.__setattr__(rule, name, _check.single(name, value))
@@ -38,7 +47,7 @@ class Asymmetric:
     Advantages(correct=np.float64(0.75), wrong=np.float64(-0.125))
     """
 
-    rule: TwoValued
+    rule: Rule
     positive: float = 1.0
     negative: float = 1.0
 
@@ -50,7 +59,7 @@ class Asymmetric:
         return Advantages(
             *(
                 _check.result(np.where(part > 0, self.positive, self.negative) * part)
-                for part in self.rule.advantages(num_correct, group_size)
+                for part in rule_of(self.rule).advantages(num_correct, group_size)
             )
         )
 
@@ -66,7 +75,7 @@ class Focal:
     0.5625
     """
 
-    rule: TwoValued
+    rule: Rule
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
@@ -75,7 +84,7 @@ class Focal:
     def advantages(self, num_correct: npt.ArrayLike, group_size: npt.ArrayLike) -> Advantages:
         """(A+, A-) of the rule times the weight of the group."""
         rate = _check.numbers("num_correct", num_correct) / _check.whole("group_size", group_size)
-        correct, wrong = self.rule.advantages(num_correct, group_size)
+        correct, wrong = rule_of(self.rule).advantages(num_correct, group_size)
         weight = np.power(np.clip(1.0 - rate, 0.0, 1.0), self.gamma)
         return Advantages(_check.result(weight * correct), _check.result(weight * wrong))
 
@@ -94,7 +103,7 @@ class ZeroVariance:
     1.5
     """
 
-    rule: TwoValued
+    rule: Rule
     right: float = 0.1
     wrong: float = 0.1
 
@@ -106,7 +115,7 @@ class ZeroVariance:
         k, g = np.broadcast_arrays(
             _check.numbers("num_correct", num_correct), _check.whole("group_size", group_size)
         )
-        correct, wrong = self.rule.advantages(k, g)
+        correct, wrong = rule_of(self.rule).advantages(k, g)
         return Advantages(
             _check.result(np.where(k == g, self.right, correct)),
             _check.result(np.where(k == 0, -self.wrong, wrong)),
@@ -150,8 +159,9 @@ def batch_std(law: Exchangeable, group_size: int) -> float:
     >>> round(batch_std(BetaBinomial(mean=0.5, rho=0.5), 8), 6)
     0.330719
     """
-    g = _check.one_whole("group_size", group_size)
-    k = np.arange(g + 1)
+    _check.law("law", law, "pmf")
+    g = _check.summed("group_size", _check.one_whole("group_size", group_size))
+    k = np.arange(g + 1, dtype=np.float64)
     return float(np.sqrt(law.pmf(g) @ (k * (g - k)) / g**2))
 
 
@@ -162,7 +172,7 @@ class GradientMass(NamedTuple):
     wrong: FloatArray
 
 
-def gradient_mass(rule: TwoValued, p: npt.ArrayLike, *, group_size: int) -> GradientMass:
+def gradient_mass(rule: Rule, p: npt.ArrayLike, *, group_size: int) -> GradientMass:
     """Positive and negative gradient mass of a rule on one prompt.
 
     The decomposition of arXiv 2607.01490 (from the abstract) with masses per rollout of the group.

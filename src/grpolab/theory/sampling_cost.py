@@ -102,8 +102,9 @@ def signal_per_rollout(
     0.125
     """
     _check.choice("criterion", criterion, ("mixed", "std", "variance"))
-    g = _check.one_whole("group_size", group_size)
-    k = np.arange(g + 1)
+    _check.law("law", law, "pmf")
+    g = _check.summed("group_size", _check.one_whole("group_size", group_size))
+    k = np.arange(g + 1, dtype=np.float64)
     spread = k * (g - k) / (g * g)
     value = {"mixed": (spread > 0).astype(float), "std": np.sqrt(spread), "variance": spread}
     total: FloatArray = law.pmf(g) @ value[criterion] / g
@@ -122,9 +123,9 @@ def best_group_size(
     >>> best_group_size(BetaBinomial(mean=0.2, rho=0.3), [2, 3, 4, 8, 16]).item()
     2.0
     """
-    if not sizes:
+    order = sorted({int(g) for g in _check.whole("sizes", sizes).ravel()})
+    if not order:
         raise ValueError("sizes must hold at least one group size")
-    order = sorted(sizes)
     table = np.stack([signal_per_rollout(law, g, criterion=criterion) for g in order])
     # equal within rounding is a tie
     best = np.argmax(table >= table.max(axis=0) * (1 - 1e-12), axis=0)

@@ -60,7 +60,7 @@ def expected_variance(
 
 def pair_correlation(rho: npt.ArrayLike, group_size: FloatArray) -> FloatArray:
     """Check that rho can be the common correlation of g variables: ``-1/(g-1) <= rho <= 1``."""
-    value, g = np.broadcast_arrays(np.asarray(rho, dtype=np.float64), group_size)
+    value, g = np.broadcast_arrays(_check.numbers("rho", rho), group_size)
     low = np.where(g > 1, -1.0 / np.maximum(g - 1.0, 1.0), -1.0)
     good = (value >= low) & (value <= 1.0)
     if not np.all(good):
@@ -153,9 +153,9 @@ def expected_squared_advantage(
 
 def is_unbiased(ddof: int) -> bool:
     """True for 1, False for 0."""
-    if ddof not in (0, 1):
-        raise ValueError(f"ddof must be 0 or 1, got {ddof}")
-    return ddof == 1
+    if not isinstance(ddof, int | float | np.number) or ddof not in (0, 1):
+        raise ValueError(f"ddof must be 0 or 1, got {ddof!r}")
+    return bool(ddof == 1)
 
 
 def count_pmf(p: npt.ArrayLike, group_size: int) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory.advantage import TwoValued, advantage_table
+from grpolab.theory.advantage import Rule, advantage_table
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update
 
@@ -35,7 +35,7 @@ def success_rate(policy: npt.ArrayLike, correct: npt.ArrayLike) -> FloatArray:
 
 
 def expected_logit_step(
-    rule: TwoValued, policy: npt.ArrayLike, *, correct: npt.ArrayLike, group_size: int
+    rule: Rule, policy: npt.ArrayLike, *, correct: npt.ArrayLike, group_size: int
 ) -> FloatArray:
     """``E[dtheta_y]/eta = w(p) pi_y (1{y correct} - p)``: vanilla gradient, one group, on policy.
 
@@ -51,7 +51,7 @@ def expected_logit_step(
 
 
 def group_update(
-    rule: TwoValued,
+    rule: Rule,
     logits: npt.ArrayLike,
     *,
     correct: npt.ArrayLike,
@@ -113,6 +113,8 @@ def entropy_drift(policy: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
     """
     pi = _check.distribution("policy", policy)
     move = _check.within("step", step, -np.inf, np.inf, ends="none")
+    if move.shape[-1:] not in ((), pi.shape[-1:]):
+        raise ValueError(f"step must hold {pi.shape[-1]} logits, got shape {list(move.shape)}")
     log_pi = np.log(np.where(pi > 0, pi, 1.0))
     centred = move - np.sum(pi * move, axis=-1, keepdims=True)
     total: FloatArray = -np.sum(pi * log_pi * centred, axis=-1)

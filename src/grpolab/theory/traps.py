@@ -17,11 +17,13 @@ from scipy.special import expit
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import all_roots, find_root, logit_of
-from grpolab.theory.advantage import TwoValued
+from grpolab.theory.advantage import Rule
 from grpolab.theory.drift import expected_drift
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.kl import weight_derivative
 from grpolab.theory.objective import expected_update
+
+_FAR = 746.0
 
 
 class Equilibria(NamedTuple):
@@ -32,7 +34,7 @@ class Equilibria(NamedTuple):
 
 
 def interference_threshold(
-    rule: TwoValued, load: npt.ArrayLike, *, group_size: npt.ArrayLike
+    rule: Rule, load: npt.ArrayLike, *, group_size: npt.ArrayLike
 ) -> FloatArray:
     """p_c, the lower root of ``p q w(p) = load``: below it a prompt is dragged down by the others.
 
@@ -41,7 +43,7 @@ def interference_threshold(
     from 0 to p = 1/2. nan where the load exceeds the drift at 1/2: everything falls. load > 0 and
     group_size >= 1 broadcast. Derived here.
 
-    >>> from grpolab.theory.advantage import DR_GRPO, GRPO, TwoValued
+    >>> from grpolab.theory.advantage import DR_GRPO, GRPO
     >>> [round(interference_threshold(r, 0.02, group_size=8).item(), 4) for r in (GRPO, DR_GRPO)]
     [0.0077, 0.0234]
     """
@@ -56,7 +58,7 @@ def interference_threshold(
 
 
 def decay_equilibria(
-    rule: TwoValued, *, group_size: int, decay: float, prior: float = 0.5
+    rule: Rule, *, group_size: int, decay: float, prior: float = 0.5
 ) -> Equilibria:
     """Rest points of ``dz/d(eta t) = p q w(p) - decay (z - logit prior)``.
 
@@ -85,8 +87,10 @@ def decay_equilibria(
 
     # where decay alone exceeds the largest drift nothing can rest
     most = float(np.abs(expected_drift(rule, np.linspace(0, 1, 401), group_size=g)).max())
-    reach = 1.1 * most / rate + 1.0
-    z = all_roots(net, base - reach, base + reach, points=20001, slope=slope)
+    with np.errstate(over="ignore"):
+        reach = 1.1 * most / rate + 1.0
+    low, high = max(base - reach, -_FAR), min(base + reach, _FAR)  # beyond, no drift is a double
+    z = all_roots(net, low, high, points=20001, slope=slope)
     step = 1e-5
     return Equilibria(expit(z), net(z + step) < net(z - step))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import complement_log
-from grpolab.theory.advantage import TwoValued, advantage_table
+from grpolab.theory.advantage import Rule, advantage_table
 from grpolab.theory.groups import FloatArray
 
 
@@ -74,7 +74,7 @@ def unequal_variance(p: npt.ArrayLike) -> FloatArray:
 
 
 def stale_drift(
-    rule: TwoValued, p: npt.ArrayLike, *, behaviour: npt.ArrayLike, importance: bool
+    rule: Rule, p: npt.ArrayLike, *, behaviour: npt.ArrayLike, importance: bool
 ) -> FloatArray:
     """Expected change of z = logit p, per unit learning rate, by a group that another policy drew.
 
@@ -94,7 +94,7 @@ def stale_drift(
     """
     chance = _check.probability("p", p)
     drawn = _members("behaviour", behaviour)
-    if importance:
+    if _check.flag("importance", importance):
         _check.within("behaviour", drawn, 0.0, 1.0, ends="none")
     size = drawn.shape[-1]
     right, wrong = advantage_table(rule, size)
