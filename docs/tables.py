@@ -248,6 +248,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "findings-real": lambda: findings("real"),
     "findings-full": lambda: findings("full"),
     "trial-state": lambda: trial_tables.state(trial()),
+    "trial-summary": lambda: trial_tables.summary(trial()),
     **architecture_tables.TABLES,
     **format_tables.TABLES,
 }
