@@ -22,6 +22,7 @@ from grpolab.figures import calibration as grid_figure
 from grpolab.figures.tables import Table
 from grpolab.store import read_json
 from grpolab.validate.study import predictor_tables, real_models, result_tables
+from grpolab.validate.study.monitor_trials import futility as judged
 from grpolab.validate.study.results import FamilySummary, Results, Shootout, Starts
 from grpolab.validate.study.trial import tables as trial_tables
 from grpolab.validate.study.trial.protocol import protocol
@@ -73,6 +74,13 @@ def findings(name: str) -> str:
 def trial() -> Mapping[str, Any]:
     """What the finished designs of the trial say."""
     found: Mapping[str, Any] = read_json(DOCS / "results" / "trial" / "result.json")
+    return found
+
+
+@cache
+def futility() -> Mapping[str, Any]:
+    """What the forecast of a run's outcome is worth on the runs of the trial."""
+    found: Mapping[str, Any] = read_json(DOCS / "results" / "trial" / "futility.json")
     return found
 
 
@@ -202,6 +210,9 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "grid": grid,
     "grid-widths": grid_widths,
     "icc-widths": icc_widths,
+    "futility-brier": lambda: judged.brier_table(futility()),
+    "futility-reliability": lambda: judged.reliability_table(futility()),
+    "futility-rules": lambda: judged.rule_table(futility()),
     "forces": lambda: result_tables.forces(study("causes").forces),
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),
@@ -247,6 +258,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "findings-data": lambda: findings("data"),
     "findings-real": lambda: findings("real"),
     "findings-full": lambda: findings("full"),
+    "futility-summary": lambda: judged.summary(
+        futility(), num_designs=len(protocol().designs)
+    ),
     "trial-state": lambda: trial_tables.state(trial()),
     "trial-summary": lambda: trial_tables.summary(trial()),
     **architecture_tables.TABLES,
