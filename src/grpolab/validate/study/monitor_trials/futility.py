@@ -115,7 +115,7 @@ def left_out(runs: Sequence[Old]) -> dict[str, list[Chance | None]]:
     found: dict[str, list[Chance | None]] = {}
     for design in sorted({run.design for run in runs}):
         rule = choose([run for run in runs if run.design != design])
-        found |= {r.name: _chances(r.course, rule) for r in runs if r.design == design}
+        found |= {r.name: chances(r.course, rule) for r in runs if r.design == design}
     return found
 
 
@@ -123,7 +123,8 @@ def _until(course: Sequence[Sequence[float]], block: int) -> list[Sequence[float
     return [row for row in course if row[0] < block]
 
 
-def _chances(course: Sequence[Sequence[float]], rule: Rule) -> list[Chance | None]:
+def chances(course: Sequence[Sequence[float]], rule: Rule) -> list[Chance | None]:
+    """The forecasts of a run at all `LOOKS`; None where there is none."""
     looks = (forecast(_until(course, block), block / BLOCKS, rule) for block in LOOKS)
     return [None if isinstance(found, str) else found for found in looks]
 
@@ -234,7 +235,7 @@ def judge_folder(folder: Path) -> dict[str, Any]:
             at = rule(run.views)
             stops[name][run.name] = None if at is None else at / len(run.views)
     return judge(
-        {run.name: _chances(run.course(), FROZEN) for run in runs},
+        {run.name: chances(run.course(), FROZEN) for run in runs},
         {run.name: run.gain > MARGIN for run in runs},
         {run.name: run.design for run in runs},
         stops,
@@ -300,10 +301,10 @@ def summary(found: Mapping[str, Any], *, num_designs: int) -> str:
         goal += " It is reached." if reached else " It is not reached."
     return (
         f"{lead} {headline(found)}. Of the doomed runs the frozen rule catches, by 40% of the"
-        f" steps: {_counted(caught)}. Of the good ones it flags: {_counted(flagged)}. {goal} Intervals"
-        " of shares are over runs, as if those of one design were independent; those of the Brier"
-        " score are over designs. The trial keeps no entropy of steps, so rules that need it are"
-        " not here."
+        f" steps: {_counted(caught)}. Of the good ones it flags: {_counted(flagged)}. {goal}"
+        " Intervals of shares are over runs, as if those of one design were independent; those of"
+        " the Brier score are over designs. The trial keeps no entropy of steps, so rules that need"
+        " it are not here."
     )
 
 
