@@ -22,6 +22,15 @@ from grpolab.figures import calibration as grid_figure
 from grpolab.figures.tables import Table
 from grpolab.store import read_json
 from grpolab.validate.study import predictor_tables, real_models, result_tables
+from grpolab.validate.study.explore import (
+    composition,
+    exceed,
+    forecasts,
+    mechanisms,
+    policy,
+    reach,
+)
+from grpolab.validate.study.monitor_trials import futility as judged
 from grpolab.validate.study.results import FamilySummary, Results, Shootout, Starts
 from grpolab.validate.study.trial import tables as trial_tables
 from grpolab.validate.study.trial.protocol import protocol
@@ -74,6 +83,29 @@ def trial() -> Mapping[str, Any]:
     """What the finished designs of the trial say."""
     found: Mapping[str, Any] = read_json(DOCS / "results" / "trial" / "result.json")
     return found
+
+
+@cache
+def futility() -> Mapping[str, Any]:
+    """What the forecast of a run's outcome is worth on the runs of the trial."""
+    found: Mapping[str, Any] = read_json(DOCS / "results" / "trial" / "futility.json")
+    return found
+
+
+@cache
+def explored() -> Mapping[str, Any]:
+    """What is explored on committed counts."""
+    found: Mapping[str, Any] = read_json(DOCS / "results" / "explored.json")
+    return found
+
+
+def explored_on() -> str:
+    """The designs that are explored, and that this is what it is."""
+    names = explored()["designs"]
+    return textwrap.fill(
+        f"**Exploratory, on {len(names)} designs**: {', '.join(names)}.", 98,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def thresholds() -> Table:
@@ -197,11 +229,25 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "controls-programs": lambda: result_tables.arms(study("controls").arms, "control"),
     "coverage": lambda: predictor_tables.coverage(study("full").calibration),
     "early": lambda: result_tables.early(_families()),
+    "explored-classes": lambda: exceed.class_table(explored()["exceed_classes"]),
+    "explored-composition": lambda: composition.table(explored()["composition"]),
+    "explored-levels": lambda: forecasts.table(explored()["levels"]),
+    "explored-mechanisms": lambda: mechanisms.table(explored()["mechanisms"]),
+    "explored-policy": lambda: policy.table(explored()["policy"]),
+    "explored-profile": lambda: mechanisms.profile_table(explored()["profile"]),
+    "explored-prompts": lambda: exceed.prompt_table(explored()["exceed_prompts"]),
+    "explored-reach-1": lambda: reach.table(explored()["reach"], 1),
+    "explored-reach-10": lambda: reach.table(explored()["reach"], 10),
+    "explored-reach-64": lambda: reach.table(explored()["reach"], 64),
+    "explored-runs": lambda: exceed.design_table(explored()["exceed_designs"]),
     "errors": lambda: result_tables.errors(_families()),
     "first-groups": first_groups,
     "grid": grid,
     "grid-widths": grid_widths,
     "icc-widths": icc_widths,
+    "futility-brier": lambda: judged.brier_table(futility()),
+    "futility-reliability": lambda: judged.reliability_table(futility()),
+    "futility-rules": lambda: judged.rule_table(futility()),
     "forces": lambda: result_tables.forces(study("causes").forces),
     "inversions": lambda: result_tables.inversions(_families()),
     "ladder": lambda: result_tables.ladders(_families()),
@@ -247,7 +293,17 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "findings-data": lambda: findings("data"),
     "findings-real": lambda: findings("real"),
     "findings-full": lambda: findings("full"),
+    "explored-on": explored_on,
+    "explored-composition-said": lambda: composition.said(explored()["composition"]),
+    "explored-exceed-said": lambda: exceed.said(
+        explored()["exceed_designs"], explored()["exceed_prompts"]
+    ),
+    "explored-mechanisms-said": lambda: mechanisms.said(explored()["mechanisms"]),
+    "explored-policy-said": lambda: policy.said(explored()["policy"]),
+    "explored-reach-said": lambda: reach.said(explored()["reach"]),
+    "futility-summary": lambda: judged.summary(futility(), num_designs=len(protocol().designs)),
     "trial-state": lambda: trial_tables.state(trial()),
+    "trial-summary": lambda: trial_tables.summary(trial()),
     **architecture_tables.TABLES,
     **format_tables.TABLES,
 }

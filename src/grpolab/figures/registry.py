@@ -19,11 +19,13 @@ from grpolab.figures import (
     thresholds,
     throughput,
     trap,
+    trial,
     weight,
 )
 from grpolab.figures.render import Claim
 
 STUDY = "full.json"
+TRIAL = "trial/result.json"
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -178,6 +180,19 @@ CLAIMS: tuple[Claim, ...] = (
         draw=shootout.draw_claim,
         size=(5.4, 5.2),
         reads=(STUDY,),
+    ),
+    Claim(
+        name="trial",
+        title="The trial: what choosing by each number costs",
+        sentence="Mean regret in final pass@1 of choosing the start by each number, over the"
+        " designs of the preregistered trial that are finished, as the picture says; a verdict is"
+        " given when all are in.",
+        source="`grpolab study --preset trial`; protocol, claims and verdicts:"
+        " docs/preregistration.md; 95% intervals over designs.",
+        data=trial.data,
+        draw=trial.draw,
+        size=(5.4, 5.2),
+        reads=(TRIAL,),
     ),
     Claim(
         name="monitor",

@@ -20,21 +20,23 @@ class Cost(NamedTuple):
 
 
 def data(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Regret in final pass@1 by predictor, the least first, and how many designs it is over."""
+    """Regret in final pass@1 by predictor, and how many designs it is over.
+
+    The least is first once all designs are in, before that they come as in the protocol.
+    """
     costs = [
         Cost(row["predictor"], *row["regret"])
         for row in result["standings"]
         if row["outcome"] == OUTCOME
     ]
-    return {
-        "costs": sorted(costs, key=lambda cost: (cost.value, cost.predictor)),
-        "done": len(result["done"]),
-        "num_designs": result["num_designs"],
-    }
+    done, size = len(result["done"]), result["num_designs"]
+    if done == size:
+        costs.sort(key=lambda cost: (cost.value, cost.predictor))
+    return {"costs": costs, "done": done, "num_designs": size}
 
 
 def draw(ax: Any, found: Mapping[str, Any]) -> None:
-    """One row per predictor, least regret at the top; pass@1 before RL is the line to beat."""
+    """One row per predictor; pass@1 before RL is the line to beat."""
     costs = found["costs"]
     for y, cost in enumerate(costs):
         probe = cost.predictor.startswith("probe")
@@ -48,8 +50,6 @@ def draw(ax: Any, found: Mapping[str, Any]) -> None:
     ax.set_yticks(range(len(costs)), [cost.predictor for cost in costs])
     ax.set_ylim(len(costs) - 0.5, -0.5)
     ax.set_xlabel(f"regret in {OUTCOME}, mean and 95% interval over designs")
-    if found["done"] < found["num_designs"]:
-        ax.set_title(
-            f"{found['done']} of {found['num_designs']} designs: no result yet",
-            fontweight="normal", fontsize=9,
-        )  # fmt: skip
+    done, size = found["done"], found["num_designs"]
+    verdict = "" if done == size else ", interim: no verdict"
+    ax.set_title(f"{done} of {size} designs{verdict}", fontweight="normal", fontsize=9)

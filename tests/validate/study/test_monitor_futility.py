@@ -13,7 +13,7 @@ from run_files import NONE, SOME
 
 from grpolab.errors import UserError
 from grpolab.validate.monitor.futility import CHOSEN_ON, FROZEN, Chance
-from grpolab.validate.study.monitor_trials.finished import finished_runs
+from grpolab.validate.study.monitor_trials.finished import finished_runs, runs_of_trial
 from grpolab.validate.study.monitor_trials.futility import (
     LOOKS,
     choose,
@@ -22,7 +22,11 @@ from grpolab.validate.study.monitor_trials.futility import (
     judge_folder,
     main,
     old_runs,
+    summary,
 )
+from grpolab.validate.study.monitor_trials.rules import NEED_ENTROPY
+from grpolab.validate.study.trial.counts import MEASURES, DesignCounts, write_design
+from grpolab.validate.study.trial.protocol import protocol
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
 
@@ -64,6 +68,52 @@ def test_what_is_judged():
     bins = {(row["from"], row["to"]): row for row in found["reliability"]}
     assert bins[0.0, 0.1]["gained"]["number"] == 1
     assert bins[0.0, 0.1]["gained"]["of"] == 2
+
+
+def planted(design, seed):
+    """A design of which the first SFT seed's runs learn nothing and the others reach .9."""
+    rng = np.random.default_rng(seed)
+    shape, steps = (2, 5, 2), design.steps
+    end = np.array([8, 58])[:, None, None, None] + np.zeros((*shape, 20), np.int64)
+    groups, size = design.prompts_per_step, design.group_size
+    share = np.array([0.0, 0.6])[:, None, None, None]
+    return DesignCounts(
+        design=design, samples=64, curve_samples=32, before=np.full((2, 5, 20), 8),
+        greedy=np.zeros((2, 5, 20), np.int64), end=end,
+        curve={0: np.full((*shape, 20), 4)},
+        first=np.zeros((2, 20), np.int64),
+        measures={name: rng.random((2, 5)) for name in MEASURES}, grad_norm=rng.random(shape),
+        train_correct=rng.binomial(groups * size, share, (*shape, steps)),
+        train_informative=rng.binomial(groups, share, (*shape, steps)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [["labels-g4"], ["countdown-short", "countdown-g32"]])
+def test_a_part_of_the_trial(tmp_path, names):
+    fixed = protocol()
+    for name in names:
+        write_design(planted(fixed.design(name), 0), tmp_path, sha256=fixed.sha256)
+    found = judge_folder(tmp_path)
+    assert (found["runs"], found["doomed"]) == (20 * len(names), 10 * len(names))
+    assert found["designs"] == len(names)
+    rule = found["rules"]["futility"]
+    assert rule["caught"]["share"] == 1.0
+    assert rule["flagged_good"]["number"] == 0
+    assert not set(NEED_ENTROPY) & set(found["rules"])
+    assert (found["brier"]["0.4"]["low"] is None) == (len(names) == 1)
+    part = summary(found, num_designs=26)
+    assert f"{len(names)} of 26 designs so far: no verdict" in part
+    assert "reached" not in part
+    assert "It is reached." in summary(found, num_designs=len(names))
+    views = runs_of_trial(planted(fixed.design(names[0]), 0))[0].views
+    assert len(views) == fixed.design(names[0]).steps
+    assert views[0].metrics.held_out == 4 / 32
+    assert views[1].metrics.held_out is None
+
+
+def test_the_committed_judgement_is_that_of_the_committed_counts():
+    committed = json.loads((RESULTS / "trial" / "futility.json").read_text())
+    assert committed == json.loads(json.dumps(judge_folder(RESULTS / "trial")))
 
 
 def run(folder, groups, scores):

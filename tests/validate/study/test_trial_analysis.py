@@ -215,15 +215,38 @@ def test_tables_and_figure_say_how_far_the_trial_is() -> None:
             make(found).markdown()
     assert "| A | pass@2 before RL chooses better" in tables.verdicts(whole).markdown()
     assert "not decided yet" in tables.verdicts(part).markdown()
-    drawn = figure.data(part)
-    assert drawn["costs"][0].value <= drawn["costs"][-1].value
+    assert "| met |" in tables.verdicts(whole).markdown()
+    assert "| met |" not in tables.verdicts(part).markdown()
+    drawn, order = figure.data(part), list(protocol().words["predictors"])
+    assert [cost.predictor for cost in drawn["costs"]] == order
+    ranked = [cost.value for cost in figure.data(whole)["costs"]]
+    assert ranked == sorted(ranked)
     axes = Figure().add_subplot()
     figure.draw(axes, drawn)
-    assert "3 of 26 designs" in axes.get_title()
+    assert axes.get_title() == "3 of 26 designs, interim: no verdict"
     whole_axes = Figure().add_subplot()
     figure.draw(whole_axes, figure.data(whole))
-    assert whole_axes.get_title() == ""
+    assert whole_axes.get_title() == "26 of 26 designs"
     assert len(whole_axes.get_yticklabels()) == len(protocol().words["predictors"])
+
+
+@pytest.mark.parametrize("last", [1, 3, 25])
+def test_summary_of_a_part_has_numbers_no_verdict_and_no_ranking(last: int) -> None:
+    found = result("pass@2", 0, last).as_dict()
+    said = tables.summary(found)
+    assert f"{last} of 26 designs; interim numbers, no verdict" in said
+    assert CONFIRMED not in said
+    assert REFUTED not in said
+    shown = [line.split(" | ")[0].strip("| ") for line in said.splitlines() if line[:2] == "| "]
+    assert shown[2:] == [name for name in protocol().words["predictors"] if name in shown]
+
+
+def test_summary_of_all_designs_gives_the_verdicts() -> None:
+    said = tables.summary(result("pass@2").as_dict())
+    assert "all 26 designs are finished" in said
+    assert "interim" not in said
+    for verdict in result("pass@2").verdicts:
+        assert f"- {verdict.claim}, {verdict.statement}: **{verdict.verdict}**" in said
 
 
 def test_result_is_that_of_the_committed_counts() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from scipy import special
 from grpolab.theory import GroupCounts
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.bootstrap import floored, half_width, mean_stderr
+from grpolab.validate.forecast.levels import Level, level
 
 BUDGETS, KS = (25, 100, 250, 450), (1.0, 1.375, 2.0, 2.25)
 """Knots of the budget law: RL steps, and the k whose pass@k before RL ranks pass@1 after them."""
@@ -102,7 +103,8 @@ class OutcomeForecast(NamedTuple):
     """Score of a start under a rule, with its 95% interval over prompts.
 
     ``k`` is the k of the outcome pass@k. The interval says how far other prompts of the same kind
-    would have given another score. It is no interval of the outcome.
+    would have given another score; it is no interval of the outcome. That is ``outcome``: what RL
+    is to reach, from the designs that are finished, and None where they say nothing of it.
     """
 
     rule: str
@@ -111,6 +113,12 @@ class OutcomeForecast(NamedTuple):
     value: float
     low: float
     high: float
+    outcome: Level | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        outcome = None if self.outcome is None else self.outcome._asdict()
+        return {**self._asdict(), "outcome": outcome}
 
 
 _Values = Callable[[FloatArray, FloatArray, int, int], FloatArray]
@@ -130,6 +138,14 @@ RULES = tuple(_RULES)
 
 def outcome_scores(counts: GroupCounts, *, steps: int, rule: str, k: int = 1) -> FloatArray:
     """The score of every prompt under a rule, whose mean is that of the start; see below."""
+    totals = counts.by_prompt()
+    return score_values(totals.num_samples, totals.num_correct, steps=steps, rule=rule, k=k)
+
+
+def score_values(
+    num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, *, steps: int, rule: str, k: int = 1
+) -> FloatArray:
+    """`outcome_scores` of arrays of counts, of any shape."""
     if rule not in _RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
     if steps < 1:
@@ -138,9 +154,7 @@ def outcome_scores(counts: GroupCounts, *, steps: int, rule: str, k: int = 1) ->
         raise ValueError(f"k must be >= 1, got {k}")
     if k > 1 and rule != "transport":
         raise ValueError(f"rule {rule} is for the outcome pass@1; for k = {k} use transport")
-    totals = counts.by_prompt()
-    n = np.asarray(totals.num_samples, dtype=np.float64)
-    c = np.asarray(totals.num_correct, dtype=np.float64)
+    n, c = (np.asarray(v, dtype=np.float64) for v in (num_samples, num_correct))
     return _RULES[rule](n, c, steps, k)
 
 
@@ -158,11 +172,14 @@ def forecast_outcome(
     - ``transport``: E[1 - (1 - expit(z + D + s e))^k] with (D, s) = (1, 0) for k = 1 and
       (1.75, 3.45) for k > 1, the values of the lead.
 
-    Limits. Scores order the starts of one ladder (same task, model, budget); they are no forecast
-    of the level reached. Found on 34 ladders of models below a million weights; differences of
-    less than .01 between starts lie within the noise of RL. Prompts that are solved after RL and
-    never before cannot be foreseen from counts. Give counts of held-out prompts, sampled as RL
-    samples, at least 16 per prompt.
+    ``outcome`` is the level that RL reaches, with a 95% interval out of task: an interval for a
+    task that none of the finished designs had (`grpolab.validate.forecast.levels` has the
+    formula). It is wide, and None for a k or a budget that no design had.
+
+    Limits. Scores order the starts of one ladder (same task, model, budget). Found on 34 ladders of
+    models below a million weights; differences of less than .01 between starts lie within the noise
+    of RL. Prompts that are solved after RL and never before cannot be foreseen from counts. Give
+    counts of held-out prompts, sampled as RL samples, at least 16 per prompt.
 
     Parameters
     ----------
@@ -178,7 +195,7 @@ def forecast_outcome(
     Returns
     -------
     OutcomeForecast
-        The score and its 95% interval over prompts.
+        The score with its 95% interval over prompts, and the level with its 95% interval.
 
     Raises
     ------
@@ -193,9 +210,10 @@ def forecast_outcome(
     ('pass@2', 0.6111)
     """
     values = outcome_scores(counts, steps=steps, rule=rule, k=k)
-    mean = float(values.mean())
-    wide = half_width(mean_stderr(values), free=len(values) - 1)
+    mean, error = float(values.mean()), mean_stderr(values)
+    wide = half_width(error, free=len(values) - 1)
     low, high = floored(
         (mean - wide, mean + wide), values, np.ones(len(values)), rng=0, bounds=(0.0, 1.0)
     )
-    return OutcomeForecast(rule, k, steps, mean, low, high)
+    reached = level(rule, k, steps=steps, score=mean, stderr=error)
+    return OutcomeForecast(rule, k, steps, mean, low, high, reached)

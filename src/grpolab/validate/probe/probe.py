@@ -85,7 +85,7 @@ class Probe:
             "rounds_planned": self.planned,
             "num_prompts": self.scored.num_prompts,
             "ranking": [
-                {"checkpoint": r.label, **r.score._asdict(), "kept": r.kept, "tied": r.tied}
+                {"checkpoint": r.label, **r.score.as_dict(), "kept": r.kept, "tied": r.tied}
                 for r in self.ranking
             ],
             "runs": [

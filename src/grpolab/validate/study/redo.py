@@ -23,7 +23,7 @@ from pathlib import Path
 
 from grpolab.errors import UserError
 from grpolab.figures.handbook import handbook
-from grpolab.figures.registry import CLAIMS, STUDY
+from grpolab.figures.registry import CLAIMS, STUDY, TRIAL
 from grpolab.figures.render import render
 from grpolab.files import atomic_dir
 from grpolab.store import write_text
@@ -35,8 +35,6 @@ from grpolab.validate.study.trial.main import write_result
 
 STEPS = {"full": "steps.json", "real": "real-steps.json"}
 """Zero-std shares of early steps, for figures, by study."""
-TRIAL = "trial"
-"""Folder of the finished designs of the trial."""
 QUOTED = ("zero-std", "variance", "choice final_pass_at_1")
 """Findings of the full study that README quotes, by name."""
 _BLOCK = re.compile(r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)", re.S)
@@ -88,7 +86,7 @@ def pages(docs: Path) -> None:
     results = docs / "results"
     with tempfile.TemporaryDirectory() as folder:
         for claim in CLAIMS:
-            if {STUDY, *STEPS.values()} & set(claim.reads) and not claim.missing(results):
+            if {STUDY, TRIAL, *STEPS.values()} & set(claim.reads) and not claim.missing(results):
                 svg, _ = render(claim, claim.load(results), out=Path(folder))
                 shutil.copyfile(svg, docs / "figures" / svg.name)
     write_text(docs / "figures.md", handbook(results))
@@ -121,8 +119,9 @@ def main(arguments: Sequence[str]) -> None:
         for run in given.runs:
             take(run, given.results)
         names = redo(given.results, workers=len(os.sched_getaffinity(0)))
-        if (given.results / TRIAL).is_dir():
-            write_result(given.results / TRIAL)
+        trial = (given.results / TRIAL).parent
+        if trial.is_dir():
+            write_result(trial)
         docs = given.results.resolve().parent
         if (docs / "tables.py").is_file():
             pages(docs)

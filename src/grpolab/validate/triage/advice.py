@@ -14,6 +14,7 @@ from grpolab.figures.words import (
     round_up,
 )
 from grpolab.validate.audit.alarms import alarm_sentence
+from grpolab.validate.forecast.levels import Levels, levels
 from grpolab.validate.triage.confirm import Suspicion
 from grpolab.validate.triage.outcome import OutcomeRule
 from grpolab.validate.triage.pairs import CheckpointPair
@@ -121,15 +122,31 @@ def _rule_of_thumb(found: Triage) -> list[str]:
 
 
 def _outcomes(found: Triage) -> list[str]:
-    """Who leads under the rules for the outcome, and that nobody has confirmed them."""
+    """Who leads under the rules for the outcome, and what the trial of the rules says."""
     if len(found.checkpoints) < 2 or not found.outcomes:
         return []
     said = "; ".join(_rule(rule) for rule in found.outcomes)
     return [
-        f"Rules for the outcome of RL: {said}. No trial has confirmed yet that any of them chooses"
-        " a better start than pass@1 (docs/preregistration.md); `grpolab probe` runs the best few"
-        " for some steps and compares what came out."
+        f"Rules for the outcome of RL: {said}. {trial_sentence(levels())} `grpolab probe` runs the"
+        " best few for some steps and compares what came out."
     ]
+
+
+_CLAIMS = {"A": "pass@2", "B": "pass@k at the budget's k", "D": "the transport for pass@10"}
+
+
+def trial_sentence(known: Levels) -> str:
+    """Whether the trial has confirmed that a rule chooses a better start than pass@1."""
+    if not known.verdicts:
+        return (
+            "No trial has confirmed yet that any of them chooses a better start than pass@1"
+            f" ({known.of_trial} of {known.trial_size} designs are in: docs/preregistration.md)."
+        )
+    said = "; ".join(f"{name}: {known.verdicts[claim]}" for claim, name in _CLAIMS.items())
+    return (
+        "That it chooses a better start than pass@1, by the trial (docs/preregistration.md):"
+        f" {said}."
+    )
 
 
 def _rule(rule: OutcomeRule) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from grpolab.figures.words import number
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.contrasts import paired_gap
+from grpolab.validate.forecast.levels import best_start
 from grpolab.validate.forecast.outcome import (
     OutcomeForecast,
     budget_k,
@@ -16,6 +19,10 @@ from grpolab.validate.forecast.outcome import (
     outcome_scores,
 )
 
+FOR_OUTCOME = {1: "pass@2", 10: "transport pass@10"}
+"""Names of the rules that the trial was fixed for, by the k of the outcome pass@k."""
+SURE = 0.95
+"""Chance from which on a start is called the best."""
 STEPS = 100
 """RL steps planned where nobody says."""
 _RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10))
@@ -25,24 +32,37 @@ _RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10)
 class OutcomeRule:
     """One rule: the ``scores`` of all checkpoints, the highest, and who may be as high.
 
-    ``tied`` are checkpoints whose paired difference to the ``leader`` may be 0.
+    ``tied`` are checkpoints whose paired difference to the ``leader`` may be 0. ``k`` is that of
+    the outcome pass@k, ``best`` the chance of every checkpoint that it ends highest, by
+    `forecast.levels.best_start`; None where the finished designs say nothing of the budget.
     """
 
     name: str
     scores: tuple[OutcomeForecast, ...]
     leader: str
     tied: tuple[str, ...]
+    k: int
+    best: tuple[float, ...] | None
 
     @property
     def verdict(self) -> str:
         """The leader, or "cannot tell"."""
         return "cannot tell" if self.tied else self.leader
 
+    @property
+    def likeliest(self) -> int | None:
+        """Place of the start that ends highest with a chance of `SURE`, None where none does."""
+        if self.best is None or max(self.best) < SURE:
+            return None
+        return self.best.index(max(self.best))
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {
             "name": self.name,
-            "scores": [score._asdict() for score in self.scores],
+            "k": self.k,
+            "scores": [score.as_dict() for score in self.scores],
+            "prob_best": None if self.best is None else list(self.best),
             "highest": self.leader,
             "tied": list(self.tied),
             "verdict": self.verdict,
@@ -85,4 +105,6 @@ def _rule(
         "pass@k(budget)": f"pass@{number(budget_k(steps))} ({steps} steps)",
         "transport": f"transport pass@{k}",
     }.get(rule, rule)
-    return OutcomeRule(name, scores, leader, tied)
+    chances = best_start(rule, k, steps=steps, values=np.stack(list(values.values())))
+    best = None if chances is None else tuple(chances.tolist())
+    return OutcomeRule(name, scores, leader, tied, k, best)

@@ -7,7 +7,9 @@ from functools import partial
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
 from grpolab.validate.estimate.sampler import SeedTest
+from grpolab.validate.forecast.levels import levels
 from grpolab.validate.forecast.pass_at_k import PassAtK
+from grpolab.validate.triage.outcome import FOR_OUTCOME, SURE
 from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
@@ -15,10 +17,11 @@ _four = partial(words.number, digits=4)
 
 
 def tables(found: Triage) -> list[Table]:
-    """All: the ranking, rules for the outcome, groups, pairs, tests, entropies."""
+    """All: the ranking, the outcome and its rules, groups, pairs, tests, entropies."""
     pairs = [_pairs(found)] if found.pairs else []
     return [
         _ranking(found),
+        _levels(found),
         _outcomes(found),
         _groups(found),
         *pairs,
@@ -69,7 +72,7 @@ def _score(c: Checkpoint, k: int) -> tuple[float, float, float] | None:
 def _outcomes(found: Triage) -> Table:
     """The rules of `forecast_outcome` side by side, and who leads under each."""
     rows: list[list[object]] = [
-        [c.label, *(rule.scores[i][3:] for rule in found.outcomes)]
+        [c.label, *(rule.scores[i][3:6] for rule in found.outcomes)]
         for i, c in enumerate(found.checkpoints)
     ]
     if len(found.checkpoints) > 1:
@@ -84,6 +87,36 @@ def _outcomes(found: Triage) -> Table:
     return Table(
         [Column("checkpoint"), *columns], rows, caption, title="Rules for the outcome of RL"
     )
+
+
+def _levels(found: Triage) -> Table:
+    """What RL is to make of each checkpoint, with intervals out of task, and who ends highest."""
+    rules = [rule for rule in found.outcomes if rule.name == FOR_OUTCOME[rule.k]]
+    rows: list[list[object]] = [[c.label] for c in found.checkpoints]
+    ends: list[object] = ["best start"]
+    columns = [Column("checkpoint")]
+    for rule in rules:
+        columns += [
+            Column(f"pass@{rule.k} after RL", _score_or_words),
+            Column(f"best for pass@{rule.k}", words.number),
+        ]
+        for i, row in enumerate(rows):
+            level = rule.scores[i].outcome
+            row.append("cannot tell" if level is None else level[:3])
+            row.append("cannot tell" if rule.best is None else rule.best[i])
+        first = rule.likeliest
+        ends += ["cannot tell" if first is None else found.checkpoints[first].label, ""]
+    if len(rows) > 1:
+        rows.append(ends)
+    known = levels()
+    steps = found.outcomes[0].scores[0].steps
+    caption = (
+        f"For {steps} RL steps, by pass@2 and the transport, from {known.basis}: models below a"
+        " million weights, and SmolLM2-135M. In brackets 95% intervals for a task that none of them"
+        " had. `best`: chance to end highest of these checkpoints; a start is named from"
+        f" {SURE:g} on. `cannot tell` in a row: no design had a budget like this one."
+    )
+    return Table(columns, rows, caption, title="Forecast of the outcome of RL")
 
 
 def _score_or_words(value: object) -> str:

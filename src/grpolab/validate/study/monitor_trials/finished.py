@@ -17,6 +17,8 @@ from grpolab.validate.monitor.futility import BLOCKS
 from grpolab.validate.monitor.monitor import SignalMonitor
 from grpolab.validate.monitor.state import GroupTally, MonitorConfig, StepMetrics, StepView
 from grpolab.validate.study.record import FILE, Record, Run
+from grpolab.validate.study.trial.counts import DesignCounts, is_finished, read_design
+from grpolab.validate.study.trial.protocol import protocol
 
 
 class Finished(NamedTuple):
@@ -39,17 +41,27 @@ class Finished(NamedTuple):
 
 
 def finished_runs(folder: Path) -> list[Finished]:
-    """All runs below a folder: records of studies, else run folders of ``grpolab train``.
+    """All runs below a folder: records of studies and finished designs of the trial.
 
-    UserError where there is none.
+    Where there is neither, run folders of ``grpolab train``. UserError where there is none.
     """
     records = sorted(path.parent for path in folder.rglob(FILE))
     found = [run for path in records for run in _of_record(path)]
-    if not records:
+    fixed = protocol()
+    trials = sorted(
+        {path.parent for d in fixed.designs for path in folder.rglob(f"{d.name}.parquet")}
+    )
+    for path in trials:
+        for design in (d for d in fixed.designs if is_finished(path, d)):
+            found += runs_of_trial(read_design(fixed, design, path))
+    if not records and not trials:
         folders = sorted(path.parent for path in folder.rglob("run.json"))
         found = [run for path in folders for run in _of_folder(path)]
     if not found:
-        raise UserError(f"{folder}: no record of a study and no finished run with evaluations")
+        raise UserError(
+            f"{folder}: no record of a study, no finished design of the trial and no finished run"
+            " with evaluations"
+        )
     return found
 
 
@@ -92,6 +104,42 @@ def views_of_record(run: Run) -> list[StepView]:
         metrics = StepMetrics(entropy, truncated, loss, grad_norm, held_out=scores.get(step))
         views.append(StepView(step, groups, metrics))
     return views
+
+
+def runs_of_trial(counts: DesignCounts) -> list[Finished]:
+    """The runs of a design, whose steps hold counts and evaluations and no other metric."""
+    design = counts.design
+    before = (counts.before / counts.samples).mean(axis=-1)
+    after = (counts.end / counts.samples).mean(axis=-1)
+    return [
+        Finished(
+            f"{design.name}/{sft}/{design.depths[depth]}/{rl}",
+            design.name,
+            _views_of_trial(counts, (sft, depth, rl)),
+            float(after[sft, depth, rl] - before[sft, depth]),
+        )
+        for sft, depth, rl in np.ndindex(after.shape)
+    ]
+
+
+def _views_of_trial(counts: DesignCounts, place: tuple[int, int, int]) -> list[StepView]:
+    groups, size = counts.design.prompts_per_step, counts.design.group_size
+    informative, right = counts.train_informative[place], counts.train_correct[place]
+    scores = {
+        step: float(found[place].mean()) / counts.curve_samples
+        for step, found in counts.curve.items()
+    }
+    return [
+        StepView(
+            step,
+            GroupTally(
+                float(groups), float(informative[step]), num_rollouts=float(groups * size),
+                num_correct=float(right[step]),
+            ),
+            StepMetrics(held_out=scores.get(step)),
+        )
+        for step in range(len(right))
+    ]  # fmt: skip
 
 
 def _of_folder(folder: Path) -> Iterator[Finished]:

@@ -42,7 +42,7 @@ from grpolab.validate.monitor.futility import (
     forecast,
 )
 from grpolab.validate.study.monitor_trials.finished import finished_runs
-from grpolab.validate.study.monitor_trials.rules import RULES
+from grpolab.validate.study.monitor_trials.rules import NEED_ENTROPY, RULES
 
 RIDGE = 0.1
 LOOKS = range(FIRST, 2 * BLOCKS // 5 + 1)
@@ -115,7 +115,7 @@ def left_out(runs: Sequence[Old]) -> dict[str, list[Chance | None]]:
     found: dict[str, list[Chance | None]] = {}
     for design in sorted({run.design for run in runs}):
         rule = choose([run for run in runs if run.design != design])
-        found |= {r.name: _chances(r.course, rule) for r in runs if r.design == design}
+        found |= {r.name: chances(r.course, rule) for r in runs if r.design == design}
     return found
 
 
@@ -123,7 +123,8 @@ def _until(course: Sequence[Sequence[float]], block: int) -> list[Sequence[float
     return [row for row in course if row[0] < block]
 
 
-def _chances(course: Sequence[Sequence[float]], rule: Rule) -> list[Chance | None]:
+def chances(course: Sequence[Sequence[float]], rule: Rule) -> list[Chance | None]:
+    """The forecasts of a run at all `LOOKS`; None where there is none."""
     looks = (forecast(_until(course, block), block / BLOCKS, rule) for block in LOOKS)
     return [None if isinstance(found, str) else found for found in looks]
 
@@ -195,9 +196,9 @@ def _brier(
     rng = generator(0, "futility-brier")
     drawn = rng.integers(len(sums), size=(_RESAMPLES, len(sums)))
     means: FloatArray = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(means, [0.025, 0.975]).tolist() if len(sums) > 1 else (None, None)
     return {
-        "runs": len(known), "score": float(error.mean()), "low": float(low), "high": float(high),
+        "runs": len(known), "score": float(error.mean()), "low": low, "high": high,
         "of_the_mean": float(np.var(y)),
     }  # fmt: skip
 
@@ -219,59 +220,105 @@ def _reliability(
 
 
 def judge_folder(folder: Path) -> dict[str, Any]:
-    """The frozen rule and all others on the finished runs of a folder."""
+    """The frozen rule and all others on the finished runs of a folder.
+
+    Rules that look at the entropy are left out where a run has none.
+    """
     runs = finished_runs(folder)
     stops: dict[str, dict[str, float | None]] = {}
+    blind = any(view.metrics.entropy is None for run in runs for view in run.views)
     for name, rule in RULES.items():
+        if blind and name in NEED_ENTROPY:
+            continue
         stops[name] = {}
         for run in runs:
             at = rule(run.views)
             stops[name][run.name] = None if at is None else at / len(run.views)
     return judge(
-        {run.name: _chances(run.course(), FROZEN) for run in runs},
+        {run.name: chances(run.course(), FROZEN) for run in runs},
         {run.name: run.gain > MARGIN for run in runs},
         {run.name: run.design for run in runs},
         stops,
     )
 
 
-def tables(found: Mapping[str, Any]) -> str:
-    """The result of `judge` as text."""
-
-    def shown(part: Mapping[str, Any]) -> str:
-        if not part["of"]:
-            return "-"
-        interval = f"{percent(part['low'])} to {percent(part['high'])}"
-        return f"{part['number']} of {part['of']} ({percent(part['share'])}; {interval})"
-
-    words = Column("rule", words=True), Column("doomed, caught by 40%", words=True)
-    rules = Table(
-        (*words, Column("good, flagged", words=True), "median share of steps"),
+def rule_table(found: Mapping[str, Any]) -> Table:
+    """Doomed runs caught in time and good ones flagged, by rule."""
+    return Table(
+        (
+            Column("rule", words=True), Column("doomed, caught by 40%", words=True),
+            Column("good, flagged", words=True), "median share of steps",
+        ),
         [
-            [name, shown(r["caught"]), shown(r["flagged_good"]), number(r["median_share_of_steps"])]
+            [name, _counted(r["caught"]), _counted(r["flagged_good"]),
+             number(r["median_share_of_steps"])]
             for name, r in found["rules"].items()
         ],
-    )
-    brier = Table(
+    )  # fmt: skip
+
+
+def brier_table(found: Mapping[str, Any]) -> Table:
+    """Brier scores after shares of the steps, with intervals over designs."""
+    keys = ("runs", "score", "low", "high", "of_the_mean")
+    return Table(
         ("after", "runs", "Brier score", "low", "high", "of the mean"),
         [
-            [f"{float(at):.0%}", *(number(b.get(k)) for k in ("runs", "score", "low", "high",
-             "of_the_mean"))]
+            [f"{float(at):.0%}", *(number(b.get(k)) for k in keys)]
             for at, b in found["brier"].items()
         ],
-    )  # fmt: skip
-    reliability = Table(
+    )
+
+
+def reliability_table(found: Mapping[str, Any]) -> Table:
+    """Forecasts after two fifths of the steps, beside how often the runs gained."""
+    return Table(
         (Column("forecast", words=True), "mean forecast", Column("gained", words=True)),
         [
-            [f"{row['from']:g} to {row['to']:g}", number(row["forecast"]), shown(row["gained"])]
-            for row in found["reliability"]
+            [f"{r['from']:g} to {r['to']:g}", number(r["forecast"]), _counted(r["gained"])]
+            for r in found["reliability"]
         ],
     )
-    head = (
-        f"{found['runs']} runs of {found['designs']} designs, {found['doomed']} doomed: held-out"
+
+
+def headline(found: Mapping[str, Any]) -> str:
+    """How many runs were judged."""
+    designs = f"{found['designs']} design{'s' * (found['designs'] != 1)}"
+    return (
+        f"{found['runs']} runs of {designs}, {found['doomed']} doomed: held-out"
         f" gain not above {found['margin']:g}"
     )
-    return "\n\n".join([head, *(t.markdown() for t in (rules, brier, reliability))])
+
+
+def summary(found: Mapping[str, Any], *, num_designs: int) -> str:
+    """What the rule is worth on the runs of a trial of so many designs; no verdict on a part."""
+    caught, flagged = (found["rules"]["futility"][k] for k in ("caught", "flagged_good"))
+    done = found["designs"]
+    lead = f"**On the runs of the trial, {done} of {num_designs} designs so far: no verdict.**"
+    goal = "The goal is 80% of the doomed runs at 5% of the good ones."
+    if done == num_designs:
+        lead = f"**On the runs of the trial, all {num_designs} designs.**"
+        reached = bool(caught["of"]) and caught["share"] >= 0.8 and flagged["share"] <= 0.05
+        goal += " It is reached." if reached else " It is not reached."
+    return (
+        f"{lead} {headline(found)}. Of the doomed runs the frozen rule catches, by 40% of the"
+        f" steps: {_counted(caught)}. Of the good ones it flags: {_counted(flagged)}. {goal}"
+        " Intervals of shares are over runs, as if those of one design were independent; those of"
+        " the Brier score are over designs. The trial keeps no entropy of steps, so rules that need"
+        " it are not here."
+    )
+
+
+def tables(found: Mapping[str, Any]) -> str:
+    """The result of `judge` as text."""
+    made = (rule_table(found), brier_table(found), reliability_table(found))
+    return "\n\n".join([headline(found), *(t.markdown() for t in made)])
+
+
+def _counted(part: Mapping[str, Any]) -> str:
+    if not part["of"]:
+        return "no such run"
+    interval = f"{percent(part['low'])} to {percent(part['high'])}"
+    return f"{part['number']} of {part['of']} ({percent(part['share'])}; {interval})"
 
 
 def _choose(folder: Path) -> dict[str, Any]:

@@ -76,3 +76,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "10 batches, outage counts": empty_batches(10, outage_counts=True),
     }
 )
+NEED_ENTROPY = (
+    "0.02 + entropy explosion", "0.02 + explosion + truncation", "entropy rule of the paper"
+)  # fmt: skip
+"""Rules that say nothing of runs whose entropy was not kept."""

@@ -76,7 +76,7 @@ class Analysis:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, floats to six digits; an estimate is [value, low, high]."""
-        found: dict[str, Any] = _rounded(
+        found: dict[str, Any] = rounded(
             jsonable(
                 {
                     "protocol": self.protocol,
@@ -92,11 +92,12 @@ class Analysis:
         return found
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Plain JSON types with floats of six digits."""
     if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
+        return [rounded(inner) for inner in value]
     return round(value, 6) if isinstance(value, float) else value
 
 

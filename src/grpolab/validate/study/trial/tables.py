@@ -66,15 +66,68 @@ Result = Mapping[str, Any]
 """``result.json``: `Analysis.as_dict`, where an estimate is [value, low, high]."""
 
 
+def finished(result: Result) -> bool:
+    """Whether all designs are in: before that there are numbers and no verdict."""
+    return len(result["done"]) == int(result["num_designs"])
+
+
 def state(result: Result) -> str:
     """How far the trial is, in one sentence."""
     done, size = len(result["done"]), result["num_designs"]
-    if done == size:
+    if finished(result):
         return f"All {size} designs are finished."
     return (
         f"**Designs finished: {done} of {size}. No claim is decided yet**, and numbers on a part"
         " of the designs are no result."
     )
+
+
+def summary(result: Result) -> str:
+    """The result in a paragraph and a table; interim numbers and no verdict until all are in."""
+    table = _costs(result).markdown()
+    if not finished(result):
+        done, size = len(result["done"]), result["num_designs"]
+        return (
+            f"**Result so far: {done} of {size} designs; interim numbers, no verdict.** The"
+            " protocol runs all designs whatever they show: nothing is stopped, changed or chosen"
+            " on the numbers below. Mean regret of choosing the start by each number, in the order"
+            f" of the protocol, with 95% intervals over designs (none for one design):\n\n{table}"
+        )
+    said = "\n".join(
+        f"- {v['claim']}, {v['statement']}: **{v['verdict']}**"
+        f" ({_estimate((v['value'], v['low'], v['high']))})"
+        for v in result["verdicts"]
+    )
+    return (
+        f"**Result: all {result['num_designs']} designs are finished.** Claims, with the number"
+        f" that decides each and its 95% interval over designs:\n\n{said}\n\nMean regret of"
+        f" choosing the start by each number, the least first:\n\n{table}"
+    )
+
+
+def _costs(result: Result) -> Table:
+    """Regret of every predictor in both main outcomes."""
+    first, second = "final pass@1", "final pass@10"
+    other = {s["predictor"]: s for s in result["standings"] if s["outcome"] == second}
+    return Table(
+        [
+            Column("choose by", words=True), "designs", Column(first, _estimate),
+            Column("against pass@1", _estimate), Column(second, _estimate),
+        ],
+        [
+            (
+                s["predictor"], s["num_designs"], s["regret"], s["against"],
+                other[s["predictor"]]["regret"],
+            )
+            for s in _ordered(result, first)
+        ],
+    )  # fmt: skip
+
+
+def _ordered(result: Result, outcome: str) -> list[Mapping[str, Any]]:
+    """Predictors for one outcome: the least regret first, or, on a part, as in the protocol."""
+    rows = [s for s in result["standings"] if s["outcome"] == outcome]
+    return sorted(rows, key=lambda s: s["regret"][0]) if finished(result) else rows
 
 
 def verdicts(result: Result) -> Table:
@@ -88,8 +141,8 @@ def verdicts(result: Result) -> Table:
         [
             (
                 v["claim"], v["statement"], v["verdict"], v["num_designs"],
-                (v["value"], v["low"], v["high"]), v["p_value"], v["ratio"], v["meets_bar"],
-                v["note"],
+                (v["value"], v["low"], v["high"]), v["p_value"], v["ratio"],
+                v["meets_bar"] if finished(result) else None, v["note"],
             )
             for v in result["verdicts"]
         ],
@@ -100,8 +153,7 @@ def verdicts(result: Result) -> Table:
 
 
 def standings(result: Result, outcome: str) -> Table:
-    """What every predictor is worth for one outcome, the least regret first."""
-    rows = [s for s in result["standings"] if s["outcome"] == outcome]
+    """What every predictor is worth for one outcome, the least regret first once all are in."""
     return Table(
         [
             Column("choose by", words=True), "designs", Column("regret", _estimate),
@@ -115,7 +167,7 @@ def standings(result: Result, outcome: str) -> Table:
                 f"{number(s['worst'])} ({s['worst_design']})", s["spearman"], s["r2"],
                 s["r2_within"], s["coverage"], s["score"],
             )
-            for s in sorted(rows, key=lambda s: s["regret"][0])
+            for s in _ordered(result, outcome)
         ],
         "Means over designs with 95% intervals over designs. Within: R2 inside ladders. Coverage"
         " and interval score: of 95% intervals of the outcome, out of design.",

@@ -1,0 +1,1 @@
+"""Questions of the source papers, asked of committed counts: exploratory, and labelled so."""

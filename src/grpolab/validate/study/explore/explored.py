@@ -1,0 +1,32 @@
+"""All that is explored, from the starts and runs of the committed studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from grpolab.validate.study.explore import (
+    composition,
+    exceed,
+    forecasts,
+    mechanisms,
+    policy,
+    reach,
+)
+from grpolab.validate.study.explore.courses import Courses
+
+
+def explored(designs: Sequence[Courses]) -> dict[str, Any]:
+    """Every answer by name, with the designs that it rests on."""
+    return {
+        "designs": [one.name for one in designs],
+        "composition": composition.compare(designs),
+        "reach": reach.sweep(designs),
+        "exceed_designs": exceed.by_design(designs),
+        "exceed_prompts": exceed.by_prompt(designs),
+        "exceed_classes": exceed.by_class(designs),
+        "policy": policy.replay(designs),
+        "mechanisms": mechanisms.compare(designs),
+        "profile": mechanisms.profile(designs),
+        "levels": forecasts.judged([forecasts.scored(one) for one in designs]),
+    }

@@ -1,0 +1,188 @@
+"""What finished designs say of the level that RL reaches: the content of ``levels.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from grpolab.figures.tables import Column, Table
+from grpolab.figures.words import estimate
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.pass_at_k import pass_at_k
+from grpolab.validate.estimate.bootstrap import top_share
+from grpolab.validate.forecast.levels import Levels, RuleLevels, best_start, level
+from grpolab.validate.forecast.outcome import score_values
+from grpolab.validate.study.explore.courses import TRIAL, Courses
+from grpolab.validate.study.trial.measures import over_designs
+
+RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10))
+"""Rules, and the k of the outcome pass@k that each is for."""
+
+
+class Scored(NamedTuple):
+    """A design by rule: scores by prompt [S, D, P], and outcomes [S, D], mean over RL seeds."""
+
+    name: str
+    task: str
+    steps: int
+    x: Mapping[str, FloatArray]
+    y: Mapping[str, FloatArray]
+
+
+def scored(one: Courses) -> Scored:
+    """The scores and the outcomes of a design."""
+    n = np.full(one.before.shape, one.samples)
+    return Scored(
+        one.name, one.task, one.steps,
+        {r: score_values(n, one.before, steps=one.steps, rule=r, k=k) for r, k in RULES},
+        {r: pass_at_k(one.end_samples, one.end, k).mean(axis=(-1, -2)) for r, k in RULES},
+    )  # fmt: skip
+
+
+def known_levels(
+    designs: Sequence[Scored],
+    result: Mapping[str, Any] | None = None,
+    rules: Sequence[tuple[str, int]] = RULES,
+) -> Levels:
+    """The levels that these designs give; ``result`` is that of the trial.
+
+    Claims have verdicts once all designs of the trial are in.
+    """
+    result = result or {"num_designs": 0, "verdicts": [], "done": []}
+    whole = len(result["done"]) == result["num_designs"]
+    return Levels(
+        designs=tuple(d.name for d in designs),
+        tasks=tuple(dict.fromkeys(d.task for d in designs)),
+        of_trial=sum(d.name.startswith(TRIAL) for d in designs),
+        trial_size=result["num_designs"],
+        verdicts={v["claim"]: v["verdict"] for v in result["verdicts"]} if whole else {},
+        steps=(min(d.steps for d in designs), max(d.steps for d in designs)),
+        rules=tuple(_rule(designs, rule, k) for rule, k in rules),
+    )
+
+
+def as_file(known: Levels) -> dict[str, Any]:
+    """What `grpolab.validate.forecast.levels.parse` reads."""
+    return {**known._asdict(), "rules": [rule._asdict() for rule in known.rules]}
+
+
+def _rule(designs: Sequence[Scored], rule: str, k: int) -> RuleLevels:
+    x = [d.x[rule].mean(axis=-1) for d in designs]
+    y = [d.y[rule] for d in designs]
+    weight = np.concatenate([np.full(v.size, 1 / v.size) for v in x])
+    every = np.concatenate([v.ravel() for v in x])
+    mean = float(np.average(every, weights=weight))
+    intercept, slope = _line(x, y)
+    squares = []
+    for i, one in enumerate(designs):
+        rest = [j for j, other in enumerate(designs) if other.task != one.task]
+        a, b = _line([x[j] for j in rest], [y[j] for j in rest]) if rest else (0.5, 0.0)
+        squares.append(float(np.mean((y[i] - a - b * x[i]) ** 2)))
+    inside = [(_centred(a), _centred(b)) for a, b in zip(x, y, strict=True)]
+    within = _slope(inside)
+    without = np.array([_slope(inside[:i] + inside[i + 1 :]) for i in range(len(inside))])
+    return RuleLevels(
+        rule, k, intercept, slope, mean, float(np.average((every - mean) ** 2, weights=weight)),
+        float(np.sqrt(np.mean(squares))), within, _jackknife(without),
+        tuple(_spread(a, b, within) for a, b in inside),
+    )  # fmt: skip
+
+
+def _line(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> tuple[float, float]:
+    """Least squares, every design of weight 1."""
+    weight = np.concatenate([np.full(v.size, 1 / v.size) for v in x])
+    a, b = (np.concatenate([v.ravel() for v in values]) for values in (x, y))
+    mean_a, mean_b = np.average(a, weights=weight), np.average(b, weights=weight)
+    square = float(np.sum(weight * (a - mean_a) ** 2))
+    slope = float(np.sum(weight * (a - mean_a) * (b - mean_b))) / square if square > 0 else 0.0
+    return float(mean_b - slope * mean_a), slope
+
+
+def _centred(values: FloatArray) -> FloatArray:
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
+
+
+def _slope(inside: Sequence[tuple[FloatArray, FloatArray]]) -> float:
+    top = sum(float(np.mean(a * b)) for a, b in inside)
+    bottom = sum(float(np.mean(a * a)) for a, _ in inside)
+    return top / bottom if bottom > 0 else 0.0
+
+
+def _jackknife(without: FloatArray) -> float:
+    size = len(without)
+    return float(np.sqrt((size - 1) / size * np.sum((without - without.mean()) ** 2)))
+
+
+def _spread(a: FloatArray, b: FloatArray, slope: float) -> float:
+    """Standard deviation inside ladders that the slope leaves, D - 1 free per ladder."""
+    free = a.shape[0] * (a.shape[1] - 1)
+    return float(np.sqrt(np.sum((b - slope * a) ** 2) / free))
+
+
+def judged(
+    designs: Sequence[Scored], rules: Sequence[tuple[str, int]] = RULES
+) -> list[dict[str, Any]]:
+    """How intervals and chances hold on designs of tasks that were left out.
+
+    Per rule, means over designs with intervals: coverage and half width of intervals of the level,
+    the chance claimed for the likeliest start, how often it was the best, and the Brier score of
+    the chances beside that of equal ones.
+    """
+    rows = []
+    for rule, k in rules:
+        found = [_judge(designs, one, rule, k) for one in designs]
+        means = {name: over_designs(np.array([f[name] for f in found])) for name in found[0]}
+        rows.append({"rule": rule, "k": k, "designs": len(found), **means})
+    return rows
+
+
+def _judge(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> dict[str, float]:
+    rest = [d for d in designs if d.task != one.task]
+    known = known_levels(rest, rules=((rule, k),))._replace(steps=(one.steps, one.steps))
+    covered, half, claimed, hit, brier, equal = [], [], [], [], [], []
+    for ladder, reached in zip(one.x[rule], one.y[rule], strict=True):
+        for start, end in zip(ladder, reached, strict=True):
+            error = float(start.std(ddof=1)) / len(start) ** 0.5
+            found = level(
+                rule, k, steps=one.steps, score=float(start.mean()), stderr=error, known=known
+            )
+            if found is not None:
+                covered.append(found.low <= end <= found.high)
+                half.append((found.high - found.low) / 2)
+        chances = best_start(rule, k, steps=one.steps, values=ladder, known=known)
+        assert chances is not None
+        best = top_share(reached[None])[0]
+        claimed.append(chances.max())
+        hit.append(best[np.argmax(chances)])
+        brier.append(np.sum((chances - best) ** 2))
+        equal.append(np.sum((1 / len(best) - best) ** 2))
+    values_of = {
+        "coverage": covered, "half_width": half, "claimed": claimed, "right": hit,
+        "brier": brier, "brier_equal": equal,
+    }  # fmt: skip
+    return {name: float(np.mean(v)) for name, v in values_of.items()}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """How intervals of the level and chances of the best start hold."""
+    return Table(
+        [
+            Column("rule", words=True), "outcome", Column("coverage", _estimate),
+            Column("half width", _estimate), Column("chance claimed", _estimate),
+            Column("was best", _estimate), Column("Brier", _estimate),
+            Column("of equal chances", _estimate),
+        ],
+        [
+            (
+                r["rule"], f"pass@{r['k']}", r["coverage"], r["half_width"], r["claimed"],
+                r["right"], r["brier"], r["brier_equal"],
+            )
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+def _estimate(value: Any) -> str:
+    return estimate(tuple(value))
