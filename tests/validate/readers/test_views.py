@@ -93,6 +93,10 @@ def test_archives_are_read_like_folders(tmp_path, name):
     with pytest.raises(ChoiceNeeded) as caught:
         read(archive(tmp_path / name, {"gpt.csv": CSV, "llama.csv": CSV}))
     assert caught.value.option == "group_by"
+    assert caught.value.where == str(path)
+    assert (
+        read(archive(tmp_path / name, {"t.csv": CSV})).counts.provenance.source == f"{path}/t.csv"
+    )
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(UserError):
         read(path)
