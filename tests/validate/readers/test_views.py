@@ -200,3 +200,22 @@ def test_a_policy_that_only_some_rows_name_is_asked_about(tmp_path):
     assert [r.label for r in read_all(path, ReadOptions(group_by="model"))] == [
         "model=a", "model=none",
     ]  # fmt: skip
+
+
+def test_a_bare_matrix_of_verdicts(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(VERDICTS.tolist()))
+    assert read(path).counts.num_correct.tolist() == RIGHT
+    path.write_text(json.dumps(VERDICTS.T.tolist()))
+    with pytest.raises(UserError, match=r"--problem row \(or columns\)"):
+        read(path)
+    assert read(path, ReadOptions(problem="columns")).counts.num_correct.tolist() == RIGHT
+    assert read(path, ReadOptions(problem="row")).counts.group_size.tolist() == [10] * 4
+
+
+def test_objects_of_verdicts_below_the_problems(tmp_path):
+    path = tmp_path / "t.json"
+    for names in ("abcd", [f"run{i}" for i in range(4)]):
+        rows = {f"q{p}": dict(zip(names, v.tolist(), strict=True)) for p, v in enumerate(VERDICTS)}
+        path.write_text(json.dumps(rows))
+        assert right(path) == RIGHT

@@ -341,8 +341,8 @@ def _missing(sample: Sample, options: ReadOptions) -> str:
         )
     if score and not problem:
         return (
-            "a column with the problem is missing: --problem NAME, or --problem row where every row"
-            " is a problem"
+            "a column with the problem is missing: --problem NAME, or --problem row (or columns)"
+            " where every row (every column) is a problem"
         )
     held = long_table.verdict_columns(sample)
     if len(held) > 1:
