@@ -219,3 +219,13 @@ def test_objects_of_verdicts_below_the_problems(tmp_path):
         rows = {f"q{p}": dict(zip(names, v.tolist(), strict=True)) for p, v in enumerate(VERDICTS)}
         path.write_text(json.dumps(rows))
         assert right(path) == RIGHT
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_marks_inside_of_names_do_not_separate_columns(tmp_path, mark):
+    others = "".join(m for m in ",;|" if m != mark)
+    header = mark.join(["problem_id", f'"a{others}{others}{others}"', "correct"])
+    lines = [mark.join([r["problem_id"], "x", str(r["correct"])]) for r in ROWS]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    assert right(path) == RIGHT
