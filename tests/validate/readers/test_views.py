@@ -97,9 +97,11 @@ def test_archives_are_read_like_folders(tmp_path, name):
     assert (
         read(archive(tmp_path / name, {"t.csv": CSV})).counts.provenance.source == f"{path}/t.csv"
     )
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(UserError):
-        read(path)
+    whole = path.read_bytes()
+    for damaged in (whole[:60], whole[:-60] + b"\0" * 38 + whole[-22:], whole[:90] + whole[110:]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError):
+            read(path)
 
 
 @pytest.mark.parametrize("write", [
