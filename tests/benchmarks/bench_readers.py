@@ -7,6 +7,7 @@ csv files; JSON lines have a tenth, dumps of trainers (with texts) a hundredth. 
 installed.
 """
 
+import importlib
 import json
 import resource
 import subprocess
@@ -146,6 +147,9 @@ def measure(way: str, path: Path) -> None:
     import pyarrow.json
     import pyarrow.parquet  # noqa: F401
 
+    importlib.import_module("pandas" if way == "pandas" else "grpolab.validate.readers")
+    if way == "audit":
+        importlib.import_module("grpolab.validate.audit")
     start, wall = time.process_time(), time.perf_counter()
     result = WAYS[way](path)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -93,9 +93,15 @@ def test_archives_are_read_like_folders(tmp_path, name):
     with pytest.raises(ChoiceNeeded) as caught:
         read(archive(tmp_path / name, {"gpt.csv": CSV, "llama.csv": CSV}))
     assert caught.value.option == "group_by"
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(UserError):
-        read(path)
+    assert caught.value.where == str(path)
+    assert (
+        read(archive(tmp_path / name, {"t.csv": CSV})).counts.provenance.source == f"{path}/t.csv"
+    )
+    whole = path.read_bytes()
+    for damaged in (whole[:60], whole[:-60] + b"\0" * 38 + whole[-22:], whole[:90] + whole[110:]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError):
+            read(path)
 
 
 @pytest.mark.parametrize("write", [
@@ -196,3 +202,32 @@ def test_a_policy_that_only_some_rows_name_is_asked_about(tmp_path):
     assert [r.label for r in read_all(path, ReadOptions(group_by="model"))] == [
         "model=a", "model=none",
     ]  # fmt: skip
+
+
+def test_a_bare_matrix_of_verdicts(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(VERDICTS.tolist()))
+    assert read(path).counts.num_correct.tolist() == RIGHT
+    path.write_text(json.dumps(VERDICTS.T.tolist()))
+    with pytest.raises(UserError, match=r"--problem row \(or columns\)"):
+        read(path)
+    assert read(path, ReadOptions(problem="columns")).counts.num_correct.tolist() == RIGHT
+    assert read(path, ReadOptions(problem="row")).counts.group_size.tolist() == [10] * 4
+
+
+def test_objects_of_verdicts_below_the_problems(tmp_path):
+    path = tmp_path / "t.json"
+    for names in ("abcd", [f"run{i}" for i in range(4)]):
+        rows = {f"q{p}": dict(zip(names, v.tolist(), strict=True)) for p, v in enumerate(VERDICTS)}
+        path.write_text(json.dumps(rows))
+        assert right(path) == RIGHT
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_marks_inside_of_names_do_not_separate_columns(tmp_path, mark):
+    others = "".join(m for m in ",;|" if m != mark)
+    header = mark.join(["problem_id", f'"a{others}{others}{others}"', "correct"])
+    lines = [mark.join([r["problem_id"], "x", str(r["correct"])]) for r in ROWS]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    assert right(path) == RIGHT

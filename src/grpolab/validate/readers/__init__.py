@@ -174,8 +174,8 @@ def read_all(source: Any, options: ReadOptions | None = None) -> list[Reading]:
         return _read_table(source, options)
     if options.format not in ("auto", *_BY_NAME):
         raise UserError(f"unknown format {options.format!r}: use auto, {', '.join(_BY_NAME)}")
-    with on_disk(source) as path:
-        return _read_path(path, options)
+    with on_disk(source) as given:
+        return [given.called(reading) for reading in _read_path(given.path, options)]
 
 
 def _read_table(data: Any, options: ReadOptions) -> list[Reading]:
@@ -241,7 +241,8 @@ def _recognise(path: Path, files: list[Path], options: ReadOptions) -> tuple[For
             format = _format_of(sample, options)
             if format is not None:
                 plain = format in (count_table.FORMAT, long_table.FORMAT)
-                kept = aside if plain and sample.is_document else by_format
+                whole = sample.kind == "json" or (sample.is_document and file.suffix == ".json")
+                kept = aside if plain and whole else by_format
                 kept.setdefault(format.name, []).append(file)
     by_format = by_format or aside
     if not by_format:
@@ -340,8 +341,8 @@ def _missing(sample: Sample, options: ReadOptions) -> str:
         )
     if score and not problem:
         return (
-            "a column with the problem is missing: --problem NAME, or --problem row where every row"
-            " is a problem"
+            "a column with the problem is missing: --problem NAME, or --problem row (or columns)"
+            " where every row (every column) is a problem"
         )
     held = long_table.verdict_columns(sample)
     if len(held) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tarfile
 import zipfile
 from pathlib import Path
@@ -21,8 +22,9 @@ def is_archive(path: Path) -> bool:
     with path.open("rb") as handle:
         if handle.read(4) != b"PK\x03\x04" or not zipfile.is_zipfile(path):
             return False
-    with zipfile.ZipFile(path) as archive:
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         return not set(archive.namelist()).intersection(_OF_OTHERS)
+    return False
 
 
 def unpack(path: Path, folder: Path) -> None:

@@ -240,17 +240,17 @@ def scores(
 
 def _numbers(column: Any) -> FloatArray:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     column = column.combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks else pa.array([], pa.float64())
-    if column.null_count:
-        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64(), safe=False)
-    return np.asarray(column.to_numpy(zero_copy_only=False)).astype(np.float64)
+    if column.null_count or pa.types.is_decimal(column.type):
+        column = pc.fill_null(column.cast(pa.float64(), safe=False), math.nan)
+    # by dlpack, as to_numpy imports pandas where that is installed
+    return np.from_dlpack(column).astype(np.float64)
 
 
 def _word(value: Any) -> float | None:

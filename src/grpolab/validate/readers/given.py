@@ -7,11 +7,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from grpolab.errors import UserError
 from grpolab.validate.readers.archive import is_archive, unpack
+from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Reading
 from grpolab.validate.readers.frame import ArrowFrame, Frame, RowsFrame
 
 
@@ -37,8 +39,25 @@ def frame_in_memory(data: Any) -> Frame:
         return RowsFrame(rows, "table", unit=": row ")
 
 
+class Given(NamedTuple):
+    """A path that can be read; where it is a copy, messages call it ``new``, not ``old``."""
+
+    path: Path
+    old: str = ""
+    new: str = ""
+
+    def called(self, reading: Reading) -> Reading:
+        """The reading with the name of what was given in its notes and its source."""
+        if not self.old:
+            return reading
+        notes = tuple(note.replace(self.old, self.new) for note in reading.notes)
+        info = reading.counts.provenance
+        info = replace(info, source=info.source.replace(self.old, self.new))
+        return reading._replace(notes=notes, counts=replace(reading.counts, provenance=info))
+
+
 @contextlib.contextmanager
-def on_disk(source: Path | str) -> Iterator[Path]:
+def on_disk(source: Path | str) -> Iterator[Given]:
     """A path that can be read more than once.
 
     Standard input and pipes are copied first, archives unpacked.
@@ -46,8 +65,8 @@ def on_disk(source: Path | str) -> Iterator[Path]:
     path = Path(source)
     piped = str(source) == "-" or (path.exists() and not path.is_file() and not path.is_dir())
     if not piped:
-        with _unpacked(path) as folder:
-            yield folder
+        with _unpacked(path) as given:
+            yield given
         return
     if path.is_char_device() or path.is_block_device():
         raise UserError(f"{path}: a device has no end; save what it gives to a file first")
@@ -59,19 +78,29 @@ def on_disk(source: Path | str) -> Iterator[Path]:
             else:
                 with path.open("rb") as handle:
                     shutil.copyfileobj(handle, out)
-        with _unpacked(copy) as inside:
-            yield inside
+        with _unpacked(copy) as given:
+            yield given
 
 
 @contextlib.contextmanager
-def _unpacked(path: Path) -> Iterator[Path]:
+def _unpacked(path: Path) -> Iterator[Given]:
     """The one file in an archive, or a folder of all; any other path as it is."""
     if not path.is_file() or not is_archive(path):
-        yield path
+        yield Given(path)
         return
     with tempfile.TemporaryDirectory() as folder:
         inside = Path(folder) / path.name
         inside.mkdir()
         unpack(path, inside)
         files = [p for p in inside.rglob("*") if p.is_file()]
-        yield files[0] if len(files) == 1 else inside
+        old, new = str(inside), str(path)
+        try:
+            yield Given(files[0] if len(files) == 1 else inside, old, new)
+        except ChoiceNeeded as err:
+            raise ChoiceNeeded(
+                err.where.replace(old, new), err.why.replace(old, new), option=err.option,
+                value=err.value, choices=err.choices,
+            ) from None  # fmt: skip
+        except UserError as err:
+            kind = NoVerdicts if isinstance(err, NoVerdicts) else UserError
+            raise kind(str(err).replace(old, new)) from None

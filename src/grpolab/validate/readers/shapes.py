@@ -25,7 +25,7 @@ from grpolab.validate.readers.frame import (
 from grpolab.validate.readers.nested import names_of
 from grpolab.validate.readers.source import Remarks, Sample
 from grpolab.validate.readers.verdict_words import number_of
-from grpolab.validate.readers.views import are_called_problems, as_meant
+from grpolab.validate.readers.views import are_called_problems, as_meant, columns_differ
 from grpolab.validate.readers.words import (
     CORRECT,
     LOOSE_CORRECT,
@@ -130,7 +130,10 @@ def _of_list(value: list[Any]) -> Iterator[Rows]:
     if value and all(isinstance(item, dict) for item in value):
         yield value
     elif all(_verdict_list(item) for item in value) and any(value):
-        yield [{"problem_id": i, "verdicts": item} for i, item in enumerate(value)]
+        if not columns_differ(value):
+            yield [{"problem_id": i, "verdicts": item} for i, item in enumerate(value)]
+        if len({len(item) for item in value}) == 1:
+            yield [{str(i): item for i, item in enumerate(row)} for row in value]
 
 
 def _of_columns(value: dict[str, Any]) -> Iterator[Rows]:
@@ -182,8 +185,10 @@ def _by_id(value: dict[str, Any]) -> Iterator[Rows]:
     if all(isinstance(v, dict) for v in inner):
         if all(find(_VERDICTS, v) is not None for v in inner):
             yield [_named(key, v) for key, v in value.items()]
-        elif len(inner) > 1 and all(v and _verdict_list(list(v.values())) for v in inner):
+        if len(inner) > 1 and all(v and _verdict_list(list(v.values())) for v in inner):
             names = list(inner[0])
+            if are_called_problems(list(value)) and not are_called_problems(names):
+                yield [{"problem_id": k, "verdicts": list(v.values())} for k, v in value.items()]
             key_of = "sample" if are_called_problems(names) else "problem_id"
             yield [{key_of: key, **v} for key, v in value.items()]
     elif all(_verdict_list(v) for v in inner) and any(inner):

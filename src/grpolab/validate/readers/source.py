@@ -174,7 +174,8 @@ def _header(path: Path, line: str) -> tuple[list[str], str]:
             f"{path}:1: lines end with a carriage return alone; convert it with"
             " tr '\\r' '\\n' < OLD > NEW"
         )
-    delimiter = max(_DELIMITERS, key=line.count)
+    bare = re.sub(r'"[^"]*"', "", line)  # a name in quotes may hold any mark
+    delimiter = max(_DELIMITERS, key=bare.count)
     with located(f"{path}:1"):
         columns = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
     if len(set(columns)) != len(columns):

@@ -114,7 +114,7 @@ def _flat(column: Column, frame: Frame, name: str) -> tuple[IntArray, Column]:
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0)
-    parent = pc.list_parent_indices(whole).to_numpy(zero_copy_only=False).astype(np.int64)
+    parent = np.from_dlpack(pc.list_parent_indices(whole)).astype(np.int64)
     return parent, pa.chunked_array([pc.list_flatten(whole)])
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from scipy.special import chdtrc
+
 from grpolab.errors import UserError
 from grpolab.validate.readers.columns import Column, encoded
 from grpolab.validate.readers.frame import Frame
@@ -26,6 +29,7 @@ from grpolab.validate.readers.words import (
 COLUMNS, ROW = "columns", "row"
 """Values of ``--problem`` that are no column: every column is a problem, or every row is one."""
 PROBLEM_NAME, SCORE_NAME = "problem_id", "correct"
+_CHANCE, _MORE = 0.05, 10  # of rates that differ as much as these, and how much rarer than others
 _LIST = re.compile(r"\s*[\[(].*[\])]\s*", re.DOTALL)
 _PROBLEM_WORDS = frozenset((
     "q", "question", "problem", "prob", "p", "task", "item", "prompt", "example", "ex", "id",
@@ -115,6 +119,29 @@ def are_called_problems(columns: Sequence[str]) -> bool:
     stems = {re.sub(r"\d+", "#", n) for n in columns}
     words = [w for w in words_of("_".join(re.sub(r"#", "_", s) for s in stems)) if w]
     return len(stems) == 1 and "#" in next(iter(stems)) and not _PROBLEM_WORDS.isdisjoint(words)
+
+
+def columns_differ(matrix: Sequence[Sequence[Any]]) -> bool:
+    """Whether verdicts are alike within the columns rather than within the rows.
+
+    Then a row is a sample of all problems, not a problem.
+
+    >>> columns_differ([[1, 1, 0, 0, 1, 0] * 2] * 4), columns_differ([[1] * 9, [0] * 9])
+    (True, False)
+    """
+    if len(matrix) < 2 or len({len(row) for row in matrix}) > 1 or len(matrix[0]) < 2:
+        return False
+    found = [[number_of(str(v)) if v is not None else None for v in row] for row in matrix]
+    values = np.array([[np.nan if v is None else v for v in row] for row in found])
+    mean = float(np.nanmean(values)) if not np.all(np.isnan(values)) else 0.0
+    if np.any(np.isnan(values)) or not 0 < mean < 1:
+        return False
+    chances = []
+    for axis in (0, 1):  # of columns, and of rows, that differ as much as these
+        rates = values.mean(axis=axis)
+        spread = values.shape[axis] * float(np.sum((rates - mean) ** 2)) / (mean * (1 - mean))
+        chances.append(float(chdtrc(len(rates) - 1, spread)))
+    return chances[0] < _CHANCE and _MORE * chances[0] < chances[1]
 
 
 def _is_binary(values: Sequence[Any]) -> bool:

@@ -67,7 +67,10 @@ SAMPLE = (
     "attempt_id", "attempt_idx", "traj_idx", "trajectory_id", "try", "draw",
 )  # fmt: skip
 """Columns that number the samples of a problem."""
-SEED = ("seed", "run", "run_id", "run_idx", "epoch", "iter", "random_seed")
+SEED = (
+    "seed", "run", "run_id", "run_idx", "epoch", "iter", "random_seed", "rng_seed",
+    "sampling_seed", "random_state",
+)  # fmt: skip
 """Columns that number samples where a value has one per problem, and policies or runs otherwise."""
 POLICY = (
     "model", "model_name", "model_id", "model_path", "model_name_or_path", "checkpoint", "ckpt",
