@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,16 +115,17 @@ def test_beyond_the_samples_of_some_or_of_every_prompt(found: Audit) -> None:
 
 
 def test_counts_that_no_law_explains_are_called_so() -> None:
-    """All at 3 of 8 is more even than chance; then the prompts of 16 samples are the hard ones."""
-    even = audit(GroupCounts([3] * 60, 8), rng=0, group_sizes=[16], num_resamples=20)
-    assert any("No law of p explains these counts: samples" in s for s in advise(even))
     rng = np.random.default_rng(0)
-    sizes = np.tile([2, 16], 60)
-    mixed = GroupCounts(rng.binomial(sizes, np.where(sizes == 16, 0.05, 0.9)), sizes)
-    said = advise(audit(mixed, rng=0, group_sizes=[16], num_resamples=20))
+    sizes = np.tile([2, 16], 60)  # the prompts of 16 samples are the hard ones
+    counts = GroupCounts(rng.binomial(sizes, np.where(sizes == 16, 0.05, 0.9)), sizes)
+    said = advise(audit(counts, rng=0, group_sizes=[16], num_resamples=20))
     assert any("prompts with more samples are easier or harder" in s for s in said)
-    fine = GroupCounts(rng.binomial(8, rng.beta(0.5, 1.0, 60)), 8)
-    assert not any("No law" in s for s in advise(audit(fine, rng=0, num_resamples=20)))
+    counts = GroupCounts(rng.binomial(8, rng.beta(0.5, 1.0, 60)), 8)
+    fine = audit(counts, rng=0, group_sizes=[16], num_resamples=20)
+    assert not any("No law" in s for s in advise(fine))
+    assert fine.cover is not None
+    none = replace(fine, cover=fine.cover._replace(low=np.full(7, np.nan)))
+    assert any("counts: samples of a prompt are no independent" in s for s in advise(none))
 
 
 @pytest.mark.parametrize("seed", [0, 6])
