@@ -199,7 +199,7 @@ def icc_interval(
     """Estimate and interval of the ICC.
 
     No plain interval holds. The bootstrap is too short for few prompts with p near 0 (it covers 45%
-    with 16 prompts of Beta(0.1, 2)), the profile is wrong for a p that is not beta (it covers 0%
+    with 16 prompts of Beta(0.1, 2)), the profile is wrong for a p that is not beta (it covers half
     with 164 prompts of 64 samples and two values of p), and the span of both is up to nine times
     too wide. "combined" is the default: what that span has in common with a Bayesian bootstrap that
     reckons with half a prompt, never or always solved, beside those at hand. The latter alone is up
@@ -223,6 +223,7 @@ def icc_interval(
     interval : {"combined", "bootstrap", "profile", "union"}
         "bootstrap" resamples clusters (expanded percentiles); "profile" is the set of rho that the
         beta-binomial likelihood ratio does not reject; "union" spans both; "combined" see above.
+        Each is extended to the estimate and to what the number of clusters can exclude.
     level : float
         Confidence level, in (0, 1).
     num_resamples : int
