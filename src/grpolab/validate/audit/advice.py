@@ -304,8 +304,9 @@ def _beyond(plan: GroupPlan, samples: int) -> str:
     )
     if p.method == "smoothed mixture" and width > _AS_WIDE * (plan.bound_high - plan.bound_low):
         said += (
-            "The interval is about as wide as that: so few samples, or prompts, tell hardly more"
-            " than mean and correlation, and no narrower one would hold for every law of p. "
+            "The interval is about as wide as that, or wider: so few samples, or prompts, tell"
+            " hardly more than mean and correlation, and no narrower one would hold for every law"
+            " of p. "
         )
     return (
         f"{said}Draw {g} samples per prompt to narrow it: more prompts alone leave open what few"

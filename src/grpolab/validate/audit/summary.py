@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpolab import streams
-from grpolab.figures.words import p_value
+from grpolab.figures.words import p_value, percent
 from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
@@ -20,7 +20,7 @@ from grpolab.validate.audit.outlook import Limits, Outlook, limits, look_ahead
 from grpolab.validate.audit.plan import GroupPlan, make_plan
 from grpolab.validate.estimate.betabin import BetaBinomialFit, fit_beta_binomial
 from grpolab.validate.estimate.faults import FALSE_ALARMS, Alarm
-from grpolab.validate.estimate.icc import IccInterval, icc_interval
+from grpolab.validate.estimate.icc import FEW_PROMPTS, IccInterval, icc_interval
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
 from grpolab.validate.estimate.missing import Missingness, missingness
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
@@ -257,6 +257,8 @@ def audit(
     identified = len(totals.prompt_id) >= 2 and int(totals.num_samples.max()) >= 2
     varied = 0 < float(counts.num_correct.sum()) < float(counts.group_size.sum())
     correlation = icc_interval(counts, **options) if identified and varied else None
+    if correlation is not None:
+        warnings += _missed_kinds(len(totals.prompt_id))
     fit_beta = fit_beta_binomial(counts) if identified else None
     plans = {
         g: make_plan(counts, g, correlation, **options) for g in sizes if identified or g <= most
@@ -302,6 +304,18 @@ def _powers(most: int, sizes: Sequence[int]) -> list[int]:
     """1, 2, 4, ... and the planned sizes, as far as most prompts have that many samples."""
     powers = {2**i for i in range(most.bit_length())}
     return sorted(k for k in powers | set(sizes) if k <= most)
+
+
+def _missed_kinds(prompts: int) -> list[str]:
+    """What the interval of the ICC cannot know where prompts are few (`verify icc-interval`)."""
+    if prompts > FEW_PROMPTS:
+        return []
+    share = 1.0 - 0.05 ** (1.0 / prompts)
+    return [
+        f"a kind of prompt that makes up {percent(share)} of all is missed by {prompts} prompts in"
+        " one of 20 samples; the interval of the ICC, and p* with it, know nothing of one that is"
+        " far from all others"
+    ]
 
 
 def _missing(gone: Missingness | None, least: int) -> list[str]:

@@ -21,10 +21,14 @@ from grpolab.validate.estimate.cells import CountCells, Unit
 INTERVALS = ("combined", "bootstrap", "profile", "union")
 """How an interval is found: see `icc_interval`."""
 
+FEW_PROMPTS = 40
+"""Up to so many prompts a prompt that is far from all others is likely to be missed."""
+
 _ADDED = 0.5  # prompts that the Bayesian bootstrap adds, half of them never solved
 _MOVED = 0.3  # share of draws below the estimate under which what was added moves the lower end
 _FEW = 8.0  # prompts that carry the variance, below which one more may be far from the others
-_UP_TO = 40  # prompts: where there are more, such a prompt is no longer likely to be missed
+_APART = 0.25  # from the mean, at least the furthest prompt that was seen
+_FAR = 2.0 / 3.0
 _MANY = 12.0  # from which on, and from which share of all, the bootstrap is no longer too short
 _MOST = 0.6
 _CLOSE = 1e-7  # how exactly the ends of a profile are found
@@ -195,16 +199,16 @@ def icc_interval(
     """Estimate and interval of the ICC.
 
     No plain interval holds. The bootstrap is too short for few prompts with p near 0 (it covers 45%
-    with 16 prompts of Beta(0.1, 2)), the profile is wrong for a p that is not beta (it covers 0%
+    with 16 prompts of Beta(0.1, 2)), the profile is wrong for a p that is not beta (it covers half
     with 164 prompts of 64 samples and two values of p), and the span of both is up to nine times
     too wide. "combined" is the default: what that span has in common with a Bayesian bootstrap that
     reckons with half a prompt, never or always solved, beside those at hand. The latter alone is up
     to twenty times too wide where few prompts were solved, and there its lower end is not used.
     Where fewer than 8 of at most 40 prompts carry the variance, by ``(sum d^2)^2 / sum d^4`` of the
-    deviations d of the rates, the upper end is at least that of half a prompt at the end of [0, 1]
-    that is far from the mean; where 12 and 60% of all carry it, the interval is within the
-    bootstrap's. All are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds it
-    against the others.
+    deviations d of the rates, the upper end is at least that of half a prompt further from the mean
+    than all others; where 12 and 60% of all carry it, the interval is within the bootstrap's.
+    All are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds it against the
+    others.
 
     Parameters
     ----------
@@ -219,6 +223,7 @@ def icc_interval(
     interval : {"combined", "bootstrap", "profile", "union"}
         "bootstrap" resamples clusters (expanded percentiles); "profile" is the set of rho that the
         beta-binomial likelihood ratio does not reject; "union" spans both; "combined" see above.
+        Each is extended to the estimate and to what the number of clusters can exclude.
     level : float
         Confidence level, in (0, 1).
     num_resamples : int
@@ -307,11 +312,25 @@ def _combined(
     carried = _carried(data)
     if carried >= max(_MANY, _MOST * data.num_clusters):
         return max(low, plain[0]), min(high, plain[1])
-    if carried < _FEW and data.num_clusters <= _UP_TO:
-        mean = float(data.weight @ data.num_correct / (data.weight @ data.num_samples))
-        far[ends[0] if mean > 0.5 else ends[1]] = _ADDED
+    place = _far_place(data)
+    if carried < _FEW and place is not None:
+        far[place] = _ADDED
         return low, max(high, with_added(far).high)
     return low, high
+
+
+def _far_place(data: CountCells) -> int | None:
+    """Number correct of a prompt further from the mean than all, two thirds of the way to the end.
+
+    None where such a prompt is not likely to be missed, or would be of a kind that no prompt is
+    near: more than 40 clusters, or rates that all lie close to the mean.
+    """
+    mean, size = float(cells.cell_mean(data, data.rate)), int(data.num_samples.max())
+    end = 0.0 if mean > 0.5 else 1.0
+    extreme = float(data.rate.min() if mean > 0.5 else data.rate.max())
+    if data.num_clusters > FEW_PROMPTS or abs(extreme - mean) < _APART:
+        return None
+    return round(size * (extreme + _FAR * (end - extreme)))
 
 
 def _carried(data: CountCells) -> float:

@@ -1,0 +1,137 @@
+"""One number is the same in sentences, tables, page and JSON, whatever the counts are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grpolab.figures.words import interval, number, percent, percent_interval, text
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.audit.advice import advise
+from grpolab.validate.audit.page import write_audit
+from grpolab.validate.audit.summary import Audit, audit
+from grpolab.validate.audit.tables import facts, plans
+from grpolab.validate.audit.unsolved import unsolved
+
+SIZES = [4, 8, 16]
+
+
+def generated(seed: int) -> Audit:
+    """Few or many prompts, equal samples or not, rates of one of five kinds."""
+    rng = np.random.default_rng(seed)
+    prompts = int(rng.choice([1, 2, 5, 20, 60]))
+    samples = rng.choice([2, 3, 8, 16], prompts) if seed % 3 == 0 else rng.choice([2, 4, 8, 16])
+    rates = [
+        rng.beta(0.3, 1.0, prompts), rng.beta(5.0, 0.5, prompts), np.zeros(prompts),
+        np.full(prompts, 0.4), rng.choice([0.0, 1.0], prompts),
+    ][seed % 5]  # fmt: skip
+    counts = GroupCounts(rng.binomial(samples, rates), samples)
+    return audit(counts, rng=0, label="a", group_sizes=SIZES, num_groups=16, num_resamples=30)
+
+
+@pytest.fixture(scope="module", params=range(20))
+def found(request: pytest.FixtureRequest) -> Audit:
+    return generated(request.param)
+
+
+def test_shares_in_sentences_and_table_are_those_of_json(found: Audit) -> None:
+    said, record, rows = advise(found), found.as_dict()["zero_std"], plans(found).rows
+    for g, row in zip(found.plans, rows, strict=True):
+        share = record[g]
+        (sentence,) = [s for s in said if s.startswith(f"g={g}: ")]
+        assert sentence.startswith(f"g={g}: {percent(share['predicted'])} of the groups (")
+        assert percent_interval(share["low"], share["high"]) in sentence
+        assert list(row[:3]) == [g, share["predicted"], interval(share["low"], share["high"])]
+        assert share["low"] <= share["predicted"] <= share["high"]
+        assert share["predicted"] == pytest.approx(share["all_wrong"] + share["all_right"])
+        first = share["first_groups"]
+        assert interval(first["low"], first["high"]) in row
+        assert any(
+            s.startswith(f"The first 16 groups of {g} of a run will show"
+                         f" {percent_interval(first['low'], first['high'])}")
+            for s in said
+        )  # fmt: skip
+
+
+def test_scores_are_those_of_json(found: Audit) -> None:
+    record, said = found.as_dict(), " ".join(facts(found))
+    for k, value in record["pass_at_k"].items():
+        low, high = record["pass_at_k_interval"][k]
+        assert f"pass@{k} {number(value)} ({interval(low, high)})" in said
+    assert list(record["pass_at_k"].values()) == sorted(record["pass_at_k"].values())
+    assert (f"ICC {number(found.icc.estimate)}" in said) if found.icc else ("ICC" not in said)
+
+
+def test_dynamic_sampling_follows_from_the_share_and_its_interval(found: Audit) -> None:
+    said = [s for s in advise(found) if s.startswith("Dynamic sampling")]
+    assert len(said) == bool(found.plans)
+    for g, plan in found.plans.items():
+        p = plan.prediction
+        three = r"([^ ,]+|any number|more than 1000) \(([^()]*?) to ([^()]*)\)"
+        match = re.search(rf"{three} at g={g}\b", said[0])
+        assert match is not None
+        for shown, share in zip(match.groups(), (p.zero_std, p.low, p.high), strict=True):
+            if "num" not in shown and "1000" not in shown:
+                assert float(shown) == pytest.approx(1 / (1 - share), abs=0.051)
+            else:
+                assert share > 0.998
+
+
+def test_what_was_not_seen_keeps_the_limit_of_its_interval(found: Audit) -> None:
+    none = [s for s in advise(found) if s.startswith("No mixed group was seen")]
+    shares = [plan.prediction.zero_std for plan in found.plans.values()]
+    assert bool(none) == (bool(shares) and min(shares) == 1.0)
+    for sentence in none:
+        for g, plan in found.plans.items():
+            assert f"{percent(1 - plan.prediction.low)} at g={g}" in sentence
+
+
+def test_prompts_never_solved_have_one_posterior_in_sentence_and_table(found: Audit) -> None:
+    (said,) = [s for s in advise(found) if s.startswith("The prompts never solved")] or [""]
+    shown = re.search(r"will have (\S+) mixed groups at g=(\d+) on average", said)
+    if shown is None:
+        return
+    table = unsolved(found.counts, int(shown.group(2)))
+    assert table is not None
+    many = np.array([row[1] for row in table.rows], dtype=float)
+    mixed = np.array([row[4] for row in table.rows], dtype=float)
+    assert shown.group(1) == percent(float(many @ mixed / many.sum()))
+
+
+def test_beyond_the_samples_of_some_or_of_every_prompt(found: Audit) -> None:
+    sizes = found.counts.by_prompt().num_samples
+    for g, plan in found.plans.items():
+        said = " ".join(s for s in advise(found) if s.startswith(f"g={g} exceeds"))
+        if plan.prediction.method == "thinning":
+            assert not said
+        else:
+            which = "every prompt" if sizes.max() < g else "some prompts"
+            assert said.startswith(f"g={g} exceeds the samples of {which}.")
+            assert percent_interval(plan.bound_low, plan.bound_high) in said
+
+
+def test_counts_that_no_law_explains_are_called_so() -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.tile([2, 16], 60)  # the prompts of 16 samples are the hard ones
+    counts = GroupCounts(rng.binomial(sizes, np.where(sizes == 16, 0.05, 0.9)), sizes)
+    said = advise(audit(counts, rng=0, group_sizes=[16], num_resamples=20))
+    assert any("prompts with more samples are easier or harder" in s for s in said)
+    counts = GroupCounts(rng.binomial(8, rng.beta(0.5, 1.0, 60)), 8)
+    fine = audit(counts, rng=0, group_sizes=[16], num_resamples=20)
+    assert not any("No law" in s for s in advise(fine))
+    assert fine.cover is not None
+    none = replace(fine, cover=fine.cover._replace(low=np.full(7, np.nan)))
+    assert any("counts: samples of a prompt are no independent" in s for s in advise(none))
+
+
+@pytest.mark.parametrize("seed", [0, 6])
+def test_the_page_says_the_sentences_of_the_terminal(seed: int, tmp_path: Path) -> None:
+    found = generated(seed)
+    write_audit(tmp_path / "page.html", [found], [])
+    page = (tmp_path / "page.html").read_text()
+    for sentence in advise(found):
+        assert text(sentence) in page
