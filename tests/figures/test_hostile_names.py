@@ -35,8 +35,8 @@ NAMES = {
     " \u4e2d\u6587 \u05e9 \N{GRINNING FACE}",
 }
 HARMLESS = {
-    "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "ul", "li", "section",
-    "figure", "figcaption", "div", "table", "thead", "tbody", "tr", "th", "td", "code", "strong",
+    "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "ul", "li",
+    "section", "figure", "figcaption", "div", "table", "thead", "tbody", "tr", "th", "td", "code", "strong",
     "details", "summary", "a", "svg", "g", "path", "defs", "use", "clippath", "rect", "metadata",
     "rdf:rdf", "cc:work", "dc:type", "dc:format", "dc:creator", "cc:agent", "dc:title",
     "lineargradient", "stop", "br", "text", "tspan", "image", "circle", "polygon",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -223,10 +224,13 @@ def run_to_end(
         announce(f"{_size(job)}, into {out}")
         note = f"{out}: going on from step {done}" if done else str(out)
         with ProgressBar(1.0, note=note) as bar:
+            pace = _Pace(run.path)
+
+            def progress(share: float) -> None:
+                bar.part(out.name, share, finished=share >= 1, speed=pace.words())
+
             try:
-                run_job(
-                    job, run, progress=lambda share: bar.part(out.name, share, finished=share >= 1)
-                )
+                run_job(job, run, progress=progress)
             except BrokenRun as err:
                 say(f"grpolab: stopped: {err}", err=True)
                 raise typer.Exit(1) from None
@@ -234,6 +238,28 @@ def run_to_end(
                 say(f"grpolab: {err}", err=True)
                 raise typer.Exit(128 + err.signum) from None
     return run
+
+
+class _Pace:
+    """How a run is doing, in words, from the last line of its steps."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._began, self._steps = time.monotonic(), 0
+
+    def words(self) -> str:
+        """Step, reward, share of zero-std groups and seconds per step; called once per step."""
+        from grpolab.validate.training.rundir import last_step
+
+        self._steps += 1
+        row = last_step(self._path)
+        if row is None:
+            return ""
+        seconds = (time.monotonic() - self._began) / self._steps
+        return (
+            f"step {row['step'] + 1}, reward {number(row['mean_reward'])},"
+            f" {percent(row['frac_zero_std'])} zero-std, {seconds:.2g} s/step"
+        )
 
 
 def _report(run: RunDir, *, as_json: bool) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from grpolab.figures.page import drawn
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit.compare import compare
 from grpolab.validate.audit.headline import headline
-from grpolab.validate.audit.page import write_audit
+from grpolab.validate.audit.page import draw_sides, sides_size, write_audit
 from grpolab.validate.audit.summary import Audit, audit
 from grpolab.validate.audit.tables import gaps
 from grpolab.validate.audit.unsolved import unsolved
@@ -63,3 +65,44 @@ def test_several_inputs_share_one_figure_and_differences_have_intervals(tmp_path
     assert float(row[2]) == pytest.approx(100 * differences[0].difference, abs=0.06)
     low, high = map(float, row[3].split(" to "))
     assert low < float(row[2]) < high
+
+
+LONG = "runs/llama-3.1-8b-instruct-openr1-math-220k-lr1e-5-bs128/epoch3-step{}-temperature0.7"
+
+
+@pytest.mark.parametrize("number", [2, 5, 12])
+def test_a_figure_of_many_inputs_can_be_read(number: int) -> None:
+    one = made(0, "")
+    several = [replace(one, label=LONG.format(i)) for i in range(number)]
+    figure = drawn(lambda axes: draw_sides(axes, several), size=sides_size(several), panels=2)
+    figure.draw_without_rendering()
+    left, right = figure.axes
+    legend = left.get_legend()
+    if legend is None:
+        names = [tick.get_text() for tick in left.get_yticklabels()]
+        assert number > 4
+        assert len(right.get_lines()) == 2 * number
+    else:
+        names = [text.get_text() for text in legend.get_texts()]
+        assert legend.get_window_extent().y1 < left.get_window_extent().y0  # below, over no line
+    assert len(set(names)) == number
+    assert max(map(len, names)) <= 30
+    assert left.get_window_extent().width > 0.25 * figure.bbox.width
+
+
+def test_the_headline_of_many_inputs_counts_pairs_and_names_the_ends() -> None:
+    high, low = made(0, "high"), made(1, "low", a=3.0)
+    several = [low, *(replace(high, label=f"high{i}") for i in range(5))]
+    differences = compare(high, low)
+    shares, *tallies = headline(several, differences)
+    ranked = sorted(several, key=lambda one: one.plans[8].prediction.zero_std)
+    assert f"most in {ranked[0].label} " in shares
+    assert f"fewest in {ranked[-1].label} " in shares
+    assert "of 6 inputs" in shares
+    assert [said.partition(":")[0] for said in tallies] == [d.quantity for d in differences][:2]
+    assert all("of 1 pair of inputs, " in said for said in tallies)
+
+
+def test_one_prompt_is_one_prompt() -> None:
+    one = audit(GroupCounts([5], 16), rng=0, label="one", group_sizes=[8], num_resamples=20)
+    assert headline([one], [])[-1] == "Of 1 prompt, 0 were never solved, 0 always, and 1 sometimes."

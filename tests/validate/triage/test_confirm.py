@@ -1,5 +1,7 @@
 """An alarm of a sampler test stands only if a second, independent sample shows it, too."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,6 +13,7 @@ from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.rollouts import Rollouts
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.confirm import FIRST, SECOND, rollout_evidence, suspect
+from grpolab.validate.triage.page import page_findings
 from grpolab.validate.triage.ranking import triage
 
 
@@ -87,3 +90,23 @@ def test_the_triage_says_which_alarm_a_second_sample_refutes():
     assert advise_triage(found)[0].startswith("**Do not trust the numbers of x**")
     assert "A second, independent sample shows it, too" in advise_triage(found)[0]
     assert any("one seed for all requests" in alarm_sentence(s.alarm) for s in found.suspects)
+
+
+def test_several_alarms_are_one_sentence_so_that_the_answer_is_seen():
+    bad = {"x": rollouts(1, shared=True)}
+    found = triage(bad, task="t", group_size=4, rng=0, num_resamples=50)
+    one = found.suspicions[0]
+    several = [one._replace(label=name) for name in "xyxzvw"]
+    found = dataclasses.replace(found, suspicions=tuple(several))
+    alarm, best, *rest = page_findings(found)
+    assert alarm.startswith("**Do not trust the numbers of x, y, z and 2 more**")
+    assert best.startswith("**x** has the most signal")
+    assert sorted([best, *rest]) == sorted(advise_triage(found))
+
+
+def test_an_eval_file_has_no_log_probabilities_to_test():
+    table = rollouts(1)
+    blind = dataclasses.replace(table, logprob=np.full(len(table.reward), np.nan))
+    rng = np.random.default_rng(0)
+    assert "duplicates" in evidence(table, rng)
+    assert "duplicates" not in evidence(blind, rng)

@@ -18,7 +18,7 @@ def sentences(found: Probe) -> list[str]:
     lead = (
         f"**{choice.leader}**: {found.outcome} {words.number(score)} on"
         f" {found.scored.num_prompts} held-out prompts after {found.step} steps, mean of"
-        f" {len(found.runs[choice.leader])} seed(s)"
+        f" {words.counted(len(found.runs[choice.leader]), 'seed')}"
     )
     if choice.settled:
         sure = f"no other start is better by more than {choice.pairs[0].margin:g}"
@@ -124,8 +124,8 @@ def write_probe(path: Path, found: Probe) -> None:
     page.write_page(
         path,
         title=f"Which start is best after {found.step} steps?",
-        lead=f"{len(found.runs)} starts, {found.rounds} seed(s), {found.scored.num_prompts}"
-        f" held-out prompts; outcome {found.outcome}.",
+        lead=f"{len(found.runs)} starts, {words.counted(found.rounds, 'seed')},"
+        f" {found.scored.num_prompts} held-out prompts; outcome {found.outcome}.",
         parts=[
             page.findings(sentences(found)),
             *(page.section(table.title, table.html()) for table in tables(found)),

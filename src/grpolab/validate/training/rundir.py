@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ from grpolab.validate.training.log import GRPORun, StepLog, StepRecord
 KIND = "grpolab-train"
 RUN, STEPS, EVALS, GROUPS = "run.json", "steps.jsonl", "evals.jsonl", "groups.parquet"
 ROLLOUTS = "rollouts"
+_TAIL = 2**22  # bytes in which the last line lies, whatever the number of groups
 _TABLES = ("num_correct", "group_size", "prompt_id")
 _FREE = ("versions", "model", "reference", "config.steps", "interventions")
 """What may change between the processes of one run; models are known by hash, not by path."""
@@ -241,6 +243,17 @@ def read_run(path: Path) -> GRPORun:
     records = [_record(row, steps) for row in _rows(steps)] if steps.is_file() else []
     found = [(row.pop("step"), row) for row in _rows(evals)] if evals.is_file() else []
     return GRPORun(records, found)
+
+
+def last_step(path: Path) -> dict[str, Any] | None:
+    """The last whole line of ``steps.jsonl`` of a run folder, None before there is one."""
+    with contextlib.suppress(FileNotFoundError), (path / STEPS).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        for raw in reversed(file.read().splitlines()):
+            if _step_of(raw) is not None:
+                found: dict[str, Any] = json.loads(raw)
+                return found
+    return None
 
 
 def summary_of(found: Mapping[str, Any]) -> dict[str, Any]:

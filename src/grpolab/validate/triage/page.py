@@ -18,7 +18,7 @@ def write_triage(path: Path, found: Triage) -> None:
     law = ", ".join(f"{name} {v}" for name, v in found.sampling.items() if v is not False)
     several = "s" if len(found.checkpoints) > 1 else ""
     parts = [
-        page.takeaways(advise_triage(found)),
+        page.takeaways(page_findings(found)),
         _figure(found),
         page.section("Numbers", *map(page.folded, tables(found))),
         *_unsolved(found),
@@ -31,6 +31,20 @@ def write_triage(path: Path, found: Triage) -> None:
         f" {found.samples_per_prompt} samples each; {law}.",
         parts=parts,
     )
+
+
+def page_findings(found: Triage) -> list[str]:
+    """The findings; several alarms are one sentence at first, so that the answer is seen, too."""
+    said, number = advise_triage(found), len(found.suspicions)
+    doubted = list(dict.fromkeys(one.label for one in found.suspicions if one.stands))
+    if len(doubted) < 2:
+        return said
+    more = f" and {len(doubted) - 3} more" if len(doubted) > 3 else ""
+    alarm = (
+        f"**Do not trust the numbers of {', '.join(doubted[:3])}{more}**: tests of the sampler"
+        " raised an alarm for each."
+    )
+    return [alarm, *said[number : number + 2], *said[:number], *said[number + 2 :]]
 
 
 def _unsolved(found: Triage) -> list[str]:
