@@ -76,7 +76,10 @@ def tables(found: Probe) -> list[Table]:
 def _ranking(found: Probe) -> Table:
     rule = found.ranking[0].score.rule
     rows = [
-        [r.label, r.score.estimate, "runs" if r.kept else "left out, tied" if r.tied else "left out"]
+        [
+            r.label, r.score.estimate,
+            "runs" if r.kept else "left out, tied" if r.tied else "left out",
+        ]
         for r in found.ranking
     ]  # fmt: skip
     caption = (
