@@ -116,3 +116,13 @@ def test_the_file_has_a_level_for_every_rule() -> None:
     assert all(len(r.spreads) == len(known.designs) for r in known.rules)
     assert known.of_trial <= len(known.designs)
     assert f"{known.of_trial} of {known.trial_size} of the trial" in known.basis
+
+
+def test_the_sentence_on_the_trial_follows_its_verdicts() -> None:
+    known = levels()._replace(of_trial=3, trial_size=26, verdicts={})
+    assert "No trial has confirmed yet" in known.trial
+    assert "(3 of 26 designs are in" in known.trial
+    whole = known._replace(verdicts={"A": "confirmed", "B": "open", "D": "refuted", "F": "open"})
+    assert "pass@2: confirmed" in whole.trial
+    assert "the transport for pass@10: refuted" in whole.trial
+    assert "No trial" not in whole.trial

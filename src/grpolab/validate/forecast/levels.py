@@ -30,6 +30,11 @@ from grpolab.validate.estimate.bootstrap import t_quantile, top_share
 FILE = Path(__file__).with_name("levels.json")
 STEPS_BEYOND = 2.0
 """Factor by which the RL budget may lie outside those of the designs."""
+CLAIMS = {
+    "A": "pass@2", "B": "pass@k at the budget's k", "D": "the transport for pass@10",
+    "F": "a probe of 50 steps",
+}  # fmt: skip
+"""Claims of the trial that something chooses better than pass@1 before RL."""
 FEWEST_TASKS = 3
 """Tasks from which on errors out of task say how wide a level is."""
 _DRAWS = 4000
@@ -67,6 +72,20 @@ class Levels(NamedTuple):
         return (
             f"{len(self.designs)} designs on {len(self.tasks)} tasks ({self.of_trial} of"
             f" {self.trial_size} of the trial), {self.steps[0]} to {self.steps[1]} RL steps"
+        )
+
+    @property
+    def trial(self) -> str:
+        """Whether the trial has confirmed that a rule chooses a better start than pass@1."""
+        if not self.verdicts:
+            return (
+                "No trial has confirmed yet that a rule chooses a better start than pass@1"
+                f" ({self.of_trial} of {self.trial_size} designs are in: docs/preregistration.md)."
+            )
+        said = "; ".join(f"{name}: {self.verdicts[claim]}" for claim, name in CLAIMS.items())
+        return (
+            "That it chooses a better start than pass@1, by the trial (docs/preregistration.md):"
+            f" {said}."
         )
 
     def covers(self, steps: int) -> bool:

@@ -115,6 +115,11 @@ class OutcomeForecast(NamedTuple):
     high: float
     outcome: Level | None = None
 
+    @property
+    def estimate(self) -> tuple[float, float, float]:
+        """The score with its interval."""
+        return self.value, self.low, self.high
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         outcome = None if self.outcome is None else self.outcome._asdict()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grpolab.figures import page, words
 from grpolab.figures.tables import Column, Table
+from grpolab.validate.forecast.levels import levels
 from grpolab.validate.probe.compare import StartPair
 from grpolab.validate.probe.probe import Probe
 
@@ -44,9 +45,11 @@ def sentences(found: Probe) -> list[str]:
             " in some run."
         )
     lines += [f"{note}." for note in found.notes]
+    verdict = levels().verdicts.get("F")
+    said = "no trial has confirmed it yet" if verdict is None else f"its claim F is {verdict}"
     lines.append(
         f"This is the order after {found.step} steps. Whether it is the order after the whole run"
-        " is what the trial of docs/preregistration.md tests; no trial has confirmed it yet."
+        f" is what the trial of docs/preregistration.md tests; {said}."
     )
     return lines
 
@@ -73,7 +76,10 @@ def tables(found: Probe) -> list[Table]:
 def _ranking(found: Probe) -> Table:
     rule = found.ranking[0].score.rule
     rows = [
-        [r.label, r.score[3:], "runs" if r.kept else "left out, tied" if r.tied else "left out"]
+        [
+            r.label, r.score.estimate,
+            "runs" if r.kept else "left out, tied" if r.tied else "left out",
+        ]
         for r in found.ranking
     ]  # fmt: skip
     caption = (

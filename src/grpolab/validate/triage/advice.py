@@ -14,7 +14,7 @@ from grpolab.figures.words import (
     round_up,
 )
 from grpolab.validate.audit.alarms import alarm_sentence
-from grpolab.validate.forecast.levels import Levels, levels
+from grpolab.validate.forecast.levels import levels
 from grpolab.validate.triage.confirm import Suspicion
 from grpolab.validate.triage.outcome import OutcomeRule
 from grpolab.validate.triage.pairs import CheckpointPair
@@ -127,26 +127,9 @@ def _outcomes(found: Triage) -> list[str]:
         return []
     said = "; ".join(_rule(rule) for rule in found.outcomes)
     return [
-        f"Rules for the outcome of RL: {said}. {trial_sentence(levels())} `grpolab probe` runs the"
+        f"Rules for the outcome of RL: {said}. {levels().trial} `grpolab probe` runs the"
         " best few for some steps and compares what came out."
     ]
-
-
-_CLAIMS = {"A": "pass@2", "B": "pass@k at the budget's k", "D": "the transport for pass@10"}
-
-
-def trial_sentence(known: Levels) -> str:
-    """Whether the trial has confirmed that a rule chooses a better start than pass@1."""
-    if not known.verdicts:
-        return (
-            "No trial has confirmed yet that any of them chooses a better start than pass@1"
-            f" ({known.of_trial} of {known.trial_size} designs are in: docs/preregistration.md)."
-        )
-    said = "; ".join(f"{name}: {known.verdicts[claim]}" for claim, name in _CLAIMS.items())
-    return (
-        "That it chooses a better start than pass@1, by the trial (docs/preregistration.md):"
-        f" {said}."
-    )
 
 
 def _rule(rule: OutcomeRule) -> str:

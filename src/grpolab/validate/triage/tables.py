@@ -72,7 +72,7 @@ def _score(c: Checkpoint, k: int) -> tuple[float, float, float] | None:
 def _outcomes(found: Triage) -> Table:
     """The rules of `forecast_outcome` side by side, and who leads under each."""
     rows: list[list[object]] = [
-        [c.label, *(rule.scores[i][3:6] for rule in found.outcomes)]
+        [c.label, *(rule.scores[i].estimate for rule in found.outcomes)]
         for i, c in enumerate(found.checkpoints)
     ]
     if len(found.checkpoints) > 1:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from grpolab.figures.tables import Column, Table
-from grpolab.figures.words import estimate, number
+from grpolab.figures.words import estimate, number, p_value
 from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
@@ -199,11 +200,18 @@ def said(rows: Sequence[dict[str, Any]], bins: Sequence[dict[str, Any]]) -> str:
             f" ({estimate(tuple(lost['part']))} of the mean)."
         )
     never = bins[0]
+    order = stats.spearmanr([r["before"] for r in rows], [r["pass@64"] for r in rows])
+    room = ""
+    if order.pvalue < 0.05:
+        room = (
+            " Designs change the less, or fall, the higher pass@64 was before RL: Spearman"
+            f" {number(float(order.statistic))} over designs, p = {p_value(float(order.pvalue))}."
+        )
     return (
         f"Of {runs} runs in {len(rows)} designs, {lower} end with a lower pass@64 than their start,"
         f" {falls} of them beyond chance{names}, and {rises} with a higher one beyond chance. The"
         f" mean change is {estimate(mean)} over designs.{loss} Prompts that half of the"
-        f" samples before RL never solve add {estimate(tuple(never['part']))}."
+        f" samples before RL never solve add {estimate(tuple(never['part']))}.{room}"
     )
 
 
