@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from grpolab.simulate import EXPERIMENTS, point_seed, run_sweep
@@ -37,3 +38,17 @@ def test_point(name: str, scale: float) -> None:
 def test_unknown_rule() -> None:
     with pytest.raises(ValueError, match="rule must be one of"):
         EXPERIMENTS["trajectory"](rule="ppo", seed=0)
+
+
+def test_trajectories_take_stale_groups_and_graders_that_err() -> None:
+    """What `simulate sweep trajectory --set staleness=...` shows, beside a mean field of its own."""
+    at = {"num_steps": 40, "num_chains": 400, "p0": 0.3, "seed": 1}
+    play = EXPERIMENTS["trajectory"]
+    plain = play(**at)
+    for more in ({"staleness": 10}, {"true_positive": 0.7, "false_positive": 0.1}):
+        run = play(**at, **more)
+        gap = run["mean_p"] - run["mean_field"]
+        assert np.all(np.abs(gap) < 0.02 + 4 * run["stderr_p"])
+        assert run["mean_field"][-1] < plain["mean_field"][-1] - 0.02
+    assert np.isnan(play(**at, replay=0.5)["mean_field"][-1])
+    assert np.isnan(play(**at, staleness=3, true_positive=0.9)["mean_field"][-1])
