@@ -41,7 +41,7 @@ def test_unknown_rule() -> None:
 
 
 def test_trajectories_take_stale_groups_and_graders_that_err() -> None:
-    """What `simulate sweep trajectory --set staleness=...` shows, beside a mean field of its own."""
+    """What `sweep trajectory --set staleness=...` shows, beside a mean field of its own."""
     at = {"num_steps": 40, "num_chains": 400, "p0": 0.3, "seed": 1}
     play = EXPERIMENTS["trajectory"]
     plain = play(**at)

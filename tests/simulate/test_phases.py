@@ -53,6 +53,12 @@ def test_still_prompts_show_the_formula_and_options_go_through() -> None:
     assert run.rollouts[-1] == pytest.approx(40 * (1 + d), rel=0.01)
 
 
+def test_replayed_groups_cost_nothing_and_leave_shares_numbers() -> None:
+    run = simulate_phases([0.5], [phase(60, 4, 0.0, options=Options(replay=0.9))], seed=0)
+    assert 4 <= run.rollouts[-1] < 60 * 4 / 2
+    assert 0 <= run.frac_zero_std[0] <= 1
+
+
 @pytest.mark.parametrize(
     ("phases", "more", "words"),
     [

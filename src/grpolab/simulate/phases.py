@@ -62,9 +62,10 @@ def simulate_phases(
 ) -> PhasedRun:
     """Run phase after phase; ``rollouts_per_prompt`` is a budget on average over prompts.
 
-    Groups that dynamic sampling draws again come on top of it. p0 and num_chains are those of
-    `simulate_bernoulli`. Optimisers of momentum start anew in each phase. ValueError for bad input,
-    and for a choice that is no mask [C].
+    Groups that dynamic sampling draws again come on top of it, replayed ones cost nothing. p0 and
+    num_chains are those of `simulate_bernoulli`. Memories (of momentum, stale policies, replayed
+    groups) start anew in each phase. ValueError for bad input, and for a choice that is no mask
+    [C].
 
     >>> ramp = [Phase(num_steps=50, group_size=g, learning_rate=0.1) for g in (4, 8, 16)]
     >>> run = simulate_phases(0.1, ramp, seed=0, num_chains=2000)
@@ -100,7 +101,7 @@ def simulate_phases(
             odds[chosen] = run.state.odds
             groups = run.mean_groups_drawn
             drawn = float(groups.sum()) * weight
-            share = float(groups @ run.frac_zero_std / groups.sum())
+            share = float(np.nansum(groups * run.frac_zero_std) / groups.sum())
         step.append(step[-1] + steps)
         spent.append(spent[-1] + drawn)
         shares.append(share)
