@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grpolab.simulate import EXPERIMENTS, point_seed, run_sweep
+from grpolab.simulate import EXPERIMENTS, point_seed, run_sweep, simulate_escape
 from grpolab.store import jsonable
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -52,3 +52,9 @@ def test_trajectories_take_stale_groups_and_graders_that_err() -> None:
         assert run["mean_field"][-1] < plain["mean_field"][-1] - 0.02
     assert np.isnan(play(**at, replay=0.5)["mean_field"][-1])
     assert np.isnan(play(**at, staleness=3, true_positive=0.9)["mean_field"][-1])
+
+
+@pytest.mark.parametrize("bad", [0, -1, 2.5, "many", [10, 20], None])
+def test_escapes_ask_for_a_whole_number_of_chains(bad: Any) -> None:
+    with pytest.raises(ValueError, match="num_chains must"):
+        simulate_escape(0.3, group_size=4, learning_rate=1.0, num_chains=bad, seed=0)

@@ -62,7 +62,11 @@ def test_replayed_groups_cost_nothing_and_leave_shares_numbers() -> None:
 @pytest.mark.parametrize(
     ("phases", "more", "words"),
     [
-        ([], {}, "phases must hold"),
+        ([], {}, "phases must be"),
+        (3, {}, "phases must be"),
+        ([1, 2], {}, "phases must be"),
+        ([phase()], {"num_chains": 0.5}, "num_chains must"),
+        ([phase()], {"num_chains": [1, 2, 3]}, "num_chains must"),
         ([phase()], {"rollouts_per_prompt": -1}, "rollouts_per_prompt must"),
         ([phase(trains=lambda p: p)], {}, "trains must be 3 booleans"),
         ([phase(size=0)], {}, "group_size must"),

@@ -23,6 +23,7 @@ from grpolab.simulate.pstar import (
     share_target,
 )
 from grpolab.streams import stream_seed
+from grpolab.theory import _check
 from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import MODELS
@@ -67,6 +68,7 @@ def simulate_escape(
     >>> round(found.mean, 1), round(found.exact, 1), round(found.mean_field, 1)
     (75.4, 75.4, 74.2)
     """
+    num_chains = _check.one_whole("num_chains", num_chains)
     exact = math.nan
     if never_falls(rule, group_size=group_size):
         exact = expected_hitting_time(

@@ -72,12 +72,13 @@ def simulate_phases(
     >>> run.rollouts.tolist(), bool(np.all(np.diff(run.mean_p) > 0))
     ([0.0, 200.0, 600.0, 1400.0], True)
     """
-    if not phases:
-        raise ValueError("phases must hold at least one Phase")
+    if not isinstance(phases, list | tuple) or not phases or not _all_phases(phases):
+        raise ValueError(f"phases must be a list of at least one Phase, got {phases!r}")
+    copies = _check.one_whole("num_chains", num_chains)
     budget = _check.single(
         "rollouts_per_prompt", _check.within("rollouts_per_prompt", rollouts_per_prompt, 0, np.inf)
     )
-    start = np.repeat(_check.within("p0", p0, 0.0, 1.0, ends="none").ravel(), num_chains)
+    start = np.repeat(_check.within("p0", p0, 0.0, 1.0, ends="none").ravel(), copies)
     odds = start / (1.0 - start)
     step, spent, shares = [0.0], [0.0], []
     means = [float(start.mean())]
@@ -109,6 +110,10 @@ def simulate_phases(
     return PhasedRun(
         np.array(step), np.array(means), np.array(spent), np.array(shares), odds / (1.0 + odds)
     )
+
+
+def _all_phases(phases: Sequence[object]) -> bool:
+    return all(isinstance(phase, Phase) for phase in phases)
 
 
 def _fresh(state: ChainState, options: Options | None) -> ChainState:
