@@ -45,11 +45,16 @@ def test_trajectories_take_stale_groups_and_graders_that_err() -> None:
     at = {"num_steps": 40, "num_chains": 400, "p0": 0.3, "seed": 1}
     play = EXPERIMENTS["trajectory"]
     plain = play(**at)
-    for more in ({"staleness": 10}, {"true_positive": 0.7, "false_positive": 0.1}):
+    for more, lower in (
+        ({"staleness": 10}, True),  # the clip stops what has gone far already
+        ({"staleness": 10, "importance": False}, False),
+        ({"true_positive": 0.7, "false_positive": 0.1}, True),
+    ):
         run = play(**at, **more)
         gap = run["mean_p"] - run["mean_field"]
-        assert np.all(np.abs(gap) < 0.02 + 4 * run["stderr_p"])
-        assert run["mean_field"][-1] < plain["mean_field"][-1] - 0.02
+        assert np.all(np.abs(gap) < 0.03 + 4 * run["stderr_p"]), more
+        if lower:
+            assert run["mean_field"][-1] < plain["mean_field"][-1] - 0.02
     assert np.isnan(play(**at, replay=0.5)["mean_field"][-1])
     assert np.isnan(play(**at, staleness=3, true_positive=0.9)["mean_field"][-1])
 

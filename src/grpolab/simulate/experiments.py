@@ -24,11 +24,13 @@ from grpolab.simulate.pstar import (
 )
 from grpolab.streams import stream_seed
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued
+from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued, advantage_table
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import MODELS
 from grpolab.theory.drift import noisy_drift
 from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.signal import count_pmf
 from grpolab.theory.traps import interference_threshold
 from grpolab.theory.unequal import stale_drift
 
@@ -197,7 +199,7 @@ def trajectory_experiment(
     """Mean p and the share of zero-std groups over time, beside the mean-field path.
 
     The options are those of `Options`; there is no mean field, nan, under replay and for stale
-    groups whose grader errs. That of stale groups has no clip.
+    groups whose grader errs.
     """
     options = Options(
         staleness=staleness, importance=importance, replay=replay, true_positive=true_positive,
@@ -228,15 +230,26 @@ def _mean_move(rule: TwoValued, p: float, older: float, group_size: int, by: Opt
     errs = (by.true_positive, by.false_positive) != (1.0, 0.0)
     if by.replay or (by.staleness and errs):
         return float("nan")
+    if by.staleness and not by.importance:
+        return float(stale_drift(rule, p, behaviour=[older] * group_size, importance=False))
     if by.staleness:
-        drawn = [older] * group_size
-        return float(stale_drift(rule, p, behaviour=drawn, importance=by.importance))
+        k, law = np.arange(group_size + 1), count_pmf(older, group_size)
+        right, wrong = advantage_table(rule, group_size)
+        up = _clipped(right, p / older, by)
+        down = _clipped(wrong, (1 - p) / (1 - older), by)
+        return float(law @ (k * up * (1 - p) - (group_size - k) * down * p)) / group_size
     return float(
         noisy_drift(
             rule, p, group_size=group_size, true_positive=by.true_positive,
             false_positive=by.false_positive,
         )
     )  # fmt: skip
+
+
+def _clipped(advantage: FloatArray, ratio: float, by: Options) -> FloatArray:
+    """Weights of the scores under PPO's clip."""
+    far = (ratio > 1 + by.clip_high) & (advantage > 0) | (ratio < 1 - by.clip_low) & (advantage < 0)
+    return np.where(far, 0.0, advantage * ratio)
 
 
 def escape_experiment(
