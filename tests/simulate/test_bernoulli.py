@@ -122,13 +122,16 @@ class TestReproducible:
             odds, velocity, square = np.geomspace(0.01, 9, 7), np.zeros(7), np.zeros(7)
             stats, times = np.zeros((6, 4), np.int64), np.full((2, 7), kernels.NEVER)
             moments, history = np.zeros((1, 6, 3)), np.repeat(odds[:, None], 2, axis=1)
-            options = replace(OPTIONS["everything"], staleness=2)
+            options = replace(OPTIONS["everything"], staleness=2, replay=0.5, cut_right=0.2)
+            kept_odds, kept = np.zeros(7), np.zeros((7, 4), np.int64)
             run(
-                odds, velocity, square, history, np.full(7, 0.3), np.uint64(4), np.uint64(1),
-                np.uint64(2), np.uint64(0), advantage.correct, advantage.wrong,
+                odds, velocity, square, history, kept_odds, kept, np.full(7, 0.3), np.uint64(4),
+                np.uint64(1), np.uint64(2), np.uint64(0), advantage.correct, advantage.wrong,
                 options.plan(8, 0.1), stats, moments, 2.0, *times,
             )  # fmt: skip
-            results.append((odds, velocity, square, history, stats, moments, times))
+            results.append(
+                (odds, velocity, square, history, kept, kept_odds, stats, moments, times)
+            )
         for compiled, plain in zip(*results, strict=True):
             assert np.array_equal(compiled, plain)
 

@@ -53,10 +53,20 @@ def test_still_prompts_show_the_formula_and_options_go_through() -> None:
     assert run.rollouts[-1] == pytest.approx(40 * (1 + d), rel=0.01)
 
 
+def test_replayed_groups_cost_nothing_and_leave_shares_numbers() -> None:
+    run = simulate_phases([0.5], [phase(60, 4, 0.0, options=Options(replay=0.9))], seed=0)
+    assert 4 <= run.rollouts[-1] < 60 * 4 / 2
+    assert 0 <= run.frac_zero_std[0] <= 1
+
+
 @pytest.mark.parametrize(
     ("phases", "more", "words"),
     [
-        ([], {}, "phases must hold"),
+        ([], {}, "phases must be"),
+        (3, {}, "phases must be"),
+        ([1, 2], {}, "phases must be"),
+        ([phase()], {"num_chains": 0.5}, "num_chains must"),
+        ([phase()], {"num_chains": [1, 2, 3]}, "num_chains must"),
         ([phase()], {"rollouts_per_prompt": -1}, "rollouts_per_prompt must"),
         ([phase(trains=lambda p: p)], {}, "trains must be 3 booleans"),
         ([phase(size=0)], {}, "group_size must"),

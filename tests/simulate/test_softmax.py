@@ -17,7 +17,7 @@ from grpolab.simulate import (
     simulate_softmax,
 )
 from grpolab.simulate import _kernels_softmax as kernels
-from grpolab.simulate import softmax as module
+from grpolab.simulate import _models as module
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate.softmax import softmax
 
@@ -143,17 +143,20 @@ class TestReproducible:
         twin = getattr(kernels.softmax_models, "py_func", None)
         if twin is None:
             pytest.skip("kernels are not compiled here")
-        run = simulate_softmax(START, RIGHT, **(KW | {"num_steps": 2}), features=FEATURES)
-        state = simulate_softmax(START, RIGHT, **(KW | {"num_steps": 0}), features=FEATURES).state
+        options = Options(staleness=1, replay=0.5, cut_right=0.3, cut_wrong=0.1, mask_cut=True)
+        kw = {"features": FEATURES, "options": options}
+        run = simulate_softmax(START, RIGHT, **(KW | {"num_steps": 4}), **kw)
+        state = simulate_softmax(START, RIGHT, **(KW | {"num_steps": 0}), **kw).state
         weights = state.weights.copy()
         advantage = theory.GRPO.advantages(np.arange(9), 8)
-        stats = np.zeros((2, kernels.COLUMNS), np.int64)
-        moments = np.zeros((1, 2, kernels.MOMENTS))
+        stats = np.zeros((4, kernels.COLUMNS), np.int64)
+        moments = np.zeros((1, 4, kernels.MOMENTS))
         zero, key = np.uint64(0), stream_key(5, "softmax models")
         twin(
-            weights, state.velocity.copy(), state.square.copy(), state.base, state.features,
+            weights, state.velocity.copy(), state.square.copy(),
+            *module.memory(weights, options, (3, 4, 8), (3, 5)), state.base, state.features,
             state.reference, state.correct, zero, *key, zero,
-            advantage.correct, advantage.wrong, Options().plan(8, 0.3), stats, moments, 1,
+            advantage.correct, advantage.wrong, options.plan(8, 0.3), stats, moments, 1,
         )  # fmt: skip
         assert np.array_equal(weights, run.state.weights)
 

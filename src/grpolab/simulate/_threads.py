@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from grpolab.theory import _check
+
 T = TypeVar("T")
 
 
@@ -29,8 +31,8 @@ def map_chunks(
 
     The results must not depend on the chunks; threads defaults to the cores of this process.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be >= 1, got {threads}")
+    if threads is not None:
+        threads = _check.one_whole("threads", threads)
     bounds = [(a, min(a + chunk, high)) for a in range(low, high, chunk)]
     workers = min(threads or available_cores(), len(bounds))
     if workers <= 1:

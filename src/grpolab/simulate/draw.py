@@ -250,12 +250,12 @@ def _num_groups(model: Any, num_groups: int | None, groups_per_prompt: int) -> i
 
 
 def _sizes(group_size: npt.ArrayLike, rows: int) -> IntArray:
-    raw = np.asarray(group_size)
-    size = np.ascontiguousarray(np.broadcast_to(raw, (rows,)).astype(np.int64))
-    outside = np.any((size < 1) | (size > MAX_GROUP_SIZE))
-    if raw.ndim > 1 or not np.array_equal(size, np.broadcast_to(raw, (rows,))) or outside:
+    raw = _check.numbers("group_size", group_size)
+    if raw.shape not in ((), (1,), (rows,)):
+        raise ValueError(f"group_size must be a number or {rows}, got shape {list(raw.shape)}")
+    if not np.all((raw >= 1) & (raw <= MAX_GROUP_SIZE) & (raw == np.floor(raw))):
         raise ValueError(f"group_size must be whole numbers in 1..{MAX_GROUP_SIZE}, got {raw}")
-    return size
+    return np.ascontiguousarray(np.broadcast_to(raw, (rows,)).astype(np.int64))
 
 
 def _check_parts(law: _Law, size: IntArray) -> None:

@@ -23,12 +23,16 @@ from grpolab.simulate.pstar import (
     share_target,
 )
 from grpolab.streams import stream_seed
-from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued
+from grpolab.theory import _check
+from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued, advantage_table
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import MODELS
-from grpolab.theory.drift import expected_drift
+from grpolab.theory.drift import noisy_drift
 from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
+from grpolab.theory.groups import FloatArray
+from grpolab.theory.signal import count_pmf
 from grpolab.theory.traps import interference_threshold
+from grpolab.theory.unequal import stale_drift
 
 _LONG = 20_000  # mean-field steps from which chains jump
 _PATIENCE = 40  # mean-field escape times after which a run is given up
@@ -66,6 +70,7 @@ def simulate_escape(
     >>> round(found.mean, 1), round(found.exact, 1), round(found.mean_field, 1)
     (75.4, 75.4, 74.2)
     """
+    num_chains = _check.one_whole("num_chains", num_chains)
     exact = math.nan
     if never_falls(rule, group_size=group_size):
         exact = expected_hitting_time(
@@ -184,18 +189,32 @@ def trajectory_experiment(
     learning_rate: float = 0.1,
     num_steps: int = 200,
     num_chains: int = 1 << 14,
+    staleness: int = 0,
+    importance: bool = True,
+    replay: float = 0.0,
+    true_positive: float = 1.0,
+    false_positive: float = 0.0,
     seed: int,
 ) -> dict[str, Any]:
-    """Mean p and the share of zero-std groups over time, beside the mean-field path."""
+    """Mean p and the share of zero-std groups over time, beside the mean-field path.
+
+    The options are those of `Options`; there is no mean field, nan, under replay and for stale
+    groups whose grader errs.
+    """
+    options = Options(
+        staleness=staleness, importance=importance, replay=replay, true_positive=true_positive,
+        false_positive=false_positive,
+    )  # fmt: skip
     run = simulate_bernoulli(
-        p0, group_size=group_size, learning_rate=learning_rate, rule=_rule(rule),
+        p0, group_size=group_size, learning_rate=learning_rate, rule=_rule(rule), options=options,
         num_steps=num_steps, num_chains=num_chains, seed=stream_seed(seed, "trajectory"),
     )  # fmt: skip
     shown = np.unique(np.linspace(0, num_steps, _SHOWN).astype(np.int64))
     logit, smooth = np.log(p0 / (1 - p0)), [p0]
-    for _ in range(num_steps):
-        move = expected_drift(_rule(rule), smooth[-1], group_size=group_size)
-        logit += learning_rate * float(move)
+    for step in range(num_steps):
+        older = smooth[max(step - staleness, 0)]
+        move = _mean_move(_rule(rule), smooth[-1], older, group_size, options)
+        logit += learning_rate * move
         smooth.append(float(1 / (1 + np.exp(-logit))))
     return {
         "step": shown,
@@ -204,6 +223,33 @@ def trajectory_experiment(
         "mean_field": np.array(smooth)[shown],
         "frac_zero_std": np.append(run.frac_zero_std, np.nan)[shown],
     }
+
+
+def _mean_move(rule: TwoValued, p: float, older: float, group_size: int, by: Options) -> float:
+    """Mean-field drift of z at p, where groups are drawn at the chance ``older``."""
+    errs = (by.true_positive, by.false_positive) != (1.0, 0.0)
+    if by.replay or (by.staleness and errs):
+        return float("nan")
+    if by.staleness and not by.importance:
+        return float(stale_drift(rule, p, behaviour=[older] * group_size, importance=False))
+    if by.staleness:
+        k, law = np.arange(group_size + 1), count_pmf(older, group_size)
+        right, wrong = advantage_table(rule, group_size)
+        up = _clipped(right, p / older, by)
+        down = _clipped(wrong, (1 - p) / (1 - older), by)
+        return float(law @ (k * up * (1 - p) - (group_size - k) * down * p)) / group_size
+    return float(
+        noisy_drift(
+            rule, p, group_size=group_size, true_positive=by.true_positive,
+            false_positive=by.false_positive,
+        )
+    )  # fmt: skip
+
+
+def _clipped(advantage: FloatArray, ratio: float, by: Options) -> FloatArray:
+    """Weights of the scores under PPO's clip."""
+    far = (ratio > 1 + by.clip_high) & (advantage > 0) | (ratio < 1 - by.clip_low) & (advantage < 0)
+    return np.where(far, 0.0, advantage * ratio)
 
 
 def escape_experiment(

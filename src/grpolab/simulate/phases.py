@@ -62,21 +62,23 @@ def simulate_phases(
 ) -> PhasedRun:
     """Run phase after phase; ``rollouts_per_prompt`` is a budget on average over prompts.
 
-    Groups that dynamic sampling draws again come on top of it. p0 and num_chains are those of
-    `simulate_bernoulli`. Optimisers of momentum start anew in each phase. ValueError for bad input,
-    and for a choice that is no mask [C].
+    Groups that dynamic sampling draws again come on top of it, replayed ones cost nothing. p0 and
+    num_chains are those of `simulate_bernoulli`. Memories (of momentum, stale policies, replayed
+    groups) start anew in each phase. ValueError for bad input, and for a choice that is no mask
+    [C].
 
     >>> ramp = [Phase(num_steps=50, group_size=g, learning_rate=0.1) for g in (4, 8, 16)]
     >>> run = simulate_phases(0.1, ramp, seed=0, num_chains=2000)
     >>> run.rollouts.tolist(), bool(np.all(np.diff(run.mean_p) > 0))
     ([0.0, 200.0, 600.0, 1400.0], True)
     """
-    if not phases:
-        raise ValueError("phases must hold at least one Phase")
+    if not isinstance(phases, list | tuple) or not phases or not _all_phases(phases):
+        raise ValueError(f"phases must be a list of at least one Phase, got {phases!r}")
+    copies = _check.one_whole("num_chains", num_chains)
     budget = _check.single(
         "rollouts_per_prompt", _check.within("rollouts_per_prompt", rollouts_per_prompt, 0, np.inf)
     )
-    start = np.repeat(_check.within("p0", p0, 0.0, 1.0, ends="none").ravel(), num_chains)
+    start = np.repeat(_check.within("p0", p0, 0.0, 1.0, ends="none").ravel(), copies)
     odds = start / (1.0 - start)
     step, spent, shares = [0.0], [0.0], []
     means = [float(start.mean())]
@@ -100,7 +102,7 @@ def simulate_phases(
             odds[chosen] = run.state.odds
             groups = run.mean_groups_drawn
             drawn = float(groups.sum()) * weight
-            share = float(groups @ run.frac_zero_std / groups.sum())
+            share = float(np.nansum(groups * run.frac_zero_std) / groups.sum())
         step.append(step[-1] + steps)
         spent.append(spent[-1] + drawn)
         shares.append(share)
@@ -108,6 +110,10 @@ def simulate_phases(
     return PhasedRun(
         np.array(step), np.array(means), np.array(spent), np.array(shares), odds / (1.0 + odds)
     )
+
+
+def _all_phases(phases: Sequence[object]) -> bool:
+    return all(isinstance(phase, Phase) for phase in phases)
 
 
 def _fresh(state: ChainState, options: Options | None) -> ChainState:

@@ -191,6 +191,7 @@ def derive_critical_p(
     if group_size < 2 and event == "identical":
         raise ValueError(f"group_size must be >= 2: rewards of one are alike, got {group_size}")
     _check.single("frac", _check.within("frac", frac, 0.0, 1.0, ends="none"))
+    rho = _check.single("rho", _check.probability("rho", rho))
     grid = _means_with_a_law(at, rho)
 
     def silent_groups(mean: float, groups: int) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
@@ -35,10 +34,12 @@ class Settings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        rate = _check.within("learning_rate", self.learning_rate, -np.inf, np.inf, ends="none")
+        rate = _check.single("learning_rate", _check.numbers("learning_rate", self.learning_rate))
+        if not math.isfinite(rate):
+            raise ValueError(f"learning_rate must be finite, got {rate}")
         made = {
             "group_size": group_size_of(self.group_size),
-            "learning_rate": _check.single("learning_rate", rate),
+            "learning_rate": rate,
             "num_steps": _check.one_whole("num_steps", self.num_steps, least=0),
             "rule": rule_of(self.rule),
             "options": Options() if self.options is None else self.options,
