@@ -231,3 +231,12 @@ def test_marks_inside_of_names_do_not_separate_columns(tmp_path, mark):
     path = tmp_path / "t.csv"
     path.write_text("\n".join([header, *lines]) + "\n")
     assert right(path) == RIGHT
+
+
+def test_a_zip_file_of_an_unknown_version(tmp_path):
+    path = archive(tmp_path / "t.zip", {"t.csv": CSV})
+    whole = path.read_bytes()
+    place = whole.index(b"PK\x01\x02") + 6
+    path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+    with pytest.raises(UserError):
+        read(path)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from grpolab.errors import UserError, first_line
@@ -13,6 +16,11 @@ from grpolab.packed import refuse_bomb
 _TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz")
 _OF_OTHERS = ("xl/workbook.xml", "header.json", "_journal/start.json")
 """Members of archives that are one file: spreadsheets and logs of inspect."""
+_DAMAGE = (
+    OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile, tarfile.TarError,
+)  # fmt: skip
+"""What damaged archives raise; a version that is not supported is a RuntimeError."""
 
 
 def is_archive(path: Path) -> bool:
@@ -22,7 +30,7 @@ def is_archive(path: Path) -> bool:
     with path.open("rb") as handle:
         if handle.read(4) != b"PK\x03\x04" or not zipfile.is_zipfile(path):
             return False
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+    with contextlib.suppress(*_DAMAGE), zipfile.ZipFile(path) as archive:
         return not set(archive.namelist()).intersection(_OF_OTHERS)
     return False
 
@@ -40,8 +48,7 @@ def unpack(path: Path, folder: Path) -> None:
             files = [m for m in tar if m.isfile() and _is_wanted(m.name)]
             refuse_bomb(path, sum(m.size for m in files), path.stat().st_size)
             tar.extractall(folder, files, filter="data")
-    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile,
-            tarfile.TarError) as err:  # fmt: skip
+    except _DAMAGE as err:
         raise UserError(f"{path}: not an archive that can be read ({first_line(err)})") from None
 
 
