@@ -36,9 +36,9 @@ NAMES = {
 }
 HARMLESS = {
     "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "ul", "li",
-    "section", "figure", "figcaption", "div", "table", "thead", "tbody", "tr", "th", "td", "code", "strong",
-    "details", "summary", "a", "svg", "g", "path", "defs", "use", "clippath", "rect", "metadata",
-    "rdf:rdf", "cc:work", "dc:type", "dc:format", "dc:creator", "cc:agent", "dc:title",
+    "section", "figure", "figcaption", "div", "table", "thead", "tbody", "tr", "th", "td", "code",
+    "strong", "details", "summary", "a", "svg", "g", "path", "defs", "use", "clippath", "rect",
+    "metadata", "rdf:rdf", "cc:work", "dc:type", "dc:format", "dc:creator", "cc:agent", "dc:title",
     "lineargradient", "stop", "br", "text", "tspan", "image", "circle", "polygon",
 }  # fmt: skip
 
