@@ -134,6 +134,8 @@ def test_what_rl_loses_and_wins_is_counted_by_run_and_by_prompt() -> None:
         total = sum(b["part_of_1"][0] for b in parts)
         assert total == pytest.approx((one.end_rate - one.rate[:, :, None]).mean(), abs=0.01), k
     assert "beyond chance (most runs of made 1)" in exceed.said(rows, bins)
+    assert "Spearman" not in exceed.said(rows, bins)  # two designs say nothing of an order
+    assert "Spearman" not in exceed.said([rows[0]] * 3, bins)
     same = replace(up, end=np.repeat(up.before[:, :, None], 2, axis=2))
     assert exceed.by_design([same])[0]["pass@64"] == 0.0
     classes = exceed.by_class([up])[0]

@@ -9,7 +9,8 @@ score of a start and y what RL made of it:
   ``t(.975, T - 1) sqrt(1 + 1/T + (x - m)^2 / V) error`` on each side, T tasks, with m and V the
   mean and the variance of x. What is not known of x itself is added.
 - best start: y - mean of the ladder = w (x - mean) + e. The slope w has the standard error of a
-  jackknife over designs, e the spread of a design drawn at random, and x its errors over prompts.
+  jackknife over designs, e the spread of a design drawn at random, and x its errors over prompts
+  (t, P - 1 free for P prompts).
 """
 
 from __future__ import annotations
@@ -160,6 +161,8 @@ def best_start(
     slope = found.within + found.within_error * rng.standard_t(len(known.designs) - 1, _DRAWS)
     spread = rng.choice(np.array(found.spreads), size=_DRAWS)
     noise = np.atleast_2d(np.cov(values)) / prompts if prompts > 1 else np.eye(count) / 4
-    score = rng.multivariate_normal(values.mean(axis=1), noise, size=_DRAWS, method="svd")
+    error = rng.multivariate_normal(np.zeros(count), noise, size=_DRAWS, method="svd")
+    free = max(prompts - 1, 1)  # the errors were estimated from as many prompts
+    score = values.mean(axis=1) + error * np.sqrt(free / rng.chisquare(free, (_DRAWS, 1)))
     y = slope[:, None] * score + spread[:, None] * rng.standard_normal((_DRAWS, count))
     return np.asarray(top_share(y).mean(axis=0))

@@ -200,9 +200,10 @@ def said(rows: Sequence[dict[str, Any]], bins: Sequence[dict[str, Any]]) -> str:
             f" ({estimate(tuple(lost['part']))} of the mean)."
         )
     never = bins[0]
-    order = stats.spearmanr([r["before"] for r in rows], [r["pass@64"] for r in rows])
+    level, gain = ([r[key] for r in rows] for key in ("before", "pass@64"))
     room = ""
-    if order.pvalue < 0.05:
+    known = min(len(set(level)), len(set(gain))) > 2
+    if known and (order := stats.spearmanr(level, gain)).pvalue < 0.05:
         room = (
             " Designs change the less, or fall, the higher pass@64 was before RL: Spearman"
             f" {number(float(order.statistic))} over designs, p = {p_value(float(order.pvalue))}."
