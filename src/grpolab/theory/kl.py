@@ -75,7 +75,8 @@ def kl_fixed_points_limit(p_ref: float, *, beta: float, eps: float = 1e-6) -> Fi
         return 1.0 / np.sqrt(p * (1.0 - p) + small)
 
     def derivative(p: FloatArray) -> FloatArray:
-        return -(1.0 - 2.0 * p) / 2.0 / (p * (1.0 - p) + small) ** 1.5
+        with np.errstate(over="ignore"):
+            return -(1.0 - 2.0 * p) / 2.0 / (p * (1.0 - p) + small) ** 1.5
 
     return _fixed_points(weight, derivative, p_ref, beta)
 

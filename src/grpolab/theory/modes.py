@@ -13,7 +13,7 @@ import numpy.typing as npt
 from grpolab.theory import _check
 from grpolab.theory._numeric import complement_log
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.zero_std import prob_mixed
+from grpolab.theory.zero_std import prob_all_wrong, prob_mixed
 
 
 def _pair(p: npt.ArrayLike, mode: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -33,7 +33,7 @@ def prob_mode_missed(
     group_size >= 1 broadcast; ValueError outside. Derived here; the event is that of arXiv
     2602.06717.
 
-    >>> prob_mode_missed(0.5, 0.25, 2).item()
+    >>> prob_mode_missed(0.5, 0.25, 2).round(12).item()
     0.25
     """
     chance, share = _pair(p, mode)
@@ -42,7 +42,7 @@ def prob_mode_missed(
     left = np.where(share < 1.0, 1.0 - share, 1.0)
     rarer = np.minimum(chance - share, 1.0 - chance)
     mixed = prob_mixed(np.clip(rarer / left, 0.0, 0.5), g)
-    return _check.result(np.exp(g * complement_log(share)) * mixed)
+    return _check.result(prob_all_wrong(share, g) * mixed)
 
 
 def prob_mode_seen(p: npt.ArrayLike, mode: npt.ArrayLike, group_size: npt.ArrayLike) -> FloatArray:
