@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ LONGEST = 200  # bytes of one folder's name; file systems allow 255
 TOGETHER = 3500  # bytes of a path; Linux allows 4096
 
 
+@cache
 def phrases(root: Path) -> list[str]:
     """Every text of the package that has several words or is a flag, docstrings left out."""
     found: dict[str, None] = {}

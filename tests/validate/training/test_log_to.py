@@ -113,6 +113,7 @@ play(job, Path({out!r}))
 """
 
 
+@pytest.mark.slow  # trackio loads a web server: seven seconds
 @pytest.mark.parametrize(("tool", "pattern"), [("wandb", "*.wandb"), ("trackio", "*.db")])
 def test_tools_with_a_process_of_their_own(tool, pattern, folders, tmp_path):
     pytest.importorskip(tool)
