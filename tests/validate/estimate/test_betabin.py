@@ -56,7 +56,8 @@ def test_no_grid_point_beats_the_maximum(data):
     best = float(betabin.maximise(table).loglik[0])
     mean, rho = np.meshgrid(np.linspace(0.01, 0.99, 60), np.linspace(0.0, 0.99, 60))
     shape = mean.size
-    many = betabin.Tails(*(np.broadcast_to(s, (shape, s.shape[1])) for s in table))
+    columns = (np.broadcast_to(s, (shape, s.shape[1])) for s in table[1:])
+    many = betabin.Tails(table.at, *columns)
     assert betabin.kernel(many, mean.ravel(), rho.ravel()).max() <= best + 1e-7
 
 
@@ -109,3 +110,47 @@ def test_a_generic_optimiser_agrees():
     a, b = np.exp(found.x)
     mean, rho, _ = fit(GroupCounts(correct, size))
     assert (mean, rho) == pytest.approx((a / (a + b), 1 / (1 + a + b)), abs=1e-5)
+
+
+def _singly(data: cells.CountCells) -> betabin.Tails:
+    """Every factor of the likelihood by itself."""
+    at = np.arange(float(data.num_samples.max()))
+    y, n = data.num_correct, data.num_samples
+    parts = [np.atleast_2d(data.weight) @ (v[:, None] > at) for v in (y, n - y, n)]
+    return betabin.Tails(at, *parts)
+
+
+@pytest.mark.parametrize(("size", "prompts"), [(511, 2), (513, 2), (3000, 8), (60_000, 40)])
+def test_a_few_nodes_stand_for_all_factors_of_large_clusters(size, prompts):
+    rng = np.random.default_rng(size)
+    y = rng.integers(0, size + 1, prompts)
+    y[:2] = 0, size
+    n = np.full(prompts, size)
+    n[-1] = max(y[-1], size // 3)
+    weight = np.stack([np.ones(prompts), rng.integers(0, 3, prompts)])
+    data = cells.CountCells(y, n, weight)
+    few, all_ = betabin.tails(data), _singly(data)
+    assert len(few.at) <= len(all_.at)
+    if size >= 3000:
+        assert len(few.at) < len(all_.at) / 4
+    for m in (1e-3, 0.5, 0.99):
+        for r in (0.0, 1e-9, 0.01, 0.4, 0.999):
+            place = np.full(2, m), np.full(2, r)
+            assert betabin.kernel(few, *place) == pytest.approx(
+                betabin.kernel(all_, *place), rel=1e-12
+            )
+            for ours, theirs in zip(
+                betabin._derivatives(few, *place), betabin._derivatives(all_, *place), strict=True
+            ):
+                assert ours == pytest.approx(theirs, rel=1e-8)
+
+
+def test_a_million_samples_per_prompt_cost_no_more_than_a_few_nodes():
+    rng = np.random.default_rng(3)
+    counts = GroupCounts(rng.binomial(10**6, rng.beta(0.5, 0.8, 40)), 10**6)
+    table = betabin.tails(cells.tabulate(counts))
+    assert len(table.at) < 3000
+    mean, rho, loglik = fit(counts)
+    a, b = mean * (1 / rho - 1), (1 - mean) * (1 / rho - 1)
+    direct = stats.betabinom.logpmf(counts.num_correct, 10**6, a, b).sum()
+    assert loglik == pytest.approx(direct, abs=1e-5)
