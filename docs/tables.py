@@ -302,6 +302,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "explored-policy-said": lambda: policy.said(explored()["policy"]),
     "explored-reach-said": lambda: reach.said(explored()["reach"]),
     "futility-summary": lambda: judged.summary(futility(), num_designs=len(protocol().designs)),
+    "trial-papers": lambda: trial_tables.of_papers(trial()),
     "trial-state": lambda: trial_tables.state(trial()),
     "trial-summary": lambda: trial_tables.summary(trial()),
     **architecture_tables.TABLES,

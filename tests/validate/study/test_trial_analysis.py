@@ -249,6 +249,17 @@ def test_summary_of_all_designs_gives_the_verdicts() -> None:
         assert f"- {verdict.claim}, {verdict.statement}: **{verdict.verdict}**" in said
 
 
+@pytest.mark.parametrize("last", [1, 25, 26])
+def test_claims_of_papers_have_a_verdict_on_all_designs_only(last: int) -> None:
+    found = result("pass@2", 0, last)
+    doom = next(v for v in found.verdicts if v.claim == "I")
+    said = tables.of_papers(found.as_dict())
+    assert (f"**{doom.verdict}**" in said) == (last == 26)
+    assert ("No claim is decided yet" in said) == (last < 26)
+    assert doom.note in said
+    assert said.count("2510.01624") == 2
+
+
 def test_result_is_that_of_the_committed_counts() -> None:
     folder = Path(__file__).parents[3] / "docs/results/trial"
     fixed = protocol()

@@ -124,6 +124,27 @@ def _costs(result: Result) -> Table:
     )  # fmt: skip
 
 
+def of_papers(result: Result) -> str:
+    """What the trial says of the claims of the source papers, after a sentence on how far it is."""
+    doom = next(v for v in result["verdicts"] if v["claim"] == "I")
+    verdict = f"**{doom['verdict']}**: " if finished(result) else ""
+    rows = [("2606.18487", doom["statement"], verdict + doom["note"])]
+    for paper, statement, name in (
+        ("2606.18487", "the start of the best pass@1 ends lower", "pass@1"),
+        ("2606.18487", "the start of the highest entropy ends higher", "entropy"),
+        ("2510.01624", "loss on held-out examples predicts the outcome", "nll"),
+        ("2510.01624", "pass@k at large k predicts the outcome", "pass@64"),
+    ):
+        found = [
+            f"{s['outcome'].removeprefix('final ')} {_estimate(s['regret'])}"
+            for s in result["standings"]
+            if s["predictor"] == name and s["outcome"] in ("final pass@1", "final pass@10")
+        ]
+        rows.append((paper, statement, f"regret of choosing by {name}: {'; '.join(found)}"))
+    words = ["paper", Column("claim", words=True), Column("in the trial", words=True)]
+    return f"{state(result)}\n\n{Table(words, rows).markdown()}"
+
+
 def _ordered(result: Result, outcome: str) -> list[Mapping[str, Any]]:
     """Predictors for one outcome: the least regret first, or, on a part, as in the protocol."""
     rows = [s for s in result["standings"] if s["outcome"] == outcome]
