@@ -124,6 +124,8 @@ def _outcome(counts: GroupCounts) -> Spans:
     for rule in RULES:
         found = forecast_outcome(counts, steps=50, rule=rule)
         yield found.value, found.low, found.high
+        if (level := found.outcome) is not None:
+            yield level.value, level.low, level.high
 
 
 def _filtered(counts: GroupCounts) -> Spans:
@@ -248,7 +250,7 @@ MADE: dict[Callable[[GroupCounts], Spans], tuple[str, ...]] = {
     _any_law: ("validate.forecast.profile.law_interval()", "validate.forecast.profile.ends()"),
     _cover: ("validate.forecast.cover.Cover",),
     _population: ("validate.forecast.population.Population",),
-    _outcome: ("validate.forecast.outcome.OutcomeForecast",),
+    _outcome: ("validate.forecast.outcome.OutcomeForecast", "validate.forecast.levels.Level"),
     _filtered: ("validate.estimate.truncated.TruncatedFit",),
     _rates: (
         "validate.estimate.bootstrap.floored()", "validate.estimate.bootstrap.share_interval()",
@@ -283,6 +285,7 @@ NO_FLOOR = {
     "validate.training.loss.LossParts": "clip range",
     "validate.training.log.reward_stats()": "mean and spread",
     "theory._check.count_of()": "two numbers",
+    "validate.audit.page.sides_size()": "width and height",
     "theory._numeric.unit_rule()": "nodes and weights",
     "theory.drift.logit_pulls()": "two pulls",
     "theory.bounds.Band": "limits at given moments, a number where they say all",

@@ -51,5 +51,5 @@ def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="staleness must be 0 where a run is continued"):
         simulate_bernoulli(run.state, options=options, **at)
     for bad in (-1, 0.5):
-        with pytest.raises(ValueError, match="staleness must lie in"):
+        with pytest.raises(ValueError, match="staleness must be a whole number"):
             Options(staleness=bad)

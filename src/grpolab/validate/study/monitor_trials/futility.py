@@ -246,7 +246,7 @@ def rule_table(found: Mapping[str, Any]) -> Table:
     """Doomed runs caught in time and good ones flagged, by rule."""
     return Table(
         (
-            Column("rule", words=True), Column("doomed, caught by 40%", words=True),
+            Column("judged by", words=True), Column("doomed, caught by 40%", words=True),
             Column("good, flagged", words=True), "median share of steps",
         ),
         [
