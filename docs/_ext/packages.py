@@ -7,6 +7,7 @@ Docstrings are plain text with names in backticks; what reStructuredText would t
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from typing import Any
@@ -54,8 +55,10 @@ def _tidy(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: li
 
 
 def _skip(_app: Any, _what: str, _name: str, obj: Any, skip: bool, _options: Any) -> bool:
-    """Leave out the fields of named tuples, of which Python says "Alias for field number 0"."""
-    return skip or str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
+    """Leave out fields of named tuples ("Alias for field number 0") and methods made elsewhere."""
+    named = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
+    foreign = inspect.isfunction(obj) and not obj.__module__.startswith("grpolab")
+    return skip or named or foreign
 
 
 def setup(app: Any) -> dict[str, bool]:
