@@ -70,7 +70,7 @@ def _factors(values: IntArray) -> tuple[FloatArray, FloatArray]:
     cuts = np.unique(np.concatenate((values, doubled)))
     cuts = cuts[(cuts >= _ONE_BY_ONE) & (cuts <= steps)]
     if steps < 2 * _ONE_BY_ONE or _NODES * len(cuts) > steps / 2:
-        return np.arange(float(steps)), np.ones(steps)
+        return np.arange(steps, dtype=np.float64), np.ones(steps)
     long = np.diff(cuts) > _NODES
     start, length = cuts[:-1][long], np.diff(cuts)[long]
     # Golub and Welsch on the recurrence of the polynomials orthogonal over 0, 1, ..., length - 1

@@ -141,8 +141,8 @@ def of_papers(result: Result) -> str:
             if s["predictor"] == name and s["outcome"] in ("final pass@1", "final pass@10")
         ]
         rows.append((paper, statement, f"regret of choosing by {name}: {'; '.join(found)}"))
-    words = ["paper", Column("claim", words=True), Column("in the trial", words=True)]
-    return f"{state(result)}\n\n{Table(words, rows).markdown()}"
+    table = Table(["paper", Column("claim", words=True), Column("in the trial", words=True)], rows)
+    return f"{state(result)}\n\n{table.markdown()}"
 
 
 def _ordered(result: Result, outcome: str) -> list[Mapping[str, Any]]:
