@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from grpolab.cli.probe import probe
 from grpolab.cli.train import train
 from grpolab.errors import UserError
+from grpolab.validate.forecast.levels import levels
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.training.rundir import EVALS
 
@@ -85,7 +86,8 @@ def test_a_probe_ranks_runs_and_counts_its_rollouts(probed):
     pair = found["pairs"][0]
     assert pair["low"] <= pair["difference"] <= pair["high"]
     assert found["settled"] is (-pair["low"] <= pair["margin"])
-    assert any("no trial has confirmed" in line for line in found["advice"])
+    verdict = levels().verdicts["F"]
+    assert any(f"its claim F is {verdict}" in line for line in found["advice"])
 
 
 def test_a_rerun_does_nothing_again_and_more_seeds_go_on(probed, tmp_path):
