@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +24,7 @@ from pathlib import Path
 from grpolab.errors import UserError
 from grpolab.figures.handbook import handbook
 from grpolab.figures.registry import CLAIMS, STUDY, TRIAL
-from grpolab.figures.render import render
+from grpolab.figures.render import Claim, render
 from grpolab.files import atomic_dir
 from grpolab.store import write_text
 from grpolab.validate.study.derive import checkpoints, derive, step_table, write_table
@@ -80,16 +80,23 @@ def _summarise(results: Path, name: str) -> None:
         write_text(results / STEPS[name], json.dumps(step_table(found)) + "\n")
 
 
-def pages(docs: Path) -> None:
-    """Rewrite the tables and the figures of committed studies, and the findings in README."""
+def redraw(docs: Path, claims: Iterable[Claim]) -> None:
+    """Rewrite the tables of all pages, the pictures of these figures, and the page of figures."""
     subprocess.run([sys.executable, str(docs / "tables.py")], check=True)
     results = docs / "results"
     with tempfile.TemporaryDirectory() as folder:
-        for claim in CLAIMS:
-            if {STUDY, TRIAL, *STEPS.values()} & set(claim.reads) and not claim.missing(results):
+        for claim in claims:
+            if not claim.missing(results):
                 svg, _ = render(claim, claim.load(results), out=Path(folder))
                 shutil.copyfile(svg, docs / "figures" / svg.name)
     write_text(docs / "figures.md", handbook(results))
+
+
+def pages(docs: Path) -> None:
+    """Rewrite the tables and the figures of committed studies, and the findings in README."""
+    studies = {STUDY, TRIAL, *STEPS.values()}
+    redraw(docs, [claim for claim in CLAIMS if studies & set(claim.reads)])
+    results = docs / "results"
     readme = docs.parent / "README.md"
     found = Results.read(results / STUDY)
     write_text(readme, quoted(readme.read_text(encoding="utf-8"), found))

@@ -8,24 +8,19 @@ trial's result and the judgement of the forecast of runs, what is explored, the 
 from __future__ import annotations
 
 import argparse
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.figures.handbook import handbook
 from grpolab.figures.registry import TRIAL, find
-from grpolab.figures.render import render
-from grpolab.store import jsonable, write_json, write_text
+from grpolab.store import jsonable, write_json
 from grpolab.validate.forecast.levels import FILE as LEVELS
 from grpolab.validate.study.explore.courses import courses
 from grpolab.validate.study.explore.explored import explored
 from grpolab.validate.study.explore.forecasts import as_file, known_levels, scored
 from grpolab.validate.study.monitor_trials.futility import judge_folder
+from grpolab.validate.study.redo import redraw
 from grpolab.validate.study.trial.analysis import rounded
 from grpolab.validate.study.trial.main import write_result
 from grpolab.validate.study.trial.protocol import protocol
@@ -48,17 +43,6 @@ def rewrite(results: Path, *, levels: Path = LEVELS) -> None:
     write_json(results / EXPLORED, rounded(jsonable(explored(designs))))
 
 
-def pages(docs: Path) -> None:
-    """Rewrite the tables of all pages and the trial's figure."""
-    subprocess.run([sys.executable, str(docs / "tables.py")], check=True)
-    results, (claim,) = docs / "results", find(["trial"])
-    if not claim.missing(results):
-        with tempfile.TemporaryDirectory() as folder:
-            svg, _ = render(claim, claim.load(results), out=Path(folder))
-            shutil.copyfile(svg, docs / "figures" / svg.name)
-    write_text(docs / "figures.md", handbook(results))
-
-
 def main(arguments: Sequence[str]) -> None:
     """Rewrite everything that follows from a folder of results."""
     parser = argparse.ArgumentParser(description=__doc__, prog="explore")
@@ -68,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
         rewrite(given.results)
         docs = given.results.resolve().parent
         if (docs / "tables.py").is_file():
-            pages(docs)
+            redraw(docs, find(["trial"]))
     except UserError as err:
         parser.exit(2, f"{err}\n")
     print(f"rewrote what follows from {given.results}")
