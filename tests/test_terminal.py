@@ -58,7 +58,6 @@ PRINTERS = {
     "progress.py": "lines and bars",
     "validate/training/ending.py": "one constant line",
     "validate/study/redo.py": "names of committed results",
-    "validate/study/explore/main.py": "the name of a folder",
     "validate/study/real_models.py": "the name of a committed result",
     "validate/monitor/trl.py": "lines that are escaped",
     "validate/study/tasks/runs.py": "code that runs in a sandbox",

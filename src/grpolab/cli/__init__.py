@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -15,6 +16,7 @@ from grpolab.errors import UserError, extras_named, first_line
 from grpolab.terminal import printable
 
 _INTERRUPTED = 130  # 128 + the signal, as shells have it
+_CYCLES = 50_000  # new objects between two looks for dead cycles: modules that load stay
 
 COMMANDS = {
     "pstar": "Mean success rate p* below which more than a share FRAC of the groups has no signal.",
@@ -100,6 +102,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
+    gc.set_threshold(_CYCLES)
     _open_streams()
     try:
         with extras_named():

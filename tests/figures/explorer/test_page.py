@@ -7,8 +7,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -35,29 +36,50 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def ask(page: Path, code: str, *, address: str = "", width: int = 1100) -> Any:
-    """What a script gives that runs in a frame of that width, 200 ms after its first half."""
+class Ask(NamedTuple):
+    """A script that runs in the page at an address, in a frame of that width."""
+
+    code: str
+    address: str = ""
+    width: int = 1100
+    own: bool = False
+    """Whether the page holds RESULT."""
+
+
+def ask(folder: Path, asked: Mapping[str, Ask]) -> dict[str, Any]:
+    """What each script gives 200 ms after its first half; one browser has a frame for each."""
     assert BROWSER is not None
-    inner = page.with_name("inner.html")
-    script = (
-        # a browser without a screen draws frames at leisure, while its clock runs ahead
-        "<script>window.errors = []; window.onerror = (m) => errors.push(m);"
-        "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);</script>",
-        f"<script>{code}; setTimeout(() => parent.postMessage(after(), '*'), 200)</script>",
-    )
-    text = page.read_text(encoding="utf-8").replace("<head>", "<head>" + script[0], 1)
-    inner.write_text(text.replace("</body>", script[1] + "</body>"), encoding="utf-8")
-    outer = page.with_name("outer.html")
+    frames = []
+    pages = {own: folder / f"explorer-{own}.html" for own in (False, True)}
+    for own, page in pages.items():
+        write_explorer(page, [RESULT] if own else [])
+    for number, (name, one) in enumerate(asked.items()):
+        answer = f"parent.postMessage([{json.dumps(name)}, after()], '*')"
+        script = (
+            # a browser without a screen draws frames at leisure, while its clock runs ahead
+            "<script>window.errors = []; window.onerror = (m) => errors.push(m);"
+            "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);</script>",
+            f"<script>{one.code}; setTimeout(() => {answer}, 200)</script>",
+        )
+        text = pages[one.own].read_text(encoding="utf-8")
+        text = text.replace("<head>", "<head>" + script[0], 1)
+        inner = folder / f"inner-{number}.html"
+        inner.write_text(text.replace("</body>", script[1] + "</body>"), encoding="utf-8")
+        source = f"{inner.name}#{html.escape(one.address)}"
+        frames.append(f"<iframe src='{source}' width={one.width} height=800></iframe>")
+    outer = folder / "outer.html"
     outer.write_text(
-        f"<body><iframe src='inner.html#{address}' width={width} height=800></iframe>"
-        "<pre></pre><script>onmessage = (e) =>"
-        " { document.querySelector('pre').textContent = JSON.stringify(e.data); }</script>",
+        f"<body><pre></pre><script>const found = {{}}; onmessage = (e) =>"
+        " { found[e.data[0]] = e.data[1];"
+        f" if (Object.keys(found).length == {len(asked)})"
+        " document.querySelector('pre').textContent = JSON.stringify(found); }</script>"
+        + "".join(frames),
         encoding="utf-8",
     )
     flags = (
         "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
         "--disable-background-networking", "--disable-component-update",
-        "--virtual-time-budget=3000", f"--user-data-dir={page.parent / 'profile'}",
+        "--virtual-time-budget=3000", f"--user-data-dir={folder / 'profile'}",
     )  # fmt: skip
     done = subprocess.run(
         [BROWSER, *flags, "--dump-dom", outer.as_uri()],
@@ -65,7 +87,8 @@ def ask(page: Path, code: str, *, address: str = "", width: int = 1100) -> Any:
     )  # fmt: skip
     found = re.search(r"<pre>(.+)</pre>", done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
+    answers: dict[str, Any] = json.loads(html.unescape(found[1]))
+    return answers
 
 
 READ = """
@@ -108,20 +131,84 @@ def test_every_control_has_a_name(page: Path) -> None:
         assert "aria-label=" in tag or f'<label for="{name[1]}">' in text, tag
 
 
+SETTINGS = [
+    (8, 0.151, 0.2, "beta-binomial", "trl"),
+    (16, 0.02, 0.1, "probit", "dr-grpo"),
+    (64, 0.7, 0.45, "shock", "maxrl"),
+]
+MOVE = """
+const slider = document.getElementById("rho-slider");
+slider.value = "0.7";
+slider.dispatchEvent(new Event("input"));
+const size = document.getElementById("g");
+size.value = "4";
+size.dispatchEvent(new Event("input"));
+"""
+RESULT = {
+    "label": "eval </script><b>.csv", "num_prompts": 128, "num_samples": 2048,
+    "mean_reward": 0.549, "icc": {"estimate": 0.94},
+    "zero_std": {
+        "4": {"predicted": 0.948, "low": 0.9, "high": 0.98, "mixed_per_1000_rollouts": 13.1},
+        "16": {"predicted": 0.92, "low": 0.86, "high": 0.96, "mixed_per_1000_rollouts": 4.9},
+    },
+}  # fmt: skip
+OWN = """
+const after = () => ({
+  errors, g: document.getElementById("g").value, p: document.getElementById("p").value,
+  rho: document.getElementById("rho").value,
+  label: document.getElementById("own").selectedOptions[0].text,
+  words: document.getElementById("own-words").textContent,
+  said: document.getElementById("said").textContent,
+  rows: [...document.querySelectorAll("#plan-rows tr")].map((row) => row.textContent),
+  plan: document.getElementById("plan").hidden ? ""
+    : document.getElementById("plan-note").textContent,
+  paths: document.querySelectorAll("#share path").length,
+  too_wide: document.documentElement.scrollWidth - innerWidth,
+});
+"""
+DROPPED = {"two": json.dumps({"inputs": [RESULT, RESULT]}), "list": "[1]", "words": "no json"}
+
+
+def drop(text: str) -> str:
+    """A file with that text, dropped on the page; its text is there at once.
+
+    A browser whose clock runs ahead does not wait for a real file.
+    """
+    words = json.dumps(text).replace("</", "<" + chr(92) + "/")
+    return f"""
+    File.prototype.text = () => Promise.resolve({words});
+    const bag = new DataTransfer();
+    bag.items.add(new File([{words}], "a.json"));
+    window.dispatchEvent(new DragEvent("drop", {{ dataTransfer: bag, cancelable: true }}));
+    """
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the pages of all tests show."""
+    linked = {
+        rule: Ask(READ, f"g={g}&p={p}&rho={rho}&model={model}&rule={rule}&rate=0.05")
+        for g, p, rho, model, rule in SETTINGS
+    }
+    results = {
+        f"{name} {width}": Ask(OWN, address, width, own=True)
+        for width in (390, 1280)
+        for name, address in (("own", ""), ("own, linked", "g=8&p=0.2"))
+    }
+    asked = {
+        **linked, **results, "moved": Ask(MOVE + READ, "g=8&p=0.5", 360),
+        "out of range": Ask(READ, "g=9999&p=-3&rho=x&model=gauss&rule=sign&rate=7", 360),
+        **{name: Ask(OWN + drop(text)) for name, text in DROPPED.items()},
+    }  # fmt: skip
+    return ask(tmp_path_factory.mktemp("browser"), asked)
+
+
 @in_browser
-@pytest.mark.parametrize(
-    ("g", "p", "rho", "model", "rule"),
-    [
-        (8, 0.151, 0.2, "beta-binomial", "trl"),
-        (16, 0.02, 0.1, "probit", "dr-grpo"),
-        (64, 0.7, 0.45, "shock", "maxrl"),
-    ],
-)
+@pytest.mark.parametrize(("g", "p", "rho", "model", "rule"), SETTINGS)
 def test_a_linked_setting_shows_what_the_library_says(
-    page: Path, g: int, p: float, rho: float, model: Any, rule: str
+    found: dict[str, Any], g: int, p: float, rho: float, model: Any, rule: str
 ) -> None:
-    address = f"g={g}&p={p}&rho={rho}&model={model}&rule={rule}&rate=0.05"
-    found = ask(page, READ, address=address)
+    found = found[rule]
     assert (found["errors"], found["nan"]) == ([], False)
     assert found["chart"] > 600
     law, chosen = MODELS[model](mean=p, rho=rho), PRESETS[rule]
@@ -140,16 +227,8 @@ def test_a_linked_setting_shows_what_the_library_says(
 
 
 @in_browser
-def test_moving_a_slider_redraws_and_changes_the_address(page: Path) -> None:
-    move = """
-    const slider = document.getElementById("rho-slider");
-    slider.value = "0.7";
-    slider.dispatchEvent(new Event("input"));
-    const size = document.getElementById("g");
-    size.value = "4";
-    size.dispatchEvent(new Event("input"));
-    """
-    found = ask(page, move + READ, address="g=8&p=0.5", width=360)
+def test_moving_a_slider_redraws_and_changes_the_address(found: dict[str, Any]) -> None:
+    found = found["moved"]
     assert found["errors"] == []
     assert "rho=0.7" in found["hash"]
     assert "g=4&" in found["hash"]
@@ -165,36 +244,10 @@ def test_moving_a_slider_redraws_and_changes_the_address(page: Path) -> None:
     assert found["too_wide"] <= 0
 
 
-RESULT = {
-    "label": "eval </script><b>.csv", "num_prompts": 128, "num_samples": 2048,
-    "mean_reward": 0.549, "icc": {"estimate": 0.94},
-    "zero_std": {
-        "4": {"predicted": 0.948, "low": 0.9, "high": 0.98, "mixed_per_1000_rollouts": 13.1},
-        "16": {"predicted": 0.92, "low": 0.86, "high": 0.96, "mixed_per_1000_rollouts": 4.9},
-    },
-}  # fmt: skip
-OWN = """
-const shown = () => ({
-  errors, g: document.getElementById("g").value, p: document.getElementById("p").value,
-  rho: document.getElementById("rho").value,
-  label: document.getElementById("own").selectedOptions[0].text,
-  words: document.getElementById("own-words").textContent,
-  said: document.getElementById("said").textContent,
-  rows: [...document.querySelectorAll("#plan-rows tr")].map((row) => row.textContent),
-  plan: document.getElementById("plan").hidden ? ""
-    : document.getElementById("plan-note").textContent,
-  paths: document.querySelectorAll("#share path").length,
-  too_wide: document.documentElement.scrollWidth - innerWidth,
-});
-"""
-
-
 @in_browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_sliders_start_from_audited_results(tmp_path: Path, width: int) -> None:
-    page = tmp_path / "explorer.html"
-    write_explorer(page, [RESULT])
-    found = ask(page, OWN + "const after = shown;", width=width)
+def test_sliders_start_from_audited_results(found: dict[str, Any], width: int) -> None:
+    linked, found = found[f"own, linked {width}"], found[f"own {width}"]
     assert (found["errors"], found["too_wide"] <= 0) == ([], True)
     assert (found["g"], found["p"], found["rho"]) == ("4", "0.549", "0.94")
     assert found["label"] == RESULT["label"]
@@ -202,23 +255,16 @@ def test_sliders_start_from_audited_results(tmp_path: Path, width: int) -> None:
     assert found["rows"][0] == "494.8%90.0% to 98.0%94.6%13.176.3"
     assert found["plan"].startswith("Groups of 4 give the most mixed groups per rollout: 7,634")
     assert found["paths"] == 5
-    linked = ask(page, OWN + "const after = shown;", address="g=8&p=0.2", width=width)
     assert (linked["g"], linked["p"], linked["label"]) == ("8", "0.2", RESULT["label"])
     assert "The samples" not in linked["said"]  # they have no groups of 8
 
 
 @in_browser
-@pytest.mark.parametrize("text", [json.dumps({"inputs": [RESULT, RESULT]}), "[1]", "no json"])
-def test_results_are_dropped_on_the_page(page: Path, text: str) -> None:
-    drop = f"""
-    const bag = new DataTransfer();
-    bag.items.add(new File([{json.dumps(text).replace("</", "<" + chr(92) + "/")}], "a.json"));
-    window.dispatchEvent(new DragEvent("drop", {{ dataTransfer: bag, cancelable: true }}));
-    const after = shown;
-    """
-    found = ask(page, OWN + drop)
+@pytest.mark.parametrize("name", DROPPED)
+def test_results_are_dropped_on_the_page(found: dict[str, Any], name: str) -> None:
+    found = found[name]
     assert found["errors"] == []
-    if "inputs" in text:
+    if name == "two":
         assert (found["g"], len(found["rows"]), found["label"]) == ("4", 2, RESULT["label"])
     else:
         assert found["words"] == "a.json is no output of grpolab audit --json."
@@ -226,8 +272,8 @@ def test_results_are_dropped_on_the_page(page: Path, text: str) -> None:
 
 
 @in_browser
-def test_an_address_out_of_range_is_brought_back(page: Path) -> None:
-    found = ask(page, READ, address="g=9999&p=-3&rho=x&model=gauss&rule=sign&rate=7", width=360)
+def test_an_address_out_of_range_is_brought_back(found: dict[str, Any]) -> None:
+    found = found["out of range"]
     assert (found["errors"], found["nan"]) == ([], False)
     assert found["all-wrong"] == pytest.approx(
         MODELS["beta-binomial"](mean=1e-4, rho=0.2).prob_all_wrong(1024).item(), abs=1e-9

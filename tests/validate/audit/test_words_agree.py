@@ -38,8 +38,13 @@ def found(request: pytest.FixtureRequest) -> Audit:
     return generated(request.param)
 
 
-def test_shares_in_sentences_and_table_are_those_of_json(found: Audit) -> None:
-    said, record, rows = advise(found), found.as_dict()["zero_std"], plans(found).rows
+@pytest.fixture(scope="module")
+def said(found: Audit) -> list[str]:
+    return advise(found)
+
+
+def test_shares_in_sentences_and_table_are_those_of_json(found: Audit, said: list[str]) -> None:
+    record, rows = found.as_dict()["zero_std"], plans(found).rows
     for g, row in zip(found.plans, rows, strict=True):
         share = record[g]
         (sentence,) = [s for s in said if s.startswith(f"g={g}: ")]
@@ -66,8 +71,10 @@ def test_scores_are_those_of_json(found: Audit) -> None:
     assert (f"ICC {number(found.icc.estimate)}" in said) if found.icc else ("ICC" not in said)
 
 
-def test_dynamic_sampling_follows_from_the_share_and_its_interval(found: Audit) -> None:
-    said = [s for s in advise(found) if s.startswith("Dynamic sampling")]
+def test_dynamic_sampling_follows_from_the_share_and_its_interval(
+    found: Audit, said: list[str]
+) -> None:
+    said = [s for s in said if s.startswith("Dynamic sampling")]
     assert len(said) == bool(found.plans)
     for g, plan in found.plans.items():
         p = plan.prediction
@@ -81,8 +88,8 @@ def test_dynamic_sampling_follows_from_the_share_and_its_interval(found: Audit) 
                 assert share > 0.998
 
 
-def test_what_was_not_seen_keeps_the_limit_of_its_interval(found: Audit) -> None:
-    none = [s for s in advise(found) if s.startswith("No mixed group was seen")]
+def test_what_was_not_seen_keeps_the_limit_of_its_interval(found: Audit, said: list[str]) -> None:
+    none = [s for s in said if s.startswith("No mixed group was seen")]
     shares = [plan.prediction.zero_std for plan in found.plans.values()]
     assert bool(none) == (bool(shares) and min(shares) == 1.0)
     for sentence in none:
@@ -90,9 +97,11 @@ def test_what_was_not_seen_keeps_the_limit_of_its_interval(found: Audit) -> None
             assert f"{percent(1 - plan.prediction.low)} at g={g}" in sentence
 
 
-def test_prompts_never_solved_have_one_posterior_in_sentence_and_table(found: Audit) -> None:
-    (said,) = [s for s in advise(found) if s.startswith("The prompts never solved")] or [""]
-    shown = re.search(r"will have (\S+) mixed groups at g=(\d+) on average", said)
+def test_prompts_never_solved_have_one_posterior_in_sentence_and_table(
+    found: Audit, said: list[str]
+) -> None:
+    (never,) = [s for s in said if s.startswith("The prompts never solved")] or [""]
+    shown = re.search(r"will have (\S+) mixed groups at g=(\d+) on average", never)
     if shown is None:
         return
     table = unsolved(found.counts, int(shown.group(2)))
@@ -102,16 +111,16 @@ def test_prompts_never_solved_have_one_posterior_in_sentence_and_table(found: Au
     assert shown.group(1) == percent(float(many @ mixed / many.sum()))
 
 
-def test_beyond_the_samples_of_some_or_of_every_prompt(found: Audit) -> None:
+def test_beyond_the_samples_of_some_or_of_every_prompt(found: Audit, said: list[str]) -> None:
     sizes = found.counts.by_prompt().num_samples
     for g, plan in found.plans.items():
-        said = " ".join(s for s in advise(found) if s.startswith(f"g={g} exceeds"))
+        beyond = " ".join(s for s in said if s.startswith(f"g={g} exceeds"))
         if plan.prediction.method == "thinning":
-            assert not said
+            assert not beyond
         else:
             which = "every prompt" if sizes.max() < g else "some prompts"
-            assert said.startswith(f"g={g} exceeds the samples of {which}.")
-            assert percent_interval(plan.bound_low, plan.bound_high) in said
+            assert beyond.startswith(f"g={g} exceeds the samples of {which}.")
+            assert percent_interval(plan.bound_low, plan.bound_high) in beyond
 
 
 def test_counts_that_no_law_explains_are_called_so() -> None:

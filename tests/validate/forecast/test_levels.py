@@ -107,7 +107,7 @@ def test_shipped_levels_are_those_of_the_committed_counts() -> None:
     made = as_file(known_levels([scored(one) for one in courses(results)], result))
     assert json.loads(FILE.read_text(encoding="utf-8")) == json.loads(
         json.dumps(rounded(jsonable(made)))
-    ), "rewrite it with: python -m grpolab.validate.study.explore docs/results"
+    ), "rewrite it with: python -m grpolab.validate.study.redo docs/results"
 
 
 def test_the_file_has_a_level_for_every_rule() -> None:

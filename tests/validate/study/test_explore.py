@@ -218,7 +218,7 @@ def test_everything_is_explored_from_the_committed_counts() -> None:
     for mine, theirs in zip(again, committed["exceed_designs"], strict=True):
         assert mine["runs"] == theirs["runs"]
         assert mine["pass@64"] == pytest.approx(theirs["pass@64"], abs=1e-5)
-    assert set(committed) == set(explored.explored(DESIGNS))
+    assert set(committed) == set(explored.explored(DESIGNS, list(map(forecasts.scored, DESIGNS))))
     for one in designs:
         assert one.before.max() <= one.samples
         assert one.end.max() <= one.end_samples

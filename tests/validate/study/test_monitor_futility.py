@@ -111,6 +111,7 @@ def test_a_part_of_the_trial(tmp_path, names):
     assert views[1].metrics.held_out is None
 
 
+@pytest.mark.slow  # 520 runs, each judged at every look: a tenth of a minute
 def test_the_committed_judgement_is_that_of_the_committed_counts():
     committed = json.loads((RESULTS / "trial" / "futility.json").read_text())
     assert committed == json.loads(json.dumps(judge_folder(RESULTS / "trial")))

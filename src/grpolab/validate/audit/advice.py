@@ -17,6 +17,7 @@ from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import mean_may_exceed
 from grpolab.validate.audit.unsolved import one_sided_mixed
 from grpolab.validate.forecast.beyond import ASSUMES
+from grpolab.validate.forecast.posterior import Posterior, fit_posterior
 
 _WIDE = 0.10  # an interval wider than this leaves planning open
 _AS_WIDE = 0.8  # of the band, from which on an interval beyond the samples says little more
@@ -221,15 +222,22 @@ def _prompts(audit: Audit) -> list[str]:
         f"{some} of {total} prompts were both solved and failed in {samples} samples;"
         f" {never} were never solved and {always} always."
     ]
-    found += [
-        _one_sided(audit, count, wrong=wrong)
-        for count, wrong in ((never, True), (always, False))
-        if count > 0.2 * total
+    many = [
+        (count, wrong) for count, wrong in ((never, True), (always, False)) if count > 0.2 * total
     ]
-    return found
+    posterior = _posterior(audit) if many else None
+    return found + [_one_sided(audit, posterior, count, wrong=wrong) for count, wrong in many]
 
 
-def _one_sided(audit: Audit, number: int, *, wrong: bool) -> str:
+def _posterior(audit: Audit) -> Posterior | None:
+    """What the counts say of single prompts; None for one prompt alone, or one sample each."""
+    try:
+        return fit_posterior(audit.counts, rng=0)
+    except ValueError:
+        return None
+
+
+def _one_sided(audit: Audit, posterior: Posterior | None, number: int, *, wrong: bool) -> str:
     """What groups of prompts that were always failed, or always solved, will hold."""
     solved, change = ("never", "Easier") if wrong else ("always", "Harder")
     totals = audit.counts.by_prompt()
@@ -239,12 +247,11 @@ def _one_sided(audit: Audit, number: int, *, wrong: bool) -> str:
     limit = f"high as {reach:.2g}" if wrong else f"low as {1 - reach:.2g}"
     g = max(audit.plans)
     said = f"The prompts {solved} solved ({percent(number / audit.num_prompts)}) "
-    try:
-        mixed, low, high = one_sided_mixed(audit.counts, g, same)
-    except ValueError:  # one prompt alone, or one sample each
+    if posterior is None:
         mixed = 0.0
         said += "need not stay without a signal: one"
     else:
+        mixed, low, high = one_sided_mixed(posterior, g, same)
         said += (
             f"will have {percent(mixed)} mixed groups at g={g} on average"
             f" ({percent_interval(low, high)}), by a law of p fitted to all prompts. One"

@@ -10,7 +10,7 @@ from grpolab.figures.tables import Column, Table
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate import bootstrap
-from grpolab.validate.forecast.posterior import fit_posterior
+from grpolab.validate.forecast.posterior import Posterior, fit_posterior
 
 _NAMED = 60  # names in a row; the others are counted
 
@@ -63,14 +63,12 @@ def unsolved(counts: GroupCounts, group_size: int, *, rng: int = 0) -> Table | N
 
 
 def one_sided_mixed(
-    counts: GroupCounts, group_size: int, same: npt.NDArray[np.bool_], *, rng: int = 0
+    found: Posterior, group_size: int, same: npt.NDArray[np.bool_]
 ) -> tuple[float, float, float]:
     """Expected share of mixed groups of the prompts ``same`` [P], and its 95% interval.
 
-    The posterior is that of `unsolved`, and the interval that over the laws that the prompts may
-    come from. ValueError where the counts say nothing of single prompts.
+    The interval is that over the laws that the prompts may come from.
     """
-    found = fit_posterior(counts, rng=rng)
     mixed = 1.0 - np.asarray(prob_zero_std(found.support, group_size))
     value = float(found.expect(mixed)[same].mean())
     cell, size = np.unique(found.cell[same], return_counts=True)

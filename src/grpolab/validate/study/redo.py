@@ -1,8 +1,10 @@
 """Write everything again that follows from the records of studies: no training, no torch.
 
 ``python -m grpolab.validate.study.redo docs/results [RUN...]`` first takes the record and the
-manifest of each finished RUN, then rewrites the summaries of all records and, in a checkout, the
-tables and figures of the documentation and the findings in README.
+manifest of each finished RUN, then rewrites the summaries of all records, the trial's result with
+the judgement of the forecast of runs, what is explored and, in a checkout, the levels that
+`grpolab.forecast_outcome` uses, the tables and figures of the documentation and the findings in
+README.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,19 +26,21 @@ from pathlib import Path
 from grpolab.errors import UserError
 from grpolab.figures.handbook import handbook
 from grpolab.figures.registry import CLAIMS, STUDY, TRIAL
-from grpolab.figures.render import Claim, render
+from grpolab.figures.render import render
 from grpolab.files import atomic_dir
 from grpolab.store import write_text
 from grpolab.validate.study.derive import checkpoints, derive, step_table, write_table
+from grpolab.validate.study.explore.rewrite import rewrite
 from grpolab.validate.study.main import MANIFEST, RECORD
 from grpolab.validate.study.record import FILE, Record
 from grpolab.validate.study.results import Results
-from grpolab.validate.study.trial.main import write_result
 
 STEPS = {"full": "steps.json", "real": "real-steps.json"}
 """Zero-std shares of early steps, for figures, by study."""
 QUOTED = ("zero-std", "variance", "choice final_pass_at_1")
 """Findings of the full study that README quotes, by name."""
+LEVELS = "src/grpolab/validate/forecast/levels.json"
+"""In a checkout; `grpolab.validate.forecast.levels` reads it."""
 _BLOCK = re.compile(r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)", re.S)
 
 
@@ -80,23 +84,16 @@ def _summarise(results: Path, name: str) -> None:
         write_text(results / STEPS[name], json.dumps(step_table(found)) + "\n")
 
 
-def redraw(docs: Path, claims: Iterable[Claim]) -> None:
-    """Rewrite the tables of all pages, the pictures of these figures, and the page of figures."""
+def pages(docs: Path) -> None:
+    """Rewrite all tables, the figures of committed studies, and the findings in README."""
     subprocess.run([sys.executable, str(docs / "tables.py")], check=True)
-    results = docs / "results"
+    results, studies = docs / "results", {STUDY, TRIAL, *STEPS.values()}
     with tempfile.TemporaryDirectory() as folder:
-        for claim in claims:
-            if not claim.missing(results):
+        for claim in CLAIMS:
+            if studies & set(claim.reads) and not claim.missing(results):
                 svg, _ = render(claim, claim.load(results), out=Path(folder))
                 shutil.copyfile(svg, docs / "figures" / svg.name)
     write_text(docs / "figures.md", handbook(results))
-
-
-def pages(docs: Path) -> None:
-    """Rewrite the tables and the figures of committed studies, and the findings in README."""
-    studies = {STUDY, TRIAL, *STEPS.values()}
-    redraw(docs, [claim for claim in CLAIMS if studies & set(claim.reads)])
-    results = docs / "results"
     readme = docs.parent / "README.md"
     found = Results.read(results / STUDY)
     write_text(readme, quoted(readme.read_text(encoding="utf-8"), found))
@@ -126,11 +123,10 @@ def main(arguments: Sequence[str]) -> None:
         for run in given.runs:
             take(run, given.results)
         names = redo(given.results, workers=len(os.sched_getaffinity(0)))
-        trial = (given.results / TRIAL).parent
-        if trial.is_dir():
-            write_result(trial)
         docs = given.results.resolve().parent
-        if (docs / "tables.py").is_file():
+        in_checkout = (docs / "tables.py").is_file()
+        rewrite(given.results, levels=docs.parent / LEVELS if in_checkout else None)
+        if in_checkout:
             pages(docs)
     except UserError as err:
         parser.exit(2, f"{err}\n")

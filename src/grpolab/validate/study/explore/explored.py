@@ -14,10 +14,11 @@ from grpolab.validate.study.explore import (
     reach,
 )
 from grpolab.validate.study.explore.courses import Courses
+from grpolab.validate.study.explore.forecasts import Scored
 
 
-def explored(designs: Sequence[Courses]) -> dict[str, Any]:
-    """Every answer by name, with the designs that it rests on."""
+def explored(designs: Sequence[Courses], scores: Sequence[Scored]) -> dict[str, Any]:
+    """Every answer by name, with the designs that it rests on and the scores of each."""
     return {
         "designs": [one.name for one in designs],
         "composition": composition.compare(designs),
@@ -28,5 +29,5 @@ def explored(designs: Sequence[Courses]) -> dict[str, Any]:
         "policy": policy.replay(designs),
         "mechanisms": mechanisms.compare(designs),
         "profile": mechanisms.profile(designs),
-        "levels": forecasts.judged([forecasts.scored(one) for one in designs]),
+        "levels": forecasts.judged(scores),
     }
