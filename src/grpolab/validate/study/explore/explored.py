@@ -10,14 +10,25 @@ from grpolab.validate.study.explore import (
     exceed,
     forecasts,
     mechanisms,
+    plastic,
     policy,
     reach,
 )
 from grpolab.validate.study.explore.courses import Courses
+from grpolab.validate.study.trial.counts import DesignCounts
 
 
-def explored(designs: Sequence[Courses]) -> dict[str, Any]:
-    """Every answer by name, with the designs that it rests on."""
+def explored(
+    designs: Sequence[Courses],
+    *,
+    trial: Sequence[DesignCounts] = (),
+    pretrained: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Every answer by name, with the designs that it rests on.
+
+    ``trial`` holds designs with measures of plasticity, ``pretrained`` the rows of
+    `grpolab.validate.study.explore.pretrained`.
+    """
     return {
         "designs": [one.name for one in designs],
         "composition": composition.compare(designs),
@@ -29,4 +40,6 @@ def explored(designs: Sequence[Courses]) -> dict[str, Any]:
         "mechanisms": mechanisms.compare(designs),
         "profile": mechanisms.profile(designs),
         "levels": forecasts.judged([forecasts.scored(one) for one in designs]),
+        "plasticity": plastic.explain(trial),
+        "pretrained": list(pretrained),
     }

@@ -16,12 +16,14 @@ from grpolab.errors import UserError
 from grpolab.figures.registry import TRIAL, find
 from grpolab.store import jsonable, write_json
 from grpolab.validate.forecast.levels import FILE as LEVELS
+from grpolab.validate.study.explore import pretrained
 from grpolab.validate.study.explore.courses import courses
 from grpolab.validate.study.explore.explored import explored
 from grpolab.validate.study.explore.forecasts import as_file, known_levels, scored
 from grpolab.validate.study.monitor_trials.futility import judge_folder
 from grpolab.validate.study.redo import redraw
 from grpolab.validate.study.trial.analysis import rounded
+from grpolab.validate.study.trial.counts import is_finished, read_design
 from grpolab.validate.study.trial.main import write_result
 from grpolab.validate.study.trial.protocol import protocol
 
@@ -40,7 +42,13 @@ def rewrite(results: Path, *, levels: Path = LEVELS) -> None:
         write_json(trial / FUTILITY, judge_folder(trial))
     known = known_levels([scored(design) for design in designs], result)
     write_json(levels, rounded(jsonable(as_file(known))))
-    write_json(results / EXPLORED, rounded(jsonable(explored(designs))))
+    measured = [
+        read_design(protocol(), design, trial)
+        for design in protocol().designs
+        if is_finished(trial, design)
+    ]
+    found = explored(designs, trial=measured, pretrained=pretrained.of_folder(results, designs))
+    write_json(results / EXPLORED, rounded(jsonable(found)))
 
 
 def main(arguments: Sequence[str]) -> None:
