@@ -180,7 +180,7 @@ def _judge(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> dict[st
         hit.append(best[np.argmax(chances)])
         brier.append(np.sum((chances - best) ** 2))
         equal.append(np.sum((1 / len(best) - best) ** 2))
-    values_of = {
+    values_of: dict[str, list[float]] = {
         "coverage": [inside for inside, _ in seen], "half_width": [half for _, half in seen],
         "claimed": claimed, "right": hit, "brier": brier, "brier_equal": equal,
     }  # fmt: skip
