@@ -15,19 +15,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import answer_tables
 import architecture_tables
 import format_tables
 
 from grpolab.figures import calibration as grid_figure
 from grpolab.figures.tables import Table
 from grpolab.store import read_json
-from grpolab.validate.study import predictor_tables, real_models, result_tables
+from grpolab.validate.study import cures, predictor_tables, real_models, result_tables
 from grpolab.validate.study.explore import (
     composition,
     exceed,
     forecasts,
     mechanisms,
+    plastic,
     policy,
+    pretrained,
     reach,
 )
 from grpolab.validate.study.monitor_trials import futility as judged
@@ -58,6 +61,20 @@ def study(name: str) -> Results:
     return Results.read(DOCS / "results" / f"{name}.json")
 
 
+CURES = "cures"
+
+
+def of_cures(make: Callable[[Results], str]) -> Callable[[], str]:
+    """A block on the study of cures, or that it has not been run."""
+
+    def block() -> str:
+        if not (DOCS / "results" / f"{CURES}.json").is_file():
+            return "This study has not been run yet."
+        return make(study(CURES))
+
+    return block
+
+
 def _families() -> Mapping[str, FamilySummary]:
     return study("full").families
 
@@ -72,9 +89,10 @@ def _starts() -> Starts:
     return study("data").starts["coins"]
 
 
-def findings(name: str) -> str:
-    """What the report of a study says first, as a list."""
-    texts = (finding.text.replace("p*", r"p\*") for finding in study(name).findings)
+def findings(name: str, kinds: tuple[str, ...] = ("",)) -> str:
+    """What the report of a study says first, as a list; ``kinds`` are beginnings of names."""
+    found = (f for f in study(name).findings if f.name.startswith(kinds))
+    texts = (finding.text.replace("p*", r"p\*") for finding in found)
     return "\n".join(f"- {text}" for text in texts)
 
 
@@ -233,7 +251,9 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "explored-composition": lambda: composition.table(explored()["composition"]),
     "explored-levels": lambda: forecasts.table(explored()["levels"]),
     "explored-mechanisms": lambda: mechanisms.table(explored()["mechanisms"]),
+    "explored-plasticity": lambda: plastic.table(explored()["plasticity"]),
     "explored-policy": lambda: policy.table(explored()["policy"]),
+    "explored-pretrained": lambda: pretrained.table(explored()["pretrained"]),
     "explored-profile": lambda: mechanisms.profile_table(explored()["profile"]),
     "explored-prompts": lambda: exceed.prompt_table(explored()["exceed_prompts"]),
     "explored-reach-1": lambda: reach.table(explored()["reach"], 1),
@@ -288,6 +308,11 @@ def _markdown(make: Callable[[], Table]) -> Callable[[], str]:
 TABLES: Mapping[str, Callable[[], str]] = {
     **{name: _markdown(make) for name, make in _MADE.items()},
     "real-claim": lambda: textwrap.fill(real_models.claim(real_rows()), 98),
+    "cures": of_cures(lambda found: cures.attempts(found.arms).markdown()),
+    "cures-signs": of_cures(lambda found: cures.signs(found.families).markdown()),
+    "findings-cures": of_cures(
+        lambda _: findings(CURES, ("everywhere", "rescue", "strength", "plasticity"))
+    ),
     "findings-causes": lambda: findings("causes"),
     "findings-controls": lambda: findings("controls"),
     "findings-data": lambda: findings("data"),
@@ -299,12 +324,15 @@ TABLES: Mapping[str, Callable[[], str]] = {
         explored()["exceed_designs"], explored()["exceed_prompts"]
     ),
     "explored-mechanisms-said": lambda: mechanisms.said(explored()["mechanisms"]),
+    "explored-plasticity-said": lambda: plastic.said(explored()["plasticity"]),
+    "explored-pretrained-said": lambda: pretrained.said(explored()["pretrained"]),
     "explored-policy-said": lambda: policy.said(explored()["policy"]),
     "explored-reach-said": lambda: reach.said(explored()["reach"]),
     "futility-summary": lambda: judged.summary(futility(), num_designs=len(protocol().designs)),
     "trial-papers": lambda: trial_tables.of_papers(trial()),
     "trial-state": lambda: trial_tables.state(trial()),
     "trial-summary": lambda: trial_tables.summary(trial()),
+    **answer_tables.TABLES,
     **architecture_tables.TABLES,
     **format_tables.TABLES,
 }

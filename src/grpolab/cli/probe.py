@@ -16,8 +16,9 @@ from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
 from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
 from grpolab.errors import UserError, input_errors
 from grpolab.streams import stream_seed
+from grpolab.validate.estimate.crossed import RL_NOISE
 from grpolab.validate.forecast.outcome import RULES
-from grpolab.validate.probe.compare import MARGIN, RL_NOISE
+from grpolab.validate.probe.compare import MARGIN
 from grpolab.validate.probe.probe import OUTCOMES
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ import pytest
 from scipy import stats
 from scipy.special import expit
 
+from grpolab.validate.estimate.crossed import RL_NOISE, crossed_mean
 from grpolab.validate.probe.compare import (
-    RL_NOISE,
     StartPair,
     compare_starts,
-    crossed_mean,
     look_level,
 )
 

@@ -18,11 +18,16 @@ from grpolab.validate.study.explore import (
     explored,
     forecasts,
     mechanisms,
+    plastic,
     policy,
+    pretrained,
     reach,
 )
 from grpolab.validate.study.explore.courses import Courses, courses
 from grpolab.validate.study.monitor_trials.finished import Finished
+from grpolab.validate.study.trial.counts import DesignCounts, read_design
+from grpolab.validate.study.trial.measures import Estimate
+from grpolab.validate.study.trial.protocol import protocol
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
 STEPS, SIZE, BATCH, PROMPTS = 80, 8, 4, 60
@@ -235,3 +240,71 @@ def test_scores_of_a_design_are_those_of_the_front_door() -> None:
         counts = GroupCounts(one.before[0, 1], one.samples)
         mine = forecast_outcome(counts, steps=STEPS, rule=rule, k=k).value
         assert found.x[rule][0, 1].mean() == pytest.approx(mine)
+
+
+def planted(name: str, *, by: str) -> DesignCounts:
+    """A design of the trial whose runs gain by one of its measures, which falls with depth."""
+    fixed = protocol()
+    design = next(d for d in fixed.designs if d.name == name)
+    one = read_design(fixed, design, RESULTS / "trial")
+    rng, shape = np.random.default_rng(len(name)), one.before.shape[:2]
+    depth = np.broadcast_to(np.arange(shape[1]), shape)
+    sick = depth + rng.normal(0, 1.0, shape)
+    other = depth + rng.normal(0, 1.0, shape)
+    p = np.clip(0.2 * one.before / one.samples + 0.6 - 0.1 * sick[..., None], 0.01, 0.99)
+    end = np.repeat(rng.binomial(one.samples, p)[:, :, None], one.end.shape[2], axis=2)
+    measured = {**one.measures, "dormant": other, "rank": other, by: sick}
+    return replace(one, end=end, measures=measured)
+
+
+def test_a_measure_that_makes_the_gain_takes_the_place_of_depth() -> None:
+    for by, other in (("dormant", "rank"), ("rank", "dormant")):
+        designs = [planted(n, by=by) for n in ("countdown-short", "coins-pear", "labels-g4")]
+        rows = plastic.explain(designs)
+        plain = row(rows, outcome="final pass@1", measure="")
+        assert plain["depth"][2] < 0
+        mine, rival = (row(rows, outcome="final pass@1", measure=m) for m in (by, other))
+        assert abs(mine["depth"][0]) < 0.3 * abs(plain["depth"][0])
+        assert mine["change"][1] > 0
+        assert mine["change"][0] > rival["change"][0]
+        assert f"account for a part of it beyond chance: {by}" in plastic.said(rows)
+    assert plastic.explain(designs[:1]) == []
+
+
+def test_claims_on_few_ladders_hold_fail_or_cannot_be_told() -> None:
+    one = made(0)
+    found = pretrained.difference([one], "pass@1", "pass@1", 1)
+    assert (found.differ, found.ladders) == (0, 3)
+    superior, no_worse = (
+        next(a for a in pretrained.ASKED if a.superior is s) for s in (True, False)
+    )
+    none = pretrained.Found(Estimate(0, 0, 0), 0, 4)
+    assert pretrained._verdict(superior, none, 0.008) == pretrained.SAME
+    assert pretrained._verdict(no_worse, none, 0.008) == pretrained.HOLDS
+    for low, high, better, worse in (
+        (-0.09, -0.01, pretrained.HOLDS, pretrained.HOLDS),
+        (0.01, 0.09, pretrained.NO_GAIN, pretrained.FAILS),
+        (-0.09, 0.09, pretrained.OPEN, pretrained.OPEN),
+    ):
+        some = pretrained.Found(Estimate((low + high) / 2, low, high), 2, 4)
+        assert pretrained._verdict(superior, some, 0.008) == better
+        assert pretrained._verdict(no_worse, some, 0.008) == worse
+
+
+def test_a_start_that_ends_higher_is_found_with_an_interval() -> None:
+    one = made(1)
+    best = np.argmax(one.rate.mean(axis=-1), axis=1)
+    end = np.full_like(one.end, 10)
+    end[np.arange(3), best] = 50
+    later = replace(one, end=end, curve={40: np.where(end == 50, 1, 20)})
+    found = pretrained.difference([later], "pass@1", "probe", 1)
+    assert found.differ == 3
+    assert found.value.value == pytest.approx(-40 / 64)
+    assert found.value.low < -40 / 64 < found.value.high < 0
+    rows = pretrained.judged([later], DESIGNS[2:], {one.name: np.ones((3, 4))})
+    assert {r["claim"] for r in rows} == set("ABDEFGIJK")
+    assert row(rows, claim="F")["verdict"] == pretrained.NO_GAIN
+    assert row(rows, claim="I")["verdict"] == pretrained.OPEN
+    assert "cannot tell" in pretrained.said(rows)
+    assert pretrained.judged([], DESIGNS, {}) == []
+    assert "No study" in pretrained.said([])

@@ -1,6 +1,6 @@
 """How high RL ends from a start, from how it ended from other starts: wide, and out of task.
 
-The numbers are in ``levels.json``, which ``python -m grpolab.validate.study.explore docs/results``
+The numbers are in ``levels.json``, which ``python -m grpolab.validate.study.redo docs/results``
 makes from the committed counts of finished designs. For each rule of `forecast_outcome`, with x the
 score of a start and y what RL made of it:
 

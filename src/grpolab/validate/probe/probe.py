@@ -10,13 +10,12 @@ from scipy import stats
 
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.contrasts import paired_gap
+from grpolab.validate.estimate.crossed import RL_NOISE, residual_variance
 from grpolab.validate.forecast.outcome import OutcomeForecast, forecast_outcome, outcome_scores
 from grpolab.validate.probe.compare import (
     MARGIN,
-    RL_NOISE,
     Comparison,
     compare_starts,
-    residual_variance,
 )
 from grpolab.validate.probe.runs import Scored, ShortRun, score_runs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from grpolab.figures.words import percent
+from grpolab.validate.study.cures import cure_findings
 from grpolab.validate.study.result_tables import change, lead
 from grpolab.validate.study.results import ArmRow, Finding, ForceRow, Results
 from grpolab.validate.study.rows import MAIN_OUTCOMES, label
@@ -21,9 +22,9 @@ def causes(results: Results) -> list[Finding]:
         for name, text in (
             ("entropy", _entropy(family, mine)),
             ("signal", _signal(family, mine)),
-            ("rescue", _rescue(family, mine)),
         ):
             out += [Finding(f"{name} {family}", text)] if text else []
+    out += cure_findings(results)
     if results.forces:
         out.append(Finding("forces", _moving(results.forces)))
     return out
@@ -82,29 +83,6 @@ def cause(shallow: float, deep: float, cooled: float, warmed: float) -> str:
     if min(down, up) > 0.75:
         return f"{'confirmed' if max(down, up) < 1.5 else 'more than enough'}, {share}"
     return f"in part, {share}"
-
-
-def _rescue(family: str, rows: Places) -> str:
-    tried = [r for r in rows.values() if r.question == "rescue"]
-    if not tried:
-        return ""
-    by_gain = sorted(tried, key=lambda r: -r.against_plain["pass_at_1"].difference)
-    better = [r for r in by_gain if r.against_plain["pass_at_1"].low > 0]
-    worse = [r for r in by_gain if r.against_plain["pass_at_1"].high < 0]
-    shallow = rows["plain", _ends(rows)[0]]
-    tenth = max(tried, key=lambda r: r.final["pass_at_10"])
-
-    def named(which: Sequence[ArmRow]) -> str:
-        parts = [f"{r.summary} {lead(r.against_plain['pass_at_1'])}" for r in which]
-        return ", ".join(parts) or "none"
-
-    return (
-        f"**Rescue attempts, {family}:** {len(better)} of {len(tried)} end higher in pass@1 than"
-        f" the plain run of the same depth (95% interval above 0): {named(better)}. Lower:"
-        f" {named(worse)}. The best of them in pass@10 ({tenth.summary}) ends at"
-        f" {tenth.final['pass_at_10']:.3f}; depth {shallow.depth} without any at"
-        f" {shallow.final['pass_at_10']:.3f}."
-    )
 
 
 def _signal(family: str, rows: Places) -> str:

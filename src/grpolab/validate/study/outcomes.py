@@ -11,8 +11,10 @@ from grpolab.validate.study.families import Family
 from grpolab.validate.study.measure import pass_rates
 from grpolab.validate.study.record import ForceRun, Record, Run, RunKey
 from grpolab.validate.study.results import ArmRow, Change, ForceRow, Lead
-from grpolab.validate.study.summary import interval, scores
+from grpolab.validate.study.summary import over_seeds, scores
 
+KS = (1, 10, 64)
+"""The k of the outcomes pass@k in which an arm is compared with the plain run."""
 FIRST = 10
 """Steps over which the zero-std share at the start of RL is counted."""
 
@@ -20,8 +22,8 @@ FIRST = 10
 def arm_table(record: Record) -> tuple[ArmRow, ...]:
     """One row per family, arm and depth: means over seeds, and differences from the plain run.
 
-    Differences in final pass@1 and pass@10 are paired by held-out prompt and seed, with 95%
-    intervals over prompts.
+    Differences in final pass@k are paired by held-out prompt and seed, with 95% intervals over
+    both.
     """
     config = record.config
     return tuple(
@@ -48,6 +50,8 @@ def _row(record: Record, family: Family, arm: Arm, depth: int) -> ArmRow:
         for name, label in (("first_class", first), ("second_class", second))
         if label in runs[0].eval.label
     }
+    against = {f"pass_at_{k}": _against(runs, plain, k) for k in KS
+               if plain and f"pass_at_{k}" in end[0]}  # fmt: skip
     return ArmRow(
         family=family.name, arm=arm.name, question=arm.question, summary=arm.summary, depth=depth,
         temperature=_mean([run.settings.temperature for run in runs]),
@@ -69,9 +73,8 @@ def _row(record: Record, family: Family, arm: Arm, depth: int) -> ArmRow:
         kl=_mean([float(s.kl.mean()) for s in steps]),
         final={name: _mean([rates[name] for rates in end]) for name in end[0]},
         final_by_class={name: _mean(values) for name, values in by_class.items()},
-        against_plain={
-            f"pass_at_{k}": _against(runs, plain, k) for k in (1, 10) if plain
-        },
+        against_plain={name: found[0] for name, found in against.items()},
+        p_values={name: found[1] for name, found in against.items()},
     )  # fmt: skip
 
 
@@ -79,12 +82,13 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
 
-def _against(runs: Sequence[Run], plain: Sequence[Run], k: int) -> Lead:
-    differences: list[float] = []
+def _against(runs: Sequence[Run], plain: Sequence[Run], k: int) -> tuple[Lead, float]:
+    """Mean difference in pass@k with its 95% interval, and the p-value of no difference."""
+    table = []
     for one, other in zip(runs, plain, strict=True):
         mine, theirs = scores(one.eval, k), scores(other.eval, k)
-        differences += [mine[i] - theirs[i] for i in mine]
-    return interval(differences)
+        table.append([mine[i] - theirs[i] for i in mine])
+    return over_seeds(np.array(table))
 
 
 def force_table(record: Record) -> tuple[ForceRow, ...]:

@@ -179,7 +179,11 @@ class Independence:
 
 @dataclass(frozen=True, slots=True)
 class ArmRow:
-    """One arm from one depth, means over seeds; ``against_plain`` is paired by prompt and seed."""
+    """One arm from one depth, means over seeds.
+
+    ``against_plain`` is paired by prompt and seed, by metric; ``p_values`` test that it is 0,
+    before any correction.
+    """
 
     family: str
     arm: str
@@ -204,6 +208,7 @@ class ArmRow:
     final: ByMetric
     final_by_class: ByMetric
     against_plain: Mapping[str, Lead]
+    p_values: ByMetric = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.special import stdtr
 
 from grpolab.figures.ladder import Rung
 from grpolab.theory import pass_at_k
+from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.bootstrap import half_width
 from grpolab.validate.estimate.contrasts import paired_gap
+from grpolab.validate.estimate.crossed import crossed_mean
 from grpolab.validate.study import shootout
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.families import Family
@@ -125,7 +128,7 @@ def compare_starts(record: Record, one: Family, two: Family) -> Claim:
     depth = record.config.depths[0]
 
     def lead(k: int, *, after: bool) -> Lead:
-        return _lead(record, (one, two), (depth, depth), k=k, after=after)
+        return over_seeds(_differences(record, (one, two), (depth, depth), k=k, after=after))[0]
 
     return Claim(
         better=one.regime,
@@ -166,7 +169,19 @@ def _lead(
     after: bool,
 ) -> Lead:
     """Mean over prompts and seeds of a difference in pass@k, 95% interval over prompts."""
-    differences: list[float] = []
+    return interval(_differences(record, families, depths, k=k, after=after).ravel().tolist())
+
+
+def _differences(
+    record: Record,
+    families: tuple[Family, Family],
+    depths: tuple[int, int],
+    *,
+    k: int,
+    after: bool,
+) -> FloatArray:
+    """Differences in pass@k of seeds and prompts, [R, P]."""
+    table: list[list[float]] = []
     for seed in record.config.seeds:
         keys = [
             RunKey(f.task, f.regime, seed, depth, "plain")
@@ -178,8 +193,8 @@ def _lead(
         )
         # RL is judged on the family's prompts only: the table from before RL may hold more
         asked = record.runs[keys[0]].eval.prompt_id.tolist()
-        differences += [one[i] - two[i] for i in asked]
-    return interval(differences)
+        table.append([one[i] - two[i] for i in asked])
+    return np.array(table)
 
 
 def scores(samples: Samples, k: int) -> dict[int, float]:
@@ -198,6 +213,23 @@ def interval(differences: Sequence[float]) -> Lead:
     gap = paired_gap(array)
     half = max(half_width(gap.stderr), gap.least) if len(array) > 1 else 1.0
     return Lead(gap.difference, gap.difference - half, gap.difference + half, len(array))
+
+
+def over_seeds(table: FloatArray) -> tuple[Lead, float]:
+    """Mean of paired differences [R, P], R seeds and P prompts, both random; and its p-value.
+
+    A run moves all its prompts together, so prompts of one seed are not independent: the variance
+    has a part of prompts and one of seeds, see `grpolab.validate.estimate.crossed.crossed_mean`.
+
+    >>> lead, p_value = over_seeds(np.array([[0.1, 0.3, 0.2, 0.2], [0.2, 0.2, 0.1, 0.3]]))
+    >>> round(lead.difference, 6), lead.num_prompts, p_value < 0.01
+    (0.2, 8, True)
+    """
+    found = crossed_mean(table)
+    least = paired_gap(table.ravel()).least
+    half = max(half_width(found.stderr, free=found.free), least)
+    p_value = 2 * float(stdtr(found.free, -abs(found.value) / found.stderr))
+    return Lead(found.value, found.value - half, found.value + half, table.size), p_value
 
 
 def checkpoint_error(rows: Sequence[Row]) -> dict[str, dict[str, Miss]]:

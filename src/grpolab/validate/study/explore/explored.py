@@ -10,15 +10,27 @@ from grpolab.validate.study.explore import (
     exceed,
     forecasts,
     mechanisms,
+    plastic,
     policy,
     reach,
 )
 from grpolab.validate.study.explore.courses import Courses
 from grpolab.validate.study.explore.forecasts import Scored
+from grpolab.validate.study.trial.counts import DesignCounts
 
 
-def explored(designs: Sequence[Courses], scores: Sequence[Scored]) -> dict[str, Any]:
-    """Every answer by name, with the designs that it rests on and the scores of each."""
+def explored(
+    designs: Sequence[Courses],
+    scores: Sequence[Scored],
+    *,
+    trial: Sequence[DesignCounts] = (),
+    pretrained: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Every answer by name, with the designs that it rests on and the scores of each.
+
+    ``trial`` holds designs with measures of plasticity, ``pretrained`` the rows of
+    `grpolab.validate.study.explore.pretrained`.
+    """
     return {
         "designs": [one.name for one in designs],
         "composition": composition.compare(designs),
@@ -30,4 +42,6 @@ def explored(designs: Sequence[Courses], scores: Sequence[Scored]) -> dict[str, 
         "mechanisms": mechanisms.compare(designs),
         "profile": mechanisms.profile(designs),
         "levels": forecasts.judged(scores),
+        "plasticity": plastic.explain(trial),
+        "pretrained": list(pretrained),
     }

@@ -138,19 +138,41 @@ def judged(
     return rows
 
 
-def _judge(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> dict[str, float]:
+def held(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> list[list[bool]]:
+    """Whether the 95% interval of the level holds each start of each ladder of a design.
+
+    The levels are those of the designs of other tasks.
+    """
+    return [[hit for hit, _ in ladder] for ladder in _levels(_known(designs, one, rule, k), one)]
+
+
+def _known(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> Levels:
     rest = [d for d in designs if d.task != one.task]
-    known = known_levels(rest, rules=((rule, k),))._replace(steps=(one.steps, one.steps))
-    covered, half, claimed, hit, brier, equal = [], [], [], [], [], []
+    return known_levels(rest, rules=((rule, k),))._replace(steps=(one.steps, one.steps))
+
+
+def _levels(known: Levels, one: Scored) -> list[list[tuple[bool, float]]]:
+    """For each start of each ladder: whether its interval holds, and half its width."""
+    rule, k = known.rules[0].rule, known.rules[0].k
+    ladders = []
     for ladder, reached in zip(one.x[rule], one.y[rule], strict=True):
+        seen = []
         for start, end in zip(ladder, reached, strict=True):
             error = float(start.std(ddof=1)) / len(start) ** 0.5
             found = level(
                 rule, k, steps=one.steps, score=float(start.mean()), stderr=error, known=known
             )
             if found is not None:
-                covered.append(found.low <= end <= found.high)
-                half.append((found.high - found.low) / 2)
+                seen.append((bool(found.low <= end <= found.high), (found.high - found.low) / 2))
+        ladders.append(seen)
+    return ladders
+
+
+def _judge(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> dict[str, float]:
+    known = _known(designs, one, rule, k)
+    seen = [start for ladder in _levels(known, one) for start in ladder]
+    claimed, hit, brier, equal = [], [], [], []
+    for ladder, reached in zip(one.x[rule], one.y[rule], strict=True):
         chances = best_start(rule, k, steps=one.steps, values=ladder, known=known)
         assert chances is not None
         best = top_share(reached[None])[0]
@@ -158,9 +180,9 @@ def _judge(designs: Sequence[Scored], one: Scored, rule: str, k: int) -> dict[st
         hit.append(best[np.argmax(chances)])
         brier.append(np.sum((chances - best) ** 2))
         equal.append(np.sum((1 / len(best) - best) ** 2))
-    values_of = {
-        "coverage": covered, "half_width": half, "claimed": claimed, "right": hit,
-        "brier": brier, "brier_equal": equal,
+    values_of: dict[str, list[float]] = {
+        "coverage": [inside for inside, _ in seen], "half_width": [half for _, half in seen],
+        "claimed": claimed, "right": hit, "brier": brier, "brier_equal": equal,
     }  # fmt: skip
     return {name: float(np.mean(v)) for name, v in values_of.items()}
 

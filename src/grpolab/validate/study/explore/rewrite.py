@@ -7,11 +7,13 @@ from typing import Any
 
 from grpolab.figures.registry import TRIAL
 from grpolab.store import jsonable, write_json
+from grpolab.validate.study.explore import pretrained
 from grpolab.validate.study.explore.courses import courses
 from grpolab.validate.study.explore.explored import explored
 from grpolab.validate.study.explore.forecasts import as_file, known_levels, scored
 from grpolab.validate.study.monitor_trials.futility import judge_folder
 from grpolab.validate.study.trial.analysis import rounded
+from grpolab.validate.study.trial.counts import is_finished, read_design
 from grpolab.validate.study.trial.main import write_result
 from grpolab.validate.study.trial.protocol import protocol
 
@@ -34,4 +36,11 @@ def rewrite(results: Path, *, levels: Path | None) -> None:
         scores = [scored(design) for design in designs]
         if levels is not None:
             write_json(levels, rounded(jsonable(as_file(known_levels(scores, result)))))
-        write_json(results / EXPLORED, rounded(jsonable(explored(designs, scores))))
+        measured = [
+            read_design(protocol(), design, trial)
+            for design in protocol().designs
+            if is_finished(trial, design)
+        ]
+        rows = pretrained.of_folder(results, designs)
+        found = explored(designs, scores, trial=measured, pretrained=rows)
+        write_json(results / EXPLORED, rounded(jsonable(found)))
