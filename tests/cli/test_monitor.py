@@ -36,9 +36,9 @@ def test_a_healthy_run_ends_with_zero(tmp_path):
     done = call(tmp_path, "--once")
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
-        "step 29: healthy: 20 of 40 groups (50%) held different rewards in the last 10 steps; 25%"
-        " were all wrong, 25% all right; an informative group takes 8 rollouts"
-        f" (evidence {31**-0.5:.3g}, threshold 100)"
+        "step 29: healthy: 20 of 40 groups (50%, 95% interval 34% to 66%) held different rewards in"
+        " the last 10 steps; 25% were all wrong, 25% all right; an informative group takes 8"
+        f" rollouts (evidence {31**-0.5:.3g}, threshold 100)"
     ]
 
 

@@ -216,7 +216,7 @@ class _Speaker:
 
     def say(self, found: Followed) -> None:
         """Notes and alarms that are new, and the verdict when it has changed."""
-        from grpolab.validate.monitor.words import describe
+        from grpolab.validate.monitor.words import describe, standing
 
         lines = [f"note: {note}" for note in found.notes]
         lines += [f"step {alarm.step}: {alarm.name}{' is over' if alarm.over else ''}"
@@ -233,6 +233,10 @@ class _Speaker:
         if self._every and found.history and found.history[-1].step >= self._next:
             self._next = found.history[-1].step + self._every
             say(progress_line(found.history[-1]), err=self._quiet)
+        for line in standing(found.monitor):
+            if line not in self._said:
+                self._said.add(line)
+                say(line, err=self._quiet)
         if found.monitor.config.steps:
             self._say_outlook(found)
         if found.ended:

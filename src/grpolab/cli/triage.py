@@ -145,7 +145,7 @@ def _print(found: Triage, html: Path | None, out: Path, *, split: str) -> None:
     from grpolab.validate.triage.advice import advise_triage
     from grpolab.validate.triage.tables import tables
 
-    size = f"{found.num_prompts} prompts of {split} x {found.samples_per_prompt} samples"
+    size = f"{found.num_prompts} prompts of {split} x {found.samples} samples"
     say(f"{size}, g={found.group_size}")
     for table in tables(found):
         print_table(table)

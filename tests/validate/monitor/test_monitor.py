@@ -104,6 +104,7 @@ def test_a_verdict_that_vanishes_overnight_is_the_graders(right):
 def test_what_is_no_jump():
     for runs in (
         [NONE] * 30,  # never otherwise
+        [GroupTally(1, 1, 0)] * 8 + [GroupTally(1, 0, 1)],  # five of five groups prove little
         [GroupTally(4, 2, 1)] * 8 + [GroupTally(4, 0, 4)] * 2,  # by chance: .25 ** 8
         [GroupTally(64, 64 - 4 * i, 4 * i) for i in range(17)] + [GroupTally(64, 0, 64)] * 5,
         [GroupTally(64, 20)] * 8 + [GroupTally(64, 0)] * 5,  # all wrong and all right not told
@@ -116,7 +117,9 @@ def test_words_follow_the_share():
     feed(monitor, [GroupTally(64, 4, 58, 0, 512, 5)] * 20)
     assert monitor.verdict == "weak"
     said = describe(monitor)
-    assert said.startswith("weak: 40 of 640 groups (6%) held different rewards")
+    assert said.startswith(
+        "weak: 40 of 640 groups (6%, 95% interval 5% to 8%) held different rewards"
+    )
     assert "91% were all wrong, 3% all right; an informative group takes 128 rollouts" in said
     assert monitor.as_dict()["recent"]["pass_rate"] == pytest.approx(5 / 512)
 
@@ -247,7 +250,7 @@ def test_words():
     assert describe(monitor) == "undecided: no group with verdicts was seen yet"
     alarms = feed(monitor, [NONE] * 38)
     said = explain(alarms[0], monitor)
-    assert said.startswith("step 38: no signal: 0 of 160 groups (0%) held different rewards")
+    assert said.startswith("step 38: no signal: 0 of 160 groups (0%, 95% interval 0% to 2%)")
     assert "all wrong" in said
     assert "wrong for at most 0.01 of the runs" in said
     monitor = SignalMonitor()

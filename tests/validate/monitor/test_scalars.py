@@ -172,7 +172,7 @@ def test_the_most_that_can_be_is_not_told_as_a_count(tmp_path):
 
 def test_a_state_of_an_earlier_version_is_taken_up():
     state = MonitorState.from_dict({"recent": [[1, 8, 2, None, None, None]]})
-    assert SignalMonitor(state=state).recent_bounds is None
+    assert SignalMonitor(state=state).recent.bounds is None
 
 
 def test_what_is_wrong_follows_the_scale(tmp_path):

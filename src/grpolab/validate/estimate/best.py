@@ -38,8 +38,8 @@ def best_chances(values: FloatArray, *, rng: np.random.Generator | int) -> Chanc
     normal model: Rubin 1981, Journal of Educational Statistics 6.
 
     >>> same = np.tile(np.linspace(0, 1, 50), (4, 1))
-    >>> best_chances(same, rng=0).best.round(1).tolist()
-    [0.2, 0.3, 0.2, 0.3]
+    >>> best_chances(same, rng=0).best.tolist()
+    [0.25, 0.25, 0.25, 0.25]
     """
     count, prompts = values.shape
     if count == 1:
@@ -67,7 +67,7 @@ def best_chances(values: FloatArray, *, rng: np.random.Generator | int) -> Chanc
     score = theta @ basis
     above = score[:, :, None] - score[:, None, :]
     more = (above > 1e-12).mean(axis=0) + (np.abs(above) <= 1e-12).mean(axis=0) / 2
-    return Chances(bootstrap.top_share(score).mean(axis=0), more)
+    return Chances(bootstrap.shared(bootstrap.top_share(score).mean(axis=0), values), more)
 
 
 def _noise(gaps: FloatArray) -> FloatArray:

@@ -124,6 +124,22 @@ def share_interval(
     return min(low, value * (1.0 - missed)), max(high, value + (1.0 - value) * missed)
 
 
+def exact_interval(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of Clopper and Pearson for a share, at least ``level`` whatever the share is.
+
+    Trials whose chances differ make it wider than it needs to be, not shorter: it then is for their
+    mean (Hoeffding 1956). Counts need not be whole. Without a trial it is [0, 1].
+
+    >>> [round(end, 4) for end in exact_interval(0, 16)]
+    [0.0, 0.2059]
+    """
+    check_level(level)
+    tail, rest = (1.0 - level) / 2.0, trials - successes
+    low = float(special.betaincinv(successes, rest + 1.0, tail)) if successes > 0 else 0.0
+    high = float(special.betaincinv(successes + 1.0, rest, 1.0 - tail)) if rest > 0 else 1.0
+    return low, high
+
+
 def missed_share(num_clusters: int, *, level: float = 0.95) -> float:
     """The largest share of a kind of cluster that ``num_clusters`` clusters need not have shown.
 
@@ -260,3 +276,13 @@ def top_share(score: FloatArray) -> FloatArray:
     """
     top = score >= score.max(axis=-1, keepdims=True) - 1e-12
     return np.asarray(top / top.sum(axis=-1, keepdims=True))
+
+
+def shared(chances: FloatArray, rows: FloatArray) -> FloatArray:
+    """Chances [K] with those of equal ``rows`` [K, P] set to their mean: simulation tells none.
+
+    >>> shared(np.array([0.3, 0.2, 0.5]), np.array([[1.0], [1.0], [2.0]])).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    alike = np.unique(rows.round(12), axis=0, return_inverse=True)[1].reshape(-1)
+    return np.asarray((np.bincount(alike, chances) / np.bincount(alike))[alike])

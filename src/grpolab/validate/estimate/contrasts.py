@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -21,6 +21,7 @@ from grpolab.validate.estimate import bootstrap
 EQUAL_WITHIN = 0.02
 """Differences of a mean signal or share below this margin are called equal."""
 _SETTLED = 0.8  # chance with which the recommended number settles a comparison
+_FEW = 30  # degrees of freedom
 _GROWTH = np.geomspace(1.0, 1e5, 1200)  # factors by which the data are enlarged
 
 
@@ -43,7 +44,7 @@ class Gap(NamedTuple):
 
     ``free`` degrees of freedom belong to ``stderr``. ``p_value`` tests a difference of 0, and
     ``p_equal`` one of at least the margin. ``least`` is the half-width that an interval has at
-    least, from what prompts like none of those seen could change.
+    least, from what prompts like none of those seen could change. No difference is above ``span``.
     """
 
     difference: float
@@ -53,6 +54,7 @@ class Gap(NamedTuple):
     p_equal: float
     least: float
     num_prompts: int
+    span: float
 
 
 def paired_gap(values: FloatArray, *, span: float = 1.0, margin: float = EQUAL_WITHIN) -> Gap:
@@ -106,7 +108,7 @@ def _gap(
     num_prompts: int,
 ) -> Gap:
     if free < 1:
-        return Gap(difference, math.nan, free, 1.0, 1.0, 2 * span, num_prompts)
+        return Gap(difference, math.nan, free, 1.0, 1.0, 2 * span, num_prompts, span)
     if margin <= 0:
         raise ValueError(f"margin must be > 0, got {margin}")
     if stderr <= 1e-12:
@@ -114,11 +116,16 @@ def _gap(
     else:
         p_value = float(2 * special.stdtr(free, -abs(difference) / stderr))
         p_equal = float(special.stdtr(free, (abs(difference) - margin) / stderr))
-    unseen = max(1.0 - margin / span, 0.0) ** num_prompts
+    unseen = _unseen(margin / span, num_prompts)
     # with one value everywhere the spread says nothing: as wide as what P prompts can miss
     least = span * bootstrap.missed_share(num_prompts) if stderr <= 1e-12 else 0.0
     return Gap(difference, stderr, free, max(p_value, floor), max(p_equal, unseen), least,
-               num_prompts)  # fmt: skip
+               num_prompts, span)  # fmt: skip
+
+
+def _unseen(share: float, num_prompts: FloatArray | float) -> Any:
+    """Chance that so many prompts miss a kind that makes up this share of all."""
+    return max(1.0 - share, 0.0) ** num_prompts
 
 
 class Contrast(NamedTuple):
@@ -181,20 +188,32 @@ def _prompts_needed(gap: Gap, *, margin: float, tail: float) -> float:
     stderr = gap.stderr if gap.stderr > 1e-12 else gap.least / 2
     ahead = stderr * np.sqrt(1.0 - 1.0 / _GROWTH)
     later = stderr / np.sqrt(_GROWTH)
-    factor = first_settled(gap.difference, ahead, later, margin=margin, tail=tail)
+    prompts = gap.num_prompts * _GROWTH
+    factor = first_settled(gap, ahead, later, prompts=prompts, margin=margin, tail=tail)
     return gap.num_prompts * factor
 
 
 def first_settled(
-    difference: float, ahead: FloatArray, later: FloatArray, *, margin: float, tail: float
+    gap: Gap,
+    ahead: FloatArray,
+    later: FloatArray,
+    *,
+    prompts: FloatArray,
+    margin: float,
+    tail: float,
 ) -> float:
     """The first factor of growth at which a comparison is settled with chance 0.8, or inf.
 
-    ``ahead`` [N] is the standard deviation of the later estimate around the present ``difference``,
-    ``later`` [N] its standard error then; ``tail`` the level of the two-sided test of 0.
+    ``ahead`` [N] is the standard deviation of the later estimate around the present difference,
+    ``later`` [N] its standard error then and ``prompts`` [N] the number of prompts; ``tail`` is the
+    level of the two-sided test of 0. The limits are those of the tests of a `Gap`: t on N - 1, and
+    no p-value below what so many prompts can show.
     """
-    more = special.ndtri(1.0 - tail / 2) * later
-    inside = margin - special.ndtri(1.0 - tail) * later
+    free, difference = np.maximum(prompts - 1.0, 1.0), gap.difference
+    more = _t_quantiles(free, tail / 2) * later
+    more = np.where(2.0 ** (1.0 - prompts) < tail, more, np.inf)
+    inside = margin - _t_quantiles(free, tail) * later
+    inside = np.where(_unseen(margin / gap.span, prompts) < tail, inside, -np.inf)
     spread = np.maximum(ahead, 1e-12)
 
     def below(limit: FloatArray) -> FloatArray:
@@ -205,6 +224,25 @@ def first_settled(
     settled = 1.0 - below(more) + np.where(inside < more, below(inside), below(more))
     enough = np.flatnonzero(settled >= _SETTLED)
     return float(_GROWTH[enough[0]]) if len(enough) else math.inf
+
+
+def _t_quantiles(free: FloatArray, tail: float) -> FloatArray:
+    """Upper quantiles of t; from 30 degrees of freedom on by the expansion in 1/free.
+
+    >>> exact = special.stdtrit(np.array([5.0, 40.0]), 0.999)
+    >>> bool(np.allclose(_t_quantiles(np.array([5.0, 40.0]), 0.001), exact, rtol=1e-4))
+    True
+    """
+    z = float(special.ndtri(1.0 - tail))
+    found = (
+        z
+        + (z**3 + z) / (4 * free)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    )
+    few = free < _FEW
+    found[few] = special.stdtrit(free[few], 1.0 - tail)
+    return np.asarray(found)
 
 
 def growth_factors() -> FloatArray:

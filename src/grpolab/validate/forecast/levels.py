@@ -26,7 +26,7 @@ import numpy as np
 from grpolab.store import read_json
 from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.estimate.bootstrap import t_quantile, top_share
+from grpolab.validate.estimate.bootstrap import shared, t_quantile, top_share
 
 FILE = Path(__file__).with_name("levels.json")
 STEPS_BEYOND = 2.0
@@ -148,7 +148,7 @@ def best_start(
     """The chance of every start [K] that it ends highest, from its scores by prompt [K, P].
 
     None where `level` is None. Prompts are the same for all starts, so that their errors are
-    paired.
+    paired. Starts with the same scores have the same chance.
     """
     known = known or levels()
     found = _rule(rule, k, known)
@@ -165,4 +165,4 @@ def best_start(
     free = max(prompts - 1, 1)  # the errors were estimated from as many prompts
     score = values.mean(axis=1) + error * np.sqrt(free / rng.chisquare(free, (_DRAWS, 1)))
     y = slope[:, None] * score + spread[:, None] * rng.standard_normal((_DRAWS, count))
-    return np.asarray(top_share(y).mean(axis=0))
+    return shared(top_share(y).mean(axis=0), values)

@@ -168,7 +168,7 @@ def _reward(view: StepView) -> float | None:
 
 def _note_filtered(monitor: SignalMonitor, notes: Notes) -> None:
     state = monitor.state
-    counted = monitor.recent_bounds is None
+    counted = monitor.recent.bounds is None
     if counted and state.num_informative == state.num_groups >= _SURELY_FILTERED:
         notes[f"all {state.num_groups:.0f} groups are informative: if dynamic sampling drops the"
               " others before they are written, this says nothing"] = None  # fmt: skip

@@ -9,6 +9,7 @@ from scipy.special import bdtrc
 
 from grpolab.validate.monitor import divergence, futility, jump
 from grpolab.validate.monitor.futility import BLOCKS
+from grpolab.validate.monitor.recent import Recent, known
 from grpolab.validate.monitor.sequential import SignalTest
 from grpolab.validate.monitor.state import (
     GroupTally,
@@ -236,8 +237,7 @@ class SignalMonitor:
         The second condition makes the event smaller, so it can only lower the rate of false stops.
         Without it the evidence of one step of very many groups would stop a healthy run.
         """
-        long_enough = self.state.last_group_step - self.state.first_step + 1 >= self.config.patience
-        return self._test.rejects and long_enough and self._pooled_too_few
+        return self._test.rejects and not self.waits and self._pooled_too_few
 
     @property
     def _pooled_too_few(self) -> bool:
@@ -263,8 +263,11 @@ class SignalMonitor:
             return "not-finite"
         if self.state.blind_steps >= self.config.blind_after:
             return "blind"
-        groups, informative, _ = self.recent_totals
-        bounds = self.recent_bounds
+        groups, informative, bounds = (
+            self.recent.groups,
+            self.recent.informative,
+            self.recent.bounds,
+        )
         if bounds is not None:
             informative = bounds[0]
         if groups < 1 or informative < 1:
@@ -277,51 +280,23 @@ class SignalMonitor:
         return "weak" if bounds is None else "undecided"
 
     @property
-    def recent_totals(self) -> tuple[float, float, float]:
-        """Groups, informative and all-wrong ones in the last steps; NaN where it is not known."""
-        rows = self.state.recent
-        wrong = [math.nan if row[3] is None else row[3] for row in rows]
-        return sum(row[1] or 0.0 for row in rows), sum(row[2] or 0.0 for row in rows), sum(wrong)
+    def recent(self) -> Recent:
+        """The last steps with groups."""
+        return Recent(self.state.recent)
 
     @property
-    def recent_bounds(self) -> tuple[float, float] | None:
-        """Informative groups of the last steps, at least and at most, if all rewards are 0 or 1.
-
-        None where they are counted. Else the number in `recent_totals` is the most that there can
-        be, whatever the rewards are.
-        """
-        rows = self.state.recent
-        if all(row[6] is None for row in rows):
-            return None
-        low, high = (
-            sum((row[2] if row[i] is None else row[i]) or 0.0 for row in rows) for i in (6, 7)
-        )
-        return low, high
-
-    @property
-    def rollouts_per_informative(self) -> float:
-        """Rollouts of the last steps for each informative group; NaN where it is not known."""
-        rows = self.state.recent
-        rollouts = sum(math.nan if row[4] is None else row[4] for row in rows)
-        informative = sum(row[2] or 0.0 for row in rows)
-        return rollouts / informative if informative else math.nan
-
-    @property
-    def pass_rate(self) -> float:
-        """Share of right rollouts in the last steps; NaN where it is not known."""
-        rows = self.state.recent
-        rollouts, correct = (
-            sum(math.nan if row[i] is None else row[i] or 0.0 for row in rows) for i in (4, 5)
-        )
-        return correct / rollouts if rollouts else math.nan
+    def waits(self) -> int:
+        """Steps of patience still to come before the evidence, large enough, is a verdict."""
+        steps = self.state.last_group_step - self.state.first_step + 1
+        return max(self.config.patience - steps, 0) if self._test.rejects else 0
 
     @property
     def reason(self) -> Literal["all wrong", "all right", "both", "unknown"]:
         """Which of the zero-std groups of the last steps prevail (nine in ten or more)."""
-        groups, informative, wrong = self.recent_totals
-        if math.isnan(wrong) or groups <= informative:
+        groups, informative = self.recent.groups, self.recent.informative
+        if math.isnan(self.recent.all_wrong) or groups <= informative:
             return "unknown"
-        share = wrong / (groups - informative)
+        share = self.recent.all_wrong / (groups - informative)
         return "all wrong" if share >= 0.9 else "all right" if share <= 0.1 else "both"
 
     @property
@@ -343,9 +318,7 @@ class SignalMonitor:
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict and all its evidence, plain JSON types."""
-        groups, informative, wrong = self.recent_totals
-        low, high = self.recent_bounds or (None, None)
-        drop = _known(self.paper_drop)
+        drop = known(self.paper_drop)
         return {
             "verdict": self.verdict,
             "reason": self.reason if self.verdict == "no-signal" else None,
@@ -355,17 +328,7 @@ class SignalMonitor:
             "first_rejection": None if self.state.first_rejection < 0
             else self.state.first_rejection,
             "alarms": dict(self.state.raised),
-            "recent": {
-                "steps": len(self.state.recent),
-                "groups": groups,
-                "informative": informative,
-                "informative_is": "counted" if low is None else "at most",
-                "if_rewards_are_0_or_1": None if low is None
-                else {"at_least": low, "at_most": high},
-                "all_wrong": _known(wrong),
-                "pass_rate": _known(self.pass_rate),
-                "rollouts_per_informative": _known(self.rollouts_per_informative),
-            },
+            "recent": self.recent.as_dict(),
             "total": {
                 "groups": self.state.num_groups,
                 "informative": self.state.num_informative,
@@ -379,10 +342,6 @@ class SignalMonitor:
             "paper_rule": {"drop": drop, "flags": None if drop is None else drop > PAPER_DROP},
             "config": self.config.as_dict(),
         }  # fmt: skip
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _mean(values: list[float]) -> float:

@@ -10,7 +10,7 @@ from grpolab.figures import monitor as figures
 from grpolab.figures import page
 from grpolab.figures.tables import Column, Table
 from grpolab.validate.monitor.follow import Followed
-from grpolab.validate.monitor.words import describe, outlook, paper_rule
+from grpolab.validate.monitor.words import describe, floor, outlook, paper_rule, standing
 
 _SHOWN = 30  # rows of the table of alarms
 
@@ -26,6 +26,7 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
             f"The evidence passed its threshold at step {monitor.state.first_rejection}; the signal"
             " has come back since."
         )
+    findings += [f"{_capital(line)}." for line in standing(monitor)]
     if config.steps:
         findings += [f"{_capital(outlook(monitor))}; shown, not acted on."]
     findings += [f"{_capital(paper_rule(monitor))}; shown, not acted on."]
@@ -40,8 +41,8 @@ def write_run(path: Path, found: Followed, *, name: str, reload: int = 0) -> Non
             "What is tested",
             page.paragraph(
                 "A group is informative when its verdicts differ. Hypothesis: at every step, given"
-                f" all before it, at least {config.min_signal:g} of the groups are informative. The"
-                " evidence is a supermartingale under it, so it reaches"
+                f" all before it, at least {floor(monitor)} are informative. The evidence"
+                " is a supermartingale under it, so it reaches"
                 f" {1 / config.alpha:g} in at most {config.alpha:g} of the runs for which that is"
                 " true, however often one looks. Groups with fewer than two verdicts, missing keys"
                 " and repeated steps are no evidence."

@@ -214,7 +214,7 @@ def tally(num_correct: npt.ArrayLike, num_verdicts: npt.ArrayLike) -> GroupTally
     GroupTally(num_groups=3.0, num_informative=1.0, num_all_wrong=1.0, num_unseen=1.0,
                num_rollouts=12.0, num_correct=6.0, num_not_finite=0.0, num_low=nan, num_high=nan)
     """
-    correct, seen = np.asarray(num_correct), np.asarray(num_verdicts)
+    correct, seen = np.broadcast_arrays(num_correct, num_verdicts)
     counts = seen >= 2
     mixed = counts & (correct > 0) & (correct < seen)
     wrong = counts & (correct == 0)

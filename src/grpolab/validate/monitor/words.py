@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from grpolab.figures.words import chance, percent, significant
+from grpolab.figures.words import chance, percent, percent_interval, significant
 from grpolab.validate.monitor.futility import MARGIN
 from grpolab.validate.monitor.monitor import PAPER_DROP, PAPER_STEPS, Alarm, SignalMonitor
 
@@ -30,7 +30,7 @@ def describe(monitor: SignalMonitor) -> str:
         case "no-signal":
             return (
                 f"no signal: {seen}, and {_CAUSES[monitor.reason]}. Fewer than"
-                f" {_floor(monitor)} are informative ({evidence}: wrong for"
+                f" {floor(monitor)} are informative ({evidence}: wrong for"
                 f" at most {_short(config.alpha)} of the runs)"
             )
         case "blind":
@@ -44,29 +44,46 @@ def describe(monitor: SignalMonitor) -> str:
                 f" {state.not_finite_rows} steps, so nothing is learned; {seen}"
             )
         case "healthy" | "weak" as verdict:
-            return f"{verdict}: {seen}{_split(monitor)} ({evidence})"
+            return f"{verdict}: {seen}{_split(monitor)} ({evidence}{_waits(monitor)})"
     if not state.recent:
         return "undecided: no group with verdicts was seen yet"
-    return f"undecided: {seen}{_split(monitor)} ({evidence})"
+    return f"undecided: {seen}{_split(monitor)} ({evidence}{_waits(monitor)})"
+
+
+def _waits(monitor: SignalMonitor) -> str:
+    """What a verdict still waits for where the evidence has passed its threshold."""
+    if monitor.evidence < 1 / monitor.config.alpha:
+        return ""
+    if monitor.waits:
+        return f", passed; the verdict waits for {_more(monitor.waits)} (`--patience`)"
+    return (
+        f", passed; {floor(monitor)} or more are informative in the last"
+        f" {monitor.config.patience} steps together, so the run is not called dead"
+    )
+
+
+def _more(steps: int) -> str:
+    return f"{steps} more step{'' if steps == 1 else 's'}"
 
 
 def _seen(monitor: SignalMonitor) -> str:
     """How many of the last groups were informative, as a share, and per step where that is many."""
-    groups, informative, _ = monitor.recent_totals
-    steps = len(monitor.state.recent)
+    recent = monitor.recent
+    steps = len(recent.rows)
     if not steps:
         return "no group with verdicts was seen yet"
+    groups, informative, bounds = recent.groups, recent.informative, recent.bounds
     first, last = (int(monitor.state.recent[i][0] or 0) for i in (0, -1))
     span = "the last step" if steps == 1 else f"the last {steps} steps"
     if last - first + 1 > steps:  # a row of a log may stand for several
         span = f"steps {first} to {last}"
-    bounds = monitor.recent_bounds
     if bounds is not None and informative:
         return f"{_bounds(bounds, groups, informative, span)}"
-    said = (
-        f"{_short(informative)} of {_short(groups)} groups ({percent(informative / groups)}) held"
-        f" different rewards in {span}"
-    )
+    share = percent(informative / groups)
+    if recent.interval is not None:
+        share = f"{share}, 95% interval {percent_interval(*recent.interval)}"
+    held = f"held different rewards in {span}"
+    said = f"{_short(informative)} of {_short(groups)} groups ({share}) {held}"
     few = informative < 0.05 * groups and informative >= steps > 1
     return f"{said}, {_short(informative / steps)} a step" if few else said
 
@@ -93,18 +110,20 @@ def _bounds(bounds: tuple[float, float], groups: float, most: float, span: str) 
 
 def _split(monitor: SignalMonitor) -> str:
     """What the other groups are, and what an informative one costs, as far as that is known."""
-    groups, informative, wrong = monitor.recent_totals
+    recent = monitor.recent
+    groups, informative, wrong = recent.groups, recent.informative, recent.all_wrong
     parts = []
     if wrong == wrong and groups > informative:
         right = percent(1 - (wrong + informative) / groups)
         parts.append(f"{percent(wrong / groups)} were all wrong, {right} all right")
-    cost = monitor.rollouts_per_informative
+    cost = recent.rollouts_per_informative
     if cost == cost:
         parts.append(f"an informative group takes {_short(cost)} rollouts")
     return "".join(f"; {part}" for part in parts)
 
 
-def _floor(monitor: SignalMonitor) -> str:
+def floor(monitor: SignalMonitor) -> str:
+    """The least that the hypothesis allows: a share of the groups, or so many a step."""
     config = monitor.config
     if config.min_groups:
         return f"{_short(config.min_groups)} groups a step"
@@ -125,6 +144,16 @@ def explain(alarm: Alarm, monitor: SignalMonitor) -> str:
     if alarm.over:
         return f"step {alarm.step}: {alarm.name} is over; {describe(monitor)}"
     return f"step {alarm.step}: {_alarm(alarm.name, monitor)}"
+
+
+def standing(monitor: SignalMonitor) -> list[str]:
+    """What the alarms that stand mean, those left out that the verdict itself says.
+
+    >>> standing(SignalMonitor())
+    []
+    """
+    said = {"no-signal", "low-signal", "blind", "futile", "not-finite"}
+    return [_alarm(name, monitor) for name in monitor.state.raised if name not in said]
 
 
 def _alarm(name: str, monitor: SignalMonitor) -> str:

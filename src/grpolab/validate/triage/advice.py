@@ -7,10 +7,11 @@ import math
 from grpolab.figures.words import (
     chance,
     count,
+    counted,
     estimate,
-    number,
     p_value,
     percent,
+    percent_interval,
     round_up,
 )
 from grpolab.validate.audit.alarms import alarm_sentence
@@ -21,13 +22,16 @@ from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
 _TRUNCATED = 0.05  # from here on truncation is worth a sentence
+_ALONE = 0.95  # chance of a lead that would be enough if there were one pair only
+_OTHERS = 3  # pairs without the first checkpoint that each get a sentence
 
 
 def advise_triage(found: Triage) -> list[str]:
     """Sentences, most important first."""
     sentences = [_suspect(suspicion) for suspicion in found.suspicions]
     sentences.append(_best(found))
-    sentences += [_pair(pair, found) for pair in found.pairs if pair.equal or not pair.decided]
+    sentences += _pairs(found)
+    sentences += [_same(*pair) for pair in found.same_completions]
     sentences += _rule_of_thumb(found)
     sentences += _outcomes(found)
     sentences += _entropy(found)
@@ -57,21 +61,50 @@ def _suspect(one: Suspicion) -> str:
 
 def _best(found: Triage) -> str:
     best, g = found.checkpoints[0], found.group_size
-    plan = best.audit.plans[g].prediction
-    lead = (
-        f"**{best.label}** has the most signal at g={g}: mean reward std"
-        f" {estimate(best.signal[:3])}, {percent(1 - plan.zero_std)} of its"
-        " groups are mixed"
-    )
     if best.signal.value == 0:
-        return f"No checkpoint has a mixed group in these samples: there is no signal at g={g}."
+        most = max(1 - c.audit.plans[g].prediction.low for c in found.checkpoints)
+        return (
+            f"No checkpoint has a mixed group in these samples: no signal at g={g} was seen. The"
+            f" prompts leave open that up to {percent(most)} of the groups are mixed."
+        )
+    plan = best.audit.plans[g].prediction
+    share = f"{percent(1 - plan.zero_std)} ({percent_interval(1 - plan.high, 1 - plan.low)})"
+    size = f"mean reward std {estimate(best.signal[:3])}, {share} of the groups are mixed"
     if len(found.checkpoints) == 1:
-        return f"{lead}."
+        return f"**{best.label}** at g={g}: {size}."
+    equal = [c.label for c in found.checkpoints if math.isclose(c.signal.value, best.signal.value)]
+    if len(equal) > 1:
+        names = f"{', '.join(equal[:-1])} and {equal[-1]}"
+        return f"**{names}** have the same signal at g={g}, and none has more: {size}."
+    lead = f"**{best.label}** has the most signal at g={g}: {size}"
     open_ = [p for p in found.pairs if p.first == best.label and not p.decided]
     surely = f" It is the best with chance {chance(best.signal.prob_best)}"
     if not open_:
         return f"{lead}, more than every other checkpoint.{surely}."
     return f"{lead} as measured.{surely}; see below for what is not settled."
+
+
+def _pairs(found: Triage) -> list[str]:
+    """Pairs without a clear winner: those of the first checkpoint, and in short the others."""
+    told = [p for p in found.pairs if p.equal or not p.decided]
+    first = found.checkpoints[0].label
+    others = [p for p in told if p.first != first]
+    if len(others) <= _OTHERS:
+        return [_pair(p, found) for p in told]
+    equal = sum(p.equal for p in others)
+    return [
+        *(_pair(p, found) for p in told if p.first == first),
+        f"Of the {sum(p.first != first for p in found.pairs)} pairs without {first},"
+        f" {len(others) - equal} cannot be told apart yet and {equal} are equal within"
+        f" {found.margin:g}: see the table of pairs.",
+    ]
+
+
+def _same(first: str, second: str) -> str:
+    return (
+        f"**{first} and {second} have the same completions**, one for one: is it one checkpoint, or"
+        " one folder of rollouts, read twice? Their comparison says nothing of two policies."
+    )
 
 
 def _pair(pair: CheckpointPair, found: Triage) -> str:
@@ -91,17 +124,22 @@ def _pair(pair: CheckpointPair, found: Triage) -> str:
         f"Cannot tell yet: {pair.first} against {pair.second} {said}, {chance(pair.prob_more)} that"
         f" {pair.first} has more"
     )
+    if pair.prob_more >= _ALONE and len(found.pairs) > 1:
+        text += (
+            f" (taken alone it would; one of {len(found.pairs)} pairs shows such a lead by chance"
+            " too often)"
+        )
     more = pair.prompts_needed - found.num_prompts
     if math.isfinite(more):
         text += (
-            f". About {count(round_up(more))} more prompts (now {found.num_prompts}) would show who"
-            f" has more, or that they are equal within {found.margin:g}"
+            f". About {count(round_up(max(more, 1)))} more prompts (now {found.num_prompts}) would"
+            f" show who has more, or that they are equal within {found.margin:g}"
         )
         if math.isinf(pair.samples_needed):
             text += "; more samples of the same prompts would not"
         elif not math.isnan(pair.samples_needed):
             more = pair.samples_needed - found.samples_per_prompt
-            text += f"; or {count(round_up(max(more, 1)))} more samples of each of the same prompts"
+            text += f"; or so would {count(round_up(max(more, 1)))} more samples of each prompt"
     return f"{text}."
 
 
@@ -112,12 +150,15 @@ def _rule_of_thumb(found: Triage) -> list[str]:
         return []
     usual = max(scored, key=lambda c: c.audit.pass_at_k[1].value)
     best = found.checkpoints[0]
-    if usual is best:
+    if math.isclose(usual.signal.value, best.signal.value):
         return []
+    score = usual.audit.pass_at_k[1]
+    pair = {(p.first, p.second): p for p in found.pairs}[best.label, usual.label]
+    apart = "" if pair.decided else f", not told apart from that of {best.label}"
     return [
-        f"Pass@1 alone would pick {usual.label} ({number(usual.audit.pass_at_k[1].value)}), whose"
-        f" signal is {number(usual.signal.value)}, rank {1 + found.checkpoints.index(usual)} of"
-        f" {len(found.checkpoints)}."
+        f"Pass@1 alone would pick {usual.label}: pass@1"
+        f" {estimate((score.value, score.low, score.high))}, signal {estimate(usual.signal[:3])},"
+        f" rank {1 + found.checkpoints.index(usual)} of {len(found.checkpoints)}{apart}."
     ]
 
 
@@ -162,6 +203,6 @@ def _truncation(c: Checkpoint) -> str:
 
 def _missing(c: Checkpoint) -> str:
     return (
-        f"{c.label}: {c.num_missing} completions have no verdict and count as unobserved, not as"
-        " wrong."
+        f"{c.label}: of the prompts that are compared {counted(c.num_missing, 'completion')} had no"
+        " verdict; these count as unobserved, not as wrong."
     )

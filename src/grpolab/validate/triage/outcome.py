@@ -18,6 +18,7 @@ from grpolab.validate.forecast.outcome import (
     forecast_outcome,
     outcome_scores,
 )
+from grpolab.validate.forecast.pass_at_k import PassAtK
 
 FOR_OUTCOME = {1: "pass@2", 10: "transport pass@10"}
 """Names of the rules that the trial was fixed for, by the k of the outcome pass@k."""
@@ -70,13 +71,18 @@ class OutcomeRule:
 
 
 def outcome_rules(
-    counts: Mapping[str, GroupCounts], *, steps: int, level: float = 0.95
+    counts: Mapping[str, GroupCounts],
+    *,
+    steps: int,
+    level: float = 0.95,
+    known: Mapping[str, Mapping[int, PassAtK]] | None = None,
 ) -> tuple[OutcomeRule, ...]:
     """pass@1, pass@2, pass@k at the budget's k, and the transport for pass@10, of every checkpoint.
 
     Counts are over the same prompts. The leader of a rule is compared with every other checkpoint
     by the paired t-test of `paired_gap`, Bonferroni over those. A rule that needs more samples than
-    some prompt has is left out. ValueError for steps < 1.
+    some prompt has is left out. ``known`` holds pass@k of every checkpoint as shown elsewhere,
+    whose intervals are taken over: one number has one interval. ValueError for steps < 1.
 
     >>> counts = {"a": GroupCounts([4] * 30, 4), "b": GroupCounts([0] * 30, 4)}
     >>> [(rule.name, rule.verdict) for rule in outcome_rules(counts, steps=100)][:2]
@@ -86,17 +92,26 @@ def outcome_rules(
     budget = budget_k(steps)
     needed = {"pass@2": 2.0, "pass@k(budget)": budget}
     return tuple(
-        _rule(counts, rule, k, steps=steps, level=level)
+        _rule(counts, rule, k, steps=steps, level=level, known=known or {})
         for rule, k in _RULES
         if needed.get(rule, 1.0) <= fewest
     )
 
 
 def _rule(
-    counts: Mapping[str, GroupCounts], rule: str, k: int, *, steps: int, level: float
+    counts: Mapping[str, GroupCounts],
+    rule: str,
+    k: int,
+    *,
+    steps: int,
+    level: float,
+    known: Mapping[str, Mapping[int, PassAtK]],
 ) -> OutcomeRule:
     values = {label: outcome_scores(c, steps=steps, rule=rule, k=k) for label, c in counts.items()}
-    scores = tuple(forecast_outcome(c, steps=steps, rule=rule, k=k) for c in counts.values())
+    scores = tuple(
+        _shown(forecast_outcome(c, steps=steps, rule=rule, k=k), known.get(label, {}))
+        for label, c in counts.items()
+    )
     leader = max(values, key=lambda label: float(values[label].mean()))
     others = [label for label in values if label != leader]
     alpha = (1.0 - level) / max(len(others), 1)
@@ -108,3 +123,9 @@ def _rule(
     chances = best_start(rule, k, steps=steps, values=np.stack(list(values.values())))
     best = None if chances is None else tuple(chances.tolist())
     return OutcomeRule(name, scores, leader, tied, k, best)
+
+
+def _shown(score: OutcomeForecast, known: Mapping[int, PassAtK]) -> OutcomeForecast:
+    """The score with the interval that the same pass@k has elsewhere."""
+    same = known.get({"pass@1": 1, "pass@2": 2}.get(score.rule, 0))
+    return score if same is None else score._replace(low=same.low, high=same.high)

@@ -28,7 +28,7 @@ def write_triage(path: Path, found: Triage) -> None:
         path,
         title=f"Which checkpoint has a signal for groups of {g}?",
         lead=f"{len(found.checkpoints)} checkpoint{several}, {found.num_prompts} prompts with"
-        f" {found.samples_per_prompt} samples each; {law}.",
+        f" {found.samples} samples each; {law}.",
         parts=parts,
     )
 

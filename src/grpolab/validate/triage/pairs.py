@@ -100,12 +100,15 @@ def _samples_needed(gap: Gap, inside: float, *, samples: int, margin: float, tai
     """
     if math.isnan(inside) or gap.free < 1:
         return math.nan
+    if gap.stderr <= 1e-12:  # alike on every prompt: more prompts could tell, samples would not
+        return math.inf
     total = gap.num_prompts * gap.stderr**2
     inside = min(inside, total)
     factors = growth_factors()
     ahead = np.sqrt(inside * (1.0 - 1.0 / factors) / gap.num_prompts)
     later = np.sqrt((total - inside + inside / factors) / gap.num_prompts)
-    return samples * first_settled(gap.difference, ahead, later, margin=margin, tail=tail)
+    prompts = np.full(len(factors), float(gap.num_prompts))
+    return samples * first_settled(gap, ahead, later, prompts=prompts, margin=margin, tail=tail)
 
 
 def sampling_variance(counts: GroupCounts, group_size: int) -> FloatArray:

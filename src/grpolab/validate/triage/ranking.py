@@ -7,6 +7,7 @@ std-normalised GRPO. It is estimated without bias from n >= g samples per prompt
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,6 +100,14 @@ class Triage(Frame):
     margin: float
     suspicions: tuple[Suspicion, ...] = ()
     outcomes: tuple[OutcomeRule, ...] = ()
+    same_completions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def samples(self) -> str:
+        """Samples of each prompt, in words: from fewest to most where they differ."""
+        most = max(int(c.audit.counts.by_prompt().num_samples.max()) for c in self.checkpoints)
+        least = self.samples_per_prompt
+        return f"{least}" if least == most else f"{least} to {most}"
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
@@ -121,7 +130,7 @@ class Triage(Frame):
         order = " > ".join(f"{c.label} {c.signal.value:.3g}" for c in self.checkpoints)
         return (
             f"signal at g={self.group_size}: {order}; {self.num_prompts} prompts,"
-            f" {self.samples_per_prompt} samples each"
+            f" {self.samples} samples each"
         )
 
     @property
@@ -149,6 +158,7 @@ class Triage(Frame):
             "outcomes": [one.as_dict() for one in self.outcomes],
             "comparison": [d.as_dict() for d in self.differences],
             "suspects": [one.as_dict() for one in self.suspects],
+            "same_completions": [list(pair) for pair in self.same_completions],
             "not_confirmed": [one.as_dict() for one in self.suspicions if not one.stands],
         }
 
@@ -229,15 +239,16 @@ def triage(
     values = np.stack([signals(c, group_size) for c in counts.values()])
     boot = _resample_means(values, num_resamples=num_resamples, rng=generator)
     chances = best_chances(values, rng=generator)
+    seed = int(generator.integers(2**63))  # the same resamples: equal counts get equal intervals
     found = []
     for row, (label, table) in enumerate(tables.items()):
         signal = _interval(
-            values[row], boot[:, row], float(chances.best[row]), level=level, rng=generator
+            values[row], boot[:, row], float(chances.best[row]), level=level, rng=seed
         )
         notes = _notes(runs[label], len(kept))
-        one = audit(counts[label], rng=generator, label=label, group_sizes=[group_size],
+        one = audit(counts[label], rng=seed, label=label, group_sizes=[group_size],
                     level=level, notes=notes, alarm_level=0.0)  # fmt: skip
-        tests = rollout_evidence(table, one.independence, rng=generator)
+        tests = rollout_evidence(table, one.independence, rng=seed)
         found.append(_checkpoint(one, table, signal, tests))
     order = sorted(range(len(found)), key=lambda i: -found[i].signal.value)
     samples = int(min(c.by_prompt().num_samples.min() for c in counts.values()))
@@ -251,7 +262,11 @@ def triage(
     return Triage(
         group_size, tuple(ranked), tuple(pairs), tuple(differences), law, len(kept), samples,
         margin, tuple(suspicions),
-        outcome_rules({c.label: counts[c.label] for c in ranked}, steps=steps, level=level),
+        outcome_rules(
+            {c.label: counts[c.label] for c in ranked}, steps=steps, level=level,
+            known={c.label: c.audit.pass_at_k for c in ranked},
+        ),
+        _same_completions(tables),
     )  # fmt: skip
 
 
@@ -283,6 +298,16 @@ def _enough(runs: Mapping[str, Rollouts], group_size: int) -> IntArray:
     return kept
 
 
+def _same_completions(tables: Mapping[str, Rollouts]) -> tuple[tuple[str, str], ...]:
+    """Checkpoints whose completions and verdicts are the same, one for one."""
+    return tuple(
+        (a, b)
+        for (a, one), (b, other) in itertools.combinations(tables.items(), 2)
+        if np.array_equal(one.text_hash, other.text_hash)
+        and np.array_equal(one.reward, other.reward, equal_nan=True)
+    )
+
+
 def _resample_means(
     values: FloatArray, *, num_resamples: int, rng: np.random.Generator
 ) -> FloatArray:
@@ -293,7 +318,7 @@ def _resample_means(
 
 
 def _interval(
-    values: FloatArray, boot: FloatArray, best: float, *, level: float, rng: np.random.Generator
+    values: FloatArray, boot: FloatArray, best: float, *, level: float, rng: int
 ) -> Signal:
     """Signals lie in [0, 1/2]; where few prompts carry the mean the interval has a floor."""
     ends = bootstrap.percentile_interval(boot, level=level, num_clusters=len(values))

@@ -32,7 +32,7 @@ def tables(found: Triage) -> list[Table]:
 
 def _ranking(found: Triage) -> Table:
     """The rules side by side: the paper's entropy rule, pass@1, pass@g, the expected signal."""
-    g = found.group_size
+    g, several = found.group_size, len(found.checkpoints) > 1
     rows = []
     for c in found.checkpoints:
         plan = c.audit.plans[g]
@@ -46,21 +46,25 @@ def _ranking(found: Triage) -> Table:
                 (plan.frac_mixed, 1 - share.high, 1 - share.low),
                 1000 * plan.frac_mixed / g,
                 c.signal[:3],
-                c.signal.prob_best,
+                *([c.signal.prob_best] if several else []),
             ]
         )
-    columns = (
+    columns: list[Column | str] = [
         "checkpoint", found.entropy_name, Column("pass@1", words.estimate),
         Column(f"pass@{g}", words.estimate), Column("informative groups", words.estimate),
         Column("per 1000 rollouts", words.count), Column("signal", words.estimate),
-        Column("best", words.chance),
-    )  # fmt: skip
+        *([Column("best", words.chance)] if several else []),
+    ]  # fmt: skip
     caption = (
         f"In brackets 95% intervals over prompts. !: {found.entropy_name} below {TAU_H} nats."
         " `informative groups`: predicted share of groups with both outcomes. `signal`: mean over"
-        " prompts of the expected reward std of a group. `best`: chance that the checkpoint has the"
-        " most, drawn back towards equality by as much as the spread of all of them calls for."
+        " prompts of the expected reward std of a group."
     )
+    if several:
+        caption += (
+            " `best`: chance that the checkpoint has the most, drawn back towards equality by as"
+            " much as the spread of all of them calls for."
+        )
     return Table(columns, rows, caption, title=f"Checkpoints, most signal at g={g} first")
 
 
@@ -98,7 +102,7 @@ def _levels(found: Triage) -> Table:
     for rule in rules:
         columns += [
             Column(f"pass@{rule.k} after RL", _score_or_words),
-            Column(f"best for pass@{rule.k}", words.number),
+            Column(f"best for pass@{rule.k}", _chance_or_words),
         ]
         for i, row in enumerate(rows):
             level = rule.scores[i].outcome
@@ -119,6 +123,10 @@ def _levels(found: Triage) -> Table:
     return Table(columns, rows, caption, title="Forecast of the outcome of RL")
 
 
+def _chance_or_words(value: object) -> str:
+    return words.chance(value) if isinstance(value, float) else words.number(value)
+
+
 def _score_or_words(value: object) -> str:
     return words.estimate(value) if isinstance(value, tuple) else words.number(value)
 
@@ -127,17 +135,21 @@ def _groups(found: Triage) -> Table:
     rows = []
     for c in found.checkpoints:
         plan, icc = c.audit.plans[found.group_size].prediction, c.audit.icc
+        more = c.audit.outlook[found.group_size]
         rows.append(
             [
-                c.label, plan.zero_std, plan.all_wrong, plan.all_right,
+                c.label, (plan.zero_std, plan.low, plan.high),
+                (plan.all_wrong, more.all_wrong.low, more.all_wrong.high),
+                (plan.all_right, more.all_right.low, more.all_right.high),
                 None if icc is None else (icc.estimate, icc.low, icc.high),
                 f"{100 * c.frac_truncated:.1f}%",
             ]
         )  # fmt: skip
-    columns = (
-        "checkpoint", "zero std", "all wrong", "all right", Column("ICC", words.estimate),
+    columns: list[Column | str] = [
+        "checkpoint",
+        *(Column(name, words.estimate) for name in ("zero std", "all wrong", "all right", "ICC")),
         "truncated",
-    )  # fmt: skip
+    ]
     caption = (
         f"Predicted shares of groups of {found.group_size} without a signal. `ICC`: correlation of"
         " two rewards of a prompt. `truncated`: completions that were cut off before their end."
@@ -167,13 +179,18 @@ def _pairs(found: Triage) -> Table:
         " for the number of pairs (Holm): checkpoints that are equal get a winner in at most 5% of"
         f" triages. `equal`: the difference is below {found.margin:g}, by two one-sided tests."
         " `prompts` in total at the present samples, or `samples` per prompt at the present"
-        " prompts, settle the pair one way or the other with chance 80%."
+        " prompts, settle the pair one way or the other with chance 80%; a dash where it is"
+        " settled, or where the samples of a prompt are too few to say."
     )
     return Table(columns, rows, caption, title="Which checkpoint has more signal?")
 
 
 def _tests(found: Triage) -> Table:
-    names = ("groups", "duplicates", "positions", "order", "texts", "neighbours")
+    names = [
+        name
+        for name in ("groups", "duplicates", "copies", "positions", "order", "texts", "neighbours")
+        if name != "copies" or any(name in c.tests for c in found.checkpoints)
+    ]
     rows = []
     for c in found.checkpoints:
         pair, copies = c.audit.independence, c.tests.get("duplicates")
