@@ -18,9 +18,10 @@ from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
 from grpolab.simulate.softmax import softmax
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, Rule, advantage_table
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.autoregressive import BoolArray, response_length, response_paths
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.rules import advantage_table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +91,7 @@ def simulate_prefix(
     logits: the start, [N, V] as `grpolab.theory.response_probs` takes it, or the state of an
     earlier run. correct: which of the V^L responses are right. Losses are summed over the tokens of
     a response; with inner epochs ratios and clips are those of tokens. The KL reference is the
-    start. Options without meaning here (prior_p, ref_p, pressure) must keep their defaults. Raises
+    start. Options without meaning here (p_prior, p_ref, pressure) must keep their defaults. Raises
     ValueError for bad input.
 
     >>> table, mark = np.log([[0.5, 0.5], [0.1, 0.9], [0.1, 0.9]]), [True, False, False, True]

@@ -19,8 +19,9 @@ from grpolab.simulate._philox import stream_key
 from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, Rule, advantage_table
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.rules import advantage_table
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -120,7 +121,7 @@ def simulate_softmax(
     run; correct: which responses are right, of the same shape. num_models copies are simulated.
     features [P, D] share weights between prompts; gradients of prompts add up. ``base`` is where
     weight decay pulls to (default: the start; not with features), ``reference`` the logits of the
-    KL reference (default: the start). Options without meaning here (prior_p, ref_p, pressure) must
+    KL reference (default: the start). Options without meaning here (p_prior, p_ref, pressure) must
     keep their defaults. Raises ValueError for bad input.
 
     >>> run = simulate_softmax([0.0, 0.0, 0.0, 0.0], [True, False, False, False], group_size=8,

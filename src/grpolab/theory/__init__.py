@@ -107,8 +107,6 @@ from grpolab.theory.noise import (
     true_rate,
 )
 from grpolab.theory.objective import (
-    PassAtKGradient,
-    PassAtKTraining,
     arcsine_weight,
     contrast_coefficient,
     expected_objective,
@@ -126,6 +124,7 @@ from grpolab.theory.pass_at_k import (
     thin_zero_std,
 )
 from grpolab.theory.rules import (
+    RULES,
     VARIANTS,
     Asymmetric,
     BatchStd,
@@ -134,6 +133,7 @@ from grpolab.theory.rules import (
     ZeroVariance,
     batch_std,
     gradient_mass,
+    rule_of,
 )
 from grpolab.theory.sampling_cost import (
     DynamicSampling,
@@ -157,6 +157,10 @@ from grpolab.theory.structured import (
     Antithetic,
     SharedPrefix,
     WithoutReplacement,
+)
+from grpolab.theory.subsets import (
+    PassAtKGradient,
+    PassAtKTraining,
 )
 from grpolab.theory.tabular import (
     entropy,
@@ -190,6 +194,7 @@ __all__ = [
     "MODELS",
     "PRESETS",
     "RLOO",
+    "RULES",
     "SIGN",
     "TRL",
     "VARIANTS",
@@ -292,6 +297,7 @@ __all__ = [
     "reward_law",
     "rho_from_concentration",
     "rho_from_entropy",
+    "rule_of",
     "sandwich",
     "seen_rate",
     "seen_rho",

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf
-from grpolab.theory.advantage import Rule, advantage_table
+from grpolab.theory.advantage import Rule
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.rules import advantage_table
 
 
 def _rates(true_positive: float, false_positive: float) -> tuple[float, float]:
