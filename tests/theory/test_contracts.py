@@ -147,8 +147,8 @@ def test_every_scalar_function_is_in_the_list():
     arrays = {"chain_law", "count_pmf", "decay_equilibria", "expected_logit_step", "group_update",
               "kl_fixed_points", "kl_fixed_points_limit", "never_falls", "one_step",
               "prefix_update", "response_probs", "success_gradient", "tilt",
-              "unequal_count_pmf", "count_survival", "allocate", "mixed_table", "reward_law", "rule_of",
-              "sum_of_components"}  # fmt: skip
+              "unequal_count_pmf", "count_survival", "allocate", "mixed_table", "reward_law",
+              "rule_of", "sum_of_components"}  # fmt: skip
     functions = {n for n in theory.__all__ if callable(getattr(theory, n)) and n[0].islower()}
     assert functions - shown - arrays == set()
 

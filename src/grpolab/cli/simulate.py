@@ -17,7 +17,7 @@ from grpolab.cli._simulate_run import draw, parse_setting, plot_ending, run
 from grpolab.cli._simulate_tables import Results
 from grpolab.theory.critical import Event
 from grpolab.theory.dependence import MODELS
-from grpolab.theory.rules import RULES
+from grpolab.theory.rules import RULE_NAMES
 
 simulate = typer.Typer(
     help="Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.",
@@ -26,7 +26,7 @@ simulate = typer.Typer(
 
 Rule = Annotated[
     list[str] | None,
-    OneOf(RULES, own=True),
+    OneOf(RULE_NAMES, own=True),
     typer.Option("--rule", help="Advantage rule; repeat for several."),
 ]
 Sizes = Annotated[

@@ -48,9 +48,9 @@ def stream_key(seed: int, purpose: str) -> Key:
     return Key(np.uint64(bits & 0xFFFFFFFF), np.uint64(bits >> 32))
 
 
-# Every 32-bit word lives in the low half of a uint64, whatever the high half holds: a factor that is
-# masked becomes one 32 x 32 -> 64 bit vector multiplication, which reads low halves and needs no
-# mask. The words that are returned are masked.
+# Every 32-bit word lives in the low half of a uint64, whatever the high half holds: the product of
+# a masked word is one 32 x 32 -> 64 bit vector multiplication, which reads low halves and so needs
+# no instruction for the mask.
 @njit(cache=True, nogil=True, inline="always")
 def philox(c0, c1, c2, c3, k0, k1):
     """Four words [0, 2**32) of the block that counter and key name, as uint64."""

@@ -22,7 +22,6 @@ from grpolab.simulate.pstar import (
     invert_crossing,
     share_target,
 )
-from grpolab.simulate.settings import rule_named
 from grpolab.streams import stream_seed
 from grpolab.theory import _check
 from grpolab.theory.advantage import GRPO, Rule, TwoValued
@@ -31,7 +30,7 @@ from grpolab.theory.dependence import MODELS
 from grpolab.theory.drift import noisy_drift
 from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.rules import advantage_table
+from grpolab.theory.rules import advantage_table, rule_named
 from grpolab.theory.signal import count_pmf
 from grpolab.theory.traps import interference_threshold
 from grpolab.theory.unequal import stale_drift

@@ -16,12 +16,12 @@ import numpy as np
 from scipy import stats
 
 from grpolab.simulate.options import Options
-from grpolab.simulate.settings import rule_named
 from grpolab.simulate.softmax import BoolArray, simulate_softmax, softmax
 from grpolab.streams import generator, stream_seed
 from grpolab.theory import _check
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import expected_pass_at_k
+from grpolab.theory.rules import rule_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

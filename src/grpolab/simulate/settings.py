@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from grpolab.errors import load_object
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
 from grpolab.theory import _check
 from grpolab.theory.advantage import GRPO, Rule, TwoValued
 from grpolab.theory.groups import FloatArray
-from grpolab.theory.rules import PASS_AT, rule_of
+from grpolab.theory.rules import rule_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +71,6 @@ class Settings:
                 raise ValueError(f"{name} has no meaning for softmax policies")
         self.extra.require_start(continued=continued)
         return self
-
-
-def rule_named(name: str) -> TwoValued:
-    """The rule of a name of `grpolab.theory.RULES`, or the one at ``FILE.py:NAME``.
-
-    ValueError for another name, and for an object that is no rule.
-
-    >>> rule_named("focal").gamma
-    1.0
-    """
-    own = ":" in name and name.partition(":")[0] not in PASS_AT
-    return rule_of(load_object(name) if own else name)
 
 
 def group_size_of(group_size: int) -> int:

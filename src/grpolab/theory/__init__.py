@@ -124,6 +124,7 @@ from grpolab.theory.pass_at_k import (
     thin_zero_std,
 )
 from grpolab.theory.rules import (
+    RULE_NAMES,
     RULES,
     VARIANTS,
     Asymmetric,
@@ -195,6 +196,7 @@ __all__ = [
     "PRESETS",
     "RLOO",
     "RULES",
+    "RULE_NAMES",
     "SIGN",
     "TRL",
     "VARIANTS",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from grpolab.errors import load_object
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf
 from grpolab.theory.advantage import (
@@ -189,7 +190,7 @@ def gradient_mass(rule: Rule, p: npt.ArrayLike, *, group_size: int) -> GradientM
     k = np.arange(g + 1, dtype=np.float64)
     law = binomial_pmf(chance.ravel(), g).reshape(*chance.shape, g + 1)
     return GradientMass(
-        _check.result(law @ (k * right) / g), _check.result(-(law @ ((g - k) * wrong)) / g)
+        _check.result(law @ (k * right) / g), _check.result(law @ ((g - k) * -wrong) / g + 0.0)
     )
 
 
@@ -211,9 +212,19 @@ def rule_of(rule: Rule) -> TwoValued:
     elif not isinstance(rule, type) and callable(getattr(rule, "advantages", None)):
         return rule
     raise ValueError(
-        f"rule must be one of {', '.join([*RULES, *(f'{name}:K' for name in PASS_AT)])}, or an"
-        f" object with a method advantages(num_correct, group_size), got {rule!r}"
+        f"rule must be one of {', '.join(RULE_NAMES)}, or an object with a method"
+        f" advantages(num_correct, group_size), got {rule!r}"
     )
+
+
+def rule_named(name: str) -> TwoValued:
+    """`rule_of` for the command line, where a rule may also be one's own at ``FILE.py:NAME``.
+
+    >>> rule_named("focal").gamma
+    1.0
+    """
+    own = ":" in name and name.partition(":")[0] not in PASS_AT
+    return rule_of(load_object(name) if own else name)
 
 
 def advantage_table(rule: Rule, group_size: int) -> Advantages:
@@ -252,3 +263,5 @@ RULES: Mapping[str, TwoValued] = MappingProxyType({**PRESETS, **VARIANTS})
 """Every rule by its name: the presets of trainers, and the variants."""
 PASS_AT = ("pass-at-k", "pass-at-k-training")
 """Rules with a number: ``pass-at-k:4`` is `PassAtKGradient` of k = 4, centred."""
+RULE_NAMES = (*RULES, *(f"{name}:K" for name in PASS_AT))
+"""What `rule_of` knows, as help and errors list it."""
