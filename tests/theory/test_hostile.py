@@ -44,6 +44,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "critical_p_band": {"group_size": 4, "rho": 0.0, "frac": 0.5},
     "critical_p_upper": {"group_size": 8, "rho": 0.1, "model": "copy", "frac": 0.5},
     "critical_rho": {"group_size": 8, "model": "copy", "frac": 0.5},
+    "cut_drift": RULE | P_AND_G | {"cut_right": 0.2, "cut_wrong": 0.3, "masked": True},
     "decay_equilibria": RULE | {"group_size": 8, "weight_decay": 0.1, "p_prior": 0.01},
     "dynamic_sampling": {"batch_size": 64, "prob_zero_std": 0.5},
     "entropy": {"policy": POLICY},

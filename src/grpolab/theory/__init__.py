@@ -101,6 +101,7 @@ from grpolab.theory.modes import (
     prob_mode_seen,
 )
 from grpolab.theory.noise import (
+    cut_drift,
     seen_rate,
     seen_rho,
     step_noise,
@@ -240,6 +241,7 @@ __all__ = [
     "critical_p_band",
     "critical_p_upper",
     "critical_rho",
+    "cut_drift",
     "decay_equilibria",
     "dynamic_sampling",
     "entropy",
