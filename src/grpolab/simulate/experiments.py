@@ -30,6 +30,7 @@ from grpolab.theory.dependence import MODELS
 from grpolab.theory.drift import noisy_drift
 from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.noise import cut_drift
 from grpolab.theory.rules import advantage_table, rule_named
 from grpolab.theory.signal import count_pmf
 from grpolab.theory.traps import interference_threshold
@@ -195,16 +196,19 @@ def trajectory_experiment(
     replay: float = 0.0,
     true_positive: float = 1.0,
     false_positive: float = 0.0,
+    cut_right: float = 0.0,
+    cut_wrong: float = 0.0,
+    mask_cut: bool = False,
     seed: int,
 ) -> dict[str, Any]:
     """Mean p and the share of zero-std groups over time, beside the mean-field path.
 
-    The options are those of `Options`; there is no mean field, nan, under replay and for stale
-    groups whose grader errs.
+    The options are those of `Options`; there is no mean field, nan, under replay, and for stale
+    groups, graders that err and budgets of tokens together.
     """
     options = Options(
         staleness=staleness, importance=importance, replay=replay, true_positive=true_positive,
-        false_positive=false_positive,
+        false_positive=false_positive, cut_right=cut_right, cut_wrong=cut_wrong, mask_cut=mask_cut,
     )  # fmt: skip
     run = simulate_bernoulli(
         p0, group_size=group_size, learning_rate=learning_rate, rule=rule_named(rule),
@@ -230,8 +234,15 @@ def trajectory_experiment(
 def _mean_move(rule: TwoValued, p: float, older: float, group_size: int, by: Options) -> float:
     """Mean-field drift of z at p, where groups are drawn at the chance ``older``."""
     errs = (by.true_positive, by.false_positive) != (1.0, 0.0)
-    if by.replay or (by.staleness and errs):
+    cuts = by.cut_right > 0 or by.cut_wrong > 0
+    if by.replay or (by.staleness > 0) + errs + cuts > 1:
         return float("nan")
+    if cuts:
+        drift = cut_drift(
+            rule, p, group_size=group_size, cut_right=by.cut_right, cut_wrong=by.cut_wrong,
+            masked=by.mask_cut,
+        )  # fmt: skip
+        return float(drift)
     if by.staleness and not by.importance:
         return float(stale_drift(rule, p, behaviour=[older] * group_size, importance=False))
     if by.staleness:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.simulate._kernels_prefix import prefix_models
-from grpolab.simulate._models import Ran, memory, run_models
+from grpolab.simulate._models import Ran, means, memory, run_models
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
@@ -149,21 +149,4 @@ def _run(start: PrefixState, asked: Settings) -> PrefixTrajectory:
 
 
 def _trajectory(state: PrefixState, ran: Ran, group_size: int) -> PrefixTrajectory:
-    sums, moments, shots = ran
-    chance, p, drawn = state.probs, state.p, sums.column(3)
-    all_wrong, all_right, variance = sums.shares(group_size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
-    return PrefixTrajectory(
-        group_size=group_size,
-        mean_p=moments.mean(p),
-        std_p=moments.std(p),
-        mean_entropy=moments.plain(3, entropy),
-        frac_all_wrong=all_wrong,
-        frac_all_right=all_right,
-        mean_variance=variance,
-        mean_groups_drawn=drawn / len(p),
-        state=state,
-        snapshot_step=np.array([step for step, _ in shots], np.int64),
-        snapshot_p=np.array([shot for _, shot in shots]).reshape(len(shots), len(p)),
-    )
+    return PrefixTrajectory(**means(ran, state.p, state.probs, group_size), state=state)

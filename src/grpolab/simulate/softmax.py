@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.simulate import _kernels_softmax as kernels
-from grpolab.simulate._models import Ran, memory, run_models
+from grpolab.simulate._models import Ran, means, memory, run_models
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
@@ -168,30 +168,18 @@ def _run(start: SoftmaxState, asked: Settings) -> SoftmaxTrajectory:
 
 
 def _trajectory(state: SoftmaxState, ran: Ran, group_size: int) -> SoftmaxTrajectory:
-    sums, moments, shots = ran
+    sums, moments, _ = ran
     chance, p = state.probs, state.p
-    prompts = p.size
-    drawn = sums.column(3)
-    all_wrong, all_right, variance = sums.shares(group_size)
+    prompts, drawn = p.size, sums.column(3)
     with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
         distinct, equal = sums.column(4) / drawn, sums.column(5) / drawn
     return SoftmaxTrajectory(
-        group_size=group_size,
+        **means(ran, p, chance, group_size),
         num_prompts=prompts,
-        mean_p=moments.mean(p),
-        std_p=moments.std(p),
-        mean_entropy=moments.plain(3, entropy),
         mean_collision=moments.plain(4, (chance * chance).sum(axis=-1)),
-        frac_all_wrong=all_wrong,
-        frac_all_right=all_right,
-        mean_variance=variance,
         mean_distinct=distinct,
         frac_equal_pairs=equal / max(1, group_size * (group_size - 1) // 2),
-        mean_groups_drawn=drawn / prompts,
         state=state,
-        snapshot_step=np.array([step for step, _ in shots], np.int64),
-        snapshot_p=np.array([shot for _, shot in shots]).reshape(len(shots), *p.shape),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from grpolab import theory
 from grpolab.simulate import Options, Phase, simulate_bernoulli, simulate_phases
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import BoolArray, FloatArray
 from grpolab.theory.rules import advantage_table
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
 
@@ -90,26 +90,28 @@ def _two_steps(group_size: int, share: float, importance: bool) -> float:
 def _token_budget(size: Size) -> Evidence:
     evidence = Evidence([], [])
     length, budget = 300.0, 400
-    cuts = {"cut_right": (1 - 1 / length) ** budget, "cut_wrong": (1 - 1 / (2 * length)) ** budget}
+    late, lost = (1 - 1 / length) ** budget, (1 - 1 / (2 * length)) ** budget
     for rule in (theory.GRPO, theory.RLOO, theory.MAXRL):
         for masked in (False, True):
             run = simulate_bernoulli(
                 _P0, group_size=8, learning_rate=1.0, rule=rule, num_steps=1,
                 num_chains=4 * size.chains, seed=size.cell_seed(rule.name, masked),
-                options=Options(**cuts, mask_cut=masked),
+                options=Options(cut_right=late, cut_wrong=lost, mask_cut=masked),
             )  # fmt: skip
             moved = run.state.logit - _Z0
             right, wrong = (
-                float(theory.cut_drift(rule, _P0, group_size=8, **cuts, masked=one))
+                float(
+                    theory.cut_drift(
+                        rule, _P0, group_size=8, cut_right=late, cut_wrong=lost, masked=one
+                    )
+                )
                 for one in (masked, not masked)
             )
             name = f"{rule.name}, {'masked' if masked else 'counted as wrong'}"
             error = float(moved.std()) / math.sqrt(len(moved))
             add_both(evidence, name, float(moved.mean()), right, wrong, error)
             seen = float(run.frac_zero_std[0])
-            marked, plain = (
-                float(theory.prob_zero_std(p, 8)) for p in (_P0 * (1 - cuts["cut_right"]), _P0)
-            )
+            marked, plain = (float(theory.prob_zero_std(p, 8)) for p in (_P0 * (1 - late), _P0))
             _shares(evidence, f"zero std, {name}", seen, 4 * size.chains, marked, plain)
     return evidence
 
@@ -141,7 +143,7 @@ def _schedule(size: Size) -> Evidence:
 
 
 def _phase(group_size: int, band: tuple[float, float] | None) -> Phase:
-    def inside(p: FloatArray) -> FloatArray:
+    def inside(p: FloatArray) -> BoolArray:
         assert band is not None
         return (p > band[0]) & (p < band[1])
 
