@@ -40,6 +40,7 @@ MODEL_FREE: dict[str, list[str]] = {
     "audit": ["audit", str(DATA / "human_eval.jsonl_results.jsonl")],
     "explore": ["explore", "--out", str(Path(tempfile.gettempdir()) / "grpolab-explorer.html")],
     "figures": ["figures", "weight", "--out", str(Path(tempfile.gettempdir()) / "grpolab-figures")],
+    "group": ["group", "-g", "8", "-p", "0.1"],
     "monitor": ["monitor", str(DATA / "trl"), "--once", "--score", "correct"],
     "plan": ["plan", str(DATA / "human_eval.jsonl_results.jsonl"), "-g", "4"],
     "pstar": ["pstar", "-g", "8"],

@@ -1,4 +1,7 @@
-"""Speed of the Bernoulli chains beside peers: medians of interleaved runs, never a timed test.
+"""Speed of the Bernoulli chains beside peers, in interleaved runs; never a timed test.
+
+Wall seconds are medians. Processor seconds are the least of all runs: on a machine that others use,
+they lie above what the work takes, never below.
 
 The load is GRPO on independent Bernoulli policies, g = 8, std-scaled, plain gradient steps. Peers
 play the same model in the same process tree: NumPy drawing g uniforms per group, NumPy drawing
@@ -14,7 +17,6 @@ import argparse
 import importlib.util
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -115,13 +117,10 @@ def c_runner(binary: Path, algorithm: str) -> Runner:
 
     def run(chains: int, steps: int) -> Took:
         sizes = [str(v) for v in (chains, steps, GROUP_SIZE, RATE, P0)]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         done = subprocess.run(
             [binary, algorithm, *sizes], check=True, capture_output=True, text=True
         )
-        cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-        seconds, mean = done.stdout.split()
-        return Took(float(seconds), cpu, float(mean))
+        return Took(*(float(part) for part in done.stdout.split()))
 
     return run
 
@@ -146,7 +145,7 @@ def peers(folder: Path) -> dict[str, Runner]:
 
 
 def compare(chains: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Median seconds of each peer, rounds interleaved so that noise hits all alike."""
+    """Seconds of each peer, rounds interleaved so that noise hits all alike."""
     with tempfile.TemporaryDirectory() as folder:
         runners = peers(Path(folder))
         times: dict[str, list[Took]] = {name: [] for name in runners}
@@ -156,7 +155,7 @@ def compare(chains: int, steps: int, rounds: int) -> dict[str, dict[str, float]]
             for name, runner in runners.items():
                 times[name].append(runner(chains, steps))
     wall = {name: statistics.median(t.seconds for t in seen) for name, seen in times.items()}
-    cpu = {name: statistics.median(t.cpu for t in seen) for name, seen in times.items()}
+    cpu = {name: min(t.cpu for t in seen) for name, seen in times.items()}
     return {
         name: {
             "seconds": wall[name],

@@ -32,6 +32,16 @@ def test_no_safe_zone_is_null():
     assert got["critical_rho"] == pytest.approx(0.595, abs=5e-4)
 
 
+def test_a_grader_that_errs():
+    got = json.loads(run("-g", "8", "--true-positive", "0.9", "--false-positive", "0.05", "--json"))
+    truth = got["truth"]
+    assert 0.05 + 0.85 * truth["p_star"] == pytest.approx(got["p_star"])
+    assert truth["p_star_upper"] is None  # it fails more than that of the right answers
+    shown = run("-g", "8", "--true-positive", "0.9", "--false-positive", "0.2")
+    assert "the grader shows no true rate as this" in shown
+    assert json.loads(run("-g", "8", "--json"))["truth"] is None
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_lies_in_the_band(model):
     got = json.loads(run("-g", "8", "--rho", "0.2", "--model", model, "--json"))

@@ -34,7 +34,7 @@ OPTIONS = {
         optimiser="momentum",
         weight_decay=0.01,
         kl=0.05,
-        ref_p=0.2,
+        p_ref=0.2,
         inner_epochs=3,
         max_tries=4,
         true_positive=0.9,
@@ -246,8 +246,8 @@ class TestMonotone:
         "options",
         [
             Options(pressure=-0.05),
-            Options(weight_decay=0.5, prior_p=0.01),
-            Options(kl=0.5, kl_form="k3", ref_p=0.01),
+            Options(weight_decay=0.5, p_prior=0.01),
+            Options(kl=0.5, kl_form="k3", p_ref=0.01),
             Options(false_positive=0.3, true_positive=0.3),
             Options(false_positive=0.5, true_positive=0.1),
         ],
@@ -267,7 +267,7 @@ class TestOptions:
         return float(run.state.logit[0])
 
     def test_weight_decay_is_geometric(self) -> None:
-        options = Options(weight_decay=0.3, prior_p=1e-9)
+        options = Options(weight_decay=0.3, p_prior=1e-9)
         start, prior = logit(1e-12), logit(1e-9)
         assert self.end(options) == pytest.approx(prior + (start - prior) * 0.97**30)
 
@@ -302,7 +302,7 @@ class TestOptions:
         p, ref, beta = 0.3, 0.6, 0.5
         chains = int(20_000 * scale)
         kw = KW | {"num_steps": 1, "num_chains": chains}
-        with_kl = simulate_bernoulli(p, **kw, options=Options(kl=beta, kl_form=form, ref_p=ref))
+        with_kl = simulate_bernoulli(p, **kw, options=Options(kl=beta, kl_form=form, p_ref=ref))
         moved = (with_kl.state.logit - simulate_bernoulli(p, **kw).state.logit) / 0.1
         expected = {
             "k1": 0.0,
@@ -394,7 +394,7 @@ class TestBadInput:
             {"kl_form": "k4"},
             {"outage": 1.5},
             {"beta1": 1.0},
-            {"prior_p": 0.0},
+            {"p_prior": 0.0},
             {"kl": -1.0},
             {"inner_epochs": 0},
             {"max_tries": 1.5},
@@ -409,7 +409,7 @@ class TestBadInput:
         state = simulate_bernoulli(0.5, **KW).state
         with pytest.raises(ValueError, match="no memory"):
             simulate_bernoulli(state, **KW, options=Options(optimiser="adam"))
-        with pytest.raises(ValueError, match="ref_p must be given"):
+        with pytest.raises(ValueError, match="p_ref must be given"):
             simulate_bernoulli(state, **KW, options=Options(kl=0.1))
 
 

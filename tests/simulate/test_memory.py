@@ -177,7 +177,7 @@ def test_all_simulations_refuse_the_same(kind: str, name: str, bad: Any) -> None
         ("optimiser", "adamw"), ("kl_form", "k4"), ("kl_form", ["k1"]), ("replay", 1.0),
         ("replay", "often"), ("staleness", -1), ("staleness", 0.5), ("cut_right", 1.1),
         ("cut_wrong", float("nan")), ("mask_cut", 1), ("importance", None), ("beta1", 1.0),
-        ("ref_p", 0.0), ("ref_p", "half"), ("inner_epochs", 0), ("max_tries", 1.5),
+        ("p_ref", 0.0), ("p_ref", "half"), ("inner_epochs", 0), ("max_tries", 1.5),
         ("pressure", float("inf")), ("weight_decay", -1), ("kl", [0.1]), ("outage", None),
     ],
 )  # fmt: skip

@@ -56,6 +56,7 @@ CALLS: dict[str, Any] = {
     "kl_gain_ceiling": lambda: theory.kl_gain_ceiling(8, beta=1.0),
     "kl_step": lambda: theory.kl_step(GRPO, 0.1, p_ref=0.1, beta=1.0, group_size=8),
     "noisy_drift": lambda: theory.noisy_drift(GRPO, 0.1, group_size=8),
+    "cut_drift": lambda: theory.cut_drift(GRPO, 0.1, group_size=8, cut_right=0.2),
     "pass_at_k": lambda: theory.pass_at_k(8, 2, 4),
     "pass_at_k_tail": lambda: theory.pass_at_k_tail(1.0, 1.0, k=8),
     "pass_at_k_variance": lambda: theory.pass_at_k_variance(LAW, num_samples=8, k=4),
@@ -148,7 +149,7 @@ def test_every_scalar_function_is_in_the_list():
               "kl_fixed_points", "kl_fixed_points_limit", "never_falls", "one_step",
               "prefix_update", "response_probs", "success_gradient", "tilt",
               "unequal_count_pmf", "count_survival", "allocate", "mixed_table", "reward_law",
-              "sum_of_components"}  # fmt: skip
+              "rule_of", "sum_of_components"}  # fmt: skip
     functions = {n for n in theory.__all__ if callable(getattr(theory, n)) and n[0].islower()}
     assert functions - shown - arrays == set()
 

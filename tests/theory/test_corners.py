@@ -83,7 +83,7 @@ def test_a_hard_prompt_outranks_a_harder_one() -> None:
 
 def test_a_weak_pull_is_seen_where_the_grid_is_wide() -> None:
     """At decay 1e-7 rest points lie within 20 logits, on a grid that once spanned 1e7."""
-    found = theory.decay_equilibria(theory.GRPO, group_size=8, decay=1e-7, prior=1e-8)
+    found = theory.decay_equilibria(theory.GRPO, group_size=8, weight_decay=1e-7, p_prior=1e-8)
     z = np.linspace(-40, 40, 800_001)
     p = 1 / (1 + np.exp(-z))
     net = theory.expected_drift(theory.GRPO, p, group_size=8) - 1e-7 * (z - np.log(1e-8))

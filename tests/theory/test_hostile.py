@@ -44,14 +44,15 @@ CALLS: dict[str, dict[str, Any]] = {
     "critical_p_band": {"group_size": 4, "rho": 0.0, "frac": 0.5},
     "critical_p_upper": {"group_size": 8, "rho": 0.1, "model": "copy", "frac": 0.5},
     "critical_rho": {"group_size": 8, "model": "copy", "frac": 0.5},
-    "decay_equilibria": RULE | {"group_size": 8, "decay": 0.1, "prior": 0.01},
+    "cut_drift": RULE | P_AND_G | {"cut_right": 0.2, "cut_wrong": 0.3, "masked": True},
+    "decay_equilibria": RULE | {"group_size": 8, "weight_decay": 0.1, "p_prior": 0.01},
     "dynamic_sampling": {"batch_size": 64, "prob_zero_std": 0.5},
     "entropy": {"policy": POLICY},
     "entropy_drift": {"policy": POLICY, "step": [1.0, 0.0, 0.0]},
     "entropy_fit": {"entropy": [1.0, 2, 3, 4], "reward": [1.0, 0.9, 0.8, 0.7]},
     "entropy_from_rho": {"rho": 0.5},
-    "escape_time": RULE | {"start": 0.02, "stop": 0.5} | CHAIN,
-    "escape_time_small_p": {"start": 0.01, "scaled": True} | CHAIN,
+    "escape_time": RULE | {"p0": 0.02, "stop": 0.5} | CHAIN,
+    "escape_time_small_p": {"p0": 0.01, "scaled": True} | CHAIN,
     "expected_distinct": {"alpha": 2.0, "group_size": 8},
     "expected_drift": RULE | P_AND_G,
     "expected_entropy": {"alpha": 2.0},
@@ -74,10 +75,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "graded_variance": {"law": GRADED, "group_size": 4},
     "graded_zero_std": {"law": GRADED, "group_size": 4},
     "gradient_mass": RULE | P_AND_G,
-    "group_size_for": {"share": 0.5, "mean": 0.3, "rho": 0.1, "model": "copy", "largest": 1000},
+    "group_size_for": {"frac_mixed": 0.5, "mean": 0.3, "rho": 0.1, "model": "copy", "largest": 99},
     "group_update": RULE
     | {"logits": [0.0, 1, 2], "correct": MARK, "responses": [0, 1], "learning_rate": 0.1},
-    "hitting_time_small_p": RULE | CHAIN | {"start": 0.001},
+    "hitting_time_small_p": RULE | CHAIN | {"p0": 0.001},
     "interference_threshold": RULE | {"load": 0.02, "group_size": 8},
     "k3_fixed_point": RULE | {"p_ref": 0.01, "beta": 1.0, "group_size": 8},
     "kl_fixed_points": RULE | {"p_ref": 0.01, "beta": 1.0, "group_size": 8},
@@ -146,7 +147,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "AdvantageRule": {"name": "x", "baseline": "mean", "scale": "std", "ddof": 0, "eps": 0.0},
 }  # fmt: skip
 RESULTS = {"Advantages", "DynamicSampling", "EntropyFit", "GradientMass", "RewardLaw"}
-ELSEWHERE = {"GroupCounts", "Provenance", "TwoValued", "sum_of_components"}
+ELSEWHERE = {"GroupCounts", "Provenance", "TwoValued", "rule_of", "sum_of_components"}
 PAIRS = [(name, argument) for name, call in CALLS.items() for argument in call]
 NEVER: dict[str, Any] = {
     "nan": float("nan"), "minus infinity": -np.inf, "complex": 1j, "nan in a list": [0.3, np.nan],

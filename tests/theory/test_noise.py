@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -91,3 +92,28 @@ def test_seen_correlation_is_that_of_the_marks(rng):
     got = seen_rho(mean, rho, true_positive=high, false_positive=low)
     assert got == pytest.approx(want, rel=0.02)
     assert seen_rho(mean, rho) == pytest.approx(rho)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("rule", [*RULES, "zero-variance", "positive-only"])
+def test_a_budget_of_tokens_is_the_enumeration_of_its_rollouts(rule, masked):
+    p, a, b, g = 0.3, 0.4, 0.25, 3
+    kinds = {  # chance, mark, score, loss
+        "right": (p * (1 - a), 1, 1 - p, 1), "late": (p * a, 0, 1 - p, not masked),
+        "wrong": ((1 - p) * (1 - b), 0, -p, 1), "lost": ((1 - p) * b, 0, -p, not masked),
+    }  # fmt: skip
+    law = theory.rule_of(rule)
+    total = 0.0
+    for members in itertools.product(kinds.values(), repeat=g):
+        chance = math.prod(m[0] for m in members)
+        both = law.advantages(sum(m[1] for m in members), g)
+        total += chance * sum(
+            float(both.correct if mark else both.wrong) * score * loss
+            for _, mark, score, loss in members
+        )
+    at = {"group_size": g, "cut_right": a, "cut_wrong": b}
+    got = theory.cut_drift(rule, p, **at, masked=masked)
+    assert float(got) == pytest.approx(total / g, abs=1e-12)
+    if not masked:
+        same = theory.noisy_drift(rule, p, group_size=g, true_positive=1 - a)
+        assert float(got) == pytest.approx(float(same), abs=1e-12)

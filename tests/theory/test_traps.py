@@ -77,7 +77,7 @@ def test_interference_is_a_bifurcation():
 
 def test_decay_equilibria_are_rest_points():
     for decay in (1e-3, 0.02, 0.1, 1.0):
-        got = decay_equilibria(GRPO, group_size=8, decay=decay, prior=0.01)
+        got = decay_equilibria(GRPO, group_size=8, weight_decay=decay, p_prior=0.01)
         assert len(got.p) % 2 == 1
         z = np.log(got.p) - np.log1p(-got.p)
         net = expected_drift(GRPO, got.p, group_size=8) - decay * (z - np.log(0.01 / 0.99))
@@ -87,9 +87,9 @@ def test_decay_equilibria_are_rest_points():
 
 
 def test_strong_decay_pins_to_the_prior():
-    got = decay_equilibria(GRPO, group_size=8, decay=100.0, prior=0.01)
+    got = decay_equilibria(GRPO, group_size=8, weight_decay=100.0, p_prior=0.01)
     assert got.p[0] == pytest.approx(0.01, rel=0.01)
-    weak = decay_equilibria(GRPO, group_size=8, decay=1e-4, prior=0.01)
+    weak = decay_equilibria(GRPO, group_size=8, weight_decay=1e-4, p_prior=0.01)
     assert weak.p[-1] > 0.99
 
 

@@ -20,6 +20,7 @@ _CYCLES = 50_000  # new objects between two looks for dead cycles: modules that 
 
 COMMANDS = {
     "pstar": "Mean success rate p* below which more than a share FRAC of the groups has no signal.",
+    "group": "Say what a group of one prompt holds, and how sure a step is, for every rule.",
     "simulate": "Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.",
     "explore": "Write one page with sliders: zero-std share, p*, update weight and escape time.",
     "figures": "Draw the figures of the documentation as SVG and PNG, the same bytes each time.",
@@ -36,7 +37,7 @@ COMMANDS = {
     "study": "Train a small model by SFT and GRPO, and compare forecasts with what happened.",
 }
 """Every command with the first sentence of its help; a command's module is named after it."""
-_ON_ONE_THREAD = {"pstar", "audit", "plan", "monitor", "verify"}
+_ON_ONE_THREAD = {"pstar", "group", "audit", "plan", "monitor", "verify"}
 """Commands whose matrices have a few dozen rows, at which threads of OpenBLAS only wait."""
 
 

@@ -12,8 +12,8 @@ from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import Group, OneOf
 from grpolab.errors import UserError, input_errors
 from grpolab.theory.advantage import PRESETS
+from grpolab.theory.rules import PASS_AT
 from grpolab.validate.training.config import (
-    PASS_AT,
     Aggregation,
     DecayTo,
     DynamicSampling,

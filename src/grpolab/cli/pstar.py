@@ -17,6 +17,8 @@ from grpolab.theory.critical import Event
 from grpolab.theory.dependence import MODELS
 from grpolab.theory.model import Model
 
+_GRADER = "A grader that errs"
+
 
 @expanded
 def pstar(
@@ -33,6 +35,13 @@ def pstar(
         typer.Option(help="Count groups with equal rewards, or all-wrong ones only."),
     ] = "identical",
     frac: Annotated[float, typer.Option(help="Share of such groups at the threshold.")] = 0.5,
+    true_positive: Annotated[
+        float,
+        typer.Option(help="Chance that the grader passes a right answer.", rich_help_panel=_GRADER),
+    ] = 1.0,
+    false_positive: Annotated[
+        float, typer.Option(help="Chance that it passes a wrong one.", rich_help_panel=_GRADER)
+    ] = 0.0,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -47,13 +56,15 @@ def pstar(
 
     With --rho 0 it is a statement about one prompt; with --rho > 0 about the mean over prompts,
     whose success rates follow --model. Also shown: the range of p* over all possible distributions
-    of success rates with this correlation.
+    of success rates with this correlation. For a grader that errs, --rho and p* are
+    those of its verdicts, and the true success rate at p* is shown beside.
 
     Example: grpolab pstar -g 8 --rho 0.2 --model probit
     """
     with input_errors():
         family = named("model", model, MODELS)
         answer = _answer(group_size, rho, model, family, event, frac)
+        answer |= _truth(answer, true_positive, false_positive)
     if plot is not None:
         _draw(plot, answer, family)
     if json:
@@ -88,6 +99,22 @@ def _answer(
     return answer
 
 
+def _truth(
+    answer: dict[str, Any], true_positive: float, false_positive: float
+) -> dict[str, dict[str, float | None] | None]:
+    """The true rates behind p*, where the grader errs; None where no true rate shows p*."""
+    from grpolab.theory import true_rate
+
+    errs = {"true_positive": true_positive, "false_positive": false_positive}
+    if errs == {"true_positive": 1.0, "false_positive": 0.0}:
+        return {"truth": None}
+    truth: dict[str, float | None] = dict(errs)
+    for name in ("p_star", "p_star_upper"):
+        seen = answer[name]
+        truth[name] = None if seen is None else _number(true_rate(seen, **errs))
+    return {"truth": truth}
+
+
 def _number(value: Any) -> float | None:
     number = float(value)
     return None if math.isnan(number) else number
@@ -113,6 +140,13 @@ def _show(answer: dict[str, Any]) -> None:
         ]
     none = any(value is None for _, value in rows)
     caption = "-: there is none; the share is larger at every mean" if none else ""
+    if answer["truth"] is not None:
+        errs, truth = "true success rate that the grader shows as", answer["truth"]
+        rows.append((f"{errs} p*", truth["p_star"]))
+        if answer["event"] == "identical":
+            rows.append((f"{errs} the upper end", truth["p_star_upper"]))
+        if None in truth.values() and not none:
+            caption = "-: there is none; the grader shows no true rate as this"
     print_table(Table(("", Column("value", significant)), rows, caption, title=title))
 
 

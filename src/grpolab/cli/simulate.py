@@ -15,9 +15,9 @@ from grpolab.cli._options import Group, OneOf, expanded
 from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.cli._simulate_run import draw, parse_setting, plot_ending, run
 from grpolab.cli._simulate_tables import Results
-from grpolab.theory.advantage import PRESETS
 from grpolab.theory.critical import Event
 from grpolab.theory.dependence import MODELS
+from grpolab.theory.rules import RULE_NAMES
 
 simulate = typer.Typer(
     help="Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.",
@@ -26,7 +26,7 @@ simulate = typer.Typer(
 
 Rule = Annotated[
     list[str] | None,
-    OneOf(PRESETS, own=True),
+    OneOf(RULE_NAMES, own=True),
     typer.Option("--rule", help="Advantage rule; repeat for several."),
 ]
 Sizes = Annotated[

@@ -24,6 +24,7 @@ LANES = 64  # sums of a block that are kept apart, so that adding up is a vector
 UNROLL = 4  # terms of the distribution function per pass over a block
 NEVER = 2**62  # a time that was not reached
 LEAST, MOST = 1e-300, 1e300  # odds stay inside, so that their inverse is finite
+_FAR = 1e150  # odds beyond which a group is all right for sure; their square is finite
 
 GROUP = np.uint64(0)  # purposes of a draw, the low byte of the last counter word
 PROMPT = np.uint64(1)
@@ -247,11 +248,13 @@ def _open_block(block, chance, small, term, total, count, size):
     """Chances, odds of the rarer outcome and the distribution function at 0."""
     length = len(block)
     for i in range(length):
-        x = block[i]
-        q = 1.0 / (1.0 + x)
+        x = min(block[i], _FAR)
+        more = 1.0 + x
+        inverse = 1.0 / (more * max(x, 1.0))  # one division for both 1 / (1 + x) and 1 / x
+        q = inverse * max(x, 1.0)
         p = x * q
         chance[i] = p
-        small[i] = min(x, 1.0 / x)
+        small[i] = x if x <= 1.0 else inverse * more
         term[i] = max(p, q)
         total[i] = 1.0
         count[i] = 0

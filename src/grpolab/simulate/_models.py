@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,29 @@ class Ran(NamedTuple):
     sums: Sums
     moments: Moments
     shots: list[tuple[int, FloatArray]]
+
+
+def means(ran: Ran, p: FloatArray, chance: FloatArray, group_size: int) -> dict[str, Any]:
+    """What both trajectories hold: the fields of means, shares and snapshots, by their names.
+
+    p: success chances at the end, one per prompt; chance [..., V]: those of responses.
+    """
+    sums, moments, shots = ran
+    all_wrong, all_right, variance = sums.shares(group_size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
+    return {
+        "group_size": group_size,
+        "mean_p": moments.mean(p),
+        "std_p": moments.std(p),
+        "mean_entropy": moments.plain(3, entropy),
+        "frac_all_wrong": all_wrong,
+        "frac_all_right": all_right,
+        "mean_variance": variance,
+        "mean_groups_drawn": sums.column(3) / p.size,
+        "snapshot_step": np.array([step for step, _ in shots], np.int64),
+        "snapshot_p": np.array([shot for _, shot in shots]).reshape(len(shots), *p.shape),
+    }
 
 
 def run_models(

@@ -48,21 +48,22 @@ def stream_key(seed: int, purpose: str) -> Key:
     return Key(np.uint64(bits & 0xFFFFFFFF), np.uint64(bits >> 32))
 
 
-# Every 32-bit word lives in a uint64: the product of two words then never overflows, and the
-# compiler turns the masked product into one 32 x 32 -> 64 bit vector multiplication.
+# Every 32-bit word lives in the low half of a uint64, whatever the high half holds: the product of
+# a masked word is one 32 x 32 -> 64 bit vector multiplication, which reads low halves and so needs
+# no instruction for the mask.
 @njit(cache=True, nogil=True, inline="always")
 def philox(c0, c1, c2, c3, k0, k1):
     """Four words [0, 2**32) of the block that counter and key name, as uint64."""
     for _ in range(10):
-        product0 = _M0 * c0
-        product1 = _M1 * c2
+        product0 = _M0 * (c0 & _MASK)
+        product1 = _M1 * (c2 & _MASK)
         c0 = (product1 >> _HALF) ^ c1 ^ k0
-        c1 = product1 & _MASK
+        c1 = product1
         c2 = (product0 >> _HALF) ^ c3 ^ k1
-        c3 = product0 & _MASK
-        k0 = (k0 + _W0) & _MASK
-        k1 = (k1 + _W1) & _MASK
-    return c0, c1, c2, c3
+        c3 = product0
+        k0 += _W0
+        k1 += _W1
+    return c0 & _MASK, c1 & _MASK, c2 & _MASK, c3 & _MASK
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -31,9 +31,10 @@ from grpolab.simulate.trajectory import (
     block_sizes,
 )
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, Rule, advantage_table
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.drift import logit_pulls
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.rules import advantage_table
 
 _LARGEST_CHUNK = 64 * _kernels.BLOCK
 _SUM_BYTES = 1 << 22  # memory for the sums that chunks have in flight
@@ -295,8 +296,8 @@ def _start(p0: npt.ArrayLike | ChainState, num_chains: int, options: Options) ->
 
 def _reference(p0: npt.ArrayLike | ChainState, state: ChainState, options: Options) -> FloatArray:
     """Odds of the KL reference, shape [C]."""
-    if options.ref_p is not None:
-        return np.full(len(state.odds), options.ref_p / (1.0 - options.ref_p))
+    if options.p_ref is not None:
+        return np.full(len(state.odds), options.p_ref / (1.0 - options.p_ref))
     if options.kl > 0 and isinstance(p0, ChainState):
-        raise ValueError("ref_p must be given when a run with KL is continued")
+        raise ValueError("p_ref must be given when a run with KL is continued")
     return state.odds.copy()

@@ -24,12 +24,14 @@ from grpolab.simulate.pstar import (
 )
 from grpolab.streams import stream_seed
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, PRESETS, Rule, TwoValued, advantage_table
+from grpolab.theory.advantage import GRPO, Rule, TwoValued
 from grpolab.theory.critical import critical_p
 from grpolab.theory.dependence import MODELS
 from grpolab.theory.drift import noisy_drift
 from grpolab.theory.escape import escape_time, expected_hitting_time, never_falls
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.noise import cut_drift
+from grpolab.theory.rules import advantage_table, rule_named
 from grpolab.theory.signal import count_pmf
 from grpolab.theory.traps import interference_threshold
 from grpolab.theory.unequal import stale_drift
@@ -194,26 +196,30 @@ def trajectory_experiment(
     replay: float = 0.0,
     true_positive: float = 1.0,
     false_positive: float = 0.0,
+    cut_right: float = 0.0,
+    cut_wrong: float = 0.0,
+    mask_cut: bool = False,
     seed: int,
 ) -> dict[str, Any]:
     """Mean p and the share of zero-std groups over time, beside the mean-field path.
 
-    The options are those of `Options`; there is no mean field, nan, under replay and for stale
-    groups whose grader errs.
+    The options are those of `Options`; there is no mean field, nan, under replay, and for stale
+    groups, graders that err and budgets of tokens together.
     """
     options = Options(
         staleness=staleness, importance=importance, replay=replay, true_positive=true_positive,
-        false_positive=false_positive,
+        false_positive=false_positive, cut_right=cut_right, cut_wrong=cut_wrong, mask_cut=mask_cut,
     )  # fmt: skip
     run = simulate_bernoulli(
-        p0, group_size=group_size, learning_rate=learning_rate, rule=_rule(rule), options=options,
-        num_steps=num_steps, num_chains=num_chains, seed=stream_seed(seed, "trajectory"),
+        p0, group_size=group_size, learning_rate=learning_rate, rule=rule_named(rule),
+        options=options, num_steps=num_steps, num_chains=num_chains,
+        seed=stream_seed(seed, "trajectory"),
     )  # fmt: skip
     shown = np.unique(np.linspace(0, num_steps, _SHOWN).astype(np.int64))
     logit, smooth = np.log(p0 / (1 - p0)), [p0]
     for step in range(num_steps):
         older = smooth[max(step - staleness, 0)]
-        move = _mean_move(_rule(rule), smooth[-1], older, group_size, options)
+        move = _mean_move(rule_named(rule), smooth[-1], older, group_size, options)
         logit += learning_rate * move
         smooth.append(float(1 / (1 + np.exp(-logit))))
     return {
@@ -228,8 +234,15 @@ def trajectory_experiment(
 def _mean_move(rule: TwoValued, p: float, older: float, group_size: int, by: Options) -> float:
     """Mean-field drift of z at p, where groups are drawn at the chance ``older``."""
     errs = (by.true_positive, by.false_positive) != (1.0, 0.0)
-    if by.replay or (by.staleness and errs):
+    cuts = by.cut_right > 0 or by.cut_wrong > 0
+    if by.replay or (by.staleness > 0) + errs + cuts > 1:
         return float("nan")
+    if cuts:
+        drift = cut_drift(
+            rule, p, group_size=group_size, cut_right=by.cut_right, cut_wrong=by.cut_wrong,
+            masked=by.mask_cut,
+        )  # fmt: skip
+        return float(drift)
     if by.staleness and not by.importance:
         return float(stale_drift(rule, p, behaviour=[older] * group_size, importance=False))
     if by.staleness:
@@ -263,7 +276,7 @@ def escape_experiment(
 ) -> dict[str, Any]:
     """Mean steps to p = 1/2, simulated, exact and by the mean field."""
     return simulate_escape(
-        p0, rule=_rule(rule), group_size=group_size, learning_rate=learning_rate,
+        p0, rule=rule_named(rule), group_size=group_size, learning_rate=learning_rate,
         num_chains=num_chains, seed=seed,
     )._asdict()  # fmt: skip
 
@@ -280,10 +293,10 @@ def trap_experiment(
 ) -> dict[str, Any]:
     """The unstable point under a push against the prompt, simulated and exact, beside p*."""
     found = derive_trap(
-        group_size, load=load, rule=_rule(rule), learning_rate=learning_rate,
+        group_size, load=load, rule=rule_named(rule), learning_rate=learning_rate,
         num_steps=num_steps, num_chains=num_chains, seed=seed,
     )  # fmt: skip
-    exact = interference_threshold(_rule(rule), load, group_size=group_size)
+    exact = interference_threshold(rule_named(rule), load, group_size=group_size)
     return {
         "estimate": found.estimate,
         "low": found.low,
@@ -320,11 +333,3 @@ EXPERIMENTS: Mapping[str, Callable[..., dict[str, Any]]] = MappingProxyType(
     }
 )
 """Experiments by the name that the command line uses."""
-
-
-def _rule(name: str) -> TwoValued:
-    rule: Any = named("rule", name, PRESETS)
-    if isinstance(rule, type) or not callable(getattr(rule, "advantages", None)):
-        raise ValueError(f"rule must be an object with a method advantages, {name} is none")
-    found: TwoValued = rule
-    return found

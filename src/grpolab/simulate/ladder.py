@@ -15,14 +15,13 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from grpolab.errors import named
 from grpolab.simulate.options import Options
 from grpolab.simulate.softmax import BoolArray, simulate_softmax, softmax
 from grpolab.streams import generator, stream_seed
 from grpolab.theory import _check
-from grpolab.theory.advantage import PRESETS
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import expected_pass_at_k
+from grpolab.theory.rules import rule_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class LadderConfig:
 
     num_prompts: int = 48
     num_responses: int = 24
-    correct_share: float = 0.15
+    frac_correct: float = 0.15
     base_spread: float = 1.0
     depths: tuple[int, ...] = (0, 3, 10, 30, 100)
     label_accuracy: float = 0.5
@@ -51,7 +50,7 @@ class LadderConfig:
     k: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("correct_share", "label_accuracy", "label_smoothing", "interference"):
+        for name in ("frac_correct", "label_accuracy", "label_smoothing", "interference"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("num_prompts", "num_repeats", "blocks", "k"):
@@ -62,7 +61,7 @@ class LadderConfig:
             raise ValueError(f"depths must be two or more numbers >= 0, got {self.depths}")
         if list(self.depths) != sorted(set(self.depths)):
             raise ValueError(f"depths must rise, got {self.depths}")
-        named("rule", self.rule, PRESETS)
+        rule_named(self.rule)
         if self.kl_reference not in ("start", "base"):
             raise ValueError(f"kl_reference must be start or base, got {self.kl_reference}")
 
@@ -122,7 +121,7 @@ def run_ladder(config: LadderConfig, *, seed: int) -> Ladder:
             learning_rate=config.learning_rate,
             num_steps=config.num_steps,
             seed=stream_seed(seed, "ladder"),
-            rule=named("rule", config.rule, PRESETS),
+            rule=rule_named(config.rule),
             options=Options(
                 kl=config.kl, max_tries=config.max_tries, inner_epochs=config.inner_epochs
             ),
@@ -162,7 +161,7 @@ def _world(
     base = config.base_spread * rng.standard_normal(shape)
     order = rng.random(shape).argsort(axis=-1)
     most = config.num_responses - 1
-    number = np.clip(rng.binomial(config.num_responses, config.correct_share, shape[:2]), 1, most)
+    number = np.clip(rng.binomial(config.num_responses, config.frac_correct, shape[:2]), 1, most)
     correct = order < number[..., None]
     good = rng.random(shape[:2]) < config.label_accuracy
     # among the responses of the wanted kind the labeller takes one at random

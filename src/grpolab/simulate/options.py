@@ -20,7 +20,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float, Ends], ...] = (
         0.0, 1.0, "both",
     ),
     (("beta1", "beta2", "replay"), 0.0, 1.0, "low"),
-    (("prior_p", "ref_p"), 0.0, 1.0, "none"),
+    (("p_prior", "p_ref"), 0.0, 1.0, "none"),
     (("weight_decay", "kl", "adam_eps", "clip_high"), 0.0, math.inf, "low"),
     (("pressure",), -math.inf, math.inf, "none"),
 )  # fmt: skip
@@ -31,8 +31,8 @@ class Options:
     """What may be added to a plain gradient step. The defaults add nothing.
 
     optimiser: ``momentum`` is torch's SGD with momentum ``beta1``; ``adam`` with bias correction.
-    weight_decay: decoupled, ``z -= lr * weight_decay * (z - logit(prior_p))``. kl: weight of the
-    sampled penalty of form k1, k2 or k3 used as a loss, against ``ref_p`` (default: the start).
+    weight_decay: decoupled, ``z -= lr * weight_decay * (z - logit(p_prior))``. kl: weight of the
+    sampled penalty of form k1, k2 or k3 used as a loss, against ``p_ref`` (default: the start).
     inner_epochs: updates per group, with PPO's clip from the second on. max_tries: dynamic
     sampling redraws a zero-std group up to this many draws in all. true_positive, false_positive:
     rates of the verifier; outage: chance that it marks a whole group wrong. pressure: a constant
@@ -54,10 +54,10 @@ class Options:
     beta2: float = 0.999
     adam_eps: float = 1e-8
     weight_decay: float = 0.0
-    prior_p: float = 0.5
+    p_prior: float = 0.5
     kl: float = 0.0
     kl_form: KLForm = "k3"
-    ref_p: float | None = None
+    p_ref: float | None = None
     inner_epochs: int = 1
     clip_low: float = 0.2
     clip_high: float = 0.2
@@ -78,7 +78,7 @@ class Options:
         _check.choice("kl_form", self.kl_form, tuple(_FORMS))
         for names, low, high, ends in _RANGES:
             for name in names:
-                if name != "ref_p" or self.ref_p is not None:
+                if name != "p_ref" or self.p_ref is not None:
                     value = _check.within(name, getattr(self, name), low, high, ends=ends)
                     object.__setattr__(self, name, _check.single(name, value))
         for name, least in (("inner_epochs", 1), ("max_tries", 1), ("staleness", 0)):
@@ -119,7 +119,7 @@ class Options:
             beta2=self.beta2,
             adam_eps=self.adam_eps,
             weight_decay=self.weight_decay,
-            prior_logit=math.log(self.prior_p) - math.log1p(-self.prior_p),
+            prior_logit=math.log(self.p_prior) - math.log1p(-self.p_prior),
             kl=self.kl,
             kl_form=_FORMS[self.kl_form] if self.kl > 0 else kernels.NO_KL,
             inner_epochs=self.inner_epochs,

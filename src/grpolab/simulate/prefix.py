@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.simulate._kernels_prefix import prefix_models
-from grpolab.simulate._models import Ran, memory, run_models
+from grpolab.simulate._models import Ran, means, memory, run_models
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
 from grpolab.simulate.softmax import softmax
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, Rule, advantage_table
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.autoregressive import BoolArray, response_length, response_paths
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.rules import advantage_table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +91,7 @@ def simulate_prefix(
     logits: the start, [N, V] as `grpolab.theory.response_probs` takes it, or the state of an
     earlier run. correct: which of the V^L responses are right. Losses are summed over the tokens of
     a response; with inner epochs ratios and clips are those of tokens. The KL reference is the
-    start. Options without meaning here (prior_p, ref_p, pressure) must keep their defaults. Raises
+    start. Options without meaning here (p_prior, p_ref, pressure) must keep their defaults. Raises
     ValueError for bad input.
 
     >>> table, mark = np.log([[0.5, 0.5], [0.1, 0.9], [0.1, 0.9]]), [True, False, False, True]
@@ -148,21 +149,4 @@ def _run(start: PrefixState, asked: Settings) -> PrefixTrajectory:
 
 
 def _trajectory(state: PrefixState, ran: Ran, group_size: int) -> PrefixTrajectory:
-    sums, moments, shots = ran
-    chance, p, drawn = state.probs, state.p, sums.column(3)
-    all_wrong, all_right, variance = sums.shares(group_size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
-    return PrefixTrajectory(
-        group_size=group_size,
-        mean_p=moments.mean(p),
-        std_p=moments.std(p),
-        mean_entropy=moments.plain(3, entropy),
-        frac_all_wrong=all_wrong,
-        frac_all_right=all_right,
-        mean_variance=variance,
-        mean_groups_drawn=drawn / len(p),
-        state=state,
-        snapshot_step=np.array([step for step, _ in shots], np.int64),
-        snapshot_p=np.array([shot for _, shot in shots]).reshape(len(shots), len(p)),
-    )
+    return PrefixTrajectory(**means(ran, state.p, state.probs, group_size), state=state)

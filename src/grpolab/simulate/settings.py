@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from grpolab.simulate.draw import MAX_GROUP_SIZE
 from grpolab.simulate.options import Options
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, Rule, TwoValued, rule_of
+from grpolab.theory.advantage import GRPO, Rule, TwoValued
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.rules import rule_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Settings:
 
     def for_tables(self, *, continued: bool) -> Settings:
         """The same where the options have a meaning for policies over responses."""
-        for name in ("prior_p", "ref_p", "pressure"):
+        for name in ("p_prior", "p_ref", "pressure"):
             if getattr(self.extra, name) != getattr(Options(), name):
                 raise ValueError(f"{name} has no meaning for softmax policies")
         self.extra.require_start(continued=continued)

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.simulate import _kernels_softmax as kernels
-from grpolab.simulate._models import Ran, memory, run_models
+from grpolab.simulate._models import Ran, means, memory, run_models
 from grpolab.simulate._philox import stream_key
 from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
 from grpolab.theory import _check
-from grpolab.theory.advantage import GRPO, Rule, advantage_table
+from grpolab.theory.advantage import GRPO, Rule
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.rules import advantage_table
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -120,7 +121,7 @@ def simulate_softmax(
     run; correct: which responses are right, of the same shape. num_models copies are simulated.
     features [P, D] share weights between prompts; gradients of prompts add up. ``base`` is where
     weight decay pulls to (default: the start; not with features), ``reference`` the logits of the
-    KL reference (default: the start). Options without meaning here (prior_p, ref_p, pressure) must
+    KL reference (default: the start). Options without meaning here (p_prior, p_ref, pressure) must
     keep their defaults. Raises ValueError for bad input.
 
     >>> run = simulate_softmax([0.0, 0.0, 0.0, 0.0], [True, False, False, False], group_size=8,
@@ -167,30 +168,18 @@ def _run(start: SoftmaxState, asked: Settings) -> SoftmaxTrajectory:
 
 
 def _trajectory(state: SoftmaxState, ran: Ran, group_size: int) -> SoftmaxTrajectory:
-    sums, moments, shots = ran
+    sums, moments, _ = ran
     chance, p = state.probs, state.p
-    prompts = p.size
-    drawn = sums.column(3)
-    all_wrong, all_right, variance = sums.shares(group_size)
+    prompts, drawn = p.size, sums.column(3)
     with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
         distinct, equal = sums.column(4) / drawn, sums.column(5) / drawn
     return SoftmaxTrajectory(
-        group_size=group_size,
+        **means(ran, p, chance, group_size),
         num_prompts=prompts,
-        mean_p=moments.mean(p),
-        std_p=moments.std(p),
-        mean_entropy=moments.plain(3, entropy),
         mean_collision=moments.plain(4, (chance * chance).sum(axis=-1)),
-        frac_all_wrong=all_wrong,
-        frac_all_right=all_right,
-        mean_variance=variance,
         mean_distinct=distinct,
         frac_equal_pairs=equal / max(1, group_size * (group_size - 1) // 2),
-        mean_groups_drawn=drawn / prompts,
         state=state,
-        snapshot_step=np.array([step for step, _ in shots], np.int64),
-        snapshot_p=np.array([shot for _, shot in shots]).reshape(len(shots), *p.shape),
     )
 
 

@@ -101,14 +101,13 @@ from grpolab.theory.modes import (
     prob_mode_seen,
 )
 from grpolab.theory.noise import (
+    cut_drift,
     seen_rate,
     seen_rho,
     step_noise,
     true_rate,
 )
 from grpolab.theory.objective import (
-    PassAtKGradient,
-    PassAtKTraining,
     arcsine_weight,
     contrast_coefficient,
     expected_objective,
@@ -126,6 +125,8 @@ from grpolab.theory.pass_at_k import (
     thin_zero_std,
 )
 from grpolab.theory.rules import (
+    RULE_NAMES,
+    RULES,
     VARIANTS,
     Asymmetric,
     BatchStd,
@@ -134,6 +135,7 @@ from grpolab.theory.rules import (
     ZeroVariance,
     batch_std,
     gradient_mass,
+    rule_of,
 )
 from grpolab.theory.sampling_cost import (
     DynamicSampling,
@@ -157,6 +159,10 @@ from grpolab.theory.structured import (
     Antithetic,
     SharedPrefix,
     WithoutReplacement,
+)
+from grpolab.theory.subsets import (
+    PassAtKGradient,
+    PassAtKTraining,
 )
 from grpolab.theory.tabular import (
     entropy,
@@ -190,6 +196,8 @@ __all__ = [
     "MODELS",
     "PRESETS",
     "RLOO",
+    "RULES",
+    "RULE_NAMES",
     "SIGN",
     "TRL",
     "VARIANTS",
@@ -233,6 +241,7 @@ __all__ = [
     "critical_p_band",
     "critical_p_upper",
     "critical_rho",
+    "cut_drift",
     "decay_equilibria",
     "dynamic_sampling",
     "entropy",
@@ -292,6 +301,7 @@ __all__ = [
     "reward_law",
     "rho_from_concentration",
     "rho_from_entropy",
+    "rule_of",
     "sandwich",
     "seen_rate",
     "seen_rho",

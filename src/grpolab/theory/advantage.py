@@ -145,43 +145,6 @@ def _binary_std(k: FloatArray, g: FloatArray, ddof: int) -> FloatArray:
     return np.asarray(np.sqrt(k * (g - k) / np.maximum(g * (g - ddof), 1.0)))
 
 
-def rule_of(rule: Rule) -> TwoValued:
-    """The rule that is given or named; ValueError for an unknown name and for anything else.
-
-    >>> rule_of("rloo").name
-    'rloo'
-    """
-    if isinstance(rule, str):
-        return PRESETS[_check.choice("rule", rule, tuple(PRESETS))]
-    if isinstance(rule, type) or not callable(getattr(rule, "advantages", None)):
-        raise ValueError(
-            f"rule must be one of {', '.join(PRESETS)}, or an object with a method"
-            f" advantages(num_correct, group_size), got {rule!r}"
-        )
-    return rule
-
-
-def advantage_table(rule: Rule, group_size: int) -> Advantages:
-    """Advantages at K = 0..g, float64 [g + 1] each; 0 where the group holds no such rollout.
-
-    What loops over K take, from a rule of any make: one that returns plain numbers, or nan where
-    there is no rollout to weigh, does. Raises ValueError where a number that counts is not finite.
-
-    >>> advantage_table(DR_GRPO, 2).correct.tolist()
-    [0.0, 0.5, 0.0]
-    """
-    size = _check.summed("group_size", group_size)
-    k = np.arange(size + 1, dtype=np.float64)
-    correct, wrong = (
-        np.array(np.broadcast_to(part, k.shape), dtype=np.float64)
-        for part in rule_of(rule).advantages(k, size)
-    )
-    correct[0], wrong[-1] = 0.0, 0.0
-    if not np.all(np.isfinite(correct)) or not np.all(np.isfinite(wrong)):
-        raise ValueError(f"rule must give finite advantages for groups of {group_size}")
-    return Advantages(correct, wrong)
-
-
 GRPO = AdvantageRule("grpo")
 """Group mean, ddof-0 standard deviation, no eps (arXiv 2402.03300, section 4.1)."""
 DR_GRPO = AdvantageRule("dr-grpo", scale="none")

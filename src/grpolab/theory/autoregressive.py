@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory.advantage import Rule, advantage_table
+from grpolab.theory.advantage import Rule
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.theory.objective import expected_update
+from grpolab.theory.rules import advantage_table
 
 BoolArray = npt.NDArray[np.bool_]
 MAX_RESPONSES = 1 << 20  # V^L that is enumerated

@@ -207,29 +207,29 @@ def critical_rho(
 
 
 def group_size_for(
-    share: npt.ArrayLike,
+    frac_mixed: npt.ArrayLike,
     *,
     mean: npt.ArrayLike,
     rho: npt.ArrayLike = 0.0,
     model: str | type[Model] = "beta-binomial",
     largest: int = 1_000_000,
 ) -> FloatArray:
-    """The smallest g with ``P(mixed) >= share``; nan when no g up to ``largest`` reaches it.
+    """The smallest g with ``P(mixed) >= frac_mixed``; nan when no g up to ``largest`` reaches it.
 
-    share in (0, 1), mean and rho in [0, 1] broadcast; ValueError outside. Mixed groups only become
-    more likely with g in every exchangeable model, so bisection finds it. Derived here.
+    frac_mixed in (0, 1), mean and rho in [0, 1] broadcast; ValueError outside. Mixed groups only
+    become more likely with g in every exchangeable model, so bisection finds it. Derived here.
 
     >>> group_size_for(0.5, mean=[0.083, 0.5, 0.0]).tolist()
     [8.0, 2.0, nan]
     """
     want, m, corr = np.broadcast_arrays(
-        _check.within("share", share, 0.0, 1.0, ends="none"),
+        _check.within("frac_mixed", frac_mixed, 0.0, 1.0, ends="none"),
         _check.probability("mean", mean),
         _check.probability("rho", rho),
     )
     law = family(model)(mean=m, rho=corr)
     low, high = np.ones(m.shape), np.full(m.shape, float(_check.one_whole("largest", largest)))
-    # 1 - share may not be a float, and a share met exactly counts as met
+    # 1 - frac_mixed may not be a float, and a share met exactly counts as met
     limit = (1.0 - want) * (1.0 + 4e-15)
     reached = law.prob_zero_std(high) <= limit
     while np.any(high - low > 1):

@@ -17,9 +17,10 @@ from scipy.special import wrightomega
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf, find_root
-from grpolab.theory.advantage import Rule, advantage_table
+from grpolab.theory.advantage import Rule
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update
+from grpolab.theory.rules import advantage_table
 
 Flow = Literal["grpo", "rloo", "maxrl"]
 

@@ -18,25 +18,25 @@ from grpolab.theory.objective import expected_update
 
 def escape_time(
     rule: Rule,
-    start: npt.ArrayLike,
+    p0: npt.ArrayLike,
     stop: npt.ArrayLike,
     *,
     group_size: int,
     learning_rate: float,
 ) -> FloatArray:
-    """``T = int_{z0}^{z1} dz/(eta p q w(p))``: mean-field updates from p = start to p = stop.
+    """``T = int_{z0}^{z1} dz/(eta p q w(p))``: mean-field updates from p = p0 to p = stop.
 
     The mean time of the exact chain, `expected_hitting_time`, is longer: by about half an update
     of overshoot (all that is left of T near the end, where it may be most of it), and on hard
     prompts by the factor of `hitting_time_small_p`, 1.02 at a learning rate of 0.1 and 1.17 at 1
-    (GRPO, g = 8). start and stop in (0, 1) broadcast; start > stop gives a negative time. Raises
+    (GRPO, g = 8). p0 and stop in (0, 1) broadcast; p0 > stop gives a negative time. Raises
     ValueError where the drift vanishes or turns between them. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> escape_time(GRPO, 0.02, 0.5, group_size=8, learning_rate=0.1).round(1).item()
     237.5
     """
-    low = log_odds(_check.within("start", start, 0.0, 1.0, ends="none"))
+    low = log_odds(_check.within("p0", p0, 0.0, 1.0, ends="none"))
     high = log_odds(_check.within("stop", stop, 0.0, 1.0, ends="none"))
     rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
     g = _check.one_whole("group_size", group_size)
@@ -49,13 +49,13 @@ def escape_time(
     z = low[..., None] + span[..., None] * share
     drift = expit(z) * expit(-z) * expected_update(rule, expit(z), group_size=g)
     if not (np.all(drift > 0) or np.all(drift < 0)):
-        raise ValueError("rule must have a drift of one sign between start and stop: T is infinite")
+        raise ValueError("rule must have a drift of one sign between p0 and stop: T is infinite")
     with np.errstate(over="ignore"):
         return _check.result(span * ((1.0 / drift) @ mass) / rate)
 
 
 def escape_time_small_p(
-    start: npt.ArrayLike, *, group_size: npt.ArrayLike, learning_rate: float, scaled: bool = True
+    p0: npt.ArrayLike, *, group_size: npt.ArrayLike, learning_rate: float, scaled: bool = True
 ) -> FloatArray:
     """``1/(eta sqrt(g-1) p0)`` with std scaling, ``g/((g-1) eta p0)`` without: leading order.
 
@@ -65,36 +65,36 @@ def escape_time_small_p(
     >>> escape_time_small_p(0.001, group_size=5, learning_rate=0.1).item()
     5000.0
     """
-    p0 = _check.within("start", start, 0.0, 1.0, ends="none")
+    start = _check.within("p0", p0, 0.0, 1.0, ends="none")
     g = _check.whole("group_size", group_size, least=2)
     rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
     slope = np.sqrt(g - 1.0) if _check.flag("scaled", scaled) else (g - 1.0) / g
     with np.errstate(divide="ignore", over="ignore"):
-        return _check.result(1.0 / (rate * slope * p0))
+        return _check.result(1.0 / (rate * slope * start))
 
 
 def hitting_time_small_p(
-    rule: Rule, start: npt.ArrayLike, *, group_size: int, learning_rate: float
+    rule: Rule, p0: npt.ArrayLike, *, group_size: int, learning_rate: float
 ) -> FloatArray:
     """``1/(g p0 (1 - exp(-eta A+(1)/g)))``: mean updates of the chain to any fixed p, p0 -> 0.
 
     On a hard prompt a group holds one correct rollout with chance g p or none, so z waits 1/(g p)
     updates and jumps by eta A+(1)/g; the waits of all jumps are a geometric series. Groups without
     a correct rollout must not move z at p -> 0: ValueError where the rule's A-(0) is not 0, or
-    A+(1) not > 0. start in (0, 1) broadcasts. Derived here.
+    A+(1) not > 0. p0 in (0, 1) broadcasts. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
     >>> hitting_time_small_p(GRPO, 1e-6, group_size=8, learning_rate=1.0).round(-2).item()
     443900.0
     """
-    p0 = _check.within("start", start, 0.0, 1.0, ends="none")
+    start = _check.within("p0", p0, 0.0, 1.0, ends="none")
     g = _check.one_whole("group_size", group_size)
     rate = _check.single("learning_rate", _check.positive("learning_rate", learning_rate))
     up, down = logit_pulls(rule, g)
     if down[0] != 0 or not up[1] > 0:
         raise ValueError("rule must have A-(0) = 0 and A+(1) > 0: else other groups move z first")
     with np.errstate(divide="ignore", over="ignore"):
-        return _check.result(1.0 / (g * p0 * -np.expm1(-rate * up[1])))
+        return _check.result(1.0 / (g * start * -np.expm1(-rate * up[1])))
 
 
 _LARGEST_RATE = 1e100  # a logit stays finite for as many steps as there are

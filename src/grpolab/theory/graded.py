@@ -8,9 +8,9 @@ to the same value by different ways make different rollouts equal.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import comb
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,33 @@ from grpolab.theory.groups import EQUAL, FloatArray
 _MOST = 1_000_000  # compositions of a group
 
 
-class RewardLaw(NamedTuple):
-    """The reward of a rollout of one prompt: distinct rising values [V] and their chances [V]."""
+@dataclass(frozen=True, slots=True, eq=False)
+class RewardLaw:
+    """The reward of a rollout of one prompt: distinct rising values [V] and their chances [V].
+
+    `reward_law` makes one. Two laws are equal if values and chances are.
+    """
 
     value: FloatArray
     prob: FloatArray
+
+    def __eq__(self, other: object) -> bool:
+        """The same values with the same chances."""
+        if not isinstance(other, RewardLaw):
+            return NotImplemented
+        return np.array_equal(self.value, other.value) and np.array_equal(self.prob, other.prob)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def sample(self, number: int, *, rng: np.random.Generator) -> FloatArray:
+        """Rewards of ``number`` independent rollouts.
+
+        >>> reward_law([0.0, 2.0], [0.0, 1.0]).sample(2, rng=np.random.default_rng(0)).tolist()
+        [2.0, 2.0]
+        """
+        drawn = _check.one_whole("number", number, least=0)
+        place = np.searchsorted(np.cumsum(self.prob), rng.random(drawn), side="right")
+        return np.asarray(self.value[np.minimum(place, len(self.value) - 1)])
 
 
 def reward_law(value: npt.ArrayLike, prob: npt.ArrayLike) -> RewardLaw:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf
-from grpolab.theory.advantage import Rule, advantage_table
+from grpolab.theory.advantage import Rule
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.rules import advantage_table
 
 
 def _rates(true_positive: float, false_positive: float) -> tuple[float, float]:
@@ -79,6 +80,45 @@ def seen_rho(
     r = seen_rate(m, true_positive=high, false_positive=low)
     with np.errstate(divide="ignore", invalid="ignore"):
         return _check.result((high - low) ** 2 * corr * m * (1.0 - m) / (r * (1.0 - r)))
+
+
+def cut_drift(
+    rule: Rule,
+    p: npt.ArrayLike,
+    *,
+    group_size: int,
+    cut_right: float = 0.0,
+    cut_wrong: float = 0.0,
+    masked: bool = False,
+) -> FloatArray:
+    """Expected change of z = logit p where rollouts beyond a budget of tokens count as wrong.
+
+    A right rollout is cut with chance a, a wrong one with b; geometric lengths of mean L and a
+    budget of B tokens give (1 - 1/L)^B. With r = (1-a) p, U = E[A+(M+1)] and D = E[A-(M)] for
+    M ~ Bin(g-1, r):
+
+        p q [(1-a) U + a D - D],    masked: p q [(1-a) U - (1-b) D],
+
+    where ``masked`` leaves cut rollouts without a loss of their own (DAPO's overlong filtering).
+    Without it b does not matter. p, a, b in [0, 1], one group_size >= 1; ValueError outside.
+    Derived here.
+
+    >>> from grpolab.theory import RLOO
+    >>> [cut_drift(RLOO, 0.5, group_size=2, cut_right=0.5, masked=m).item() for m in (False, True)]
+    [0.125, 0.1875]
+    """
+    chance = _check.probability("p", p)
+    g = _check.one_whole("group_size", group_size)
+    a, b = (
+        _check.single(name, _check.probability(name, value))
+        for name, value in (("cut_right", cut_right), ("cut_wrong", cut_wrong))
+    )
+    right, wrong = advantage_table(rule, g)
+    law = binomial_pmf(((1.0 - a) * chance).ravel(), g - 1).reshape(*chance.shape, g)
+    up, down = law @ right[1:], law @ wrong[:-1]
+    given = (1.0 - a) * up
+    taken = (1.0 - b) * down if _check.flag("masked", masked) else (1.0 - a) * down
+    return _check.result(chance * (1.0 - chance) * (given - taken))
 
 
 class StepNoise(NamedTuple):

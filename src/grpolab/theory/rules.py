@@ -14,18 +14,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from grpolab.errors import load_object
 from grpolab.theory import _check
 from grpolab.theory._numeric import binomial_pmf
 from grpolab.theory.advantage import (
     DR_GRPO,
     GRPO,
+    PRESETS,
     Advantages,
     Rule,
     TwoValued,
-    advantage_table,
-    rule_of,
 )
 from grpolab.theory.groups import Exchangeable, FloatArray
+from grpolab.theory.subsets import PassAtKGradient, PassAtKTraining
 
 
 def _require_weights(rule: Asymmetric | Focal | ZeroVariance, *names: str) -> None:
@@ -189,8 +190,62 @@ def gradient_mass(rule: Rule, p: npt.ArrayLike, *, group_size: int) -> GradientM
     k = np.arange(g + 1, dtype=np.float64)
     law = binomial_pmf(chance.ravel(), g).reshape(*chance.shape, g + 1)
     return GradientMass(
-        _check.result(law @ (k * right) / g), _check.result(-(law @ ((g - k) * wrong)) / g)
+        _check.result(law @ (k * right) / g), _check.result(law @ ((g - k) * -wrong) / g + 0.0)
     )
+
+
+def rule_of(rule: Rule) -> TwoValued:
+    """The rule that is given or named; ValueError for an unknown name and for anything else.
+
+    Names are those of `RULES`, ``pass-at-k:K`` and ``pass-at-k-training:K``.
+
+    >>> rule_of("rloo").name, rule_of("pass-at-k-training:4")
+    ('rloo', PassAtKTraining(k=4))
+    """
+    if isinstance(rule, str):
+        if rule in RULES:
+            return RULES[rule]
+        name, _, k = rule.partition(":")
+        if name in PASS_AT and k.isdecimal() and int(k) >= 1:
+            made = PassAtKGradient(int(k), centred=True), PassAtKTraining(int(k))
+            return made[PASS_AT.index(name)]
+    elif not isinstance(rule, type) and callable(getattr(rule, "advantages", None)):
+        return rule
+    raise ValueError(
+        f"rule must be one of {', '.join(RULE_NAMES)}, or an object with a method"
+        f" advantages(num_correct, group_size), got {rule!r}"
+    )
+
+
+def rule_named(name: str) -> TwoValued:
+    """`rule_of` for the command line, where a rule may also be one's own at ``FILE.py:NAME``.
+
+    >>> rule_named("focal").gamma
+    1.0
+    """
+    own = ":" in name and name.partition(":")[0] not in PASS_AT
+    return rule_of(load_object(name) if own else name)
+
+
+def advantage_table(rule: Rule, group_size: int) -> Advantages:
+    """Advantages at K = 0..g, float64 [g + 1] each; 0 where the group holds no such rollout.
+
+    What loops over K take, from a rule of any make: one that returns plain numbers, or nan where
+    there is no rollout to weigh, does. Raises ValueError where a number that counts is not finite.
+
+    >>> advantage_table(DR_GRPO, 2).correct.tolist()
+    [0.0, 0.5, 0.0]
+    """
+    size = _check.summed("group_size", group_size)
+    k = np.arange(size + 1, dtype=np.float64)
+    correct, wrong = (
+        np.array(np.broadcast_to(part, k.shape), dtype=np.float64)
+        for part in rule_of(rule).advantages(k, size)
+    )
+    correct[0], wrong[-1] = 0.0, 0.0
+    if not np.all(np.isfinite(correct)) or not np.all(np.isfinite(wrong)):
+        raise ValueError(f"rule must give finite advantages for groups of {group_size}")
+    return Advantages(correct, wrong)
 
 
 VARIANTS: Mapping[str, TwoValued] = MappingProxyType(
@@ -203,3 +258,10 @@ VARIANTS: Mapping[str, TwoValued] = MappingProxyType(
     }
 )
 """One of each by name, which `verify` holds against simulation."""
+
+RULES: Mapping[str, TwoValued] = MappingProxyType({**PRESETS, **VARIANTS})
+"""Every rule by its name: the presets of trainers, and the variants."""
+PASS_AT = ("pass-at-k", "pass-at-k-training")
+"""Rules with a number: ``pass-at-k:4`` is `PassAtKGradient` of k = 4, centred."""
+RULE_NAMES = (*RULES, *(f"{name}:K" for name in PASS_AT))
+"""What `rule_of` knows, as help and errors list it."""

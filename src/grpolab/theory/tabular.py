@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from grpolab.theory import _check
-from grpolab.theory.advantage import Rule, advantage_table
+from grpolab.theory.advantage import Rule
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.objective import expected_update
+from grpolab.theory.rules import advantage_table
 
 
 def _policy(

@@ -58,22 +58,23 @@ def interference_threshold(
 
 
 def decay_equilibria(
-    rule: Rule, *, group_size: int, decay: float, prior: float = 0.5
+    rule: Rule, *, group_size: int, weight_decay: float, p_prior: float = 0.5
 ) -> Equilibria:
-    """Rest points of ``dz/d(eta t) = p q w(p) - decay (z - logit prior)``.
+    """Rest points of ``dz/d(eta t) = p q w(p) - weight_decay (z - logit p_prior)``.
 
-    ``decay`` is lambda/eta; decay acts towards the weights it is applied to, which for an adapter
-    trained on top of an SFT adapter is the base model. prior in (0, 1), decay > 0. Found from
+    ``weight_decay`` is that of `Options`, per unit of learning rate; it acts towards the weights it
+    is applied to, which for an adapter trained on top of an SFT adapter is the base model. p_prior
+    in (0, 1), weight_decay > 0; ValueError outside. Found from
     sign changes on a grid of 20001 logits with its turning points, so that close pairs are seen;
     that there are no others is not proved. Derived here.
 
     >>> from grpolab.theory.advantage import GRPO
-    >>> decay_equilibria(GRPO, group_size=8, decay=0.1, prior=0.01).p.round(3).tolist()
+    >>> decay_equilibria(GRPO, group_size=8, weight_decay=0.1, p_prior=0.01).p.round(3).tolist()
     [0.014, 0.16, 0.511]
     """
     g = _check.one_whole("group_size", group_size)
-    rate = _check.single("decay", _check.positive("decay", decay))
-    start = _check.single("prior", _check.within("prior", prior, 0.0, 1.0, ends="none"))
+    rate = _check.single("weight_decay", _check.positive("weight_decay", weight_decay))
+    start = _check.single("p_prior", _check.within("p_prior", p_prior, 0.0, 1.0, ends="none"))
     base = logit_of(start)
 
     def net(z: FloatArray) -> FloatArray:

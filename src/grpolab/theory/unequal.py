@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from grpolab.theory import _check
 from grpolab.theory._numeric import complement_log
-from grpolab.theory.advantage import Rule, advantage_table
+from grpolab.theory.advantage import Rule
 from grpolab.theory.groups import FloatArray
+from grpolab.theory.rules import advantage_table
 
 
 def _members(name: str, value: npt.ArrayLike) -> FloatArray:

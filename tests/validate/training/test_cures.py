@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from grpolab.errors import UserError
-from grpolab.theory.objective import PassAtKGradient, PassAtKTraining, expected_update
+from grpolab.theory.objective import expected_update
+from grpolab.theory.subsets import PassAtKGradient, PassAtKTraining
 from grpolab.validate.models import TinyConfig, build_model, load_model
 from grpolab.validate.rollouts.engine import Draws
 from grpolab.validate.training.config import GRPOConfig, interventions

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from grpolab.theory.advantage import TRL, AdvantageRule, TwoValued
-from grpolab.theory.objective import PassAtKGradient, PassAtKTraining
+from grpolab.theory.rules import PASS_AT, rule_of
+from grpolab.theory.subsets import PassAtKGradient, PassAtKTraining
 from grpolab.validate.rollouts.table import SamplingLaw
 from grpolab.validate.tasks import Task
 
 Aggregation = Literal["sequence", "token", "constant"]
 DynamicSampling = Literal["off", "filter", "matched"]
 DecayTo = Literal["zero", "start"]
-PASS_AT = ("pass-at-k", "pass-at-k-training")
-"""Objectives that are no reward of one completion, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,9 @@ def pass_at_rule(text: str) -> PassAtKGradient | PassAtKTraining:
     if name not in PASS_AT or not (k.isdecimal() and int(k) >= 1):
         known = " or ".join(f"{name}:K" for name in PASS_AT)
         raise ValueError(f"objective must be {known} with a whole K >= 1, got {text!r}")
-    return PassAtKGradient(int(k), centred=True) if name == PASS_AT[0] else PassAtKTraining(int(k))
+    found = rule_of(text)
+    assert isinstance(found, PassAtKGradient | PassAtKTraining)
+    return found
 
 
 _WEIGHTS = {

@@ -271,7 +271,7 @@ def _kl(size: Size) -> Evidence:
         }  # fmt: skip
         drift = float(one_step(theory.GRPO, p, group_size=8).mean)
         for form, pulls in forms.items():
-            options = Options(kl=beta, kl_form=form, ref_p=ref)
+            options = Options(kl=beta, kl_form=form, p_ref=ref)
             run = _run(size, p, 8, steps=1, cell=f"kl {form}", options=options)
             moves = run.state.logit - start
             right, wrong = (_RATE * (drift - beta * pull) for pull in pulls)

@@ -17,6 +17,7 @@ from grpolab.validate.verify import (
     checks_dynamics,
     checks_groups,
     checks_laws,
+    checks_loop,
     checks_policies,
     grid,
     grid_icc,
@@ -27,7 +28,7 @@ from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (
     checks_groups, checks_dynamics, checks_policies, checks_budget, checks_laws,
-    calibration_sampler, calibration_cover, grid, grid_icc,
+    checks_loop,    calibration_sampler, calibration_cover, grid, grid_icc,
 )  # fmt: skip
 """Importing them fills the registries."""
 
