@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,6 @@ from grpolab.validate.readers import (
     verifiers_results,
     verl,
 )
-from grpolab.validate.readers.count_columns import is_share
 from grpolab.validate.readers.format import (
     ChoiceNeeded,
     Format,
@@ -50,9 +48,9 @@ from grpolab.validate.readers.format import (
     single,
 )
 from grpolab.validate.readers.given import frame_in_memory, is_path, on_disk
-from grpolab.validate.readers.source import Remarks, Sample, located, no_table
-from grpolab.validate.readers.views import COLUMNS, ROW, as_meant
-from grpolab.validate.readers.words import GOLD, find
+from grpolab.validate.readers.source import PLAIN, Remarks, Sample, located
+from grpolab.validate.readers.unknown import why_unknown
+from grpolab.validate.readers.views import as_meant
 
 __all__ = [
     "FORMATS", "ChoiceNeeded", "Format", "NoVerdicts", "ReadOptions", "Reading", "Samples", "read",
@@ -94,10 +92,9 @@ _BY_NAME = {format.name: format for format in FORMATS}
 
 _ENDINGS = (
     ".parquet", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".eval", ".xlsx", ".gz", ".zst",
-    ".bz2", ".xz",
+    ".bz2", ".xz", ".arrow", ".feather",
 )  # fmt: skip
 _MAX_FILES = 5000
-_KINDS = 4  # kinds of files that a refusal names
 _GROUPS = "groups.parquet"
 
 
@@ -246,7 +243,7 @@ def _recognise(path: Path, files: list[Path], options: ReadOptions) -> tuple[For
                 kept.setdefault(format.name, []).append(file)
     by_format = by_format or aside
     if not by_format:
-        raise UserError(f"{path}: {_unknown(path, files, options)}")
+        raise UserError(f"{path}: {why_unknown(path, files, options)}")
     if len(by_format) > 1:
         found = ", ".join(f"{len(v)} {k}" for k, v in by_format.items())
         why = f"files of several formats ({found})"
@@ -261,6 +258,8 @@ def _format_of(sample: Sample, options: ReadOptions) -> Format | None:
         return count_table.FORMAT if count_table.could_be(sample, options) else None
     if options.format == "auto" and options.num_samples is not None and options.score is None:
         return count_table.FORMAT if count_table.could_be(sample, options) else None
+    if sample.kind in PLAIN:  # no tool writes its records so
+        formats = tuple(f for f in formats if f in (count_table.FORMAT, long_table.FORMAT))
     found = next((format for format in formats if format.detect(sample)), None)
     if options.format != "auto":
         return found
@@ -270,92 +269,3 @@ def _format_of(sample: Sample, options: ReadOptions) -> Format | None:
     if found is None and any(name is not None for name in named):
         return long_table.FORMAT if long_table.could_be(sample, options) else None
     return found
-
-
-_HINTS = (
-    (("log_history",), "a trainer_state.json holds no verdicts; give the completions folder"),
-    (("step", "data"), "a metrics log holds no verdicts; give the rollout_data_dir"),
-    (("config", "pass_at_k"), "only aggregates are in this file"),
-)  # fmt: skip
-
-
-def _unknown(path: Path, files: Sequence[Path], options: ReadOptions) -> str:
-    """Why nothing was recognised: what every kind of file holds, and the option that helps."""
-    if options.format != "auto":
-        return f"not a file of format {options.format}"
-    sample = Sample(files[0])
-    if len(files) == 1:
-        for keys, hint in _HINTS:
-            if sample.has(*keys):
-                return hint
-    head = sample.head
-    if isinstance(head, dict) and "config" in head and len(head) > 1:
-        inner = [v for k, v in head.items() if k != "config"]
-        if all(isinstance(v, dict) and any(str(k).startswith("pass@") for k in v) for v in inner):
-            return "bigcode metrics hold aggregates only; re-run the generations with a grader"
-    if sample.kind == "csv" and any(_is_number(key) for key in sample.keys):
-        return "the first line holds data, not column names; add a line such as problem_id,correct"
-    if sample.kind == "unknown" and len(files) == 1:
-        return no_table(*sample.first_lines)
-    return f"format not recognised ({_seen(path, files)}); {_missing(sample, options)}"
-
-
-def _seen(path: Path, files: Sequence[Path]) -> str:
-    """The keys of the files; those of every kind of file in a folder."""
-    kinds: dict[tuple[str, ...], list[Path]] = {}
-    for file in files:
-        kinds.setdefault(tuple(sorted(Sample(file).keys)[:12]), []).append(file)
-    if len(files) == 1:
-        return f"keys: {', '.join(next(iter(kinds))) or 'none'}"
-    shown = [
-        f"{paths[0].relative_to(path)}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}:"
-        f" {', '.join(keys) or 'no keys'}"
-        for keys, paths in list(kinds.items())[:_KINDS]
-    ]
-    return "; ".join(shown)
-
-
-def _missing(sample: Sample, options: ReadOptions) -> str:
-    """What a table would need, and the option that names it."""
-    names = tuple(sample.keys)
-    is_column = options.problem not in (None, COLUMNS, ROW)
-    wanted = options.problem if is_column else options.score
-    if wanted is not None and wanted not in names:
-        return f"no column {wanted!r}; name one that is there"
-    problem = options.problem or long_table.known_problem(names)
-    score = options.score or long_table.known_verdict(sample)
-    given = find(("pred", "preds", "prediction", "predicted", "predicted_answer"), names)
-    gold = find(GOLD, names)
-    if problem and not score and given and gold:
-        return (
-            f"{given} and {gold} hold answers, and no column says which of them are right: grade"
-            " them, and pass --score NAME of the verdicts"
-        )
-    share = next((n for n in names if is_share(n)), None)
-    if problem and not score and share:
-        return f"{share} is a share: pass --num-correct {share} --num-samples NAME (or a number)"
-    if problem and not score:
-        return (
-            "a column with the verdict is missing: --score NAME, or for counts"
-            " --num-correct NAME --num-samples NAME"
-        )
-    if score and not problem:
-        return (
-            "a column with the problem is missing: --problem NAME, or --problem row (or columns)"
-            " where every row (every column) is a problem"
-        )
-    held = long_table.verdict_columns(sample)
-    if len(held) > 1:
-        return (
-            f"{held[0]} to {held[-1]} hold verdicts: pass --problem columns where every column is a"
-            " problem, or --score NAME of one column"
-        )
-    return "name the columns with --problem NAME and --score NAME"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

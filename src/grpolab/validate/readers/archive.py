@@ -12,6 +12,7 @@ from pathlib import Path
 
 from grpolab.errors import UserError, first_line
 from grpolab.packed import refuse_bomb
+from grpolab.validate.readers.arrays import is_numpy_archive
 
 _TARS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz")
 _OF_OTHERS = ("xl/workbook.xml", "header.json", "_journal/start.json")
@@ -24,14 +25,15 @@ _DAMAGE = (
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive of files, and no spreadsheet or log that is packed."""
+    """Whether a file is an archive of files, and no spreadsheet, log or arrays that are packed."""
     if path.name.lower().endswith(_TARS):
         return True
     with path.open("rb") as handle:
         if handle.read(4) != b"PK\x03\x04" or not zipfile.is_zipfile(path):
             return False
     with contextlib.suppress(*_DAMAGE), zipfile.ZipFile(path) as archive:
-        return not set(archive.namelist()).intersection(_OF_OTHERS)
+        names = archive.namelist()
+        return not is_numpy_archive(names) and not set(names).intersection(_OF_OTHERS)
     return False
 
 

@@ -110,7 +110,8 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     taken = {*problem, *score, *group, step, outer}
     free = [n for n in names if n not in taken]
     within = [f"{outer}[].{n}" for n in fields(outer, head)] if outer else []
-    inner = {n.rpartition(".")[2]: n for n in within}
+    within.sort(key=lambda n: -n.count("."))  # of equal last names the outermost
+    inner = {n.replace("[].", ".").rpartition(".")[2]: n for n in within}
     flat = [n for n in free if "." not in n]
     errors = [n for n in flat if is_error(n) and _is_flag(n, [row.get(n) for row in head])]
     errors += [
@@ -275,7 +276,8 @@ def _beside(texts: Any, verdicts: Any) -> bool:
 def _inner_values(head: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
     """What stands under the key of the objects in a list, ``outer[].inner``."""
     outer, _, key = name.partition("[].")
-    return [i.get(key) for row in head for i in row.get(outer) or () if isinstance(i, dict)]
+    items = (i for row in head for i in row.get(outer) or () if isinstance(i, dict))
+    return [value_at(i, key) for i in items]
 
 
 def _is_flag(name: str, values: Sequence[Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grpolab.validate.readers.columns import Column, encoded
-from grpolab.validate.readers.verdict_words import fraction_of
+from grpolab.validate.readers.verdict_words import fraction_of, number_of
 from grpolab.validate.readers.words import (
     CORRECT,
     LOOSE_CORRECT,
@@ -124,6 +124,18 @@ def is_share(name: str) -> bool:
     words = words_of(name)
     rest = [w for w in words if w not in _SHARE and not w.isdigit()]
     return len(rest) < len(words) and set(rest) <= _OF_SHARE and not _SHARE.isdisjoint(words)
+
+
+def are_shares(name: str, head: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column holds numbers from 0 to 1 that are not all whole.
+
+    >>> are_shares("p0", [{"p0": "0.25"}, {"p0": "1"}]), are_shares("p0", [{"p0": 1}])
+    (True, False)
+    """
+    values = [v for row in head if (v := row.get(name)) not in (None, "")]
+    numbers = [number_of(str(v)) for v in values]
+    known = [n for n in numbers if n is not None and 0 <= n <= 1]
+    return bool(values) and len(known) == len(values) and any(n != int(n) for n in known)
 
 
 def wrong_counts(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> list[str]:

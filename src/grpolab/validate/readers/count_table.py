@@ -14,6 +14,7 @@ from grpolab.validate.readers.choose import named, several, step_of
 from grpolab.validate.readers.columns import encoded, joined, scores, whole_numbers
 from grpolab.validate.readers.count_columns import (
     Pair,
+    are_shares,
     is_share,
     numbers,
     pair_of,
@@ -117,7 +118,7 @@ def _named_pair(frame: Frame, options: ReadOptions) -> Pair:
             option="num_samples",
             value="COLUMN or a number",
         )
-    return Pair(correct, total, is_share(correct))
+    return Pair(correct, total, is_share(correct) or are_shares(correct, frame.head))
 
 
 def read_frame(frame: Frame, options: ReadOptions, remarks: Remarks) -> list[Part]:

@@ -70,10 +70,11 @@ class RowsFrame:
         *,
         unit: str = ": item ",
         first: int = 1,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         self.rows = rows
         self.where = where
-        self._unit, self._first = unit, first
+        self._unit, self._first, self._numbers = unit, first, numbers
 
     @property
     def head(self) -> list[dict[str, Any]]:
@@ -95,7 +96,8 @@ class RowsFrame:
 
     def place(self, row: int) -> str:
         """The item of the document."""
-        return f"{self.where}{self._unit}{row + self._first}"
+        number = row + self._first if self._numbers is None else self._numbers[row]
+        return f"{self.where}{self._unit}{number}"
 
 
 class LinesFrame:

@@ -11,10 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from grpolab.errors import UserError
 from grpolab.validate.readers.archive import is_archive, unpack
+from grpolab.validate.readers.arrays import as_lists
 from grpolab.validate.readers.format import ChoiceNeeded, NoVerdicts, Reading
 from grpolab.validate.readers.frame import ArrowFrame, Frame, RowsFrame
+from grpolab.validate.readers.shapes import tables_in
 
 
 def is_path(source: Any) -> bool:
@@ -23,9 +27,16 @@ def is_path(source: Any) -> bool:
 
 
 def frame_in_memory(data: Any) -> Frame:
-    """A table in memory, or rows as dictionaries; pandas' columns may hold values of any type."""
+    """A table in memory, rows as dictionaries, or an array or lists of verdicts by problem.
+
+    Columns of pandas may hold values of any type.
+    """
+    if isinstance(data, np.ndarray):
+        data = as_lists(data, "array")
     if isinstance(data, list | tuple) and data and all(isinstance(row, dict) for row in data):
         return RowsFrame(data, "table", unit=": row ")
+    if isinstance(data, list | dict) and (rows := next(tables_in(data), None)) is not None:
+        return RowsFrame(rows, "table", unit=": row ")
     if hasattr(data, "to_frame") and not hasattr(data, "columns"):  # one column, with its index
         data = data.to_frame()
     if hasattr(data, "collect") and not hasattr(data, "__arrow_c_stream__"):  # not computed yet

@@ -41,10 +41,6 @@ from grpolab.validate.readers.views import (
 )
 from grpolab.validate.readers.words import (
     CORRECT,
-    PROBLEM,
-    TEXT_OF_PROBLEM,
-    WEAK,
-    find,
     is_one_of,
 )
 
@@ -62,24 +58,6 @@ def _is_one(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> bool:
 def could_be(sample: Sample, options: ReadOptions) -> bool:
     """Whether the columns that the user named, with those that are known, make a table."""
     return open_table(sample, options, Remarks()) is not None
-
-
-def known_problem(names: Sequence[str]) -> str | None:
-    """The column that names problems, by the known names."""
-    return find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), names)
-
-
-def known_verdict(sample: Sample) -> str | None:
-    """The column that holds the verdict, by the known names."""
-    frame = frame_of(sample, Remarks(), fits=lambda names, head: True)
-    found = known_score(frame.names, frame.head) if frame is not None else ()
-    return found[0] if found else None
-
-
-def verdict_columns(sample: Sample) -> tuple[str, ...]:
-    """The columns that hold verdicts, where nearly all do."""
-    frame = frame_of(sample, Remarks(), fits=lambda names, head: bool(problem_columns(names, head)))
-    return problem_columns(frame.names, frame.head) if frame is not None else ()
 
 
 def open_table(

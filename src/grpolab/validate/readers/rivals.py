@@ -100,6 +100,9 @@ def _is_list(table: Table, name: str) -> bool:
 def _scores(table: Table, name: str) -> FloatArray | None:
     """Another column by sample; None where it is none of verdicts, or of one for several."""
     column = table.columns.get(name) if table.parent is None else None
+    column = table.inner.get(name, column)
+    if column is None:
+        return None
     with contextlib.suppress(UserError):
-        return scores(table.inner.get(name, column), table.place, name)
+        return scores(column, table.place, name)
     return None

@@ -15,7 +15,10 @@ from typing import Any
 
 from grpolab.errors import UserError, first_line
 from grpolab.packed import MAX_DOCUMENT
+from grpolab.validate.readers.arrays import arrow_table
+from grpolab.validate.readers.drawn import drawn_tables
 from grpolab.validate.readers.frame import (
+    ArrowFrame,
     CsvFrame,
     Frame,
     LinesFrame,
@@ -23,7 +26,7 @@ from grpolab.validate.readers.frame import (
     RowsFrame,
 )
 from grpolab.validate.readers.nested import names_of
-from grpolab.validate.readers.source import Remarks, Sample
+from grpolab.validate.readers.source import PLAIN, Remarks, Sample
 from grpolab.validate.readers.verdict_words import number_of
 from grpolab.validate.readers.views import are_called_problems, as_meant, columns_differ
 from grpolab.validate.readers.words import (
@@ -64,11 +67,15 @@ def frame_of(
         return as_meant(ParquetFrame(sample.path))
     if sample.kind == "csv":
         return as_meant(CsvFrame(sample.path))
+    if sample.kind == "arrow":
+        return as_meant(ArrowFrame(arrow_table(sample.path), str(sample.path)))
+    if sample.kind == "drawn":
+        return _one_of(sample.path, _drawn(sample.path, fits), "tables of verdicts")
     if sample.kind == "xlsx":
         return _sheet(sample, fits)
     if sample.kind == "jsonl" and not sample.is_document:
         return as_meant(LinesFrame(sample.path, remarks, thorough=thorough))
-    if not sample.is_document:
+    if not sample.is_document and sample.kind not in PLAIN:
         return None
     for rows in tables_in(sample.head):
         frame = as_meant(RowsFrame(rows, str(sample.path)))
@@ -134,6 +141,9 @@ def _of_list(value: list[Any]) -> Iterator[Rows]:
             yield [{"problem_id": i, "verdicts": item} for i, item in enumerate(value)]
         if len({len(item) for item in value}) == 1:
             yield [{str(i): item for i, item in enumerate(row)} for row in value]
+    elif all(isinstance(item, list) and item and all(map(_verdict_list, item)) for item in value):
+        yield [{SECTION: i, "problem_id": j, "verdicts": row}
+               for i, item in enumerate(value) for j, row in enumerate(item)]  # fmt: skip
 
 
 def _of_columns(value: dict[str, Any]) -> Iterator[Rows]:
@@ -265,7 +275,7 @@ def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame
         raise
     except Exception as err:  # whatever a broken archive does inside openpyxl
         raise UserError(f"{sample.path}: not a spreadsheet ({first_line(err)})") from None
-    found = []
+    found: list[Frame] = []
     for title, (header, *body) in ((t, rows) for t, rows in sheets.items() if rows):
         names = ["" if name is None else str(name) for name in header]
         if len(set(names)) < len(names):
@@ -276,10 +286,24 @@ def _sheet(sample: Sample, fits: Callable[[Sequence[str], Rows], bool]) -> Frame
         if fits(names, as_meant(RowsFrame(rows, title)).head[:20]):
             frame = RowsFrame(rows, f"{sample.path}:{title}", unit=": row ", first=2)
             found.append(as_meant(frame))
+    return _one_of(sample.path, found, "sheets with tables of verdicts")
+
+
+def _drawn(path: Path, fits: Callable[[Sequence[str], Rows], bool]) -> list[Frame]:
+    """The drawn tables that are wanted."""
+    found: list[Frame] = []
+    for place, rows, numbers in drawn_tables(path):
+        frame = as_meant(RowsFrame(rows, f"{path}:{place}", unit=": line ", numbers=numbers))
+        if rows and fits(frame.names, frame.head[:20]):
+            found.append(frame)
+    return found
+
+
+def _one_of(path: Path, found: Sequence[Frame], what: str) -> Frame | None:
+    """The one table of a file; UserError where several are there."""
     if len(found) > 1:
-        titles = ", ".join(frame.where.removeprefix(f"{sample.path}:") for frame in found)
+        titles = ", ".join(frame.where.removeprefix(f"{path}:") for frame in found)
         raise UserError(
-            f"{sample.path}: {len(found)} sheets hold tables of verdicts ({titles}); save each of"
-            " them as csv and give those"
+            f"{path}: {len(found)} {what} ({titles}); save each of them as csv and give those"
         )
     return found[0] if found else None

@@ -29,9 +29,26 @@ from grpolab.packed import (
     read_document,
 )
 from grpolab.store import BrokenLine, json_lines
+from grpolab.validate.readers.arrays import arrow_table, is_numpy_archive, numpy_value
+from grpolab.validate.readers.drawn import (
+    drawn_tables,
+    is_boxed,
+    is_drawn,
+    verdict_line,
+    verdict_matrix,
+)
+from grpolab.validate.readers.foreign import refuse_foreign
 from grpolab.validate.readers.words import PROBLEM, TEXT_OF_PROBLEM, WEAK, find
 
 _DELIMITERS = (",", "\t", ";", "|")
+_TEXTS = (".md", ".markdown", ".mdx", ".rst", ".txt", ".org")
+"""Endings of texts in which a table may stand below some lines."""
+_BINARY = (
+    (b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"),
+    (b"\x93NUMPY", "numpy"),
+)  # fmt: skip
+PLAIN = ("arrow", "numpy", "drawn", "matrix")
+"""Kinds of files that hold plain tables only."""
 _SEPARATOR_LINE = re.compile(r"\"?sep=.\"?", re.IGNORECASE)
 """What Excel writes above the column names."""
 
@@ -144,6 +161,10 @@ def _refuse_comment(path: Path, header: tuple[list[str], str], second: str) -> N
         )
 
 
+OF_R = "save it with write.csv(TABLE, NAME, row.names = FALSE)"
+"""What to do in R, whose ``write.table`` writes no name for the column of row names."""
+
+
 def no_table(line: str, second: str) -> str:
     """Why a text file without a separator in its first line is no table, and what to do.
 
@@ -152,7 +173,11 @@ def no_table(line: str, second: str) -> str:
     """
     if line.startswith("#"):
         return "the first line is a comment; leave such lines out with grep -v '^#' OLD > NEW"
+    if is_boxed(line):
+        return "a table as it is printed, which may be cut: save it as csv or parquet"
     words = len(line.split())
+    if words > 1 and line.startswith('"') and len(second.split()) == words + 1:
+        return f"columns are separated by blanks, with row names: {OF_R}"
     if words > 1 and len(second.split()) == words:
         return "columns are separated by blanks: convert it with tr -s ' ' ',' < OLD > NEW"
     if any(mark in second for mark in _DELIMITERS):
@@ -179,8 +204,39 @@ def _header(path: Path, line: str) -> tuple[list[str], str]:
     with located(f"{path}:1"):
         columns = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
     if len(set(columns)) != len(columns):
-        raise UserError(f"{path}:1: column names are not unique")
+        raise UserError(f"{path}:1: {_not_unique(columns)}")
     return columns, delimiter
+
+
+def is_number(text: str) -> bool:
+    """Whether a name is a number, as it is where data stand in the place of names."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_unique(columns: list[str]) -> str:
+    """What a first line with equal fields is, and what to do with it.
+
+    >>> _not_unique(["Results", "", ""]).partition(";")[0]
+    "the first line ('Results') holds no column names"
+    """
+    filled = [c for c in columns if c.strip()]
+    if any(is_number(c) for c in filled):
+        return "the first line holds data, not column names; add a line such as problem_id,correct"
+    if len(filled) < len(columns) / 2 and len(set(filled)) == len(filled):
+        return (
+            f"the first line ({filled[0] if filled else ''!r:.40}) holds no column names; leave out"
+            " the lines above them, with tail -n +2 OLD > NEW"
+        )
+    twice = next(c for c in columns if columns.count(c) > 1)
+    return (
+        f"column names are not unique ({twice!r:.40}); where they stand in two lines, as pandas"
+        " writes those of pivot and agg, join them before to_csv: df.columns ="
+        " df.columns.map(lambda c: '_'.join(map(str, c)))"
+    )
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -199,7 +255,9 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         for row in reader:
             if len(row) != len(columns):
-                raise UserError(f"{path}:{place}: {len(row)} fields, but {len(columns)} columns")
+                of_r = f"; if R wrote it, {OF_R}" if len(row) == len(columns) + 1 else ""
+                fields = f"{len(row)} fields, but {len(columns)} columns{of_r}"
+                raise UserError(f"{path}:{place}: {fields}")
             yield place, dict(zip(columns, row, strict=True))
     except csv.Error as err:
         raise UserError(f"{path}:{place}: {err}") from None
@@ -221,17 +279,26 @@ class Sample:
 
     @cached_property
     def kind(self) -> str:
-        """'parquet', 'xlsx', 'zip', 'jsonl', 'json', 'csv' or 'unknown'."""
+        """'jsonl', 'json', 'csv', 'unknown', or one of those that are told by their first bytes.
+
+        These are 'parquet', 'arrow', 'numpy', 'xlsx' and 'zip'; 'drawn' and 'matrix' are tables of
+        text without a header that a machine reads.
+        """
         with self.path.open("rb") as handle:
-            head = handle.read(4)
-        if head == b"PAR1":
-            return "parquet"
+            head = handle.read(6)
+        packed = next((kind for start, kind in _BINARY if head.startswith(start)), None)
+        if packed is not None:
+            return packed
+        refuse_foreign(self.path)
         if head[:2] == b"PK" and zipfile.is_zipfile(self.path):
             with zipfile.ZipFile(self.path) as archive:
-                return "xlsx" if "xl/workbook.xml" in archive.namelist() else "zip"
+                names = archive.namelist()
+            if is_numpy_archive(names):
+                return "numpy"
+            return "xlsx" if "xl/workbook.xml" in names else "zip"
         text = self._first_line.lstrip("\ufeff \t")
         if text[:1] not in ("{", "["):
-            return "csv" if any(mark in text for mark in _DELIMITERS) else "unknown"
+            return self._kind_of_text(text)
         if text.startswith("["):
             return "json"
         try:
@@ -239,6 +306,14 @@ class Sample:
         except (ValueError, RecursionError):
             return "json" if text.strip() == "{" or self._parses_whole else "jsonl"
         return "jsonl"
+
+    def _kind_of_text(self, first: str) -> str:
+        marked = any(mark in first for mark in _DELIMITERS)
+        if is_drawn(self.path, text_above=not marked or self.path.suffix in _TEXTS):
+            return "drawn"
+        if all(verdict_line(line) for line in self.first_lines):
+            return "matrix"
+        return "csv" if marked else "unknown"
 
     @property
     def is_document(self) -> bool:
@@ -278,7 +353,11 @@ class Sample:
             return next((value for _, value in records(self.path, Remarks())), {})
         if self.kind == "csv":
             return next((row for _, row in csv_rows(self.path)), {})
-        return {}
+        if self.kind == "drawn":
+            return drawn_tables(self.path)[0][1]
+        if self.kind == "matrix":
+            return verdict_matrix(self.path)
+        return numpy_value(self.path) if self.kind == "numpy" else {}
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -293,6 +372,8 @@ class Sample:
                 raise UserError(f"{self.path}: not a parquet file ({first_line(err)})") from None
         if self.kind == "csv":
             return frozenset(csv_header(self.path)[0])
+        if self.kind == "arrow":
+            return frozenset(arrow_table(self.path).column_names)
         first = self.head
         if isinstance(first, list):
             first = first[0] if first else {}

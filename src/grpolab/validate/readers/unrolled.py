@@ -10,6 +10,7 @@ from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.readers.choose import Roles
 from grpolab.validate.readers.columns import Codes, Column, encoded, is_filled, scores
 from grpolab.validate.readers.frame import Frame
+from grpolab.validate.readers.nested import value_at
 
 
 class Table:
@@ -71,7 +72,7 @@ def unrolled(
         return None, {name: _sums(parent, scores(flat, frame.place), len(column))}
     inner = {name: _field(flat, name)}
     outer = outer_of(name)
-    verdicts = (n for names in roles.verdicts for n in names)
+    verdicts = [n for names in roles.verdicts for n in names]
     for other in (*roles.problem, *roles.errors, *roles.status, roles.text, *verdicts):
         if other is not None and other.startswith(f"{outer}[]."):
             inner[other] = _field(flat, other)
@@ -80,7 +81,22 @@ def unrolled(
             above, items = _flat(values, frame, other)
             if np.array_equal(above, parent):
                 inner[other] = items
+            elif other in verdicts and (padded := _padded(above, items, parent)):
+                inner[other] = padded
     return parent, inner
+
+
+def _padded(above: IntArray, items: Column, parent: IntArray) -> list[object]:
+    """Items of a column that has lists in some rows only, None in the others.
+
+    Nothing where a list is shorter or longer than those of the samples.
+    """
+    rows = 1 + max(above.max(initial=0), parent.max(initial=0))
+    own, lengths = np.bincount(above, minlength=rows), np.bincount(parent, minlength=rows)
+    if np.any((own != 0) & (own != lengths)):
+        return []
+    values = iter(items if isinstance(items, list) else items.to_pylist())
+    return [next(values) if own[row] else None for row in parent]
 
 
 def _sums(parent: IntArray, values: FloatArray, rows: int) -> Column:
@@ -124,7 +140,7 @@ def _field(flat: Column, name: str) -> Column:
     if not key:
         return flat
     if isinstance(flat, list):
-        return [item.get(key) if isinstance(item, dict) else None for item in flat]
+        return [value_at(item, key) if isinstance(item, dict) else None for item in flat]
     import pyarrow.compute as pc
 
-    return pc.struct_field(flat, [key])
+    return pc.struct_field(flat, [key] if flat.type.get_field_index(key) >= 0 else key.split("."))

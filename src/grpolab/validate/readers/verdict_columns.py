@@ -6,9 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grpolab.validate.readers.nested import value_at
+from grpolab.validate.readers.nested import names_of, value_at
 from grpolab.validate.readers.verdict_words import number_of
-from grpolab.validate.readers.words import SCORE, find, find_all, is_one_of, squeezed
+from grpolab.validate.readers.words import (
+    OF_ONE_SAMPLE,
+    OF_SAMPLES,
+    SCORE,
+    find,
+    find_all,
+    is_one_of,
+    squeezed,
+    words_of,
+)
 
 _LOOSE = frozenset((
     "acc", "accuracy", "outcome", "result", "results", "ok", "grade", "graded", "grades",
@@ -41,14 +50,39 @@ def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tupl
         if not _objects(value_at(row, name) for row in head) and not _is_mean(name, names, head):
             return (name,)
     for outer in names:
-        found = find(SCORE, fields(outer, head))
+        found = None if _is_one_sample(outer) else find(SCORE, fields(outer, head))
         if found is not None:
             return (f"{outer}[].{found}",)
     inside = [n for n in names if n.count(".") == 1]
     inner = find(SCORE, [n.rpartition(".")[2] for n in inside])
     if inner is not None:
         return (next(n for n in inside if n.endswith(f".{inner}")),)
-    return _wide(names, head)
+    return _wide(names, head) or _hidden(names, head)
+
+
+_SAMPLES = OF_SAMPLES - {"result", "results", "output", "outputs"}
+
+
+def _hidden(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The verdict by a longer name (``correctness_math_verify``), or deeper in lists of objects."""
+    for name in (n for n in names if "." not in n and not is_one_of(n, SCORE)):
+        values = _values_of(name, head)
+        wordy = not _WORDY.isdisjoint(words_of(name))
+        if _is_called_verdict(name) and _holds_verdicts(values) and (not wordy or _decides(values)):
+            return (name,)
+    for outer in (n for n in names if not OF_SAMPLES.isdisjoint(words_of(n))):
+        deep = [n for n in fields(outer, head) if n.count(".") == 1]
+        inner = find(SCORE, [n.rpartition(".")[2] for n in deep])
+        for key in (n for n in deep if inner and n.endswith(f".{inner}")):
+            if _holds_verdicts(_values_of(f"{outer}[].{key}", head)):
+                return (f"{outer}[].{key}",)
+    return ()
+
+
+def _is_one_sample(outer: str) -> bool:
+    """Whether a list holds what belongs to one sample, such as the tests of a program."""
+    words = words_of(outer)
+    return bool(words) and not OF_ONE_SAMPLE.isdisjoint(words) and words[-1] not in _SAMPLES
 
 
 def other_verdicts(
@@ -81,7 +115,8 @@ def other_verdicts(
 _GRADED_BY = frozenset((
     "judge", "judged", "llm", "human", "manual", "auto", "rule", "rules", "gpt", "strict",
     "flexible", "flex", "lenient", "loose", "fuzzy", "regex", "sympy", "symbolic", "verifier",
-    "verified", "grader", "base", "plus", "final", "new", "old", "v1", "v2", "is",
+    "verified", "grader", "base", "plus", "final", "new", "old", "v1", "v2", "is", "math", "verify",
+    "llama", "qwen", "model", "answer", "sandbox", "exec", "execution", "unit", "overall",
 ))  # fmt: skip
 """Words beside a verdict that say who graded, or how."""
 
@@ -98,7 +133,7 @@ def _values_of(name: str, head: Sequence[Mapping[str, Any]]) -> list[Any]:
     if not mark:
         return [value_at(row, name) for row in head]
     items = (i for row in head for i in (row.get(outer) or ()))
-    return [i.get(key) for i in items if isinstance(i, dict)]
+    return [value_at(i, key) for i in items if isinstance(i, dict)]
 
 
 def _holds_verdicts(values: Sequence[Any]) -> bool:
@@ -170,25 +205,41 @@ def _verdicts(values: Any) -> bool:
 
 
 def fields(outer: str, head: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Keys of the objects in the lists of a column."""
+    """Keys of the objects in the lists of a column, dotted inside of objects."""
     items = [i for row in head if isinstance(row.get(outer), list) for i in row[outer]]
     if not items or not all(isinstance(i, dict) for i in items):
         return []
-    return list(dict.fromkeys(str(key) for item in items for key in item))
+    return list(names_of(items))
+
+
+def families(names: Sequence[str]) -> list[list[str]]:
+    """Columns that differ by a running number alone, which begins at 0 or 1.
+
+    >>> families(("id", "p0", "p1", "x7", "x8"))
+    [['p0', 'p1']]
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if len(_NUMBER.findall(name)) == 1:
+            found.setdefault(common_name([name]), []).append(name)
+    kept = []
+    for members in found.values():
+        numbers = sorted(place_of(name) for name in members)
+        running = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        if len(members) > 1 and running and numbers[0] <= 1 and "@" not in members[0]:
+            kept.append(members)
+    return kept
+
+
+def common_name(members: Sequence[str]) -> str:
+    """The name of a family of columns, with ``*`` for the number."""
+    return _NUMBER.sub("*", members[0])
 
 
 def _wide(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Columns that differ by a running number alone and hold verdicts: one sample each."""
-    families: dict[str, list[str]] = {}
-    for name in names:
-        if len(_NUMBER.findall(name)) == 1:
-            families.setdefault(_NUMBER.sub("#", name), []).append(name)
-    for family, members in families.items():
-        words = re.split(r"[^a-z]+", family.lower())
-        numbers = sorted(place_of(name) for name in members)
-        running = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        if len(members) < 2 or not running or numbers[0] > 1 or "@" in family:
-            continue
+    for members in families(names):
+        words = re.split(r"[^a-z]+", common_name(members).lower())
         if all(word in _SAMPLE_WORDS for word in words) and _binary(members, head):
             return tuple(sorted(members, key=place_of))
     return ()

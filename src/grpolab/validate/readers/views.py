@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from grpolab.validate.readers.words import (
     NEUTRAL,
     POLICY,
     SAMPLE,
+    SCORE,
     SEED,
     STEP,
     is_one_of,
@@ -30,7 +31,11 @@ COLUMNS, ROW = "columns", "row"
 """Values of ``--problem`` that are no column: every column is a problem, or every row is one."""
 PROBLEM_NAME, SCORE_NAME = "problem_id", "correct"
 _CHANCE, _MORE = 0.05, 10  # of rates that differ as much as these, and how much rarer than others
+_LOOK = 400  # rows and columns of a matrix whose verdicts are compared
 _LIST = re.compile(r"\s*[\[(].*[\])]\s*", re.DOTALL)
+_MARKS = {"p": 1.0, "x": 0.0}
+"""Marks that are no verdict where they are alone."""
+Parser = Callable[[Any], list[Any] | None]
 _PROBLEM_WORDS = frozenset((
     "q", "question", "problem", "prob", "p", "task", "item", "prompt", "example", "ex", "id",
     "puzzle", "exercise", "aime", "math", "gsm8k", "humaneval", "mbpp", "idx",
@@ -57,10 +62,12 @@ def list_of(text: Any) -> list[Any] | None:
 
 
 def as_meant(frame: Frame) -> Frame:
-    """The frame, with lists in place of the texts that are lists of verdicts in all first rows."""
+    """The frame, with lists in place of texts that hold several verdicts in all first rows."""
     names = [n for n in frame.names if "." not in n and not is_one_of(n, COMPLETION)]
-    listed = [n for n in names if _are_lists([row.get(n) for row in frame.head])]
-    return ListedFrame(frame, listed) if listed else frame
+    values = {n: [row.get(n) for row in frame.head] for n in names}
+    parsers: dict[str, Parser] = {n: list_of for n in names if _are_lists(values[n])}
+    parsers |= {n: marks_of for n in names if _are_marks(n, values[n])}
+    return ListedFrame(frame, parsers) if parsers else frame
 
 
 def _are_lists(values: Sequence[Any]) -> bool:
@@ -71,29 +78,54 @@ def _are_lists(values: Sequence[Any]) -> bool:
     )
 
 
+def marks_of(text: Any) -> list[float | None] | None:
+    """The verdicts in a text of one mark per sample, such as ``0110`` or ``PFPP``.
+
+    >>> marks_of("0110"), marks_of("PFP"), marks_of("P F"), marks_of("pass")
+    ([0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 1.0], None, None)
+    """
+    if not isinstance(text, str):
+        return None
+    marks = text.strip().replace("\ufe0f", "").lower()
+    found = [_MARKS.get(mark, number_of(mark)) for mark in marks]
+    return found if found and set(found) <= {0.0, 1.0} else None
+
+
+def _are_marks(name: str, values: Sequence[Any]) -> bool:
+    """Whether texts of a verdict hold one mark per sample: all equally long, of two kinds."""
+    if not is_one_of(name, (*SCORE, "runs", "samples", "trials", "attempts", "passes")):
+        return False
+    texts = [v.strip().replace("\ufe0f", "") for v in values if isinstance(v, str) and v]
+    kinds = {mark for text in texts for mark in text}
+    same = len({len(text) for text in texts}) == 1 and len(texts[0]) > 2
+    if not same or len(kinds) != 2 or None in map(marks_of, texts):
+        return False
+    return kinds != {"0", "1"} or any(text[0] == "0" for text in texts)
+
+
 class ListedFrame:
     """A frame in which some columns of texts are lists."""
 
-    def __init__(self, frame: Frame, listed: Sequence[str]) -> None:
-        self.frame, self.listed = frame, tuple(listed)
+    def __init__(self, frame: Frame, parsers: Mapping[str, Parser]) -> None:
+        self.frame, self.parsers = frame, dict(parsers)
         self.where, self.names = frame.where, frame.names
 
     @cached_property
     def head(self) -> list[dict[str, Any]]:
         """The first rows."""
         return [
-            {k: list_of(v) if k in self.listed else v for k, v in row.items()}
+            {k: self.parsers[k](v) if k in self.parsers else v for k, v in row.items()}
             for row in self.frame.head
         ]
 
     def columns(self, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Column]:
         """The columns, lists parsed."""
         found = self.frame.columns(names, required)
-        return {n: self._parsed(n, c) if n in self.listed else c for n, c in found.items()}
+        return {n: self._parsed(n, c) if n in self.parsers else c for n, c in found.items()}
 
     def _parsed(self, name: str, column: Column) -> Column:
         code, values = encoded(column)
-        lists = [list_of(v) for v in values]
+        lists = [self.parsers[name](v) for v in values]
         for i, value in enumerate(values):
             if lists[i] is None:
                 row = code.tolist().index(i)
@@ -131,7 +163,8 @@ def columns_differ(matrix: Sequence[Sequence[Any]]) -> bool:
     """
     if len(matrix) < 2 or len({len(row) for row in matrix}) > 1 or len(matrix[0]) < 2:
         return False
-    found = [[number_of(str(v)) if v is not None else None for v in row] for row in matrix]
+    looked_at = [row[:_LOOK] for row in matrix[:_LOOK]]
+    found = [[number_of(str(v)) if v is not None else None for v in row] for row in looked_at]
     values = np.array([[np.nan if v is None else v for v in row] for row in found])
     mean = float(np.nanmean(values)) if not np.all(np.isnan(values)) else 0.0
     if np.any(np.isnan(values)) or not 0 < mean < 1:

@@ -16,7 +16,7 @@ PROBLEM = (
     "prompt_hash", "problem_hash", "problem_name", "unique_id", "test_id", "case_id", "data_id",
 )  # fmt: skip
 """Names that a problem has in tables, the surest first."""
-WEAK = ("problem", "prompt", "id", "idx", "index", "uid", "key", "name", "item", "example")
+WEAK = ("problem", "prompt", "id", "idx", "index", "uid", "uuid", "key", "name", "item", "example")
 """Names that a problem may have, or a row."""
 TEXT_OF_PROBLEM = (
     "question", "query", "input_prompt", "input", "instruction", "instructions", "task",
@@ -146,9 +146,23 @@ LATE = frozenset(("timeout", "timed_out", "time_out", "time_limit", "time_limit_
 COMPLETION = (
     "completion", "response", "output", "output_response", "generation", "solution", "text",
     "generated_text", "model_output", "answer_text", "code", "generated_code", "raw_output",
-    "completion_text", "output_text",
+    "completion_text", "output_text", "completions", "responses", "generations", "outputs",
 )  # fmt: skip
 """Columns that hold what was drawn."""
+OF_SAMPLES = frozenset((
+    "attempt", "attempts", "sample", "samples", "completion", "completions", "rollout", "rollouts",
+    "trial", "trials", "run", "runs", "result", "results", "generation", "generations", "response",
+    "responses", "output", "outputs", "trajectory", "trajectories", "episode", "episodes",
+    "solution", "solutions", "answer", "answers", "tries", "draws", "candidates", "traces",
+))  # fmt: skip
+"""Words of lists with one object per sample of a problem."""
+OF_ONE_SAMPLE = frozenset((
+    "message", "messages", "step", "steps", "turn", "turns", "test", "tests", "case", "cases",
+    "check", "checks", "criteria", "criterion", "rubric", "rubrics", "assertion", "assertions",
+    "tool", "tools", "call", "calls", "action", "actions", "subtask", "subtasks", "event", "events",
+    "unit", "conversation", "conversations", "chat", "observations", "metrics", "scorers", "judges",
+))  # fmt: skip
+"""Words of lists with several objects of one sample: its tests, its messages."""
 CORRECT = (
     "num_correct", "n_correct", "correct_count", "count_correct", "num_samples_correct",
     "n_samples_correct", "num_passed", "n_passed", "num_pass", "n_pass", "passed_count",
