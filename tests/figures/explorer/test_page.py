@@ -35,15 +35,25 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def ask(page: Path, code: str, *, address: str = "", width: int = 1100) -> Any:
-    """What a script gives that runs in a frame of that width, 200 ms after its first half."""
+def ask(page: Path, code: str, *, address: str = "", width: int = 1100, ready: str = "true") -> Any:
+    """What a script gives in a frame of that width, 200 ms after its first half and ``ready``.
+
+    The browser's clock stops only for requests: a wait for something else is one of requests.
+    """
     assert BROWSER is not None
     inner = page.with_name("inner.html")
     script = (
         # a browser without a screen draws frames at leisure, while its clock runs ahead
         "<script>window.errors = []; window.onerror = (m) => errors.push(m);"
         "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);</script>",
-        f"<script>{code}; setTimeout(() => parent.postMessage(after(), '*'), 200)</script>",
+        f"""<script>{code};
+        function wait(number) {{
+          const image = new Image();
+          image.onerror = () => wait(number + 1);
+          if ({ready}) setTimeout(() => parent.postMessage(after(), "*"), 200);
+          else image.src = `none-${{number}}`;
+        }}
+        wait(0)</script>""",
     )
     text = page.read_text(encoding="utf-8").replace("<head>", "<head>" + script[0], 1)
     inner.write_text(text.replace("</body>", script[1] + "</body>"), encoding="utf-8")
@@ -216,7 +226,8 @@ def test_results_are_dropped_on_the_page(page: Path, text: str) -> None:
     window.dispatchEvent(new DragEvent("drop", {{ dataTransfer: bag, cancelable: true }}));
     const after = shown;
     """
-    found = ask(page, OWN + drop)
+    told = 'document.getElementById("own-words").textContent'
+    found = ask(page, OWN + drop + f"const before = {told};", ready=f"{told} !== before")
     assert found["errors"] == []
     if "inputs" in text:
         assert (found["g"], len(found["rows"]), found["label"]) == ("4", 2, RESULT["label"])
