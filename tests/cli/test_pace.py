@@ -16,7 +16,7 @@ from grpolab.validate.training.rundir import last_step, step_row
 
 def line(step: int, reward: float) -> str:
     one = np.array([1])
-    log = StepLog(step, reward, 0.25, 0.4, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+    log = StepLog(step, reward, 0.25, 0.4, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 4096)
     return json.dumps(step_row(StepRecord(log, one, one + 1, one))) + "\n"
 
 
@@ -26,7 +26,8 @@ def test_progress_says_how_the_run_is_doing(tmp_path: Path) -> None:
     steps = tmp_path / "steps.jsonl"
     steps.write_text(line(0, 0.5) + line(1, 0.625))
     said = pace.words()
-    assert re.fullmatch(r"step 2, reward 0\.625, 25% zero-std, [0-9.e-]+ s/step", said), said
+    pattern = r"step 2, reward 0\.625, 25% zero-std, [0-9.e+-]+ s/step, [0-9,]+ tokens/s"
+    assert re.fullmatch(pattern, said), said
     steps.write_text(line(0, 0.5) + line(1, math.nan))
     assert pace.words().startswith("step 2, reward -, 25% zero-std")
 

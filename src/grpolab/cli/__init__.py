@@ -60,7 +60,14 @@ def load_command(name: str) -> Any:
         found = single
     command = typer.main.get_command(found)
     command.name = name
+    for one in (command, *getattr(command, "commands", {}).values()):
+        one.help = _paragraphs(one.help or "")
     return command
+
+
+def _paragraphs(text: str) -> str:
+    """Help as the terminal wraps it: the lines of the source end where a terminal's do not."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 app = typer.Typer(
@@ -113,7 +120,9 @@ def main() -> None:
         words = err.format_message() if hasattr(err, "format_message") else str(err)
         if not words.strip():  # a group of commands without one of them: its help was printed
             sys.exit(2)
-        _fail(f"{' '.join(words.split())} (grpolab --help lists what there is)")
+        context = getattr(err, "ctx", None)
+        command = context.command_path if context else "grpolab"
+        _fail(f"{' '.join(words.split())} ({command} --help lists what there is)")
     except UserError as err:
         _fail(str(err))
     except (KeyboardInterrupt, typer.Abort):

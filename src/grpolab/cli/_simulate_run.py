@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from grpolab.cli._output import drawable
 from grpolab.errors import UserError, input_errors
+from grpolab.figures.words import counted
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
     with input_errors():
         points = grid_points(grid)
     begin(len(points))
-    note = f"{name}: {len(points)} points"
+    note = f"{name}: {counted(len(points), 'point')}"
     with input_errors(), ProgressBar(len(points), note=note, patience=2.0) as bar:
         return run_sweep(
             experiments[name], points, seed=seed, out=out, backend=backend, workers=workers,

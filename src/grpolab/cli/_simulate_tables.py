@@ -115,7 +115,7 @@ def sweep(experiment: str, names: list[str], results: Results) -> None:
     """Whatever numbers an experiment gives, by the parameters that were set."""
     numbers = [k for k, v in results[0].items() if isinstance(v, int | float) and k != "seed"]
     rows = [(*(r["point"][n] for n in names), *(r[n] for n in numbers)) for r in results]
-    _print(f"{experiment}: {len(results)} points", (*names, *numbers), rows)
+    _print(f"{experiment}: {words.counted(len(results), 'point')}", (*names, *numbers), rows)
 
 
 def slopes(traps: Results) -> dict[str, dict[str, float]]:

@@ -179,9 +179,8 @@ def audit_all(
             with input_errors():
                 found += [
                     audit_counts(
-                        reading.counts, rng=seed, label=_joined(label, reading.label),
-                        format=reading.format, group_sizes=group_sizes or GROUP_SIZES,
-                        num_groups=num_groups, notes=reading.notes, samples=reading.samples,
+                        reading, rng=seed, label=_joined(label, reading.label),
+                        group_sizes=group_sizes or GROUP_SIZES, num_groups=num_groups,
                         alarm_level=ALARM_LEVEL / (len(paths) * len(readings)),
                     )
                     for reading in readings

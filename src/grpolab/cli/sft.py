@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -185,6 +186,7 @@ def _run(
     if dry_run:
         end_dry_run(size, as_json=as_json)
     shown = ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext()
+    steps, began = max(config.steps(len(train))), time.monotonic()
     with claim_run(out, manifest, first=first) as run, shown as bar:
         if first:
             announce(size)
@@ -192,7 +194,10 @@ def _run(
 
         def show(share: float) -> None:
             if bar is not None:
-                bar.part(out.name, share, finished=share >= 1)
+                step = round(share * steps)
+                pace = (time.monotonic() - began) / max(step, 1)
+                speed = f"step {step:,} of {steps:,}, {pace:.2g} s/step"
+                bar.part(out.name, share, finished=share >= 1, speed=speed)
 
         try:
             with process_group():

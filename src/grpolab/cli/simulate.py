@@ -20,8 +20,10 @@ from grpolab.theory.dependence import MODELS
 from grpolab.theory.rules import RULE_NAMES
 
 simulate = typer.Typer(
-    help="Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.",
+    help="Simulate GRPO: thresholds, training runs, SFT ladders and tests of independence.\n\n"
+    "Example: grpolab simulate dynamics",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 Rule = Annotated[

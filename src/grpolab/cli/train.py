@@ -245,20 +245,22 @@ class _Pace:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._began, self._steps = time.monotonic(), 0
+        self._began, self._steps, self._tokens = time.monotonic(), 0, 0
 
     def words(self) -> str:
-        """Step, reward, share of zero-std groups and seconds per step; called once per step."""
+        """Step, reward, zero-std share, seconds per step, tokens per second; once per step."""
         from grpolab.validate.training.rundir import last_step
 
         self._steps += 1
         row = last_step(self._path)
         if row is None:
             return ""
-        seconds = (time.monotonic() - self._began) / self._steps
+        self._tokens += row.get("num_tokens", 0)
+        passed = time.monotonic() - self._began
+        tokens = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
         return (
             f"step {row['step'] + 1}, reward {number(row['mean_reward'])},"
-            f" {percent(row['frac_zero_std'])} zero-std, {seconds:.2g} s/step"
+            f" {percent(row['frac_zero_std'])} zero-std, {passed / self._steps:.2g} s/step{tokens}"
         )
 
 

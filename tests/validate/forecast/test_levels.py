@@ -123,6 +123,6 @@ def test_the_sentence_on_the_trial_follows_its_verdicts() -> None:
     assert "No trial has confirmed yet" in known.trial
     assert "(3 of 26 designs are in" in known.trial
     whole = known._replace(verdicts={"A": "confirmed", "B": "open", "D": "refuted", "F": "open"})
-    assert "pass@2: confirmed" in whole.trial
-    assert "the transport for pass@10: refuted" in whole.trial
+    assert "confirmed for pass@2" in whole.trial
+    assert "refuted for the transport for pass@10" in whole.trial
     assert "No trial" not in whole.trial

@@ -31,7 +31,7 @@ MANIFEST = {
 }  # fmt: skip
 NAMES = ["step", "num_correct", "group_size", "prompt_id", "mean_reward", "frac_zero_std",
          "entropy", "grad_norm", "loss", "kl", "clip_low", "clip_high", "frac_truncated",
-         "num_missing"]  # fmt: skip
+         "num_missing", "num_tokens"]  # fmt: skip
 
 
 def record(step, *, loss=0.0, correct=(1, 0), size=(4, 3)):
@@ -252,3 +252,12 @@ def test_the_newest_checkpoints_stay(tmp_path):
     assert all(p.is_dir() for p in found)
     keep_last(found, keep=2)
     assert [p.is_dir() for p in found] == [False, True, True]
+
+
+def test_steps_of_before_tokens_were_kept_are_read(tmp_path):
+    run = open_run(tmp_path / "r", MANIFEST)
+    run.append(record(0))
+    row = json.loads((run.path / STEPS).read_text())
+    del row["num_tokens"]
+    (run.path / STEPS).write_text(json.dumps(row) + "\n")
+    assert read_run(run.path).steps == [record(0).log]

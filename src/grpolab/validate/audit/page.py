@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpolab.figures import page
+from grpolab.figures.words import counted
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise
@@ -75,14 +76,16 @@ def _overview(audits: Sequence[Audit]) -> str:
 def _side_by_side(audits: Sequence[Audit], differences: Sequence[Difference]) -> str:
     tables = [side_by_side(audits), *([gaps(differences)] if differences else [])]
     said = advise_comparison(differences)
-    words = [page.details(f"All {len(said)} comparisons", page.findings(said))] if said else []
+    words = []
+    if said:
+        words = [page.details(counted(len(said), "comparison"), page.findings(said))]
     return page.section("Comparison", *words, *(page.folded(t) for t in tables if t.rows))
 
 
 def _one(audit: Audit, *, alone: bool) -> str:
     basis = page.paragraph(", ".join(facts(audit)) + ".")
     said = advise(audit)
-    parts = [page.details(f"All {len(said)} findings", page.findings(said))]
+    parts = [page.details(counted(len(said), "finding"), page.findings(said))]
     if audit.plans:
         parts.append(page.folded(plans(audit)))
         parts += [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpolab import streams
-from grpolab.figures.words import p_value, percent
+from grpolab.figures.words import counted, p_value, percent
 from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
@@ -28,7 +28,7 @@ from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
 from grpolab.validate.forecast.cover import Cover, cover_curve
 from grpolab.validate.forecast.law import LawOfP, fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
-from grpolab.validate.readers.format import Samples
+from grpolab.validate.readers.format import Reading, Samples
 
 GROUP_SIZES = (4, 8, 16)
 ALARM_LEVEL = FALSE_ALARMS
@@ -164,9 +164,9 @@ class Audit(Frame):
 
 
 def audit(
-    counts: GroupCounts,
+    counts: GroupCounts | Reading,
     *,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int = 0,
     label: str = "",
     format: str = "",
     group_sizes: Sequence[int] = GROUP_SIZES,
@@ -184,8 +184,8 @@ def audit(
 
     Parameters
     ----------
-    counts : GroupCounts
-        Successes per group, from `read` or from code of your own.
+    counts : GroupCounts or Reading
+        Successes per group, or what `read` returns, with its samples and notes.
     rng : Generator or int
         Generator, or seed, of the bootstrap.
     label : str
@@ -203,8 +203,7 @@ def audit(
     notes : sequence of str
         Warnings to put before those of the audit.
     samples : Samples, optional
-        The rows behind the counts in the order of the file, from `read`: graded scores say more
-        than a threshold leaves, and order and copies can be tested.
+        The rows behind the counts in the order of the file: with graded scores, order and copies.
     alarm_level : float
         Chance of any alarm on clean samples; 0 makes no tests.
 
@@ -216,13 +215,18 @@ def audit(
     Raises
     ------
     ValueError
-        Group sizes below 2.
+        Group sizes below 2; counts that are something else, such as a path.
 
     Examples
     --------
-    >>> audit(GroupCounts([0, 1, 4, 2], 4), rng=0, group_sizes=[2]).solved
+    >>> audit(GroupCounts([0, 1, 4, 2], 4), group_sizes=[2]).solved
     (1, 2, 1)
     """
+    if isinstance(counts, Reading):
+        notes, samples = [*counts.notes, *notes], samples or counts.samples
+        label, format, counts = label or counts.label, format or counts.format, counts.counts
+    if not isinstance(counts, GroupCounts):
+        raise ValueError(f"counts must be a Reading or GroupCounts, not {type(counts).__name__}")
     sizes = sorted(set(group_sizes))
     if not sizes or sizes[0] < 2:
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")
@@ -245,7 +249,6 @@ def audit(
             **common, pass_at_k={}, icc=None, beta_binomial=None, mixture=None, plans={},
             independence=contrast, truncated=fit, warnings=tuple(warnings),
         )  # fmt: skip
-    # one seed for all: every interval is over the same resamples, whatever else was asked for
     draw = int(generator.integers(2**32))
     options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
     if examined.stopped:
@@ -363,8 +366,8 @@ def _warnings(counts: GroupCounts) -> list[str]:
             " share of any group need at least 2 samples per prompt"
         )
     if len(totals.prompt_id) < 30:
-        many = "1 prompt" if len(totals.prompt_id) == 1 else f"{len(totals.prompt_id)} prompts"
-        found.append(f"only {many}: intervals are wide and approximate")
+        few = counted(len(totals.prompt_id), "prompt")
+        found.append(f"only {few}: intervals are wide and approximate")
     rates = np.unique(totals.rate)
     if len(totals.prompt_id) > 1 and len(rates) == 1:
         found.append(

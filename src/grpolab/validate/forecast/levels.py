@@ -83,10 +83,13 @@ class Levels(NamedTuple):
                 "No trial has confirmed yet that a rule chooses a better start than pass@1"
                 f" ({self.of_trial} of {self.trial_size} designs are in: docs/preregistration.md)."
             )
-        said = "; ".join(f"{name}: {self.verdicts[claim]}" for claim, name in CLAIMS.items())
+        rules: dict[str, list[str]] = {}
+        for claim, name in CLAIMS.items():
+            rules.setdefault(self.verdicts[claim], []).append(name)
+        parts = [f"{word} for {' and '.join(names)}" for word, names in sorted(rules.items())]
         return (
-            "That it chooses a better start than pass@1, by the trial (docs/preregistration.md):"
-            f" {said}."
+            "A trial (docs/preregistration.md) tested which rules choose a better start than"
+            f" pass@1: {'; '.join(parts)}."
         )
 
     def covers(self, steps: int) -> bool:

@@ -77,7 +77,7 @@ class Contrast(NamedTuple):
         if self.copies >= enough * self.groups:
             found.append(
                 f"in {self._share(self.copies)} all completions are the same text"
-                f" ({self.distinct / self.groups:.2g} different ones per group of"
+                f" ({self.distinct / self.groups:.2g} distinct per group of"
                 f" {self.rollouts / self.groups:.2g}): one seed for a whole group, or a policy that"
                 " is nearly deterministic? Equal samples are one sample"
             )

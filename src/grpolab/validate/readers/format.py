@@ -141,6 +141,9 @@ class Reading(NamedTuple):
     samples: Samples | None = None
     label: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Reading: {self.format}, {self.counts.headline}>"
+
 
 class NoVerdicts(UserError):
     """The files hold samples, and none of them has a verdict."""

@@ -150,7 +150,7 @@ def independence_verdict(rows: Sequence[IndependenceRow]) -> IndependenceVerdict
         found = (
             f"Given the prompt, nothing speaks against independence: {len(tested)} permutation"
             f" tests, smallest p {least:.3f}, {min(adjusted):.2f} after Holm's"
-            f" correction; correlation over all {mean:+.4f} +- {half_width(error):.4f}."
+            f" correction; correlation over all {mean:+.4f} ±{half_width(error):.4f}."
         )
     return IndependenceVerdict(
         len(tested), len(rejected), least, min(adjusted), mean, error, f"{found} {spread}"

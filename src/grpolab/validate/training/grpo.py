@@ -296,6 +296,7 @@ def _record(step: int, drawn: Groups, parts: LossParts, norm: float) -> StepReco
         clip_high=float(parts.clip_high),
         frac_truncated=float(table.truncated.mean()),
         num_missing=int(drawn.reward.size - size.sum()),
+        num_tokens=int(table.num_tokens.sum()),
     )
     ids = np.array([p.id for p in drawn.prompts], dtype=np.int64)
     return StepRecord(log, correct, size, ids, table)

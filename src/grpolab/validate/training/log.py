@@ -26,6 +26,7 @@ class StepLog(NamedTuple):
     clip_high: float
     frac_truncated: float
     num_missing: int  # rollouts without a verdict
+    num_tokens: int = 0  # of all completions; 0 in runs of before it was kept
 
 
 class StepRecord(NamedTuple):

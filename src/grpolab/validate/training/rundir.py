@@ -334,6 +334,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _record(row: Mapping[str, Any], path: Path) -> StepRecord:
+    row = {**StepLog._field_defaults, **row}
+
     def value(name: str) -> Any:
         return math.nan if row[name] is None else row[name]
 

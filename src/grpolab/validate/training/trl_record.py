@@ -49,6 +49,7 @@ class Recorder:
         self._groups: tuple[IntArray, IntArray, IntArray] | None = None
         self._entropy = math.nan
         self._frac_truncated = math.nan
+        self._mean_length = 0.0
 
     def reward(
         self,
@@ -85,6 +86,7 @@ class Recorder:
         if "completions/clipped_ratio" in logs:  # a line with fresh completions
             self._entropy = _number(logs, "entropy")
             self._frac_truncated = _number(logs, "completions/clipped_ratio")
+            self._mean_length = float(logs.get("completions/mean_length") or 0.0)
         if update % self._inner_epochs:
             return None
         correct, size, ids = self._groups
@@ -101,6 +103,7 @@ class Recorder:
             clip_high=float(logs.get("clip_ratio/high_mean") or 0.0),
             frac_truncated=self._frac_truncated,
             num_missing=int(len(ids) * self._group_size - size.sum()),
+            num_tokens=round(self._mean_length * len(ids) * self._group_size),
         )
         return StepRecord(log, correct, size, ids, self._rollouts)
 

@@ -17,7 +17,6 @@ from grpolab.figures.words import (
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.forecast.levels import levels
 from grpolab.validate.triage.confirm import Suspicion
-from grpolab.validate.triage.outcome import OutcomeRule
 from grpolab.validate.triage.pairs import CheckpointPair
 from grpolab.validate.triage.ranking import TAU_H, Checkpoint, Triage
 
@@ -166,17 +165,17 @@ def _outcomes(found: Triage) -> list[str]:
     """Who leads under the rules for the outcome, and what the trial of the rules says."""
     if len(found.checkpoints) < 2 or not found.outcomes:
         return []
-    said = "; ".join(_rule(rule) for rule in found.outcomes)
+    named = [f"{rule.name} names {rule.leader}" for rule in found.outcomes if not rule.tied]
+    tied = ", ".join(rule.name for rule in found.outcomes if rule.tied)
+    said = "No rule names the best start for the outcome of RL"
+    if named:
+        said = f"Rules for the outcome of RL: {', '.join(named)}"
+    if tied:
+        said += f"; {tied} cannot tell the highest checkpoint from another"
     return [
-        f"Rules for the outcome of RL: {said}. {levels().trial} `grpolab probe` runs the"
-        " best few for some steps and compares what came out."
+        f"{said}. `grpolab probe` runs the best few for some steps and compares what came out.",
+        levels().trial,
     ]
-
-
-def _rule(rule: OutcomeRule) -> str:
-    if not rule.tied:
-        return f"{rule.name} is highest for {rule.leader}"
-    return f"{rule.name} cannot tell {rule.leader} from {', '.join(rule.tied)}"
 
 
 def _entropy(found: Triage) -> list[str]:
