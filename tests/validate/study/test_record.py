@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from grpolab.validate.study.arms import PLAIN, controls, rescues
 from grpolab.validate.study.collect import collect
 from grpolab.validate.study.config import LADDER, StudyConfig
 from grpolab.validate.study.derive import derive
-from grpolab.validate.study.main import MANIFEST, finish
+from grpolab.validate.study.main import MANIFEST, RECORD, finish
 from grpolab.validate.study.measure import measure, rows
 from grpolab.validate.study.plain import from_plain, to_plain
 from grpolab.validate.study.record import EARLY_STEPS, FILE, Record, RunKey, Samples, Start
 from grpolab.validate.study.record_tables import short
-from grpolab.validate.study.redo import quoted, redo, take
+from grpolab.validate.study.redo import _named, quoted, redo, take
 from grpolab.validate.study.results import Finding, Results
 from grpolab.validate.study.rows import METRICS, OUTCOMES
 from grpolab.validate.study.shootout import DIRECTIONS
@@ -167,6 +168,24 @@ def test_results_of_a_run_are_those_of_its_record(finished, tmp_path):
     table = (finished / "checkpoints.parquet").read_bytes()
     assert (tmp_path / "small-checkpoints.parquet").read_bytes() == table
     assert (tmp_path / f"small-{MANIFEST}").is_file()
+
+
+def test_a_record_takes_no_other_studys_place(finished, tmp_path):
+    take(finished, tmp_path, "mine")
+    take(finished, tmp_path, "mine")
+    assert {p.name for p in tmp_path.iterdir()} == {"mine", f"mine-{MANIFEST}"}
+    head = read_json(tmp_path / "mine" / FILE)
+    head["config"]["seeds"] = [*head["config"]["seeds"], 7]
+    run = tmp_path / "other=run"
+    shutil.copytree(finished / RECORD, run / RECORD)
+    shutil.copyfile(finished / MANIFEST, run / MANIFEST)
+    write_json(run / RECORD / FILE, head)
+    before = contents(tmp_path / "mine")
+    with pytest.raises(UserError, match=r"holds a study of other families or seeds: .* NAME="):
+        take(run, tmp_path, "mine")
+    assert contents(tmp_path / "mine") == before
+    assert _named(f"second={run}") == (run, "second")
+    assert _named(str(run)) == (run, "")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Write everything again that follows from the records of studies: no training, no torch.
 
-``python -m grpolab.validate.study.redo docs/results [RUN...]`` first takes the record and the
-manifest of each finished RUN, then rewrites the summaries of all records, the trial's result with
-the judgement of the forecast of runs, what is explored and, in a checkout, the levels that
+``python -m grpolab.validate.study.redo docs/results [[NAME=]RUN...]`` first takes the record and
+the manifest of each finished RUN, then rewrites the summaries of all records, the trial's result
+with the judgement of the forecast of runs, what is explored and, in a checkout, the levels that
 `grpolab.forecast_outcome` uses, the tables and figures of the documentation and the findings in
 README.
 """
@@ -44,14 +44,33 @@ LEVELS = "src/grpolab/validate/forecast/levels.json"
 _BLOCK = re.compile(r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)", re.S)
 
 
-def take(run: Path, results: Path) -> None:
-    """Copy the record and the manifest of a finished run to the committed results."""
+def take(run: Path, results: Path, name: str = "") -> None:
+    """Copy the record and the manifest of a finished run to the committed results.
+
+    The record's name is that of the preset, unless another is given. Raises UserError where the
+    run has no record, and where that name holds a study of other families or seeds.
+    """
     if not (run / RECORD / FILE).is_file():
         raise UserError(f"{run}: holds no record of a finished study")
-    name = Record.read(run / RECORD).config.preset
-    with atomic_dir(results / name) as folder:
+    config = Record.read(run / RECORD).config
+    target = results / (name or config.preset)
+    if (target / FILE).is_file():
+        held = Record.read(target).config
+        if (held.families, held.seeds) != (config.families, config.seeds):
+            raise UserError(
+                f"{target} holds a study of other families or seeds: give this one a name of its"
+                f" own, NAME={run}"
+            )
+    with atomic_dir(target) as folder:
         shutil.copytree(run / RECORD, folder, dirs_exist_ok=True)
-    shutil.copyfile(run / MANIFEST, results / f"{name}-{MANIFEST}")
+    shutil.copyfile(run / MANIFEST, results / f"{target.name}-{MANIFEST}")
+
+
+def _named(text: str) -> tuple[Path, str]:
+    name, equals, run = text.partition("=")
+    if equals and not Path(text).exists():
+        return Path(run), name
+    return Path(text), ""
 
 
 def redo(results: Path, *, workers: int = 1) -> list[str]:
@@ -117,11 +136,13 @@ def main(arguments: Sequence[str]) -> None:
     """Take the records of runs, if any, and rewrite everything."""
     parser = argparse.ArgumentParser(description=__doc__, prog="redo")
     parser.add_argument("results", type=Path, help="folder of committed results")
-    parser.add_argument("runs", type=Path, nargs="*", help="finished runs to take the records of")
+    parser.add_argument(
+        "runs", nargs="*", metavar="[NAME=]RUN", help="finished runs to take the records of"
+    )
     given = parser.parse_args(arguments)
     try:
-        for run in given.runs:
-            take(run, given.results)
+        for run, name in map(_named, given.runs):
+            take(run, given.results, name)
         names = redo(given.results, workers=len(os.sched_getaffinity(0)))
         docs = given.results.resolve().parent
         in_checkout = (docs / "tables.py").is_file()
