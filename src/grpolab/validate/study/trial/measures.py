@@ -178,13 +178,14 @@ def calibration(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> Calibration
     moments = _moments(x, y)
     total, size = moments.sum(axis=0), len(x) - 1
     coverage, score = np.empty(len(x)), np.empty(len(x))
+    n, sx, sy, sxx, sxy = moments.T
+    syy = np.array([np.sum(v * v) for v in y])
+    factor = t_quantile(0.95, size - 2) * math.sqrt(1 + 1 / size)
     for i in range(len(x)):
-        rest, square, number = total - moments[i], 0.0, 0
-        for j in (j for j in range(len(x)) if j != i):
-            intercept, slope = _line(rest - moments[j])
-            square += float(np.sum((y[j] - intercept - slope * x[j]) ** 2))
-            number += y[j].size
-        half = t_quantile(0.95, size - 2) * math.sqrt((1 + 1 / size) * square / number)
+        rest, others = total - moments[i], np.arange(len(x)) != i
+        a, b = np.array([_line(rest - moment) for moment in moments]).T
+        square = syy - 2 * (a * sy + b * sxy) + n * a * a + 2 * a * b * sx + b * b * sxx
+        half = factor * math.sqrt(square[others].sum() / n[others].sum())
         intercept, slope = _line(rest)
         outside = np.maximum(np.abs(y[i] - intercept - slope * x[i]) - half, 0.0)
         coverage[i] = np.mean(outside == 0)
