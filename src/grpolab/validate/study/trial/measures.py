@@ -178,14 +178,13 @@ def calibration(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> Calibration
     moments = _moments(x, y)
     total, size = moments.sum(axis=0), len(x) - 1
     coverage, score = np.empty(len(x)), np.empty(len(x))
-    n, sx, sy, sxx, sxy = moments.T
-    syy = np.array([np.sum(v * v) for v in y])
+    every_x, every_y = (np.concatenate([v.ravel() for v in part]) for part in (x, y))
+    design = np.repeat(np.arange(len(x)), [v.size for v in y])
     factor = t_quantile(0.95, size - 2) * math.sqrt(1 + 1 / size)
     for i in range(len(x)):
-        rest, others = total - moments[i], np.arange(len(x)) != i
-        a, b = np.array([_line(rest - moment) for moment in moments]).T
-        square = syy - 2 * (a * sy + b * sxy) + n * a * a + 2 * a * b * sx + b * b * sxx
-        half = factor * math.sqrt(square[others].sum() / n[others].sum())
+        rest, others = total - moments[i], design != i
+        a, b = np.array([_line(rest - moment) for moment in moments]).T[:, design[others]]
+        half = factor * math.sqrt(np.mean((every_y[others] - a - b * every_x[others]) ** 2))
         intercept, slope = _line(rest)
         outside = np.maximum(np.abs(y[i] - intercept - slope * x[i]) - half, 0.0)
         coverage[i] = np.mean(outside == 0)
