@@ -9,6 +9,14 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import warm
 
 collect_ignore_glob = ["benchmarks/*", "*/generate/*", "*/readers/fuzz_*.py", "vllm/*"]
 
@@ -17,7 +25,18 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection() -> None:
     """Modules and tests stay until the end: the collector need not look at them each time."""
-    gc.collect()
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session")
+def warm_path() -> Iterator[Path]:
+    """A folder for the front of PATH with a ``grpolab`` that is loaded already."""
+    with warm.commands() as folder:
+        yield folder

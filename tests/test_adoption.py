@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +19,12 @@ def load(name: str) -> Any:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A folder with results in a name that shells split, and ``grpolab`` on the PATH."""
+def work(tmp_path: Path, warm_path: Path) -> Path:
+    """A folder with results in a name that shells split, and ``grpolab`` in its ``bin``."""
     for name, correct in (("hard 1.csv", (0, 0, 4)), ("easy.csv", (1, 2, 3))):
         rows = "".join(f"p{i},{c},4\n" for i, c in enumerate(correct))
         (tmp_path / name).write_text("problem,num_correct,num_samples\n" + rows)
-    (tmp_path / "bin").mkdir()
-    shim = tmp_path / "bin" / "grpolab"
-    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m grpolab "$@"\n')
-    shim.chmod(0o755)
+    (tmp_path / "bin").symlink_to(warm_path)
     return tmp_path
 
 

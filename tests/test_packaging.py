@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import re
 import shutil
@@ -104,12 +103,6 @@ def test_a_wrong_link_is_found(tmp_path: Path) -> None:
         "theory leads to src/grpolab/validate",
         "validate is no link",
     ]
-
-
-def test_examples_in_the_readme() -> None:
-    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
-    assert result.failed == 0
-    assert result.attempted > 0
 
 
 def test_one_version_everywhere() -> None:

@@ -148,7 +148,7 @@ def seal(folder: Path, promises: Mapping[str, Any] | None = None) -> None:
         if path.is_file() and path != folder / SEAL
     }
     told = {"sha256": found, "promises": promises or {}}
-    text = json.dumps({**told, "seal": _digest(told)}, indent=1)
+    text = json.dumps({**told, "seal": digest(told)}, indent=1)
     (folder / SEAL).write_text(text + "\n", encoding="utf-8")
 
 
@@ -182,11 +182,12 @@ def _read_seal(folder: Path) -> dict[str, Any] | None:
         told = json.loads((folder / SEAL).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    whole = isinstance(told, dict) and told.pop("seal", None) == _digest(told)
+    whole = isinstance(told, dict) and told.pop("seal", None) == digest(told)
     return told if whole else None
 
 
-def _digest(plain: Any) -> str:
+def digest(plain: Any) -> str:
+    """SHA-256 of plain JSON types, as they are written."""
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 

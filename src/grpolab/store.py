@@ -16,7 +16,7 @@ from typing import Any, Never
 import numpy as np
 
 from grpolab.errors import UserError, first_line
-from grpolab.files import atomic_path, exclusive, parquet_matches_seal, write_sealed_parquet
+from grpolab.files import atomic_path, digest, exclusive, parquet_matches_seal, write_sealed_parquet
 from grpolab.packed import decoded, not_utf8, raw_lines, require_small
 from grpolab.theory.groups import GroupCounts, Provenance
 
@@ -77,19 +77,15 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
     The digest is the SHA-256 of the object as `json.dumps` writes it without the key.
     """
     plain = jsonable(value)
-    write_json(path, {**plain, _DIGEST_KEY: _digest(plain)})
+    write_json(path, {**plain, _DIGEST_KEY: digest(plain)})
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
     """Read what `write_sealed` wrote, without the digest; UserError where anything has changed."""
     value = read_json(path)
-    if not isinstance(value, dict) or value.pop(_DIGEST_KEY, None) != _digest(value):
+    if not isinstance(value, dict) or value.pop(_DIGEST_KEY, None) != digest(value):
         raise UserError(f"{path}: has changed since it was written (its SHA-256 is another)")
     return value
-
-
-def _digest(plain: Any) -> str:
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 class BrokenLine(UserError):
@@ -228,7 +224,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise UserError(f"{err}; {anew}" if path.is_file() else str(err)) from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: no manifest of a run; choose another folder")
-    if value.pop(_DIGEST_KEY, None) not in (None, _digest(value)):
+    if value.pop(_DIGEST_KEY, None) not in (None, digest(value)):
         raise UserError(f"{path}: has changed since it was written; {anew}")
     return value
 

@@ -155,7 +155,7 @@ def test_train_stops_where_the_verifier_keeps_failing(root, tmp_path):
     assert "KeyError: 'gold' (v.py:6)" in refused("train", root / "m", *args)
 
 
-@pytest.mark.parametrize("trainer", ["own", "trl"])
+@pytest.mark.parametrize("trainer", ["own", pytest.param("trl", marks=pytest.mark.slow)])
 def test_train_evaluates_on_a_file(trainer, root, tmp_path):
     first = root / "tasks.jsonl"
     rest = tmp_path / "rest.jsonl"

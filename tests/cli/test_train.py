@@ -48,7 +48,7 @@ def run(app, *args):
     return CliRunner().invoke(app, [str(a) for a in args])
 
 
-@pytest.mark.parametrize("trainer", ["own", "trl"])
+@pytest.mark.parametrize("trainer", ["own", pytest.param("trl", marks=pytest.mark.slow)])
 def test_train_writes_a_run_that_other_commands_read(trainer, root, tmp_path):
     out = tmp_path / "r"
     args = options(
@@ -188,7 +188,7 @@ def test_a_lost_signal_is_told_at_the_end(root, tmp_path):
     assert any("no signal" in alarm for alarm in found["alarms"])
 
 
-@pytest.mark.parametrize("trainer", ["own", "trl"])
+@pytest.mark.parametrize("trainer", ["own", pytest.param("trl", marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_is_named(trainer, root, tmp_path):
     args = options(root, tmp_path / "r", trainer=trainer, steps=2)
     assert run(train_app, root / "m", *args).exit_code == 0

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,8 +88,11 @@ def _reason(comment: str) -> str:
     return " ".join(marker.group(1).split()) if marker else ""
 
 
-def run_page(name: str, text: str, folder: Path) -> None:
-    """Run the blocks of a page; AssertionError with the line where it breaks."""
+def run_page(name: str, text: str, folder: Path, *programs: Path) -> None:
+    """Run the blocks of a page, commands from the folders ``programs`` first.
+
+    AssertionError with the line where it breaks.
+    """
     names: dict[str, Any] = {"__name__": "__page__"}
     for block in blocks(text):
         if block.reason or block.language == "text":
@@ -100,7 +104,7 @@ def run_page(name: str, text: str, folder: Path) -> None:
             with contextlib.chdir(folder):
                 _run_python(block, names, where)
         else:
-            _run_shell(block, folder, where)
+            _run_shell(block, folder, where, programs)
 
 
 def _run_python(block: Block, names: dict[str, Any], where: str) -> None:
@@ -116,9 +120,10 @@ def _run_python(block: Block, names: dict[str, Any], where: str) -> None:
     assert runner.failures == 0, f"{where}\n{''.join(said)}"
 
 
-def _run_shell(block: Block, folder: Path, where: str) -> None:
+def _run_shell(block: Block, folder: Path, where: str, programs: Sequence[Path]) -> None:
     for command, shown in commands(block):
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        places = [*programs, Path(sys.executable).parent, os.environ["PATH"]]
+        path = os.pathsep.join(map(str, places))
         env = {**os.environ, "PATH": path, "COLUMNS": str(WIDTH), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             ["bash", "-c", command],
@@ -169,10 +174,11 @@ def checkout(folder: Path) -> Path:
 @pytest.mark.parametrize(
     "name", [pytest.param(p, marks=[pytest.mark.slow] if p in SLOW else []) for p in PAGES]
 )
-def test_blocks_of(name: str, tmp_path: Path) -> None:
+def test_blocks_of(name: str, tmp_path: Path, warm_path: Path) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name], exc_type=ImportError)
-    run_page(name, (ROOT / name).read_text(encoding="utf-8"), checkout(tmp_path))
+    text = (ROOT / name).read_text(encoding="utf-8")
+    run_page(name, text, checkout(tmp_path), warm_path)
 
 
 def test_what_is_not_run_is_counted() -> None:

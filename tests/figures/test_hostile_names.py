@@ -30,8 +30,8 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 NAMES = {
     "html": '<script>alert(1)</script>"><img src=x onerror=alert(1)>--><svg onload=alert(1)>'
     "</title></style><iframe src=javascript:alert(1)>",
-    "marks": "`<b>`**<i>**&lt;u&gt; $\\frac{1}{$ 100$ _x_ ^{ [/red][bold] {0} %s %(x)s",
-    "control": "\x1b[2J\x1b]0;pwned\x07\x00\u202egnp.\u2066\u2028\ud800"
+    "marks and control": "`<b>`**<i>**&lt;u&gt; $\\frac{1}{$ 100$ _x_ ^{ [/red][bold] {0} %s %(x)s"
+    "\x1b[2J\x1b]0;pwned\x07\x00\u202egnp.\u2066\u2028\ud800"
     " \u4e2d\u6587 \u05e9 \N{GRINNING FACE}",
 }
 HARMLESS = {

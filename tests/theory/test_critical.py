@@ -75,7 +75,7 @@ def test_table_with_correlation(size):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("event", ["identical", "all-wrong"])
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(size=st.integers(3, 300), rho=st.floats(0, 0.45), frac=st.floats(0.3, 0.9))
 def test_it_is_a_root(model, event, size, rho, frac):
     p = float(critical_p(size, rho=rho, model=model, event=event, frac=frac))

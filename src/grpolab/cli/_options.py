@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hint
 import typer
 from typer.models import OptionInfo
 
+from grpolab.errors import UserError
 from grpolab.progress import without_progress
 
 OUTPUT = "Output"
@@ -47,6 +48,29 @@ class Group:
     """Base of the groups of options; ``PANEL`` is their heading in ``--help``."""
 
     PANEL: ClassVar[str]
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The names of an option with commas between; none where it was not given.
+
+    >>> listed("a, b")
+    ('a', 'b')
+    """
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def whole_numbers(option: str, text: str | None) -> tuple[int, ...]:
+    """The numbers of an option with commas between; none where it was not given.
+
+    >>> whole_numbers("--depths", "1,2,4")
+    (1, 2, 4)
+    """
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"{option} must be whole numbers as 1,2,4, got {text!r}") from None
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 import typer
 
 from grpolab.cli import _rollout_options as opt
-from grpolab.cli._options import Group, OneOf
+from grpolab.cli._options import Group, OneOf, listed
 from grpolab.errors import UserError, input_errors
 from grpolab.theory.advantage import PRESETS
 from grpolab.theory.rules import PASS_AT
@@ -184,7 +184,7 @@ class KeepingOptions(Group):
     @property
     def tools(self) -> tuple[str, ...]:
         """The names that --log-to holds."""
-        return tuple(name.strip() for name in self.log_to.split(",") if name.strip())
+        return listed(self.log_to)
 
 
 def make_config(

@@ -12,7 +12,7 @@ import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
-from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
+from grpolab.cli._options import OUTPUT, Group, OneOf, expanded, whole_numbers
 from grpolab.cli._output import (
     DryRun,
     JsonFlag,
@@ -23,7 +23,7 @@ from grpolab.cli._output import (
     say,
 )
 from grpolab.cli._settings import ConfigFile, given
-from grpolab.errors import UserError, input_errors, require
+from grpolab.errors import input_errors, require
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import significant
 from grpolab.validate.training.pear import PearLevel
@@ -70,7 +70,8 @@ class SftOptions(Group):
         fields = asdict(self)
         del fields["seed"]
         with input_errors():
-            return SFTConfig(**{**fields, "depths": _depths(self.depths), "pear": self.pear or ""})
+            depths = whole_numbers("--depths", self.depths)
+            return SFTConfig(**{**fields, "depths": depths, "pear": self.pear or ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +132,6 @@ def sft(
     title = f"{ladder['num_train']} examples, depths in {training.unit}"
     print_table(Table([Column(name, significant) for name in columns], rows, title=title))
     say(f"wrote {out}; next: grpolab triage {out}/depth-* --task TASK --out DIR")
-
-
-def _depths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--depths must be whole numbers as 1,2,4, got {text!r}") from None
 
 
 def _size(config: SFTConfig, num_train: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from grpolab.cli._options import OUTPUT, OneOf, expanded
+from grpolab.cli._options import OUTPUT, OneOf, expanded, listed, whole_numbers
 from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError
@@ -117,8 +117,8 @@ def study(
         raise UserError("--families names the tasks, too: give --task or --families, not both")
     place = torch_device(device) if device else ""
     config = configure(
-        preset, task=task, families=_listed(families), seeds=_seeds(seeds), device=place,
-        model=model, arch=arch or "",
+        preset, task=task, families=listed(families), seeds=whole_numbers("--seeds", seeds),
+        device=place, model=model, arch=arch or "",
     )  # fmt: skip
     within = "" if minutes is None else f", stops after {minutes:g} minutes"
     size = f"{size_of(config, workers=workers)}{within}, into {out}"
@@ -142,17 +142,6 @@ def study(
     say(f"next: open {out / 'report.html'} in a browser")
 
 
-def _listed(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _seeds(text: str | None) -> list[int]:
-    try:
-        return [int(part) for part in _listed(text)]
-    except ValueError:
-        raise UserError(f"--seeds takes whole numbers with commas between, not {text!r}") from None
-
-
 def _trial(
     out: Path,
     designs: str | None,
@@ -165,7 +154,7 @@ def _trial(
     from grpolab.validate.study.trial.main import run_trial
 
     summary = run_trial(
-        out, designs=_listed(designs), workers=workers, minutes=minutes, backend=backend
+        out, designs=listed(designs), workers=workers, minutes=minutes, backend=backend
     )
     if as_json:
         print_json(summary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Sequence
 
 from grpolab.terminal import printable
 
@@ -76,7 +77,7 @@ def percent_interval(low: float, high: float) -> str:
     return f"{percent(low)} to {percent(high)}"
 
 
-def estimate(found: tuple[float, float, float] | None) -> str:
+def estimate(found: Sequence[float] | None) -> str:
     """A value with its interval (value, low, high); a dash for None.
 
     >>> estimate((0.5, 0.25, 0.75)), estimate(None)

@@ -25,7 +25,7 @@ def compared(values):
     return contrasts([paired_gap(values[a] - values[b], span=0.5) for a, b in pairs])
 
 
-@pytest.mark.parametrize("count", [2, 5, 8])
+@pytest.mark.parametrize("count", [2, 6])
 @pytest.mark.parametrize(("a", "b", "prompts"), [(0.4, 0.6, 40), (0.03, 0.3, 20), (2, 2, 8)])
 def test_equal_checkpoints_get_a_winner_in_five_percent_of_tables(count, a, b, prompts):
     rng = np.random.default_rng(count)

@@ -169,9 +169,10 @@ def in_forms(
 
 def none_gets_through(jobs: dict[str, Job], level: Level, world: Any) -> None:
     before, tokens = world.state(), world.tokens
+    others = descendants(os.getpid())
     with Sandbox(level=level, limits=TIGHT, workers=2) as pool:
         results = pool.run_many(list(jobs.values()))
-        servers = descendants(os.getpid())
+        servers = descendants(os.getpid()) - others
         after_all = pool.run(as_code(f"def answer(i): return {tokens!r}[i]", tokens))
     got_through = {
         name: result

@@ -10,6 +10,7 @@ from grpolab.validate.study.tasks import make_task
 torch = pytest.importorskip("torch")
 
 
+@pytest.mark.slow  # three trainings: three seconds
 def test_base_training_lowers_the_loss_and_follows_its_seed():
     task = make_task("countdown", seed=0)
     weights = []

@@ -34,7 +34,7 @@ def made(dtype=torch.float64, extra=1):
     return logits.requires_grad_(), target, weight
 
 
-@pytest.mark.parametrize("extra", [0, 1, 3])
+@pytest.mark.parametrize("extra", [0, 3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_losses_and_gradients_are_those_of_all_logits_at_once(piece, extra, smoothing, dtype):
@@ -55,7 +55,7 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(piece, extra, smoo
 def test_several_values_of_a_token_have_their_gradient(piece):
     """Against finite differences, with two values per token and integers beside the logits."""
     logits, target, _ = made(extra=0)
-    logits, target = logits[:3, :3], target[:3, :3].clamp(min=0)
+    logits, target = logits[:3, :2], target[:3, :2].clamp(min=0)
 
     def both(some, tokens):
         logp = some.log_softmax(-1)

@@ -188,6 +188,7 @@ def test_a_run_restarts_once_and_says_so(folders, words, tmp_path):
         check_job(dataclasses.replace(job, restart="sleep"))
 
 
+@pytest.mark.slow  # four runs of SFT: four seconds
 def test_l2_pulls_towards_the_start_of_sft(folders, tmp_path):
     rows = [Example([1, 5 + i % 4, 6, 2], [-100, -100, 6, 2]) for i in range(16)]
     moved, first = {}, {}

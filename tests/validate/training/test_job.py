@@ -20,7 +20,9 @@ from grpolab.validate.training.trl_config import rows_per_step
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("default")  # TRL's own
 CONFIG = GRPOConfig(steps=4, prompts_per_step=4, group_size=4, lr=5e-3, warmup=2)
-TRAINERS = ("own", "trl")
+BOTH = ("own", "trl")
+TRAINERS = ("own", pytest.param("trl", marks=pytest.mark.slow))
+"""TRL's own loop costs seconds; `test_both_trainers_write_the_same_rows` runs it by default."""
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(trainer, job, tmp_path):
 
 def test_both_trainers_write_the_same_rows_about_the_same_prompts(job, tmp_path):
     rows = {}
-    for trainer in TRAINERS:
+    for trainer in BOTH:
         run = play(dataclasses.replace(job, trainer=trainer), tmp_path / trainer)
         rows[trainer] = [json.loads(x) for x in (run.path / STEPS).read_text().splitlines()]
     own, trl = rows["own"], rows["trl"]
@@ -105,7 +107,7 @@ def test_small_batches_are_all_at_once(trainer, job, folders, tmp_path):
 
 def test_an_adapter_is_trained_and_the_rest_is_not(job, tmp_path):
     pytest.importorskip("peft")
-    for trainer in TRAINERS:
+    for trainer in BOTH:
         lora = dataclasses.replace(job, trainer=trainer, lora_rank=2)
         run = play(lora, tmp_path / trainer, steps=(2, 4))
         assert (run.final / "adapter_config.json").is_file()
@@ -243,7 +245,7 @@ def test_a_reference_of_another_vocabulary_is_refused(job, tmp_path):
 
     save_model(*build_model(("q",), TinyConfig(hidden=32, layers=1), seed=0), tmp_path / "small")
     config = dataclasses.replace(CONFIG, beta=0.1)
-    for trainer in TRAINERS:
+    for trainer in BOTH:
         wrong = dataclasses.replace(
             job, trainer=trainer, config=config, reference=str(tmp_path / "small")
         )

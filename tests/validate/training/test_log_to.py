@@ -86,6 +86,7 @@ def test_trainer_state_is_read_as_one_of_trl(job, tmp_path):
     assert len(followed.history) == 4
 
 
+@pytest.mark.slow  # trains by TRL
 def test_the_own_loop_uses_names_of_trl(job, tmp_path):
     pytest.importorskip("trl")
     names = {}

@@ -57,6 +57,7 @@ def test_updates_of_a_millionth_add_up_in_the_own_loop(words, folders, tmp_path)
     assert float((stored > 0).float().mean()) < 0.05
 
 
+@pytest.mark.slow  # as the one above: many steps
 def test_updates_of_a_millionth_add_up_in_sft(tiny, tmp_path):
     _, model, tokenizer = tiny
     moving = copy.deepcopy(model)

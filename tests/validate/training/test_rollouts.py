@@ -33,7 +33,7 @@ def job(words, folders):
     return TrainJob(str(folders / "start"), "own", words, words.prompts(), CONFIG, 1, save_every=2)
 
 
-@pytest.mark.parametrize("trainer", ["own", "trl"])
+@pytest.mark.parametrize("trainer", ["own", pytest.param("trl", marks=pytest.mark.slow)])
 def test_they_are_those_of_the_steps(trainer, job, words, tmp_path):
     run = play(dataclasses.replace(job, trainer=trainer), tmp_path / "run")
     tables = kept(run)

@@ -113,7 +113,7 @@ def test_one_gradient_from_the_same_rollouts(loss, beta, words, folders, tmp_pat
         assert distance(wrong, theirs) > 1e-2
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["grpo", "dr_grpo", pytest.param("dapo", marks=pytest.mark.slow)])
 def test_one_gradient_in_the_second_inner_epoch(loss, words, folders, tmp_path):
     """Ratios beyond both clip bounds, an entropy bonus, and KL with and without correction."""
     config = dataclasses.replace(

@@ -54,34 +54,41 @@ def climb(setup, out, config=CONFIG, *, depths=None, seed=0):
                             seed=seed)  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def whole(setup, tmp_path_factory):
+    """A ladder, and its folder."""
+    out = tmp_path_factory.mktemp("whole")
+    return climb(setup, out / "a"), out / "a"
+
+
 def weights(folder):
     model, _ = load_model(folder)
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_a_ladder_is_one_trajectory_whose_depths_are_saved(setup, tmp_path):
-    ladder = climb(setup, tmp_path / "a")
+def test_a_ladder_is_one_trajectory_whose_depths_are_saved(setup, whole, tmp_path):
+    ladder, folder = whole
     assert [row["depth"] for row in ladder["depths"]] == [0, 1, 3]
     assert [row["step"] for row in ladder["depths"]] == [0, 2, 6]
     assert [row["path"] for row in ladder["depths"]] == ["", "depth-1", "depth-3"]
     losses = [row["held_out_loss"] for row in ladder["depths"]]
     assert losses == sorted(losses, reverse=True)
     assert [line["step"] for line in ladder["curve"]] == list(range(1, 7))
-    assert ladder == read_json(tmp_path / "a" / LADDER)
+    assert ladder == read_json(folder / LADDER)
     alone = climb(setup, tmp_path / "b", depths=(3,))
-    assert torch.equal(weights(tmp_path / "a" / "depth-3"), weights(tmp_path / "b" / "depth-3"))
+    assert torch.equal(weights(folder / "depth-3"), weights(tmp_path / "b" / "depth-3"))
     assert alone["depths"][-1]["held_out_loss"] == losses[-1]
     other = climb(setup, tmp_path / "c", depths=(3,), seed=1)
     assert other["depths"][-1]["held_out_loss"] != losses[-1]  # another order
 
 
-def test_a_stopped_ladder_goes_on(setup, tmp_path):
-    whole = climb(setup, tmp_path / "a")
+def test_a_stopped_ladder_goes_on(setup, whole, tmp_path):
+    ladder, folder = whole
     climb(setup, tmp_path / "b", depths=(1,))
     resumed = climb(setup, tmp_path / "b")
-    assert resumed["depths"] == whole["depths"]
-    assert resumed["curve"] == whole["curve"]
-    assert torch.equal(weights(tmp_path / "a" / "depth-3"), weights(tmp_path / "b" / "depth-3"))
+    assert resumed["depths"] == ladder["depths"]
+    assert resumed["curve"] == ladder["curve"]
+    assert torch.equal(weights(folder / "depth-3"), weights(tmp_path / "b" / "depth-3"))
 
 
 def cross_entropy(model, tokenizer, pairs, smoothing=0.0):

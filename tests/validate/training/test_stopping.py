@@ -17,7 +17,13 @@ pytestmark = pytest.mark.filterwarnings("default")  # TRL's own
 CONFIG = GRPOConfig(steps=5, prompts_per_step=4, group_size=4, lr=5e-3, inner_epochs=2)
 
 
-@pytest.mark.parametrize(("trainer", "signum"), [("own", signal.SIGINT), ("trl", signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("trainer", "signum"),
+    [
+        ("own", signal.SIGINT),
+        pytest.param("trl", signal.SIGTERM, marks=pytest.mark.slow),  # trains three times by TRL
+    ],
+)
 def test_a_run_is_saved_and_goes_on(trainer, signum, words, folders, tmp_path):
     job = TrainJob(
         str(folders / "start"), trainer, words, words.prompts(), CONFIG, 1, save_every=100

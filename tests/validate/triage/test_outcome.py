@@ -41,11 +41,11 @@ def test_rules_that_need_more_samples_are_left_out():
         outcome_rules({"a": GroupCounts([1, 0], 4)}, steps=0)
 
 
-@pytest.mark.parametrize("equal", [2, 4])
+@pytest.mark.parametrize("equal", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_equal_checkpoints_seldom_have_a_winner(equal):
     rng, winners = np.random.default_rng(equal), 0
-    for _ in range(60):
+    for _ in range(40):
         p = rng.beta(0.5, 0.5, 60)
         counts = {str(i): drawn(rng, p) for i in range(equal)}
         winners += any(not rule.tied for rule in outcome_rules(counts, steps=100)[:1])
-    assert stats.binomtest(winners, 60, 0.05, alternative="greater").pvalue > 1e-3
+    assert stats.binomtest(winners, 40, 0.05, alternative="greater").pvalue > 1e-3

@@ -107,7 +107,7 @@ def _ends(
         optimize.linprog(
             sign * event.astype(np.float64), A_ub=np.concatenate([rows, -rows]),
             b_ub=np.concatenate([most, -least]), A_eq=np.ones((1, rows.shape[1])), b_eq=[1.0],
-            bounds=(0.0, None), method="highs",
+            bounds=(0.0, None), method="highs", options={"presolve": False},  # small and dense
         )
         for sign in (1.0, -1.0)
     ]  # fmt: skip

@@ -363,13 +363,10 @@ def _anchor(model: Any, strength: float) -> Callable[[], Any] | None:
 
 
 def _trainer_class(loss: Loss | None, penalty: Callable[[], Any] | None) -> Any:
-    """Trainer with decay of every weight, a loss of ours in training only, and a penalty."""
+    """Trainer with a loss of ours in training only, and a penalty."""
     import transformers
 
     class Trainer(whole_saves(transformers.Trainer)):  # type: ignore[misc]
-        def get_decay_parameter_names(self, model: Any) -> list[str]:
-            return [name for name, _ in model.named_parameters()]
-
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, **rest: Any
         ) -> Any:

@@ -206,9 +206,6 @@ def _trainer_class(config: GRPOConfig) -> Any:
                 self._created_lr_scheduler = True
             return self.lr_scheduler
 
-        def get_decay_parameter_names(self, model: Any) -> list[str]:
-            return [name for name, _ in model.named_parameters()]
-
     return Trainer
 
 

@@ -48,7 +48,7 @@ def _whole(trainer: Any, target: Path, promises: Callable[[], Mapping[str, Any]]
 
 
 def whole_saves(base: Any) -> Any:
-    """A class of trainers on top of a trainer of Transformers.
+    """A class of trainers on top of a trainer of Transformers, with decay of every weight.
 
     Set ``promises``, a function of the update, and ``keep`` (0: all) before training. All processes
     write into one scratch folder; the first seals it and gives it its name.
@@ -58,6 +58,9 @@ def whole_saves(base: Any) -> Any:
         promises: Promises = staticmethod(lambda update: {})
         keep = 0
         _scratch: Path | None = None
+
+        def get_decay_parameter_names(self, model: Any) -> list[str]:
+            return [name for name, _ in model.named_parameters()]
 
         def save_whole(self, target: Path, promises: Mapping[str, Any]) -> None:
             """Save the model in a folder; every process calls this."""

@@ -85,7 +85,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     return Table(
         [
             Column("loss on", words=True), Column("held-out set", words=True), "designs",
-            *(Column(name, _estimate) for name in (
+            *(Column(name, estimate) for name in (
                 "regret, pass@1", "Spearman, pass@1", "regret, pass@10", "Spearman, pass@10",
                 "same order", "other choice")),
         ],
@@ -113,7 +113,3 @@ def said(rows: Sequence[dict[str, Any]]) -> str:
             f" the regret in final pass@1 lies between {number(min(ends))} and {number(max(ends))}."
         )
     return "\n".join(lines)
-
-
-def _estimate(value: Any) -> str:
-    return estimate(tuple(value))

@@ -166,8 +166,8 @@ def design_table(rows: Sequence[dict[str, Any]]) -> Table:
 def prompt_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Prompts by their rate before RL."""
     return Table(
-        [Column("p before", words=True), Column("share", _estimate),
-         Column("adds to pass@64", _estimate), Column("adds to pass@1", _estimate)],
+        [Column("p before", words=True), Column("share", estimate),
+         Column("adds to pass@64", estimate), Column("adds to pass@1", estimate)],
         [
             (_bin(r["from"], r["to"]), r["share"], r["part"], r["part_of_1"]) for r in rows
         ],
@@ -226,7 +226,3 @@ def _bin(low: float, high: float) -> str:
 
 def _signed(value: Any) -> str:
     return number(None) if value is None else f"{value:+.3f}"
-
-
-def _estimate(value: Any) -> str:
-    return estimate(tuple(value))

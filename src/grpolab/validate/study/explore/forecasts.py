@@ -191,10 +191,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """How intervals of the level and chances of the best start hold."""
     return Table(
         [
-            Column("rule", words=True), "outcome", Column("coverage", _estimate),
-            Column("half width", _estimate), Column("chance claimed", _estimate),
-            Column("was best", _estimate), Column("Brier", _estimate),
-            Column("of equal chances", _estimate),
+            Column("rule", words=True), "outcome", Column("coverage", estimate),
+            Column("half width", estimate), Column("chance claimed", estimate),
+            Column("was best", estimate), Column("Brier", estimate),
+            Column("of equal chances", estimate),
         ],
         [
             (
@@ -204,7 +204,3 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
             for r in rows
         ],
     )  # fmt: skip
-
-
-def _estimate(value: Any) -> str:
-    return estimate(tuple(value))

@@ -198,7 +198,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     """All mechanisms."""
     heads = ("error, pass@1", "against constant", "error, pass@10", "against constant ")
     return Table(
-        [Column("mechanism", words=True), *(Column(head, _estimate) for head in heads)],
+        [Column("mechanism", words=True), *(Column(head, estimate) for head in heads)],
         [
             (r["mechanism"], r["error_1"], r["against_1"], r["error_10"], r["against_10"])
             for r in rows
@@ -209,7 +209,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 def profile_table(rows: Sequence[dict[str, Any]]) -> Table:
     """The shift by the rate before RL, beside the signal there."""
     return Table(
-        [Column("p before", words=True), "designs", "mean p", "signal", Column("shift", _estimate)],
+        [Column("p before", words=True), "designs", "mean p", "signal", Column("shift", estimate)],
         [
             (f"{r['from']:g} to {r['to']:g}", r["designs"], r["before"], r["signal"], r["shift"])
             for r in rows
@@ -232,7 +232,3 @@ def said(rows: Sequence[dict[str, Any]]) -> str:
     return (
         f"The least errors are those of: {best['mechanism']}. Against a constant shift: {surely}."
     )
-
-
-def _estimate(value: Any) -> str:
-    return estimate(tuple(value))

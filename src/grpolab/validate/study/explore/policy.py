@@ -161,8 +161,8 @@ def _futile(course: Sequence[Sequence[float]]) -> float:
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """All policies."""
     return Table(
-        [Column("policy", words=True), Column("regret", _estimate),
-         Column("against pass@1", _estimate), Column("cost in runs", _estimate)],
+        [Column("policy", words=True), Column("regret", estimate),
+         Column("against pass@1", estimate), Column("cost in runs", estimate)],
         [(r["policy"], r["regret"], r["against"], r["cost"]) for r in rows],
     )  # fmt: skip
 
@@ -181,7 +181,3 @@ def said(rows: Sequence[dict[str, Any]]) -> str:
         f" pass@1 {number(once['regret'][0])}: a difference of {estimate(tuple(whole['against']))},"
         f" {verdict}. It costs {number(extra)} of a whole run more."
     )
-
-
-def _estimate(value: Any) -> str:
-    return estimate(tuple(value))

@@ -69,8 +69,8 @@ def table(rows: Sequence[dict[str, Any]], outcome: int) -> Table:
     """The sweep for one outcome."""
     return Table(
         [
-            "k", Column("regret", _estimate), Column("against k/2", _estimate),
-            Column("Spearman", _estimate), "beyond the samples",
+            "k", Column("regret", estimate), Column("against k/2", estimate),
+            Column("Spearman", estimate), "beyond the samples",
         ],
         [
             (
@@ -103,7 +103,3 @@ def said(rows: Sequence[dict[str, Any]]) -> str:
             text += f", and doublings to {', '.join(map(str, costs))} cost beyond chance"
         found.append(f"- {text}.")
     return "\n".join(found)
-
-
-def _estimate(value: Any) -> str:
-    return number(None) if value is None else estimate(tuple(value))

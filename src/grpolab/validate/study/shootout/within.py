@@ -23,6 +23,7 @@ from grpolab.validate.study.shootout.table import DIRECTIONS, FamilyTable, known
 
 _SLACK = 1e-9
 _CHUNK = 500
+_FEW = 16  # values whose ranks are sooner counted than sorted
 
 
 class RankRow(NamedTuple):
@@ -69,8 +70,16 @@ def spearman_features(values: FloatArray) -> FloatArray:
 
     All zeros where the values are constant, so that no order counts as correlation 0.
     """
-    ranks = stats.rankdata(values, axis=-1)
+    ranks = _mid_ranks(values)
     return _unit(ranks - ranks.mean(axis=-1, keepdims=True))
+
+
+def _mid_ranks(values: FloatArray) -> FloatArray:
+    """Ranks of the last axis from 1, equal values sharing theirs; few values by comparison."""
+    if values.shape[-1] > _FEW or np.isnan(values).any():
+        return np.asarray(stats.rankdata(values, axis=-1))
+    one, other = values[..., :, None], values[..., None, :]
+    return np.asarray((one > other).sum(axis=-1) + ((one == other).sum(axis=-1) + 1) / 2)
 
 
 def kendall_features(values: FloatArray) -> FloatArray:

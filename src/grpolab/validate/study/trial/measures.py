@@ -178,13 +178,13 @@ def calibration(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> Calibration
     moments = _moments(x, y)
     total, size = moments.sum(axis=0), len(x) - 1
     coverage, score = np.empty(len(x)), np.empty(len(x))
+    every_x, every_y = (np.concatenate([v.ravel() for v in part]) for part in (x, y))
+    design = np.repeat(np.arange(len(x)), [v.size for v in y])
+    factor = t_quantile(0.95, size - 2) * math.sqrt(1 + 1 / size)
     for i in range(len(x)):
-        rest, square, number = total - moments[i], 0.0, 0
-        for j in (j for j in range(len(x)) if j != i):
-            intercept, slope = _line(rest - moments[j])
-            square += float(np.sum((y[j] - intercept - slope * x[j]) ** 2))
-            number += y[j].size
-        half = t_quantile(0.95, size - 2) * math.sqrt((1 + 1 / size) * square / number)
+        rest, others = total - moments[i], design != i
+        a, b = np.array([_line(rest - moment) for moment in moments]).T[:, design[others]]
+        half = factor * math.sqrt(np.mean((every_y[others] - a - b * every_x[others]) ** 2))
         intercept, slope = _line(rest)
         outside = np.maximum(np.abs(y[i] - intercept - slope * x[i]) - half, 0.0)
         coverage[i] = np.mean(outside == 0)
