@@ -17,7 +17,9 @@ from grpolab.validate.forecast.outcome import score_values
 from grpolab.validate.study.explore.courses import TRIAL, Courses
 from grpolab.validate.study.trial.measures import over_designs
 
-RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10))
+RULES = (
+    ("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10), ("pass@8", 10),
+)  # fmt: skip
 """Rules, and the k of the outcome pass@k that each is for."""
 
 
