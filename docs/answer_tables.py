@@ -193,8 +193,19 @@ def _pretrained() -> str:
 def _saved() -> str:
     """From the study of causes: what lifts the deepest start in each outcome."""
     found = next(f for f in _read("causes.json")["findings"] if f["name"].startswith("rescue"))
-    told = found["text"].partition("From depth ")[2].partition(" Brackets")[0].rstrip(".")
-    return f"From depth {told}; p < .05 after correction for all attempts"
+    told = found["text"].partition("From depth ")[2].partition(" Beyond chance:")[0].rstrip(".")
+    return f"From depth {told}; beyond chance, corrected for all attempts{_cured()}"
+
+
+def _cured() -> str:
+    """The same of the study of cures, once it has been run: what holds in every family."""
+    path = RESULTS / "cures.json"
+    if not path.is_file():
+        return ""
+    found = read_json(path)
+    said = next((f["text"] for f in found["findings"] if f["name"] == "everywhere"), "")
+    seeds = "" if len(found["config"]["seeds"]) > 1 else " (one seed so far)"
+    return f". In the [study of cures](#cures-grpolab-study---preset-cures){seeds}: {said}"
 
 
 TRIAL = "the-trial-grpolab-study---preset-trial"
