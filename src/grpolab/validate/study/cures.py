@@ -84,22 +84,25 @@ def _everywhere(rows: Sequence[ArmRow], p_values: Mapping[Cell, float]) -> str:
     """Attempts with the same sign beyond chance in every family, and how many there are."""
     attempts = tried(rows)
     families = dict.fromkeys(row.family for row in attempts)
-    told = []
-    for outcome in OUTCOMES:
-        signs: dict[tuple[str, int], list[int]] = {}
-        for row in attempts:
-            signs.setdefault((row.summary, row.depth), []).append(_verdict(row, outcome, p_values))
-        for sign, word in ((1, "higher"), (-1, "lower")):
-            same = [
-                f"{what} (depth {depth})"
-                for (what, depth), seen in signs.items()
-                if seen == [sign] * len(families)
-            ]
-            told.append(f"{_name(outcome)} {word}: {', '.join(same) or 'none'}")
+    cells: dict[tuple[str, str, int], list[int]] = {}
+    for row in attempts:
+        for outcome in OUTCOMES:
+            place = (outcome, row.summary, row.depth)
+            cells.setdefault(place, []).append(_verdict(row, outcome, p_values))
+
+    def named(outcome: str, sign: int) -> str:
+        same = [
+            f"{what} (depth {depth})"
+            for (of, what, depth), seen in cells.items()
+            if of == outcome and seen == [sign] * len(families)
+        ]
+        return f"{_name(outcome)} {', '.join(same) or 'none'}"
+
+    higher, lower = ("; ".join(named(o, sign) for o in OUTCOMES) for sign in (1, -1))
     return (
         f"**What ends beyond chance above or below the plain run in all {len(families)} families**"
-        f" ({' and '.join(families)}), of {len(attempts) // len(families)} attempts:"
-        f" {'; '.join(told)}."
+        f" ({' and '.join(families)}), of {len(attempts) // len(families)} attempts."
+        f" Higher: {higher}. Lower: {lower}."
     )
 
 
