@@ -30,10 +30,10 @@ def _claim(name: str) -> Mapping[str, Any]:
     return next(v for v in _read("trial/result.json")["verdicts"] if v["claim"] == name)
 
 
-def _verdict(name: str) -> str:
+def _verdict(name: str, *, capital: bool = False) -> str:
     found = _claim(name)
     value = estimate((found["value"], found["low"], found["high"]))
-    return f"claim {name} is **{found['verdict']}**: {value}"
+    return f"{'C' if capital else 'c'}laim {name} is **{found['verdict']}**: {value}"
 
 
 def _regret(predictor: str, outcome: str) -> str:
@@ -47,8 +47,8 @@ def _regret(predictor: str, outcome: str) -> str:
 
 def _for_one() -> str:
     return (
-        f"pass@1 before RL: regret {_regret('pass@1', 'final pass@1')}. A run of 50 steps from each"
-        f" start before the choice: {_regret('probe-50', 'final pass@1')};"
+        f"The best by pass@1 before RL: regret {_regret('pass@1', 'final pass@1')}. By a run of 50"
+        f" steps from each start: {_regret('probe-50', 'final pass@1')};"
         f" {_verdict('F')} against pass@1; {_ratio('F')}"
     )
 
@@ -68,10 +68,10 @@ def _ratio(name: str) -> str:
 
 def _for_ten() -> str:
     return (
-        f"pass@8 before RL ({_regret('pass@8', 'final pass@10')}) or the transport"
-        f" ({_regret('transport@10', 'final pass@10')}), not pass@1"
-        f" ({_regret('pass@1', 'final pass@10')}); {_verdict('D')} against pass@1. A probe adds"
-        f" nothing: {_verdict('E')}"
+        f"The best by pass@8 before RL: regret {_regret('pass@8', 'final pass@10')}, or by the"
+        f" transport: {_regret('transport@10', 'final pass@10')}; by pass@1 it is"
+        f" {_regret('pass@1', 'final pass@10')}. {_verdict('D', capital=True)} for the transport"
+        f" against pass@1; {_verdict('E')} for pass@8 against a run of 50 steps, which adds nothing"
     )
 
 
@@ -86,7 +86,13 @@ def _two() -> str:
 
 def _doom() -> str:
     found = _claim("I")
-    return f"claim I is **{found['verdict']}**: {found['note']}"
+    return (
+        f"No: claim I is **{found['verdict']}**, {found['note']}. Nor does a measured signal tell"
+        f" those that lift: claim J is **{_claim('J')['verdict']}**"
+        if {found["verdict"], _claim("J")["verdict"]} == {"refuted"}
+        else f"claim I is **{found['verdict']}**: {found['note']}; claim J is"
+        f" **{_claim('J')['verdict']}**"
+    )
 
 
 def _reach() -> str:
@@ -103,7 +109,8 @@ def _exceed() -> str:
     runs, falls, rises = (sum(r[key] for r in rows) for key in ("runs", "falls", "rises"))
     mean = over_designs(np.array([r["pass@64"] for r in rows]))
     return (
-        f"Mostly: pass@64 ends higher beyond chance in {rises} of {runs} runs and lower in {falls};"
+        f"{'Mostly' if rises > runs / 2 else 'Often'}: pass@64 ends higher beyond chance in {rises}"
+        f" of {runs} runs and lower in {falls};"
         f" mean change {estimate(mean)}. It falls where it was high before RL"
     )
 
@@ -193,11 +200,24 @@ def _pretrained() -> str:
 def _saved() -> str:
     """From the study of causes: what lifts the deepest start in each outcome."""
     found = next(f for f in _read("causes.json")["findings"] if f["name"].startswith("rescue"))
-    told = found["text"].partition("From depth ")[2].partition(" Brackets")[0].rstrip(".")
-    return f"From depth {told}; p < .05 after correction for all attempts"
+    told = found["text"].partition("From depth ")[2].partition(" Beyond chance:")[0].rstrip(".")
+    return f"From depth {told}; beyond chance, corrected for all attempts{_cured()}"
 
 
-TRIAL = "the-trial-grpolab-study---preset-trial"
+def _cured() -> str:
+    """The same of the study of cures, once it has been run: what holds in every family."""
+    path = RESULTS / "cures.json"
+    if not path.is_file():
+        return ""
+    found = read_json(path)
+    text = next((f["text"] for f in found["findings"] if f["name"] == "everywhere"), "")
+    said = text.replace("**", "").partition(" Lower:")[0].rstrip(".")
+    seeds = "" if len(found["config"]["seeds"]) > 1 else " (one seed so far)"
+    return f". In the [study of cures](#cures-grpolab-study---preset-cures){seeds}: {said}"
+
+
+TRIAL = "#the-trial-grpolab-study---preset-trial"
+WATCH = "monitor.md#is-the-run-worth-going-on"
 
 QUESTIONS: tuple[tuple[str, Callable[[], str], str, str], ...] = (
     ("Which start for the final pass@1?", _for_one, TRIED, TRIAL),
@@ -205,30 +225,30 @@ QUESTIONS: tuple[tuple[str, Callable[[], str], str, str], ...] = (
     ("Is pass@2 better than pass@1 for the final pass@1?", _two, TRIED, TRIAL),
     ("Do a mean p below p\\*(8) and a low entropy doom a start?", _doom, TRIED, TRIAL),
     ("How high will RL end?", _level, "claim K before the trial, the levels afterwards",
-     "how-high-does-rl-end"),
-    ("Can a doomed run be told early?", _futile, TRIED, TRIAL),
-    ("Does it hold for a pretrained model?", _pretrained, EXPLORED, "a-pretrained-model"),
+     "#how-high-does-rl-end"),
+    ("Can a doomed run be told early?", _futile, TRIED, WATCH),
+    ("Does it hold for a pretrained model?", _pretrained, EXPLORED, "#a-pretrained-model"),
     ("Up to which k does pass@k pay as a predictor?", _reach, EXPLORED,
-     "passk-before-rl-for-k-from-1-to-256"),
-    ("Does RL exceed its start?", _exceed, EXPLORED, "does-rl-exceed-its-start"),
+     "#passk-before-rl-for-k-from-1-to-256"),
+    ("Does RL exceed its start?", _exceed, EXPLORED, "#does-rl-exceed-its-start"),
     ("How far does held-out loss depend on what the set is made of?", _composition, EXPLORED,
-     "held-out-loss-by-what-the-held-out-set-is-made-of"),
+     "#held-out-loss-by-what-the-held-out-set-is-made-of"),
     ("Triage, probe, start, switch: what is the whole policy worth?", _policy, EXPLORED,
-     "triage-start-watch-and-switch-as-one-policy"),
-    ("Does lost plasticity explain what deep starts lose?", _plastic, EXPLORED, "lost-plasticity"),
+     "#triage-start-watch-and-switch-as-one-policy"),
+    ("Does lost plasticity explain what deep starts lose?", _plastic, EXPLORED, "#lost-plasticity"),
     ("Which mechanism moves the success rates?", _mechanism, EXPLORED,
-     "which-mechanism-moves-the-success-rates"),
+     "#which-mechanism-moves-the-success-rates"),
     ("Can a deep start be saved?", _saved, "a study, looked at while it was made",
-     "causes-and-cures-grpolab-study---preset-causes"),
+     "#causes-and-cures-grpolab-study---preset-causes"),
 )  # fmt: skip
-"""A question, its answer, how it was found, and the section of the page."""
+"""A question, its answer, how it was found, and where it is shown."""
 
 
 def answers() -> str:
     """All questions."""
     return Table(
         [Column("question", words=True), Column("answer", words=True), "how it was found"],
-        [[f"[{q}](#{place})", answer(), how] for q, answer, how, place in QUESTIONS],
+        [[f"[{q}]({place})", answer(), how] for q, answer, how, place in QUESTIONS],
     ).markdown()
 
 

@@ -23,6 +23,7 @@ from grpolab.figures import calibration as grid_figure
 from grpolab.figures.tables import Table
 from grpolab.store import read_json
 from grpolab.validate.study import cures, predictor_tables, real_models, result_tables
+from grpolab.validate.study.config import preset
 from grpolab.validate.study.explore import (
     composition,
     exceed,
@@ -289,7 +290,7 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "real-models": lambda: real_models.table(real_rows(), real_sets()),
     "real-sources": lambda: real_models.sources(real_sets()),
     "real-summary": lambda: real_models.summary(real_rows()),
-    "rescues": lambda: result_tables.arms(study("causes").arms, "rescue"),
+    "rescues": lambda: cures.attempts(study("causes").arms),
     "standings-1": lambda: predictor_tables.standings(_shootout().standings["final_pass_at_1"]),
     "standings-10": lambda: predictor_tables.standings(_shootout().standings["final_pass_at_10"]),
     "start-regrets": lambda: predictor_tables.start_regrets(_starts()),
@@ -311,7 +312,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "cures": of_cures(lambda found: cures.attempts(found.arms).markdown()),
     "cures-signs": of_cures(lambda found: cures.signs(found.families).markdown()),
     "findings-cures": of_cures(
-        lambda _: findings(CURES, ("everywhere", "rescue", "strength", "plasticity"))
+        lambda found: (
+            cures.state(found, len(preset(CURES).seeds))
+            + findings(CURES, ("everywhere", "rescue", "strength", "plasticity"))
+        )
     ),
     "findings-causes": lambda: findings("causes"),
     "findings-controls": lambda: findings("controls"),

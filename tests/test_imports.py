@@ -19,7 +19,7 @@ DATA = Path(__file__).parent / "validate/readers/data"
 LEVELS = {
     "errors": 0, "files": 0, "footer": 0, "frames": 0, "packed": 0, "progress": 0, "streams": 0,
     "terminal": 0, "theory": 1, "store": 2, "simulate": 3, "figures": 4, "validate": 5, "cli": 6,
-    "__main__": 7,
+    "predict": 6, "__main__": 7,
 }  # fmt: skip
 VALIDATE_MODULES: tuple[str, ...] = ()
 VALIDATE_LEVELS = {

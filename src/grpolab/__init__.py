@@ -2,8 +2,9 @@
 
 What most people need is here: ``import grpolab; grpolab.critical_p(8)``. Everything else is in the
 packages: `grpolab.theory` derives, `grpolab.simulate` tests the theory by simulation,
-`grpolab.validate` measures, `grpolab.figures` draws, `grpolab.store` writes files. A name or a
-package is imported when it is first used, so that ``import grpolab`` itself costs nothing.
+`grpolab.validate` measures, `grpolab.predict` forecasts, `grpolab.figures` draws, `grpolab.store`
+writes files. A name or a package is imported when it is first used, so that ``import grpolab``
+itself costs nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from grpolab.validate.triage.ranking import triage as triage
 
 __version__ = "0.2.0"
-PACKAGES = ("figures", "simulate", "store", "theory", "validate")
+PACKAGES = ("figures", "predict", "simulate", "store", "theory", "validate")
 NAMES = {
     "AdvantageRule": "grpolab.theory.advantage",
     "BetaBinomial": "grpolab.theory.dependence",

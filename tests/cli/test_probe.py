@@ -87,7 +87,22 @@ def test_a_probe_ranks_runs_and_counts_its_rollouts(probed):
     assert pair["low"] <= pair["difference"] <= pair["high"]
     assert found["settled"] is (-pair["low"] <= pair["margin"])
     verdict = levels().verdicts["F"]
-    assert any(f"its claim F is {verdict}" in line for line in found["advice"])
+    assert any(f"before RL is {verdict}, claim F" in line for line in found["advice"])
+
+
+def test_a_dry_run_says_what_the_probe_takes_at_most_and_does_nothing(probed, tmp_path):
+    args, _, found = probed
+    out = tmp_path / "p"
+    planned = run(*args, "--out", out, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    for part in ("plan: 3 checkpoints ranked by pass@1", "2 starts x at most 1 seed"):
+        assert part in planned.stdout
+    ranking, rest = found["rollouts"]["ranking"], found["rollouts"]["most"]
+    assert f"= {ranking} rollouts" in planned.stdout
+    assert f"at most {rest - ranking:,} rollouts" in planned.stdout
+    assert not out.exists()
+    with pytest.raises(UserError, match="--from runs nothing"):
+        raise run("--from", out, "--dry-run").exception
 
 
 def test_a_rerun_does_nothing_again_and_more_seeds_go_on(probed, tmp_path):
@@ -103,7 +118,7 @@ def test_a_rerun_does_nothing_again_and_more_seeds_go_on(probed, tmp_path):
     assert longer.exit_code == 0, longer.output
     if not before["settled"]:
         assert len(list(copy.rglob("steps.jsonl"))) == 4
-    for title in ("Checkpoints by pass@2", "Short runs", "Is the first better?"):
+    for title in ("Checkpoints by pass@1", "Short runs", "Is the first better?"):
         assert title in longer.stdout
         assert title in page.read_text()
     with pytest.raises(UserError, match="holds another run: top was 2, now 3"):
@@ -168,7 +183,8 @@ def test_runs_of_train_are_read_and_what_cannot_be_compared_is_said(root, tmp_pa
         ("xx", {}, "the same checkpoint was given twice"),
         ("xy", {"task": ""}, "give --task"),
         ("xy", {"rule": "pass@k(budget)"}, "needs --budget"),
-        ("xy", {"rule": "pass@2", "outcome": "pass@10"}, "for pass@10: transport"),
+        ("xy", {"rule": "pass@2", "outcome": "pass@10"}, "for pass@10: transport or pass@8"),
+        ("xy", {"rule": "pass@8"}, "for pass@1: pass@1 or pass@2"),
         ("xy", {"outcome": "pass@10", "eval_samples": 4}, "must be at least 10"),
         ("xy", {"equal_within": 0}, "--equal-within must be > 0"),
         ("xy", {"limit": 0}, "none is held out"),

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
-from grpolab.cli._options import OUTPUT, Group, OneOf, expanded
-from grpolab.cli._output import HtmlPage, JsonFlag, print_json, print_table, say, shortest_tails
+from grpolab.cli._options import OUTPUT, expanded
+from grpolab.cli._output import (
+    DryRun,
+    HtmlPage,
+    JsonFlag,
+    end_dry_run,
+    print_json,
+    print_table,
+    say,
+    shortest_tails,
+)
+from grpolab.cli._probe_options import (
+    STEPS,
+    ChoiceOptions,
+    ProbeTaskOptions,
+    ProbeTrainingOptions,
+    rule_of,
+)
 from grpolab.errors import UserError, input_errors
+from grpolab.figures.words import counted
 from grpolab.streams import stream_seed
-from grpolab.validate.estimate.crossed import RL_NOISE
-from grpolab.validate.forecast.outcome import RULES
-from grpolab.validate.probe.compare import MARGIN
 from grpolab.validate.probe.probe import OUTCOMES
 
 if TYPE_CHECKING:
@@ -27,70 +42,6 @@ if TYPE_CHECKING:
     from grpolab.validate.probe.probe import Probe, Ranked
     from grpolab.validate.probe.runs import ShortRun
     from grpolab.validate.training.job import TrainJob
-
-STEPS = 50
-"""Steps of a short run where nothing else is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTaskOptions(opt.TrainTaskOptions):
-    """The prompts that RL will train on."""
-
-    task: Annotated[
-        str,
-        typer.Option(help="As `grpolab train` takes it; not with --from."),
-    ] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTrainingOptions(choose.TrainingOptions):
-    """The optimiser of the short runs."""
-
-    steps: Annotated[
-        int,
-        typer.Option(
-            min=0, help=f"Steps of a short run; 0: {STEPS}, with --from the last that all have."
-        ),
-    ] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceOptions(Group):
-    """Which starts are run, on what they are compared, and when the order is settled."""
-
-    PANEL = "Choice"
-
-    outcome: Annotated[str, OneOf(OUTCOMES), typer.Option(help="What is to be high after RL.")] = (
-        "pass@1"
-    )
-    top: Annotated[int, typer.Option(min=2, help="Starts that get short runs.")] = 3
-    seeds: Annotated[
-        int, typer.Option(min=1, help="RL seeds at most; a rerun with more goes on.")
-    ] = 2
-    rule: Annotated[
-        str | None,
-        OneOf(RULES),
-        typer.Option(help="Law of the ranking; default: pass@2, for pass@10 transport."),
-    ] = None
-    budget: Annotated[
-        int, typer.Option(min=0, help="RL steps planned after the choice, for pass@k(budget).")
-    ] = 0
-    rank_samples: Annotated[
-        int, typer.Option(min=3, help="Samples per held-out prompt for the ranking.")
-    ] = 16
-    eval_file: Annotated[
-        str, typer.Option(help="File of the held-out prompts, as --task; default: of the task.")
-    ] = ""
-    eval_prompts: Annotated[int, typer.Option(min=2, help="Held-out prompts.")] = 128
-    eval_samples: Annotated[
-        int, typer.Option(min=1, help="Samples per held-out prompt before and after a run.")
-    ] = 16
-    equal_within: Annotated[
-        float, typer.Option(help="Stop when no other start can be better by more than this.")
-    ] = MARGIN
-    rl_noise: Annotated[
-        float, typer.Option(min=0, help="Standard deviation of a final score between RL seeds.")
-    ] = RL_NOISE
 
 
 @expanded
@@ -115,6 +66,7 @@ def probe(
         typer.Option(help="Folder of the probe; a stopped one goes on.", rich_help_panel=OUTPUT),
     ] = Path("runs/probe"),
     html: HtmlPage = None,
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run GRPO for a few steps from the best few checkpoints, and choose one.
@@ -126,9 +78,12 @@ def probe(
     if existing:
         if task.task:
             raise UserError("--from reads runs that exist: leave --task out")
+        if dry_run:
+            raise UserError("--from runs nothing: leave --dry-run out")
         found = _from_runs([*existing, *map(Path, models or [])], choice, at=training.steps)
     else:
-        found = _run(models or [], task, choice, training, loss, sampling, place, out)
+        stop = partial(end_dry_run, as_json=as_json) if dry_run else None
+        found = _run(models or [], task, choice, training, loss, sampling, place, out, stop)
     if html is not None:
         from grpolab.validate.probe.tables import write_probe
 
@@ -174,8 +129,12 @@ def _run(
     sampling: choose.TrainSamplingOptions,
     place: choose.PlaceOptions,
     out: Path,
+    stop: Callable[[str], NoReturn] | None = None,
 ) -> Probe:
-    """Rank, run and choose; whatever is in ``out`` already is not done again."""
+    """Rank, run and choose; whatever is in ``out`` already is not done again.
+
+    ``stop`` takes the plan, where that is all that is wanted.
+    """
     from grpolab.cli.train import held_out_of, identity, with_file
     from grpolab.store import claim
     from grpolab.validate.models.load import torch_device
@@ -190,7 +149,7 @@ def _run(
     names, k = shortest_tails(models, what="checkpoint"), OUTCOMES[choice.outcome]
     if choice.eval_samples < k:
         raise UserError(f"--eval-samples must be at least {k} for --outcome {choice.outcome}")
-    rule = _rule(choice)
+    rule = rule_of(choice)
     steps = training.steps or STEPS
     config = choose.make_config(replace(training, steps=steps), loss, sampling, eval_every=steps)
     opt.use_threads(place.threads)
@@ -224,6 +183,8 @@ def _run(
         for model, job in zip(models, jobs.values(), strict=True):
             opt.warn_of_form(model, prompts, chat=sampling.chat)
             check_job(job)
+        if stop is not None:
+            stop(f"{_plan(jobs, choice)}, into {out}")
         opened.enter_context(
             claim(
                 out,
@@ -237,15 +198,22 @@ def _run(
         return _probe(jobs, named, choice, out, rule=rule, steps=steps)
 
 
-def _rule(choice: ChoiceOptions) -> str:
-    """The law of the ranking; UserError where it cannot rank by the outcome."""
-    k = OUTCOMES[choice.outcome]
-    rule = choice.rule or ("pass@2" if k == 1 else "transport")
-    if k > 1 and rule != "transport":
-        raise UserError(f"--rule {rule} is for the outcome pass@1; for {choice.outcome}: transport")
-    if rule == "pass@k(budget)" and not choice.budget:
-        raise UserError("--rule pass@k(budget) needs --budget, the RL steps planned")
-    return rule
+def _plan(jobs: Mapping[str, TrainJob], choice: ChoiceOptions) -> str:
+    """What the probe takes at most, in words."""
+    job = next(iter(jobs.values()))
+    config, prompts = job.config, len(job.held_out)
+    kept = min(choice.top, len(jobs))
+    trained = config.steps * config.prompts_per_step * config.group_size
+    answered = 2 * prompts * choice.eval_samples
+    most = kept * choice.seeds * (trained + answered)
+    ranking = len(jobs) * prompts * choice.rank_samples if len(jobs) > kept else 0
+    ranked = f"{len(jobs)} checkpoints ranked by {rule_of(choice)} on {prompts} held-out prompts"
+    again = " (more with dynamic sampling)" if config.dynamic_sampling != "off" else ""
+    return (
+        f"{f'{ranked} = {ranking:,} rollouts, then ' if ranking else ''}{kept} starts x at most"
+        f" {counted(choice.seeds, 'seed')} x ({config.steps:,} steps of {config.prompts_per_step}"
+        f" groups of {config.group_size} + 2 evaluations) = at most {most:,} rollouts{again}"
+    )
 
 
 def _job(template: TrainJob, model: str, place: choose.PlaceOptions) -> TrainJob:

@@ -92,7 +92,7 @@ def test_equal_starts_have_equal_chances_and_a_clear_one_is_named() -> None:
     assert np.allclose(found, 0.25, atol=0.03)
     clear = best_start("pass@2", 1, steps=200, values=np.stack([same[0] / 9, 0.3 + 0.7 * same[0]]))
     assert clear is not None
-    assert clear[1] > 0.95
+    assert 0.7 < clear[1] < 0.99  # in some designs RL takes all starts to one level
     assert best_start("pass@2", 1, steps=200, values=same[:1]).tolist() == [1.0]  # type: ignore[union-attr]
 
 
@@ -113,7 +113,7 @@ def test_shipped_levels_are_those_of_the_committed_counts() -> None:
 def test_the_file_has_a_level_for_every_rule() -> None:
     known = levels()
     assert tuple(r.rule for r in known.rules) == RULES
-    assert all(len(r.spreads) == len(known.designs) for r in known.rules)
+    assert all(len(r.spreads) == len(r.slopes) == len(known.designs) for r in known.rules)
     assert known.of_trial <= len(known.designs)
     assert f"{known.of_trial} of {known.trial_size} of the trial" in known.basis
 

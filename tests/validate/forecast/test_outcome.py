@@ -14,6 +14,7 @@ from grpolab.validate.forecast.outcome import (
     forecast_outcome,
     outcome_scores,
     pass_at_any,
+    rule_fits,
     transport,
 )
 
@@ -62,9 +63,10 @@ def test_a_shift_by_one_is_pass_at_2_to_first_order() -> None:
 def test_score_is_the_mean_over_prompts_however_rows_are_cut(rule: str) -> None:
     whole = grpolab.GroupCounts([0, 4, 16, 8], 16)
     cut = grpolab.GroupCounts([0, 0, 1, 3, 8, 8, 2, 6], 8, prompt_id=[0, 0, 1, 1, 2, 2, 3, 3])
-    found = forecast_outcome(whole, steps=100, rule=rule)
-    assert found == forecast_outcome(cut, steps=100, rule=rule)
-    assert found.value == pytest.approx(outcome_scores(whole, steps=100, rule=rule).mean())
+    k = 1 if rule_fits(rule, 1) else 10
+    found = forecast_outcome(whole, steps=100, rule=rule, k=k)
+    assert found == forecast_outcome(cut, steps=100, rule=rule, k=k)
+    assert found.value == pytest.approx(outcome_scores(whole, steps=100, rule=rule, k=k).mean())
     assert 0 <= found.low < found.value < found.high <= 1
 
 
@@ -80,12 +82,22 @@ def test_no_success_at_all_still_has_an_upper_end() -> None:
         ({"rule": "pass@3"}, "rule must be one of pass@1, pass@2"),
         ({"steps": 0}, "steps must be >= 1, got 0"),
         ({"k": 0}, "k must be >= 1, got 0"),
-        ({"k": 10}, "for k = 10 use transport"),
+        ({"k": 10, "rule": "pass@1"}, "pass@1 is for outcomes pass@1; for k = 10 use transport"),
+        ({"k": 1, "rule": "pass@8"}, "k > 1; for k = 1 use pass@1"),
+        ({"k": 10, "rule": "pass@8"}, "pass@8 needs 8 samples of every prompt, got 4 of some"),
     ],
 )
 def test_what_no_rule_says_is_refused(given: dict[str, object], message: str) -> None:
     counts = grpolab.GroupCounts([0, 2], 4)
     with pytest.raises(ValueError, match=message):
         forecast_outcome(counts, **{"steps": 10, **given})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="k must lie in"):
-        forecast_outcome(grpolab.GroupCounts([0, 1], 1), steps=10)
+    with pytest.raises(ValueError, match="pass@2 needs 2 samples of every prompt, got 1"):
+        forecast_outcome(grpolab.GroupCounts([0, 1], 1), steps=10, rule="pass@2")
+
+
+def test_without_a_rule_it_is_the_one_that_the_trial_left_for_the_outcome() -> None:
+    counts = grpolab.GroupCounts([0, 2, 7], 16)
+    for k, rule in ((1, "pass@1"), (10, "transport")):
+        found = forecast_outcome(counts, steps=100, k=k)
+        assert found == grpolab.predict.forecast_outcome(counts, steps=100, rule=rule, k=k)
+        assert found.rule == rule

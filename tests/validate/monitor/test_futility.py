@@ -19,6 +19,7 @@ from grpolab.validate.monitor.futility import (
     BLOCKS,
     COLUMNS,
     FROZEN,
+    TRIAL,
     Chance,
     features,
     fit,
@@ -28,6 +29,7 @@ from grpolab.validate.monitor.state import MonitorState, tally_range
 from grpolab.validate.monitor.trl import SignalCallback
 from grpolab.validate.monitor.words import outlook
 
+RESULTS = Path(__file__).parents[3] / "docs" / "results"
 STEPS = 80
 
 
@@ -58,6 +60,21 @@ def test_dead_runs_are_futile_and_rising_ones_are_not():
     assert outlook(dead).startswith("futile: the chance that the training score ends more than")
     assert dead.as_dict()["futility"]["futile"] is True
     json.dumps(dead.as_dict())
+
+
+def test_a_chance_is_said_beside_what_became_of_others_like_it_in_the_trial():
+    committed = json.loads((RESULTS / "trial" / "futility.json").read_text(encoding="utf-8"))
+    seen = [
+        (r["from"], r["to"], r["gained"]["number"], r["gained"]["of"])
+        for r in committed["reliability"]
+    ]
+    assert tuple(seen) == TRIAL
+    alive = watch(views(lambda f: 0.2 + 0.5 * f, steps=32))
+    *_, gained, runs = alive.outlook.trial
+    assert f"came true in {gained} of {runs} runs (" in outlook(alive)
+    assert alive.as_dict()["futility"]["trial"]["runs"] == runs
+    rows = [Chance(c, c, c, 0.4, 0.0, "training").trial for c in (0.0, 0.1, 0.3, 0.89, 0.9, 1.0)]
+    assert rows == [TRIAL[i] for i in (0, 1, 2, 4, 5, 5)]
 
 
 def test_nothing_is_said_unasked_or_too_early():

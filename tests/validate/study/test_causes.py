@@ -118,7 +118,7 @@ def test_forces_are_told_apart(finished):
 def test_the_report_says_it(finished):
     out, results = finished
     text = (out / "report.html").read_text()
-    for words in ("Causal controls", "Rescue attempts", "Which force moves p"):
+    for words in ("Causal controls", "Attempts to save a start", "Which force moves p"):
         assert words in text
     joined = " ".join(finding.text for finding in results.findings)
     assert "Entropy as a cause" in joined

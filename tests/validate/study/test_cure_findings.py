@@ -55,17 +55,29 @@ def test_what_is_beyond_chance_is_named_with_its_sign() -> None:
     rows = [row("plain", 8), row("up", 8, 0.1, 0.001), row("down", 8, -0.1, 0.001),
             row("chance", 8, 0.3, 0.06)]  # fmt: skip
     text = said(rows)["rescue one"]
-    assert "pass@1 higher 1 (what up does +0.100 [+0.090, +0.110])" in text
+    assert "pass@1 higher 1 (what up does +0.100)" in text
     assert "lower 1 (what down does" in text
     assert "what chance does" not in text
     assert "what chance does" in cures.attempts(rows).markdown()
 
 
-@pytest.mark.parametrize(("p", "verdict"), [(0.001, "1 of 1 remedies"), (0.5, "not supported")])
+@pytest.mark.parametrize(("p", "verdict"), [(0.001, "1 of 1 restarts"), (0.5, "not supported")])
 def test_remedies_for_lost_plasticity_decide_either_way(p: float, verdict: str) -> None:
     found = said([row("plain", 2048), row("reset-block", 2048, 0.05, p)])
     assert verdict in found["plasticity one"]
     assert "plasticity one" not in said([row("plain", 2048), row("other", 2048, 0.05, p)])
+    # what changes SFT itself makes another start, and is no proof
+    pulled = [row("plain", 2048), row("reset-block", 2048), row("sft-l2-start", 2048, 0.2, 1e-6)]
+    text = said(pulled)["plasticity one"]
+    assert "not supported" in text
+    assert "it makes another start" in text
+
+
+def test_a_part_of_the_seeds_is_said_to_be_one() -> None:
+    found = Results({"seeds": [0]}, "0")
+    assert cures.state(found, 1) == ""
+    assert "Interim: 1 seed of 3" in cures.state(found, 3)
+    assert "not seen" not in cures.state(Results({"seeds": [0, 1]}, "0"), 3)
 
 
 def test_strengths_stand_in_their_order_and_only_where_all_are_there() -> None:

@@ -333,5 +333,6 @@ def test_readme_quotes_findings_by_name():
 
 def test_committed_records_are_small():
     files = [path for path in RESULTS.glob("*/*") if path.is_file()]
-    # one million of it for the trial: counts per prompt before, during and after its 520 runs
-    assert sum(path.stat().st_size for path in files) < 9e6
+    # one million of it for the trial: counts per prompt before, during and after its 520 runs;
+    # four for the 144 runs of the cures
+    assert sum(path.stat().st_size for path in files) < 12e6

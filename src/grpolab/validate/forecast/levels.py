@@ -8,9 +8,9 @@ score of a start and y what RL made of it:
   the errors of lines fitted without all designs of the same task; the interval is
   ``t(.975, T - 1) sqrt(1 + 1/T + (x - m)^2 / V) error`` on each side, T tasks, with m and V the
   mean and the variance of x. What is not known of x itself is added.
-- best start: y - mean of the ladder = w (x - mean) + e. The slope w has the standard error of a
-  jackknife over designs, e the spread of a design drawn at random, and x its errors over prompts
-  (t, P - 1 free for P prompts).
+- best start: y - mean of the ladder = w (x - mean) + e. The slope w and the spread of e are those
+  of a design drawn at random, each by its own least squares: where RL takes every start to the top,
+  w is near 0, whatever x says. x has its errors over prompts (t, P - 1 free for P prompts).
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ _DRAWS = 4000
 
 
 class RuleLevels(NamedTuple):
-    """What the designs say of one rule and the outcome pass@``k``; see the module."""
+    """What the designs say of one rule and the outcome pass@``k``; see the module.
+
+    ``slopes`` and ``spreads`` are those inside the ladders of each design.
+    """
 
     rule: str
     k: int
@@ -51,8 +54,7 @@ class RuleLevels(NamedTuple):
     mean: float
     variance: float
     error: float
-    within: float
-    within_error: float
+    slopes: tuple[float, ...]
     spreads: tuple[float, ...]
 
 
@@ -116,7 +118,10 @@ def levels() -> Levels:
 
 def parse(found: Mapping[str, Any]) -> Levels:
     """The content of the file."""
-    rules = tuple(RuleLevels(**{**r, "spreads": tuple(r["spreads"])}) for r in found["rules"])
+    rules = tuple(
+        RuleLevels(**{**r, **{key: tuple(r[key]) for key in ("slopes", "spreads")}})
+        for r in found["rules"]
+    )
     lists = {key: tuple(found[key]) for key in ("designs", "tasks", "steps")}
     return Levels(**{**found, **lists, "rules": rules})
 
@@ -161,8 +166,8 @@ def best_start(
     if count == 1:
         return np.ones(1)
     rng = generator(0, "best start")
-    slope = found.within + found.within_error * rng.standard_t(len(known.designs) - 1, _DRAWS)
-    spread = rng.choice(np.array(found.spreads), size=_DRAWS)
+    design = rng.integers(len(found.slopes), size=_DRAWS)
+    slope, spread = (np.array(values)[design] for values in (found.slopes, found.spreads))
     noise = np.atleast_2d(np.cov(values)) / prompts if prompts > 1 else np.eye(count) / 4
     error = rng.multivariate_normal(np.zeros(count), noise, size=_DRAWS, method="svd")
     free = max(prompts - 1, 1)  # the errors were estimated from as many prompts

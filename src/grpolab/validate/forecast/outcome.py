@@ -1,7 +1,9 @@
 """What RL will make of a start, from success counts before it: rules that were fixed beforehand.
 
 The rules are those of ``docs/preregistration.md``. Each maps the counts of a start to a score that
-orders starts by the outcome; none has been confirmed by a trial yet, see ``docs/predictors.md``.
+orders starts by the outcome. In the trial the transport and pass@8 chose well for final pass@10;
+for final pass@1 neither pass@2 nor pass@k(budget) chose better than pass@1
+(``docs/predictors.md``).
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ def pass_at_any(num_samples: npt.ArrayLike, num_correct: npt.ArrayLike, k: float
         - special.gammaln(room + 1)
         - special.gammaln(n + 1)
     )
-    return np.where(n - c >= k, 0.0 - np.expm1(np.minimum(log_none, 0.0)), 1.0)
+    some = np.where(n - c >= k, 0.0 - np.expm1(np.minimum(log_none, 0.0)), 1.0)
+    return np.where(c == 0, 0.0, some)  # exactly: the logarithms cancel to a rounding error
 
 
 def transport(
@@ -135,10 +138,41 @@ _RULES: Mapping[str, _Values] = MappingProxyType(
         "transport": lambda n, c, steps, k: transport(
             n, c, k=k, shift=SHIFT if k == 1 else SHIFT_AT_K, noise=0.0 if k == 1 else NOISE_AT_K
         ),
+        "pass@8": lambda n, c, steps, k: pass_at_any(n, c, 8),
     }
 )
 RULES = tuple(_RULES)
 """Names of the rules of `forecast_outcome`."""
+FOR_MANY = ("transport", "pass@8")
+"""Rules for outcomes pass@k with k > 1; the others, and the transport, are for pass@1."""
+
+
+def rule_fits(rule: str, k: int) -> bool:
+    """Whether a rule is meant for the outcome pass@k.
+
+    >>> rule_fits("pass@8", 1), rule_fits("transport", 1), rule_fits("pass@1", 10)
+    (False, True, False)
+    """
+    return rule == "transport" or (rule in FOR_MANY) == (k > 1)
+
+
+def default_rule(k: int) -> str:
+    """The rule for the outcome pass@k where none is named.
+
+    >>> default_rule(1), default_rule(10)
+    ('pass@1', 'transport')
+    """
+    return "pass@1" if k == 1 else "transport"
+
+
+def samples_needed(rule: str, *, steps: int) -> float:
+    """Samples of every prompt that a rule needs.
+
+    >>> samples_needed("pass@2", steps=100), samples_needed("transport", steps=100)
+    (2.0, 1.0)
+    """
+    known = {"pass@2": 2.0, "pass@8": 8.0}
+    return budget_k(steps) if rule == "pass@k(budget)" else known.get(rule, 1.0)
 
 
 def outcome_scores(counts: GroupCounts, *, steps: int, rule: str, k: int = 1) -> FloatArray:
@@ -157,18 +191,26 @@ def score_values(
         raise ValueError(f"steps must be >= 1, got {steps}")
     if k < 1:
         raise ValueError(f"k must be >= 1, got {k}")
-    if k > 1 and rule != "transport":
-        raise ValueError(f"rule {rule} is for the outcome pass@1; for k = {k} use transport")
+    if not rule_fits(rule, k):
+        use = f"for k = {k} use {' or '.join(FOR_MANY)}" if k > 1 else "for k = 1 use pass@1"
+        raise ValueError(f"rule {rule} is for outcomes pass@{'1' if k > 1 else 'k, k > 1'}; {use}")
     n, c = (np.asarray(v, dtype=np.float64) for v in (num_samples, num_correct))
+    if n.size and n.min() < samples_needed(rule, steps=steps):
+        raise ValueError(
+            f"rule {rule} needs {samples_needed(rule, steps=steps):g} samples of every prompt, got"
+            f" {int(n.min())} of some"
+        )
     return _RULES[rule](n, c, steps, k)
 
 
 def forecast_outcome(
-    counts: GroupCounts, *, steps: int, rule: str = "pass@2", k: int = 1
+    counts: GroupCounts, *, steps: int, rule: str = "", k: int = 1
 ) -> OutcomeForecast:
     """Score of a start for pass@k after ``steps`` RL steps, by a rule fixed before its trial.
 
-    The start with the highest score is the one to choose. The rules, each a mean over prompts:
+    The start with the highest score is the one to choose. Without ``rule`` it is ``pass@1`` for
+    k = 1, which no rule beat in the trial, and ``transport`` above. The rules, each a mean over
+    prompts:
 
     - ``pass@1``: mean p, the usual baseline.
     - ``pass@2``: the chance that one of two samples is right; for mean m and ICC r it is
@@ -176,6 +218,7 @@ def forecast_outcome(
     - ``pass@k(budget)``: pass@k at k(s) of `budget_k`, which grows with the RL budget.
     - ``transport``: E[1 - (1 - expit(z + D + s e))^k] with (D, s) = (1, 0) for k = 1 and
       (1.75, 3.45) for k > 1, the values of the lead.
+    - ``pass@8``: for k > 1; in the trial as good as a probe of 50 steps for pass@10.
 
     ``outcome`` is the level that RL reaches, with a 95% interval out of task: an interval for a
     task that none of the finished designs had (`grpolab.validate.forecast.levels` has the
@@ -193,9 +236,9 @@ def forecast_outcome(
     steps : int
         RL steps planned.
     rule : str
-        One of `RULES`.
+        One of `RULES`, or empty.
     k : int
-        The k of the outcome pass@k; above 1 only ``transport`` applies.
+        The k of the outcome pass@k; above 1 only ``transport`` and ``pass@8`` apply.
 
     Returns
     -------
@@ -205,15 +248,16 @@ def forecast_outcome(
     Raises
     ------
     ValueError
-        An unknown rule, steps or k below 1, k above 1 for a rule of pass@1, or fewer samples of a
+        An unknown rule, steps or k below 1, a rule of another outcome, or fewer samples of a
         prompt than the rule needs.
 
     Examples
     --------
-    >>> found = forecast_outcome(GroupCounts([0, 2, 4], 4), steps=100)
+    >>> found = forecast_outcome(GroupCounts([0, 2, 4], 4), steps=100, rule="pass@2")
     >>> found.rule, round(found.value, 4)
     ('pass@2', 0.6111)
     """
+    rule = rule or default_rule(k)
     values = outcome_scores(counts, steps=steps, rule=rule, k=k)
     mean, error = float(values.mean()), mean_stderr(values)
     wide = half_width(error, free=len(values) - 1)

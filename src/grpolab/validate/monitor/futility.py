@@ -31,6 +31,11 @@ BLOCKS, FIRST, START, RECENT = 40, 4, 2, 4
 LIMIT = 0.3
 """A run is called futile where its chance lies below."""
 _Z = 1.959964
+TRIAL = (
+    (0.0, 0.1, 0, 0), (0.1, 0.3, 1, 7), (0.3, 0.5, 0, 9), (0.5, 0.7, 1, 7), (0.7, 0.9, 18, 42),
+    (0.9, 1.0, 390, 455),
+)  # fmt: skip
+"""Chances after 40% of the steps on the runs of the trial: from, to, runs that gained, runs."""
 Column = Literal["rollouts", "right", "groups", "informative", "score", "scores"]
 COLUMNS: tuple[Column, ...] = Column.__args__  # type: ignore[attr-defined]
 """Sums that a block holds, after its number."""
@@ -55,6 +60,15 @@ class Chance(NamedTuple):
     done: float
     gain: float
     score: Literal["held-out", "training"]
+
+    @property
+    def trial(self) -> tuple[float, float, int, int]:
+        """The row of `TRIAL` for this chance: how often one like it came true.
+
+        >>> Chance(0.95, 0.9, 0.99, 0.4, 0.1, "training").trial
+        (0.9, 1.0, 390, 455)
+        """
+        return next(row for row in TRIAL if self.chance < row[1] or row[1] == 1.0)
 
     @property
     def futile(self) -> bool:

@@ -314,7 +314,10 @@ class SignalMonitor:
         outlook = self.outlook
         if isinstance(outlook, str):
             return {"chance": None, "why": outlook}
-        return {**outlook._asdict(), "margin": futility.MARGIN, "futile": outlook.futile}
+        seen = dict(zip(("from", "to", "gained", "runs"), outlook.trial, strict=True))
+        return {
+            **outlook._asdict(), "margin": futility.MARGIN, "futile": outlook.futile, "trial": seen,
+        }  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict and all its evidence, plain JSON types."""

@@ -45,13 +45,28 @@ def sentences(found: Probe) -> list[str]:
             " in some run."
         )
     lines += [f"{note}." for note in found.notes]
-    verdict = levels().verdicts.get("F")
-    said = "no trial has confirmed it yet" if verdict is None else f"its claim F is {verdict}"
     lines.append(
-        f"This is the order after {found.step} steps. Whether it is the order after the whole run"
-        f" is what the trial of docs/preregistration.md tests; {said}."
+        f"This is the order after {found.step} steps, and need not be that after the whole run."
+        f" {_of_the_trial(found.k)}"
     )
     return lines
+
+
+def _of_the_trial(k: int) -> str:
+    """What the trial says of probes for an outcome."""
+    known = levels().verdicts
+    if not known:
+        return "No trial has confirmed a probe yet (docs/preregistration.md)."
+    if k > 1:
+        return (
+            "In the trial (docs/preregistration.md): that pass@8 before RL chooses as well for the"
+            f" final pass@10 as a probe of 50 steps is {known['E']}, claim E."
+        )
+    size = " The gain is less than what counts as a difference there." * (known["F"] == "confirmed")
+    return (
+        "In the trial (docs/preregistration.md): that a probe of 50 steps chooses better for the"
+        f" final pass@1 than pass@1 before RL is {known['F']}, claim F.{size}"
+    )
 
 
 def _cost(found: Probe) -> str:

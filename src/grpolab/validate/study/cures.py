@@ -11,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from grpolab.figures.tables import Column, Table
-from grpolab.figures.words import number, p_value
+from grpolab.figures.words import counted, number, p_value
 from grpolab.validate.estimate.contrasts import holm
 from grpolab.validate.study.result_tables import lead
 from grpolab.validate.study.results import ArmRow, FamilySummary, Finding, Lead, Results
 
 LEVEL = 0.05
 OUTCOMES = ("pass_at_1", "pass_at_10", "pass_at_64")
-RESTARTS = ("sft-l2-start", "shrink-perturb", "reset-block")
-"""Arms that would help a start that has lost its plasticity."""
+RESTARTS = ("shrink-perturb", "reset-block")
+"""Arms that would help a start that has lost its plasticity, and leave SFT as it was."""
+PULLED = "sft-l2-start"
+"""The remedy inside SFT: it makes another start, so that what it lifts is no proof."""
 SWEPT: Mapping[str, tuple[str, ...]] = {
     "KL to the start, .01, .05, .5": ("kl-start-0.01", "kl-start-0.05", "kl-start-0.5"),
     "label smoothing in SFT, .05, .1, .2": ("smooth-05", "smooth-10", "smooth-20"),
@@ -82,22 +84,25 @@ def _everywhere(rows: Sequence[ArmRow], p_values: Mapping[Cell, float]) -> str:
     """Attempts with the same sign beyond chance in every family, and how many there are."""
     attempts = tried(rows)
     families = dict.fromkeys(row.family for row in attempts)
-    told = []
-    for outcome in OUTCOMES:
-        signs: dict[tuple[str, int], list[int]] = {}
-        for row in attempts:
-            signs.setdefault((row.summary, row.depth), []).append(_verdict(row, outcome, p_values))
-        for sign, word in ((1, "higher"), (-1, "lower")):
-            same = [
-                f"{what} (depth {depth})"
-                for (what, depth), seen in signs.items()
-                if seen == [sign] * len(families)
-            ]
-            told.append(f"{_name(outcome)} {word}: {', '.join(same) or 'none'}")
+    cells: dict[tuple[str, str, int], list[int]] = {}
+    for row in attempts:
+        for outcome in OUTCOMES:
+            place = (outcome, row.summary, row.depth)
+            cells.setdefault(place, []).append(_verdict(row, outcome, p_values))
+
+    def named(outcome: str, sign: int) -> str:
+        same = [
+            f"{what} (depth {depth})"
+            for (of, what, depth), seen in cells.items()
+            if of == outcome and seen == [sign] * len(families)
+        ]
+        return f"{_name(outcome)} {', '.join(same) or 'none'}"
+
+    higher, lower = ("; ".join(named(o, sign) for o in OUTCOMES) for sign in (1, -1))
     return (
         f"**What ends beyond chance above or below the plain run in all {len(families)} families**"
-        f" ({' and '.join(families)}), of {len(attempts) // len(families)} attempts:"
-        f" {'; '.join(told)}."
+        f" ({' and '.join(families)}), of {len(attempts) // len(families)} attempts."
+        f" Higher: {higher}. Lower: {lower}."
     )
 
 
@@ -121,13 +126,15 @@ def _rescue(family: str, rows: Sequence[ArmRow], p_values: Mapping[Cell, float])
         return ""
     return (
         f"**Rescue attempts, {family}: what ends beyond chance above or below the plain run of the"
-        f" same depth.** {' '.join(parts)} Brackets: 95% over prompts and seeds; beyond chance: p <"
-        f" {LEVEL:g} after Holm's correction over the {len(attempts)} attempts, for each outcome."
+        f" same depth.** {' '.join(parts)} Beyond chance: p < {LEVEL:g} after Holm's correction"
+        f" over the {len(attempts)} attempts, for each outcome; intervals are in the table."
     )
 
 
 def _named(rows: Sequence[ArmRow], outcome: str) -> str:
-    listed = ", ".join(f"{row.summary} {lead(row.against_plain[outcome])}" for row in rows)
+    listed = ", ".join(
+        f"{row.summary} {row.against_plain[outcome].difference:+.3f}" for row in rows
+    )
     return f"{len(rows)} ({listed})" if rows else "none"
 
 
@@ -162,30 +169,43 @@ def _plasticity(
     summary: FamilySummary | None,
 ) -> str:
     """Whether the deep start shows the signs, and whether it gains by what restores plasticity."""
-    attempts = [row for row in rows if row.arm in RESTARTS]
-    if not attempts or summary is None:
+    if summary is None or len(summary.by_depth) < 2:
         return ""
     first, last = summary.by_depth[0], summary.by_depth[-1]
+    at = {row.arm: row for row in rows if row.depth == last.depth}
+    deep = [at[name] for name in RESTARTS if name in at]
+    if not deep:
+        return ""
     signs = "; ".join(
         f"{name} {number(first.mean.get(key))} and {number(last.mean.get(key))}"
         for key, name in zip(PLASTICITY, _SIGNS, strict=True)
     )
-    deep = [row for row in attempts if row.depth == last.depth]
-    told = "; ".join(
-        f"{row.summary}: {', '.join(_shown(row, outcome) for outcome in OUTCOMES)}" for row in deep
-    )
     lifted = [row for row in deep if any(_verdict(row, o, p_values) == 1 for o in OUTCOMES)]
     head = (
-        f"{len(lifted)} of {len(deep)} remedies lift the deep start in some outcome"
+        f"{len(lifted)} of {len(deep)} restarts before RL lift the deep start in some outcome"
         if lifted
-        else f"not supported: none of {len(deep)} remedies lifts the deep start"
+        else f"not supported, none of {len(deep)} restarts before RL lifts the deep start"
     )
     gain = [number(rung.mean["final_pass_at_1"] - rung.mean["pass_at_1"]) for rung in (first, last)]
-    return (
+    told = "; ".join(_told(row) for row in deep)
+    text = (
         f"**Lost plasticity as the cause, {family}: {head} beyond chance.** Before RL depths"
         f" {first.depth} and {last.depth} have {signs}; the plain runs gain {gain[0]} and"
         f" {gain[1]} in pass@1. From depth {last.depth}, against the plain run: {told}."
     )
+    if PULLED not in at or "plain" not in at:
+        return text
+    pulled, plain = at[PULLED], at["plain"]
+    return (
+        f"{text} {_told(pulled)}; it makes another start, with pass@10"
+        f" {number(pulled.start_pass_at_10)} in place of {number(plain.start_pass_at_10)} before RL"
+        f" and {number(pulled.start_zero_std)} in place of {number(plain.start_zero_std)} zero-std"
+        " groups in the first steps."
+    )
+
+
+def _told(row: ArmRow) -> str:
+    return f"{row.summary}: {', '.join(_shown(row, outcome) for outcome in OUTCOMES)}"
 
 
 _SIGNS = ("dormant units", "effective rank", "gradient norm of the first batch",
@@ -198,6 +218,18 @@ def _shown(row: ArmRow, outcome: str) -> str:
 
 def _name(outcome: str) -> str:
     return outcome.replace("_at_", "@")
+
+
+def state(results: Results, seeds: int) -> str:
+    """How many seeds are in, where that is fewer than the study is to have; else empty."""
+    done = len(results.config["seeds"])
+    if done >= seeds:
+        return ""
+    noise = (
+        " With one seed the noise between runs is not seen: it is taken to be that of the studies"
+        " before, and the noise of SFT is left out."
+    ) * (done == 1)
+    return f"**Interim: {counted(done, 'seed')} of {seeds}.**{noise}\n\n"
 
 
 def attempts(rows: Sequence[ArmRow]) -> Table:

@@ -15,6 +15,7 @@ from grpolab.figures import thresholds as threshold_figure
 from grpolab.figures.tables import Table
 from grpolab.validate.study import predictor_tables, result_tables
 from grpolab.validate.study.config import StudyConfig
+from grpolab.validate.study.cures import attempts
 from grpolab.validate.study.families import REGIMES
 from grpolab.validate.study.findings import ladder_text
 from grpolab.validate.study.plain import to_plain
@@ -84,7 +85,8 @@ def _parts(config: StudyConfig, results: Results) -> list[str]:
         )
     for question, title in ARM_TITLES.items():
         if any(row.question == question for row in results.arms):
-            table = result_tables.arms(results.arms, question)
+            rescue = question == "rescue"
+            table = attempts(results.arms) if rescue else result_tables.arms(results.arms, question)
             parts.append(page.section(title, page.details("Every arm", table.html())))
     if results.forces:
         table = result_tables.forces(results.forces)
@@ -106,7 +108,7 @@ def _parts(config: StudyConfig, results: Results) -> list[str]:
 ARM_TITLES = MappingProxyType(
     {
         "control": "Causal controls: the same weights, another entropy, support or selection",
-        "rescue": "Rescue attempts on the deepest start",
+        "rescue": "Attempts to save a start",
     }
 )
 

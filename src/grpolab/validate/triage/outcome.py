@@ -17,16 +17,19 @@ from grpolab.validate.forecast.outcome import (
     budget_k,
     forecast_outcome,
     outcome_scores,
+    samples_needed,
 )
 from grpolab.validate.forecast.pass_at_k import PassAtK
 
-FOR_OUTCOME = {1: "pass@2", 10: "transport pass@10"}
-"""Names of the rules that the trial was fixed for, by the k of the outcome pass@k."""
+FOR_OUTCOME = {1: "pass@1", 10: "transport pass@10"}
+"""Names of the rules that forecast the level, by the k of the outcome pass@k."""
 SURE = 0.95
 """Chance from which on a start is called the best."""
 STEPS = 100
 """RL steps planned where nobody says."""
-_RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10))
+_RULES = (
+    ("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10), ("pass@8", 10),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def outcome_rules(
     level: float = 0.95,
     known: Mapping[str, Mapping[int, PassAtK]] | None = None,
 ) -> tuple[OutcomeRule, ...]:
-    """pass@1, pass@2, pass@k at the budget's k, and the transport for pass@10, of every checkpoint.
+    """pass@1, pass@2 and pass@k at the budget's k; for pass@10 the transport and pass@8.
 
     Counts are over the same prompts. The leader of a rule is compared with every other checkpoint
     by the paired t-test of `paired_gap`, Bonferroni over those. A rule that needs more samples than
@@ -89,12 +92,10 @@ def outcome_rules(
     [('pass@1', 'a'), ('pass@2', 'a')]
     """
     fewest = min(int(c.by_prompt().num_samples.min()) for c in counts.values())
-    budget = budget_k(steps)
-    needed = {"pass@2": 2.0, "pass@k(budget)": budget}
     return tuple(
         _rule(counts, rule, k, steps=steps, level=level, known=known or {})
         for rule, k in _RULES
-        if needed.get(rule, 1.0) <= fewest
+        if samples_needed(rule, steps=steps) <= fewest
     )
 
 
@@ -119,6 +120,7 @@ def _rule(
     name = {
         "pass@k(budget)": f"pass@{number(budget_k(steps))} ({steps} steps)",
         "transport": f"transport pass@{k}",
+        "pass@8": f"pass@8 for pass@{k}",
     }.get(rule, rule)
     chances = best_start(rule, k, steps=steps, values=np.stack(list(values.values())))
     best = None if chances is None else tuple(chances.tolist())

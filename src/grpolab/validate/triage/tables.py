@@ -115,7 +115,7 @@ def _levels(found: Triage) -> Table:
     known = levels()
     steps = found.outcomes[0].scores[0].steps
     caption = (
-        f"For {steps} RL steps, by pass@2 and the transport, from {known.basis}: models below a"
+        f"For {steps} RL steps, by pass@1 and the transport, from {known.basis}: models below a"
         " million weights, and SmolLM2-135M. In brackets 95% intervals for a task that none of them"
         " had. `best`: chance to end highest of these checkpoints; a start is named from"
         f" {SURE:g} on. `cannot tell` in a row: no design had a budget like this one."

@@ -17,7 +17,9 @@ from grpolab.validate.forecast.outcome import score_values
 from grpolab.validate.study.explore.courses import TRIAL, Courses
 from grpolab.validate.study.trial.measures import over_designs
 
-RULES = (("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10))
+RULES = (
+    ("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10), ("pass@8", 10),
+)  # fmt: skip
 """Rules, and the k of the outcome pass@k that each is for."""
 
 
@@ -81,12 +83,11 @@ def _rule(designs: Sequence[Scored], rule: str, k: int) -> RuleLevels:
         a, b = _line([x[j] for j in rest], [y[j] for j in rest]) if rest else (0.5, 0.0)
         squares.append(float(np.mean((y[i] - a - b * x[i]) ** 2)))
     inside = [(_centred(a), _centred(b)) for a, b in zip(x, y, strict=True)]
-    within = _slope(inside)
-    without = np.array([_slope(inside[:i] + inside[i + 1 :]) for i in range(len(inside))])
+    slopes = [_slope(a, b) for a, b in inside]
     return RuleLevels(
         rule, k, intercept, slope, mean, float(np.average((every - mean) ** 2, weights=weight)),
-        float(np.sqrt(np.mean(squares))), within, _jackknife(without),
-        tuple(_spread(a, b, within) for a, b in inside),
+        float(np.sqrt(np.mean(squares))), tuple(slopes),
+        tuple(_spread(a, b, w) for (a, b), w in zip(inside, slopes, strict=True)),
     )  # fmt: skip
 
 
@@ -104,20 +105,15 @@ def _centred(values: FloatArray) -> FloatArray:
     return np.asarray(values - values.mean(axis=1, keepdims=True))
 
 
-def _slope(inside: Sequence[tuple[FloatArray, FloatArray]]) -> float:
-    top = sum(float(np.mean(a * b)) for a, b in inside)
-    bottom = sum(float(np.mean(a * a)) for a, _ in inside)
-    return top / bottom if bottom > 0 else 0.0
-
-
-def _jackknife(without: FloatArray) -> float:
-    size = len(without)
-    return float(np.sqrt((size - 1) / size * np.sum((without - without.mean()) ** 2)))
+def _slope(a: FloatArray, b: FloatArray) -> float:
+    """Least squares through the centred values of a design, [S, D] each."""
+    bottom = float(np.mean(a * a))
+    return float(np.mean(a * b)) / bottom if bottom > 0 else 0.0
 
 
 def _spread(a: FloatArray, b: FloatArray, slope: float) -> float:
-    """Standard deviation inside ladders that the slope leaves, D - 1 free per ladder."""
-    free = a.shape[0] * (a.shape[1] - 1)
+    """Standard deviation that the slope leaves, D - 1 free per ladder, one less for the slope."""
+    free = max(a.shape[0] * (a.shape[1] - 1) - 1, 1)
     return float(np.sqrt(np.sum((b - slope * a) ** 2) / free))
 
 
