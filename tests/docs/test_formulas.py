@@ -34,5 +34,10 @@ def test_functions_and_checks_exist(row: list[str]) -> None:
             assert (ROOT / first).is_file(), first
 
 
+def test_every_function_of_theory_has_a_row() -> None:
+    functions = {n for n in theory.__all__ if n[0].islower()}
+    assert functions - {name for row in ROWS for name in re.findall(r"`(\w+)`", row[1])} == set()
+
+
 def test_the_table_is_read() -> None:
     assert len(ROWS) > 12

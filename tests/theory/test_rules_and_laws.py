@@ -145,3 +145,13 @@ def test_the_entropy_law_where_it_holds_and_where_not() -> None:
     assert (fit.a, fit.b, fit.ceiling) == pytest.approx((0.2, 0.9, 0.7))
     assert fit.residual < 1e-12
     assert fit.bend == 0.0
+
+
+def test_an_independent_component_lowers_the_zero_std_share_whatever_coincides() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        one, other = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(2))
+        law = theory.reward_law([0, 1, 2], one)
+        both = theory.sum_of_components(law, theory.reward_law([0, 1], other))
+        g = int(rng.integers(2, 9))
+        assert theory.graded_zero_std(both, g) < theory.graded_zero_std(law, g)

@@ -108,3 +108,12 @@ def test_bad_input():
         stale_drift(theory.GRPO, 0.5, behaviour=[0.0, 0.5], importance=True)
     with pytest.raises(ValueError, match=r"p must have shape \[g\]"):
         draw_members(0.5, num_groups=3, seed=0)
+
+
+def test_unequal_members_are_mixed_at_least_as_often_as_equal_ones_of_the_same_mean():
+    rng = np.random.default_rng(3)
+    for g in (2, 3, 8):
+        p = np.vstack([rng.random((300, g)), rng.beta(0.2, 0.2, (300, g))])
+        even = theory.prob_zero_std(p.mean(axis=-1), g)
+        assert np.all(theory.unequal_zero_std(p) < even)
+    assert theory.unequal_zero_std([0.3] * 4) == pytest.approx(theory.prob_zero_std(0.3, 4))

@@ -101,8 +101,8 @@ def sum_of_components(*laws: RewardLaw) -> RewardLaw:
 def graded_zero_std(law: RewardLaw, group_size: int) -> float:
     """``sum_v P(R = v)^g``: all rewards of the group are equal; 1 at g = 1. Derived here.
 
-    A constant component leaves it; a component that is not constant lowers it, unless its values
-    coincide with those of another.
+    An independent component that is constant leaves it, any other lowers it, beyond g = 1, even
+    where its values coincide with those of another (Young's inequality for convolutions).
 
     >>> graded_zero_std(reward_law([0.0, 0.5, 1.0], [0.5, 0.25, 0.25]), 2)
     0.375

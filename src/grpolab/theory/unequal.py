@@ -46,8 +46,9 @@ def unequal_count_pmf(p: npt.ArrayLike) -> FloatArray:
 def unequal_zero_std(p: npt.ArrayLike) -> FloatArray:
     """``prod p_i + prod (1 - p_i)``: all rewards of the group are equal; 1 at g = 1.
 
-    Not a function of the mean of the p_i: for given mean it may lie on either side of
-    `prob_zero_std`, below it where some members are near 0 and some near 1. Derived here.
+    Not a function of the mean m of the p_i, but at most `prob_zero_std` at m, by the inequality of
+    means for both products; equal (beyond g = 1) only where all p_i are. So mixing policies in a
+    group never costs mixed groups at a given mean. Derived here.
 
     >>> unequal_zero_std([0.5, 0.5]).item(), unequal_zero_std([0.0, 1.0]).item()
     (0.5, 0.0)

@@ -54,6 +54,25 @@ class TestRows:
             assert row.low - 10 <= seen.mean() <= row.high + 10
             assert np.mean((seen >= row.low) & (seen <= row.high)) > 0.5
 
+    def test_balanced_rounds_are_what_runs_show(self, fitted) -> None:
+        p, _, found = fitted
+        budget, g = 20 * PROMPTS, 6
+        row = make_rows(found, budget, group_size=g, rng=0)[-1]
+        rng = np.random.default_rng(2)
+        seen = []
+        for _ in range(30):
+            k, n, left = np.zeros(PROMPTS, int), np.zeros(PROMPTS, int), budget
+            while left >= 4:
+                wants = np.flatnonzero((k < g // 2) | (n - k < g - g // 2))
+                drawn = rng.permutation(wants)[: left // 4]
+                if not len(drawn):
+                    break
+                k[drawn] += rng.binomial(4, p[drawn])
+                n[drawn] += 4
+                left -= 4 * len(drawn)
+            seen.append(np.sum((k > 0) & (k < n)))
+        assert row.low - 5 <= np.mean(seen) <= row.high + 5
+
     @pytest.mark.parametrize("budget", [2, 3, 7, 100, PROMPTS, 2 * PROMPTS - 1, 40 * PROMPTS])
     def test_any_budget(self, fitted, budget: int) -> None:
         _, _, found = fitted

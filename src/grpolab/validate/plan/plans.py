@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import betainc
 
 from grpolab import streams
 from grpolab.theory.allocation import allocate, mixed_table
@@ -77,10 +78,12 @@ def make_rows(
     prompts that together have the most mixed groups. "uniform": budget / P for every prompt; where
     that is less than 2, pairs for as many random prompts as it pays for. "dynamic sampling": groups
     of ``group_size``, drawn again for prompts whose group was not mixed, pass by pass. "Reinforce-
-    Ada" (arXiv 2510.04996): rounds of 4 until a prompt has shown both rewards. "Knapsack" (arXiv
-    2509.25849): the largest E[(1 - p^n - q^n) p q^2]. "VIP" (arXiv 2602.01601): the least sum of
-    E[p q]/(n - 1) with n >= 3. The last three are the rules as their abstracts and summaries state
-    them, on the posterior of this package and not on their own estimate of p.
+    Ada" (arXiv 2510.04996): rounds of 4 until a prompt has shown half a group of either reward, the
+    ``balanced`` exit of its code; a prompt that has not by the end counts if it has shown both.
+    "Knapsack" (arXiv 2509.25849): the largest E[(1 - p^n - q^n) p q^2], its approximate gain. "VIP"
+    (arXiv 2602.01601): the least sum of E[p q]/(n - 1), the variance of RLOO, with n >= 3. The last
+    two are the rules as their abstracts and summaries state them. All use the posterior of this
+    package and not their own estimate of p.
 
     ValueError for a budget below 2, and group sizes outside of 2..most.
 
@@ -116,15 +119,26 @@ def make_rows(
     ]
     again = 1.0 - chance[:, group_size]
     rounds = np.arange(_ROUNDS + 1)
-    silent = {
-        "dynamic sampling": (group_size, again[:, None] ** rounds),
-        "Reinforce-Ada": (_ADA_ROUND, _silent(p, _ADA_ROUND, rounds)),
-    }
-    rows += [
-        _in_rounds(name, found, size, stay, budget, rng, level)
-        for name, (size, stay) in silent.items()
-    ]
+    passes = again[:, None] ** rounds
+    wanting, silent = _unbalanced(p, group_size, rounds), _silent(p, _ADA_ROUND, rounds)
+    for name, size, stay, none in (
+        ("dynamic sampling", group_size, passes, passes),
+        ("Reinforce-Ada", _ADA_ROUND, wanting, silent),
+    ):
+        rows.append(_in_rounds(name, found, size, stay, none, budget, rng, level))
     return rows
+
+
+def _unbalanced(p: FloatArray, group_size: int, rounds: IntArray) -> FloatArray:
+    """P(fewer than half a group right, or than the rest wrong) after rounds of 4, [G, R + 1]."""
+    right, n = group_size // 2, (_ADA_ROUND * rounds).astype(np.float64)
+    wrong = group_size - right
+    enough = n >= group_size
+    size = np.where(enough, n, group_size)
+    some, most = (
+        betainc(least, size - least + 1.0, p[:, None]) for least in (right, size - wrong + 1.0)
+    )
+    return np.where(enough, np.clip(1.0 - some + most, 0.0, 1.0), 1.0)
 
 
 def _silent(p: FloatArray, size: int, rounds: IntArray) -> FloatArray:
@@ -167,12 +181,13 @@ def _fixed(
 
 
 def _in_rounds(
-    rule: str, found: Posterior, size: int, stay: FloatArray, budget: int, rng: int, level: float
-) -> Row:
-    """A rule that looks after every round and draws again for the prompts without a signal.
+    rule: str, found: Posterior, size: int, stay: FloatArray, none: FloatArray, budget: int,
+    rng: int, level: float,
+) -> Row:  # fmt: skip
+    """A rule that looks after every round and draws again for the prompts that want more.
 
-    ``stay`` [G, R + 1] is the chance of none after so many rounds. The last round goes to as large
-    a share of these prompts as the budget pays for.
+    ``stay`` [G, R + 1] is the chance to want more after so many rounds, ``none`` that of no signal.
+    The last round goes to as large a share of these prompts as the budget pays for.
     """
     left = found.expect(stay)  # [P, R + 1]
     cost = np.concatenate([[0.0], np.cumsum(size * left.sum(axis=0))])[: left.shape[1]]
@@ -181,7 +196,7 @@ def _in_rounds(
     if whole + 1 < left.shape[1]:
         part = (budget - cost[whole]) / (cost[whole + 1] - cost[whole])
     ahead = min(whole + 1, left.shape[1] - 1)
-    after = (1.0 - part) * stay[:, whole] + part * stay[:, ahead]
+    after = (1.0 - part) * none[:, whole] + part * none[:, ahead]
     rollouts = size * (left[:, :whole].sum(axis=1) + part * left[:, whole])
     each = (1.0 - after)[:, None]
     expected = float(found.expect(each).sum())
