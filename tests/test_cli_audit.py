@@ -118,3 +118,14 @@ def test_numbers_that_mean_nothing_are_refused(words, message):
     result = run(DATA / "lm_eval.samples.jsonl", *words)
     assert isinstance(result.exception, UserError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "json"])
+def test_the_format_of_what_is_printed(form):
+    path = DATA / "human_eval.jsonl_results.jsonl"
+    rule = "pass_at(1) > 2"
+    result = run(path, "-g", 2, "--fail-on", rule, "--format", form)
+    flag = [] if form == "terminal" else [f"--{form}"]
+    assert result.exit_code == 0
+    assert result.stdout == run(path, "-g", 2, "--fail-on", rule, *flag).stdout
+    assert run(path, "-g", 2, "--fail-on", "pass_at(1) > 0", "--format", form).exit_code == 1

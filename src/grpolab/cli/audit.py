@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from grpolab.validate.audit.summary import Audit
 
 
+PRINTED = ("terminal", "markdown", "json")
+"""Values of ``--format`` that say how the result is printed, not how the files were written."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingOptions(Group):
     """How the files are read; None leaves the choice to the format."""
@@ -28,7 +32,7 @@ class ReadingOptions(Group):
 
     format: Annotated[
         str,
-        OneOf(("auto", *(f.name for f in FORMATS))),
+        OneOf(("auto", *(f.name for f in FORMATS), *PRINTED)),
         typer.Option(help="Tool that wrote the files; auto: recognise it."),
     ] = "auto"
     score: Annotated[
@@ -83,6 +87,10 @@ class ReadingOptions(Group):
     def read_options(self) -> ReadOptions:
         """As the readers take them."""
         fields = asdict(self)
+        if self.format in PRINTED:
+            raise UserError(
+                f"--format {self.format} is a form of what audit prints, no file format"
+            )
         with input_errors():
             return ReadOptions(group_size=fields.pop("recorded_group_size"), **fields)
 
@@ -120,10 +128,15 @@ def audit(
     Reads what evaluation tools and trainers write (the values of --format name
     them), and csv, xlsx, json, jsonl or parquet with one row per completion, or
     one per problem with num_correct and num_samples; '-' is standard input.
+    --format terminal, markdown or json says how the result is printed instead.
     Needs no GPU and no torch.
 
     Example: grpolab audit docs/samples/depth0008.csv docs/samples/depth2048.csv -g 8
     """
+    if reading.format in PRINTED:
+        markdown = markdown or reading.format == "markdown"
+        as_json = as_json or reading.format == "json"
+        reading = replace(reading, format="auto")
     if group_size and min(group_size) < 2:
         raise UserError(f"-g must be >= 2, got {min(group_size)}")
     if groups is not None and groups < 1:

@@ -107,6 +107,47 @@ def test_two_distinct_of_eight_are_two_samples():
     assert found.counts.step.max() == 39
 
 
+def test_copies_are_not_taken_for_a_selection():
+    rng = np.random.default_rng(3)
+    draws = rng.random((120, 2)) < rng.beta(0.6, 0.8, 120)[:, None]
+    reward = np.tile(draws, 4).astype(float).ravel()  # each of two draws four times: 0, 4 or 8
+    prompt = np.repeat(np.arange(120), 8)
+    text = prompt * 2 + np.tile([0, 1], 480)
+    counts = GroupCounts(reward.reshape(120, 8).sum(1).astype(int), 8)
+    samples = samples_of(prompt, reward, text=text, length=np.full(len(text), 300))
+    found = audit(counts, samples=samples, **OPTIONS)
+    assert "copies" in {alarm.test for alarm in found.alarms}
+    assert not {"selection", "stopping"} & {alarm.test for alarm in found.alarms}
+    assert not found.refused
+    assert found.counts.num_correct.tolist() == draws.sum(1).tolist()
+
+
+@pytest.mark.parametrize(("length", "said"), [(300, True), (20, False)])
+def test_few_distinct_long_completions_are_noted(length, said):
+    rng = np.random.default_rng(4)
+    prompt = np.repeat(np.arange(60), 8)
+    text = prompt * 2 + rng.integers(0, 2, len(prompt))
+    reward = (rng.random(120) < 0.4)[text].astype(float)
+    counts = GroupCounts(reward.reshape(60, 8).sum(1).astype(int), 8)
+    samples = samples_of(prompt, reward, text=text, length=np.full(len(text), length))
+    found = audit(counts, samples=samples, **OPTIONS)
+    assert any("2.0 distinct completions of 8" in w for w in found.warnings) == said
+
+
+def test_many_samples_without_an_equal_group_are_doubted():
+    rng = np.random.default_rng(11)
+    k = rng.binomial(16, rng.beta(0.3, 0.9, 160))
+    kept = k[(k > 0) & (k < 16)]
+    found = audit(GroupCounts(kept, 16), **OPTIONS)
+    sentence = advise(found)[0]
+    assert sentence.startswith("Cannot tell whether groups with equal rewards were left out")
+    assert "pass --filtered" in sentence
+    whole = audit(GroupCounts(k, 16), **OPTIONS)
+    near_half = audit(GroupCounts(rng.binomial(16, 0.5, 250), 16), **OPTIONS)
+    for clean in (whole, near_half):
+        assert not any("were left out" in one for one in advise(clean))
+
+
 def test_a_warning_is_no_error_and_nothing_is_compared(tmp_path):
     _, k = drawn(prompts=1500)
     files = []

@@ -115,6 +115,16 @@ def test_copies_are_named(tmp_path):
     assert not any("same text" in note for note in look(free).notes)
 
 
+def test_two_different_completions_of_a_group_are_named(tmp_path):
+    folder = verl(tmp_path, coins)
+    for path in folder.glob("*.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for i, row in enumerate(rows):
+            row["output"] = f"{row['input']}: " + f"variant {i % 2} " * 20
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert any("at most half of the completions differ" in note for note in look(folder).notes)
+
+
 def test_many_broken_files_are_one_note(tmp_path):
     folder = verl(tmp_path, coins)
     for step in range(10, 40):

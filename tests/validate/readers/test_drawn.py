@@ -236,3 +236,36 @@ def test_the_advice_for_rates_works(tmp_path):
     counts = read(path, ReadOptions(num_correct="p0", num_samples="4")).counts
     assert counts.num_correct.tolist() == [1, 3]
     assert read(path, ReadOptions(score="p*", threshold=0.4)).counts.num_correct.tolist() == [1, 2]
+
+
+def test_a_summary_over_records_is_no_count_of_one_problem(tmp_path):
+    path = tmp_path / "results.json"
+    rows = [{"task_id": f"t{p}", "trial_name": f"t{p}.{i + 1}-of-5", "is_resolved": bool(v)}
+            for p in range(9) for i, v in enumerate(VERDICTS[p])]  # fmt: skip
+    path.write_text(json.dumps({"id": "x", "results": rows, "n_resolved": 20, "n_unresolved": 25}))
+    assert right(path) == RIGHT
+    one = {"problem": "Find x.", "completions": [{"reward": 1.0}, {"reward": 0.0}]}
+    path.write_text(json.dumps(one))
+    assert read(path).counts.num_correct.tolist() == [1]
+
+
+def test_verdicts_of_graders_deep_in_objects(tmp_path):
+    path = tmp_path / "t.jsonl"
+    rows = [{"instance_id": p, "test_result": {"patch": "..", "report": {"resolved": bool(v)}}}
+            for p, v in LONG]  # fmt: skip
+    path.write_text(ROW(json.dumps(row) + "\n" for row in rows))
+    assert right(path) == RIGHT
+    rows = [
+        {"index": i, "input": f"Question {p}", "sample_score": {"score": {
+            "value": {"acc": float(v)}, "prediction": "x"}, "group_id": p}}
+        for i, (p, v) in enumerate(LONG)
+    ]  # fmt: skip
+    path.write_text(ROW(json.dumps(row) + "\n" for row in rows))
+    assert right(path) == RIGHT
+    rows = [
+        {"instance_id": p, "report": {"resolved": bool(v), "error_eval": not v and i % 2 == 0}}
+        for i, (p, v) in enumerate(LONG)
+    ]
+    path.write_text(ROW(json.dumps(row) + "\n" for row in rows))
+    lost = sum(row["report"]["error_eval"] for row in rows)
+    assert read(path, ReadOptions(errors="missing")).counts.group_size.sum() == 45 - lost

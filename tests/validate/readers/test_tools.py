@@ -529,3 +529,16 @@ def test_answers_without_verdicts_are_to_be_graded(tmp_path):
     row = {"idx": 0, "question": "q", "gt": "18", "code": ["c"], "pred": ["18"], "report": [None]}
     with pytest.raises(UserError, match="pred and gt hold answers"):
         read(lines(tmp_path / "t.jsonl", [row | {"idx": i} for i in range(3)]))
+
+
+def test_the_filter_that_lm_eval_calls_none_can_be_asked_for(tmp_path):
+    rows = [
+        {"doc_id": i, "doc": {}, "target": "3", "resps": [["a"]], "filtered_resps": ["a"],
+         "filter": name, "metrics": ["acc"], "acc": float(i % 2 == (name == "none"))}
+        for i in range(4) for name in ("none", "math_verify")
+    ]  # fmt: skip
+    path = tmp_path / "samples_x.json"
+    path.write_text(json.dumps(rows))
+    with pytest.raises(ChoiceNeeded, match="holds the filters math_verify, none; pass --filter"):
+        read(path)
+    assert read(path, ReadOptions(filter="none")).counts.num_correct.tolist() == [0, 1, 0, 1]

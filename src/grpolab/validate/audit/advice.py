@@ -11,6 +11,7 @@ from grpolab.figures.words import count, interval, p_value, percent, percent_int
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.graded import lead
+from grpolab.validate.audit.left_out import every_group_is_mixed
 from grpolab.validate.audit.outlook import FirstGroups
 from grpolab.validate.audit.plan import GroupPlan, Threshold
 from grpolab.validate.audit.summary import Audit
@@ -39,7 +40,8 @@ def _advise(audit: Audit) -> list[str]:
     if not audit.plans:
         return [*_limits(audit), _why_not(audit)]
     sides = {g: plan.prediction.zero_std for g, plan in audit.plans.items()}
-    sentences = lead(audit.equal_scores, sides)
+    sentences = every_group_is_mixed(audit.counts, audit.beta_binomial)
+    sentences += lead(audit.equal_scores, sides)
     sentences += [
         _signal(plan, audit.num_prompts)
         for g, plan in audit.plans.items()

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from grpolab.theory.groups import GroupCounts
-from grpolab.theory.samples import SampleTable, rows_of
-from grpolab.validate.estimate.copies import Copies, without_copies
+from grpolab.theory.samples import SampleRows, SampleTable, rows_of
+from grpolab.validate.estimate.copies import LONG, Copies, without_copies
 from grpolab.validate.estimate.faults import (
     Alarm,
     Evidence,
@@ -22,6 +22,8 @@ from grpolab.validate.estimate.faults import (
 from grpolab.validate.estimate.independence import PairContrast
 from grpolab.validate.estimate.selection import Selection
 
+_FEW_OF = 4  # samples of a group from which few distinct ones mean something
+
 
 class Examined(NamedTuple):
     """What the tests of one input found, and the counts that can be estimated from.
@@ -29,7 +31,8 @@ class Examined(NamedTuple):
     ``counts`` have one sample for all copies of a draw, and are marked filtered where the zero-std
     groups were left out. ``refused``: no forecast from these counts would be right. ``stopped``:
     the number of samples depends on their outcome, which only likelihoods forgive. ``distinct`` is
-    the mean number of distinct completions of a group and of its samples, None without texts.
+    the mean number of distinct completions of a group and of its samples, None without texts;
+    ``note`` is what they may mean without an alarm.
     """
 
     counts: GroupCounts
@@ -37,6 +40,7 @@ class Examined(NamedTuple):
     refused: bool
     stopped: bool
     distinct: tuple[float, float] | None
+    note: str = ""
 
 
 def examine(
@@ -62,6 +66,8 @@ def examine(
     by_name = {alarm.test: alarm.evidence for alarm in found}
     if rows is not None and isinstance(copied := by_name.get("copies"), Copies):
         counts = without_copies(counts, rows, copied)
+        found = tuple(alarms(_of_draws(tests, counts), level=level))
+        by_name = {alarm.test: alarm.evidence for alarm in found}
     selected = by_name.get("selection")
     refused = isinstance(selected, Selection) and selected.kind != "mixed only"
     if isinstance(selected, Selection) and not refused:
@@ -70,7 +76,27 @@ def examine(
             counts.num_correct, counts.group_size, prompt_id=counts.prompt_id, step=counts.step,
             prompt_names=counts.prompt_names, provenance=origin,
         )  # fmt: skip
-    return Examined(counts, found, refused, "stopping" in by_name, distinct)
+    note = "" if "copies" in by_name or rows is None else _few_texts(rows, distinct)
+    return Examined(counts, found, refused, "stopping" in by_name, distinct, note)
+
+
+def _of_draws(tests: Mapping[str, Evidence], counts: GroupCounts) -> dict[str, Evidence]:
+    """The tests with those of the counts made anew: copies make counts too even."""
+    kept = {name: test for name, test in tests.items() if name not in ("selection", "stopping")}
+    return kept | count_evidence(counts)
+
+
+def _few_texts(rows: SampleRows, distinct: tuple[float, float] | None) -> str:
+    """A sentence where long completions are few in a group: perhaps draws that share a seed."""
+    if distinct is None or rows.length is None or distinct[1] < _FEW_OF:
+        return ""
+    if distinct[0] > distinct[1] / 2 or float(np.median(rows.length)) < LONG:
+        return ""
+    return (
+        f"{distinct[0]:.1f} distinct completions of {distinct[1]:.0f} per group, long as they are:"
+        " if samples share seeds or a cached prefix, a group holds as many draws as distinct"
+        " completions, and the numbers below are too sure (a low temperature looks the same)"
+    )
 
 
 def as_dict(alarm: Alarm, said: str) -> Mapping[str, object]:

@@ -17,7 +17,8 @@ from grpolab.theory.samples import SampleRows, in_rows, pairs_of, sample_rows  #
 from grpolab.validate.estimate.selection import upper_tail
 
 _FACTORS = (2, 3, 5, 7)
-_LONG = 100  # characters
+LONG = 100
+"""Characters of a completion from which a policy hardly repeats it."""
 _SURE_LONG, _SURE_WRONG = 0.917, 0.956  # chance of its text, for a long one and for a wrong one
 _LEAST_LONG, _LEAST_WRONG = 0.5, 0.7
 
@@ -105,7 +106,7 @@ def _whole(rows: SampleRows, times: IntArray) -> tuple[int, int, int, float]:
     own = prompts[np.searchsorted(names, text)] == 1
     long = np.zeros(len(size), bool)
     if rows.length is not None:
-        long = rows.length[first] >= _LONG
+        long = rows.length[first] >= LONG
     right = np.bincount(rows.group, weights=rows.reward, minlength=len(size))
     wrong = np.where(right <= 1, np.maximum(_SURE_WRONG**size, _LEAST_WRONG), 1.0)
     chance = np.where(long, np.maximum(_SURE_LONG**size, _LEAST_LONG), wrong)

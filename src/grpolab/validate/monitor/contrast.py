@@ -24,6 +24,8 @@ _WORTH = 0.05
 _COPIES, _LONG, _ALMOST_ALL = 0.5, 20, 0.95
 """Groups of equal completions are worth a line from a share of 0.5 on where their texts have 20
 characters; shorter ones, which a sure policy may well repeat, from 0.95 on."""
+_LONG_TEXT = 100  # characters that a policy hardly repeats
+_FEW_OF = 4  # completions of a group from which few different ones mean something
 
 
 class Contrast(NamedTuple):
@@ -37,6 +39,7 @@ class Contrast(NamedTuple):
     graded: int = 0  # one verdict, and the trainer sees a difference
     not_finite: int = 0  # the advantage of some rollout is NaN
     copies: int = 0  # all completions are one text
+    repeated: int = 0  # at most half of four or more long completions differ
     distinct: int = 0  # different completions, summed over groups
     rollouts: int = 0  # of groups with texts
     characters: int = 0  # mean lengths of the texts of groups of copies, summed
@@ -80,6 +83,13 @@ class Contrast(NamedTuple):
                 f" ({self.distinct / self.groups:.2g} distinct per group of"
                 f" {self.rollouts / self.groups:.2g}): one seed for a whole group, or a policy that"
                 " is nearly deterministic? Equal samples are one sample"
+            )
+        elif self.repeated >= _COPIES * self.groups:
+            found.append(
+                f"in {self._share(self.repeated)} at most half of the completions differ, long as"
+                f" they are ({self.distinct / self.groups:.2g} different ones per group of"
+                f" {self.rollouts / self.groups:.2g}): seeds or a prefix that samples share, or a"
+                " low temperature? A group has as many draws as different completions"
             )
         if len(self.varies) > 1:
             found.append(
@@ -172,12 +182,15 @@ def _texts(samples: Samples, rows: IntArray, place: IntArray, groups: int) -> Co
     pairs = np.unique(np.stack([place, samples.text[rows]]), axis=1)
     distinct, size = np.bincount(pairs[0], minlength=groups), np.bincount(place, minlength=groups)
     copies = (distinct == 1) & (size > 1)
-    characters = 0
+    characters = repeated = 0
     if samples.length is not None:
         mean = np.bincount(place, weights=samples.length[rows], minlength=groups) / size
         characters = round(float(mean[copies].sum()))
+        few = (size >= _FEW_OF) & (2 * distinct <= size) & (mean >= _LONG_TEXT)
+        repeated = int(few.sum())
     return Contrast(
         copies=int(copies.sum()),
+        repeated=repeated,
         distinct=int(distinct.sum()),
         rollouts=int(size.sum()),
         characters=characters,

@@ -121,7 +121,7 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
     errors += [
         n
         for n in deep
-        if is_one_of(n.rpartition(".")[2], ERROR[:8])
+        if (is_one_of(n.rpartition(".")[2], ERROR[:8]) or _is_beside_score(n, score))
         and _is_flag(n.rpartition(".")[2], [value_at(row, n) for row in head])
     ]
     status = [n for n in free if is_status(n) or is_one_of(n, HTTP)]
@@ -150,6 +150,12 @@ def roles_of(frame: Frame, options: ReadOptions) -> Roles:
         sample=tuple(sample), errors=tuple(errors), status=tuple(status), unset=tuple(unset),
         text=text, others=others, verdicts=verdicts,
     )  # fmt: skip
+
+
+def _is_beside_score(name: str, score: Sequence[str]) -> bool:
+    """Whether a value of the object that holds the verdict says that there is none."""
+    outer, _, last = name.rpartition(".")
+    return outer == score[0].rpartition(".")[0] and is_error(last)
 
 
 def named(frame: Frame, wanted: str | None, what: str) -> str | None:

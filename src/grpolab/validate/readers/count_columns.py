@@ -36,7 +36,8 @@ _WRONG = frozenset((
 _NUMBER = frozenset(("num", "n", "no", "count", "counts", "cnt", "number", "nr", "total", "sum"))
 _DRAWN = frozenset((
     "samples", "rollouts", "completions", "answers", "responses", "trials", "attempts", "runs",
-    "generations", "gens", "draws", "tries", "games", "all", "evaluated", "graded",
+    "generations", "gens", "draws", "tries", "games", "all", "evaluated", "graded", "drawn",
+    "sampled", "tested", "judged", "scored", "tried", "taken", "rolled", "run",
 ))  # fmt: skip
 _BESIDE = frozenset(("of", "the", "per", "prompt", "problem", "question", "task", "in"))
 _PLURAL = frozenset(("passes", "successes", "hits", "wins", "positives", "losses", "fails",

@@ -17,7 +17,7 @@ from grpolab.validate.readers.verdicts import Verdicts, count_verdicts
 
 _STATUSES = ("pass", "fail", "timeout")
 _TESTS = ("base", "plus")
-_BEFORE_0_2 = {"success": "pass", "failed": "fail"}
+_BEFORE_0_2 = {"success": "pass", "failed": "fail", "timed out": "timeout"}
 
 
 def recognises(sample: Sample) -> bool:
@@ -109,7 +109,7 @@ def _solutions(path: Path) -> Iterator[tuple[str, dict[str, str | None], str | N
             status: dict[str, str | None] = {
                 "base": _status(sample, "base_status", path=path, task=task), "plus": None,
             }  # fmt: skip
-            if sample.get("plus_status") is not None:
+            if sample.get("plus_status") not in (None, ""):
                 status["plus"] = _status(sample, "plus_status", path=path, task=task)
             yield task, status, _solution(sample)
 

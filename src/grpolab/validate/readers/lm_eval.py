@@ -60,6 +60,7 @@ def read(paths: Sequence[Path], options: ReadOptions, remarks: Remarks) -> list[
     return [Part(counts)]
 
 
+_NO_FILTER = "none"
 _ROW = ("doc_id", "filter", "metrics", "resps", "filtered_resps")
 
 
@@ -82,10 +83,10 @@ def _pick_filter(
 ) -> IntArray:
     """The rows of one filter; that of a vote of all samples says nothing of a sample."""
     if column is None:
-        code, names = np.zeros(count, dtype=np.int64), ["None"]
+        code, names = np.zeros(count, dtype=np.int64), [_NO_FILTER]
     else:
         code, values = encoded(column)
-        names = [*map(str, values), "None"]
+        names = [*map(str, values), _NO_FILTER]  # the tool calls it so
         code = np.where(code < 0, len(values), code)
     filters = sorted({names[i] for i in np.unique(code).tolist()})
     wanted = options.filter

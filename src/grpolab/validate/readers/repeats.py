@@ -96,6 +96,8 @@ def with_times(piece: Piece, remarks: Remarks, where: str) -> Piece:
 
     What ``GROUP BY problem, correct`` and ``value_counts`` give.
     """
+    if not any(is_one_of(name, TIMES) for name in piece.others):
+        return piece
     if piece.text is not None or piece.group is not None or np.isnan(piece.score).any():
         return piece
     rows = len(piece.score)

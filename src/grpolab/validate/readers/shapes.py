@@ -100,11 +100,28 @@ def tables_in(value: Any, depth: int = 0) -> Iterator[Rows]:
     if _is_split(value):
         return  # what stands under its keys are no tables of their own
     yield from _by_id(value)
-    yield [value]
+    if not _is_summary(value):
+        yield [value]
     if depth < _DEPTH:
         shared = _shared(value)
         for rows in _under_keys(value, depth):
             yield [{**shared, **row} for row in rows] if shared else rows
+
+
+def _is_summary(value: Mapping[str, Any]) -> bool:
+    """Whether a document sums up a list of its own: records that name problems and verdicts.
+
+    >>> _is_summary({"n_resolved": 1, "results": [{"task_id": "a", "is_resolved": True}] * 2})
+    True
+    """
+    if find((*PROBLEM, *TEXT_OF_PROBLEM, "problem", "prompt"), value) is not None:
+        return False
+    lists = (v for v in value.values() if isinstance(v, list) and len(v) > 1 and _is_table(v))
+    return any(
+        find(_VERDICTS, rows[0]) is not None
+        and find((*PROBLEM, *WEAK, *TEXT_OF_PROBLEM), rows[0]) is not None
+        for rows in lists
+    )
 
 
 def _under_keys(value: dict[str, Any], depth: int) -> Iterator[Rows]:

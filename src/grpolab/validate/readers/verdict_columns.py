@@ -53,13 +53,18 @@ def known_score(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tupl
         found = None if _is_one_sample(outer) else find(SCORE, fields(outer, head))
         if found is not None:
             return (f"{outer}[].{found}",)
-    inside = [n for n in names if n.count(".") == 1]
+    inside = [n for n in names if n.count(".") == 1 and not _objects(value_at(r, n) for r in head)]
     inner = find(SCORE, [n.rpartition(".")[2] for n in inside])
     if inner is not None:
         return (next(n for n in inside if n.endswith(f".{inner}")),)
     return _wide(names, head) or _hidden(names, head)
 
 
+_OF_GRADES = frozenset((
+    "result", "results", "report", "test", "eval", "evaluation", "grade", "grading", "score",
+    "scores", "verdict", "judge", "judgement", "outcome", "reward", "metrics",
+))  # fmt: skip
+"""Words of objects that hold what a grader said of one sample."""
 _SAMPLES = OF_SAMPLES - {"result", "results", "output", "outputs"}
 
 
@@ -69,6 +74,10 @@ def _hidden(names: Sequence[str], head: Sequence[Mapping[str, Any]]) -> tuple[st
         values = _values_of(name, head)
         wordy = not _WORDY.isdisjoint(words_of(name))
         if _is_called_verdict(name) and _holds_verdicts(values) and (not wordy or _decides(values)):
+            return (name,)
+    for name in (n for n in names if n.count(".") > 1 and is_one_of(n.rpartition(".")[2], SCORE)):
+        graded = not _OF_GRADES.isdisjoint(words_of(name.partition(".")[0]))
+        if graded and _holds_verdicts(_values_of(name, head)):
             return (name,)
     for outer in (n for n in names if not OF_SAMPLES.isdisjoint(words_of(n))):
         deep = [n for n in fields(outer, head) if n.count(".") == 1]

@@ -13,6 +13,7 @@ PROBLEM = (
     "problem_id", "prompt_id", "task_id", "question_id", "example_id", "doc_id", "instance_id",
     "item_id", "query_id", "qid", "pid", "problem_idx", "prompt_idx", "task_idx", "question_idx",
     "example_idx", "doc_idx", "problem_index", "prompt_index", "question_index", "task_hash",
+    "task_index", "doc_index", "ng_task_index",
     "prompt_hash", "problem_hash", "problem_name", "unique_id", "test_id", "case_id", "data_id",
 )  # fmt: skip
 """Names that a problem has in tables, the surest first."""
@@ -64,7 +65,7 @@ SAMPLE = (
     "completion_idx", "completion_index", "response_id", "response_idx", "rollout_id",
     "rollout_idx", "rollout_index", "generation_id", "generation_idx", "gen_id", "gen_idx",
     "replicate", "repeat", "repetition", "rep", "trial", "trial_id", "trial_idx", "attempt",
-    "attempt_id", "attempt_idx", "traj_idx", "trajectory_id", "try", "draw",
+    "ng_rollout_index", "attempt_id", "attempt_idx", "traj_idx", "trajectory_id", "try", "draw",
 )  # fmt: skip
 """Columns that number the samples of a problem."""
 SEED = (
