@@ -57,6 +57,20 @@ def test_clean_samples_of_all_kinds_raise_next_to_no_alarm():
     assert found <= 16
 
 
+def test_a_prefix_that_blocks_share_is_named_where_completions_differ():
+    """Samples four by four begin alike (a cached prefix) and go on apart."""
+    rng = np.random.default_rng(0)
+    first = np.repeat(rng.integers(0, 30, (40, 4)), 4, axis=1).ravel()
+    start = np.stack([first, first, rng.integers(0, 30, first.size)], axis=1)
+    rows = sample_rows(
+        prompt=np.repeat(np.arange(40), 16), reward=(rng.random(first.size) < 0.4).astype(float),
+        text=np.arange(first.size), start=pack(start),
+    )  # fmt: skip
+    found = {alarm.test: alarm.evidence for alarm in alarms(sample_evidence(rows, rng=0))}
+    assert (found["beginnings"].pattern, found["beginnings"].size) == ("block", 4)
+    assert "texts" not in found
+
+
 def test_all_inputs_share_the_level():
     one = PositionTest(30.0, 4e-4, np.zeros(2))
     fine = PositionTest(1.0, 0.5, np.zeros(2))

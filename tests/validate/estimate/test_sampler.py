@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from grpolab.validate.estimate.sampler import block_test, duplicate_test, position_test
+from grpolab.validate.estimate.sampler import (
+    block_test,
+    duplicate_test,
+    position_test,
+    trend_test,
+)
 
 
 def draws(rng, *, groups=300, g=8, shared=0.0):
@@ -82,6 +87,27 @@ def test_block_variance_is_the_one_of_all_orders():
         mean, variance = _permuted_pairs(np.array([float(total)]), labels)
         assert mean[0] == pytest.approx(np.mean(pairs))
         assert variance[0] == pytest.approx(np.var(pairs))
+
+
+def test_a_trend_of_likelihood_is_found_and_a_clean_one_seldom():
+    rng = np.random.default_rng(0)
+    clean = [trend_test(rng.gumbel(size=(30, 8)) * rng.gamma(1, 9, (30, 1))) for _ in range(300)]
+    assert 3 <= sum(one.p_value < 0.05 for one in clean) <= 27
+    ties = [trend_test(rng.integers(0, 2, (30, 8))) for _ in range(300)]
+    assert 3 <= sum(one.p_value < 0.05 for one in ties) <= 27
+    logs = rng.gumbel(size=(64, 16))
+    best_first = trend_test(-np.sort(-logs, axis=1))
+    assert best_first.correlation == pytest.approx(-1.0)
+    assert best_first.p_value < 1e-8
+    drift = trend_test(logs - np.linspace(0, 1.5, 16))
+    assert drift.p_value < 1e-5
+    assert -0.8 < drift.correlation < -0.1
+
+
+def test_one_prompt_shows_no_more_than_its_orders_do():
+    """Of the 720 orders of six samples one falls: no p-value of the z-test is below 2/720."""
+    assert trend_test([[6.0, 5.0, 4.0, 3.0, 2.0, 1.0]]).p_value > 2 / 720
+    assert np.isnan(trend_test([[1.0, 1.0], [np.nan, 2.0]]).p_value)
 
 
 def test_bad_input():

@@ -100,7 +100,7 @@ def test_several_alarms_are_one_sentence_so_that_the_answer_is_seen():
     found = dataclasses.replace(found, suspicions=tuple(several))
     alarm, best, *rest = page_findings(found)
     assert alarm.startswith("**Do not trust the numbers of x, y, z and 2 more**")
-    assert best.startswith("**x** has the most signal")
+    assert best.startswith("**x** at g=4: mean reward std")
     assert sorted([best, *rest]) == sorted(advise_triage(found))
 
 

@@ -7,8 +7,15 @@ from grpolab.validate.estimate.copies import Copies
 from grpolab.validate.estimate.faults import Alarm
 from grpolab.validate.estimate.independence import PairContrast
 from grpolab.validate.estimate.order import NeighbourTest, OrderTest
-from grpolab.validate.estimate.sampler import PositionTest, SeedTest
+from grpolab.validate.estimate.sampler import PositionTest, SeedTest, TrendTest
 from grpolab.validate.estimate.selection import Selection, Stopping
+
+_SORTED = 0.8
+"""Rank correlation of place and likelihood from which on samples were sorted by it."""
+
+
+_ORDERED = {"texts": "completions", "beginnings": "first tokens of completions"}
+"""Tests of order by what they compare; the others compare rewards."""
 
 
 def alarm_sentence(alarm: Alarm) -> str:
@@ -26,8 +33,10 @@ def _seen(alarm: Alarm) -> tuple[str, str]:
             return _duplicates(found)
         case PositionTest():
             return _positions(found)
+        case TrendTest():
+            return _trend(found)
         case OrderTest():
-            return _order(found, texts=alarm.test == "texts")
+            return _order(found, _ORDERED.get(alarm.test, "rewards"))
         case NeighbourTest():
             return _neighbours(found)
         case Selection():
@@ -83,8 +92,23 @@ def _positions(found: PositionTest) -> tuple[str, str]:
     )
 
 
-def _order(found: OrderTest, *, texts: bool) -> tuple[str, str]:
-    what = "completions" if texts else "rewards"
+def _trend(found: TrendTest) -> tuple[str, str]:
+    less = "less" if found.correlation < 0 else "more"
+    seen = (
+        f"Later samples of a request are {less} likely than earlier ones (rank correlation of"
+        f" place and log-probability {found.correlation:+.2f} over {found.num_prompts} prompts)"
+    )
+    if abs(found.correlation) > _SORTED:
+        cause = (
+            "samples stored sorted by likelihood (some engines return them so). Do not take the"
+            " first samples for all"
+        )
+    else:
+        cause = "a temperature or a policy that changed while the samples were drawn"
+    return seen, f"Likely: {cause}."
+
+
+def _order(found: OrderTest, what: str) -> tuple[str, str]:
     where = {
         "near": "neighbouring places", "far": "neighbouring places",
         "first": "place 0 and the others",
@@ -116,8 +140,8 @@ def _neighbours(found: NeighbourTest) -> tuple[str, str]:
     if found.lag == 0:
         where = "samples at the same place of all requests"
         causes = (
-            "one seed for all requests, samples stored sorted by likelihood, or an instruction of"
-            " its own for each place"
+            "one seed for all requests, samples stored sorted by likelihood, a place that is"
+            " sampled greedily, or an instruction of its own for each place"
         )
     elif found.lag > 1:
         where = f"samples of requests {found.lag} apart"

@@ -316,9 +316,9 @@ def _missed_kinds(prompts: int) -> list[str]:
         return []
     share = 1.0 - 0.05 ** (1.0 / prompts)
     return [
-        f"a kind of prompt that makes up {percent(share)} of all is missed by {prompts} prompts in"
-        " one of 20 samples; the interval of the ICC, and p* with it, know nothing of one that is"
-        " far from all others"
+        f"{prompts} prompts show none of a kind that makes up {percent(share)} of all in one of 20"
+        " samples; where such prompts are far easier or far harder than all that were seen, the ICC"
+        " and p* lie outside of their intervals"
     ]
 
 

@@ -19,7 +19,7 @@ from grpolab.validate.estimate.contrasts import holm
 from grpolab.validate.estimate.copies import Copies, copies_test
 from grpolab.validate.estimate.independence import PairContrast
 from grpolab.validate.estimate.order import NeighbourTest, OrderTest, neighbour_test, order_test
-from grpolab.validate.estimate.sampler import PositionTest, SeedTest, position_test
+from grpolab.validate.estimate.sampler import PositionTest, SeedTest, TrendTest, position_test
 from grpolab.validate.estimate.selection import (
     Selection,
     Stopping,
@@ -34,6 +34,7 @@ Evidence = (
     PairContrast
     | SeedTest
     | PositionTest
+    | TrendTest
     | OrderTest
     | NeighbourTest
     | Selection
@@ -68,6 +69,7 @@ def sample_evidence(rows: SampleRows, *, rng: np.random.Generator | int) -> dict
     if texts is not None:
         found["texts"] = order_test(texts, rng=generator)
     if starts is not None:
+        found["beginnings"] = order_test(starts, rng=generator)
         found["neighbours"] = neighbour_test(starts, rng=generator)
     copies = copies_test(rows)
     if copies is not None:

@@ -126,13 +126,15 @@ _START = 200  # characters of a text that are kept
 
 
 def texts_of(column: Column) -> Texts:
-    """The texts of a column by codes; chats are compared as they are written.
+    r"""The texts of a column by codes; chats are compared as they are written.
 
-    >>> texts_of(["a b", None, "a b"])
+    Space at the ends tells no completion from another: a copy may have lost or gained a line end.
+
+    >>> texts_of(["a b", None, "a b\n"])
     Texts(code=array([ 0, -1,  0]), length=array([3, 0, 3]), starts=['a b'])
     """
     if isinstance(column, list):
-        code, values = factorise(map(as_text, column))
+        code, values = factorise(map(_bare, column))
         sizes = [len(v) if isinstance(v, str) else 0 for v in values]
         starts = [v[:_START] if isinstance(v, str) else "" for v in values]
         none = next((i for i, v in enumerate(values) if v is None), None)
@@ -150,6 +152,12 @@ def as_text(value: Any) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value, default=str)
 
 
+def _bare(value: Any) -> str | None:
+    """A completion as text without space at its ends."""
+    text = as_text(value)
+    return None if text is None else text.strip()
+
+
 def _texts_arrow(column: Any) -> tuple[IntArray, list[int], list[str], int | None]:
     """Codes of distinct texts without making Python strings of them."""
     import pyarrow as pa
@@ -157,11 +165,16 @@ def _texts_arrow(column: Any) -> tuple[IntArray, list[int], list[str], int | Non
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        code, values = factorise(map(as_text, column.to_pylist()))
+        code, values = factorise(map(_bare, column.to_pylist()))
         none = next((i for i, v in enumerate(values) if v is None), None)
         texts = [str(v) for v in values]
         return code, list(map(len, texts)), [t[:_START] for t in texts], none
     code, packed = _packed(column)
+    bare = pc.utf8_trim_whitespace(packed)
+    if not bare.equals(packed):
+        again = bare.dictionary_encode()
+        place = np.from_dlpack(again.indices).astype(np.int64)
+        code, packed = np.append(place, len(again.dictionary))[code], again.dictionary
     sizes = pc.utf8_length(packed).to_pylist()
     starts = pc.utf8_slice_codeunits(packed, 0, _START).to_pylist()
     lost = len(sizes) if code.size and int(code.max()) == len(sizes) else None

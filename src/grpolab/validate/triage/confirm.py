@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab import streams
+from grpolab.theory.groups import FloatArray
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.estimate.faults import (
     FALSE_ALARMS,
@@ -22,7 +23,7 @@ from grpolab.validate.estimate.faults import (
     sample_evidence,
 )
 from grpolab.validate.estimate.independence import PairContrast, pair_contrast
-from grpolab.validate.estimate.sampler import duplicate_test
+from grpolab.validate.estimate.sampler import duplicate_test, trend_test
 from grpolab.validate.rollouts.table import Rollouts
 
 FIRST, SECOND = 0.02, 0.05
@@ -74,11 +75,24 @@ def rollout_evidence(
         found.pop("copies", None)
     if not math.isnan(contrast.p_value):
         found["groups"] = contrast
+    if known:
+        trend = trend_test(_by_place(table))
+        if not math.isnan(trend.p_value):
+            found["likelihood"] = trend
     if known and np.unique(table.prompt_id, return_counts=True)[1].min() >= 2:
         ids = table.text_hash if table.token_hash is None else table.token_hash
         found["duplicates"] = duplicate_test(
             ids, np.minimum(table.logprob, 0.0), group_id=table.prompt_id
         )
+    return found
+
+
+def _by_place(table: Rollouts) -> FloatArray:
+    """Log-probabilities of the samples of every prompt in their order, [P, n]; NaN for none."""
+    order = np.argsort(table.prompt_id, kind="stable")
+    times = np.unique(table.prompt_id, return_counts=True)[1]
+    found = np.full((len(times), int(times.max())), np.nan)
+    found[np.arange(found.shape[1]) < times[:, None]] = table.logprob[order]
     return found
 
 

@@ -188,7 +188,17 @@ def _pairs(found: Triage) -> Table:
 def _tests(found: Triage) -> Table:
     names = [
         name
-        for name in ("groups", "duplicates", "copies", "positions", "order", "texts", "neighbours")
+        for name in (
+            "groups",
+            "duplicates",
+            "copies",
+            "positions",
+            "order",
+            "texts",
+            "beginnings",
+            "likelihood",
+            "neighbours",
+        )
         if name != "copies" or any(name in c.tests for c in found.checkpoints)
     ]
     rows = []
@@ -211,7 +221,9 @@ def _tests(found: Triage) -> Table:
         "`rho`: correlation of two rewards of a group beyond what the prompt explains. `equal`:"
         " share of equal pairs of completions of a prompt, against what their log-probabilities"
         " predict. `positions`: does the place of a sample in its request predict its reward?"
-        " `order`, `texts`: are rewards, or completions, more alike at some places than at others?"
+        " `order`, `texts`, `beginnings`: are rewards, completions, or their first tokens, more"
+        " alike at some places than at others?"
+        " `likelihood`: are later samples of a request more, or less, likely than earlier ones?"
         " `neighbours`: do completions of different requests begin alike more often than by chance?"
     )
     return Table(columns, rows, caption, title="Are these independent draws?")
