@@ -87,7 +87,7 @@ def test_a_probe_ranks_runs_and_counts_its_rollouts(probed):
     assert pair["low"] <= pair["difference"] <= pair["high"]
     assert found["settled"] is (-pair["low"] <= pair["margin"])
     verdict = levels().verdicts["F"]
-    assert any(f"its claim F is {verdict}" in line for line in found["advice"])
+    assert any(line.endswith(f"(docs/preregistration.md): {verdict}.") for line in found["advice"])
 
 
 def test_a_rerun_does_nothing_again_and_more_seeds_go_on(probed, tmp_path):

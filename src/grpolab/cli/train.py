@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -245,23 +246,28 @@ class _Pace:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._began, self._steps, self._tokens = time.monotonic(), 0, 0
+        self._began = math.nan  # the end of the first step: what loads before it is no step
+        self._steps = self._tokens = 0
 
     def words(self) -> str:
         """Step, reward, zero-std share, seconds per step, tokens per second; once per step."""
         from grpolab.validate.training.rundir import last_step
 
-        self._steps += 1
         row = last_step(self._path)
         if row is None:
             return ""
-        self._tokens += row.get("num_tokens", 0)
-        passed = time.monotonic() - self._began
-        tokens = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
-        return (
+        said = (
             f"step {row['step'] + 1}, reward {number(row['mean_reward'])},"
-            f" {percent(row['frac_zero_std'])} zero-std, {passed / self._steps:.2g} s/step{tokens}"
+            f" {percent(row['frac_zero_std'])} zero-std"
         )
+        if math.isnan(self._began):
+            self._began = time.monotonic()
+            return said
+        self._steps += 1
+        self._tokens += row.get("num_tokens", 0)
+        passed = max(time.monotonic() - self._began, 1e-9)
+        tokens = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
+        return f"{said}, {passed / self._steps:.2g} s/step{tokens}"
 
 
 def _report(run: RunDir, *, as_json: bool) -> None:
