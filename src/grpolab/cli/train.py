@@ -18,7 +18,7 @@ from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError
-from grpolab.figures.words import number, percent
+from grpolab.figures.words import counted, number, percent
 from grpolab.validate.rollouts.judge import Watched
 from grpolab.validate.training.job import TRAINERS, TrainJob
 
@@ -294,12 +294,13 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         return
     for name, words in summary["interventions"].items():
         say(f"{name.replace('_', ' ')}: {words}")
-    part = min(10, len(logs))
-    say(
-        f"{len(logs)} steps: mean reward {number(summary['mean_reward_first'])} in the first"
-        f" {part}, {number(summary['mean_reward_last'])} in the last {part};"
-        f" zero-std groups {percent(summary['frac_zero_std_last'])} in the last {part}"
-    )
+    rewards, same = number(summary["mean_reward_last"]), percent(summary["frac_zero_std_last"])
+    if len(logs) > len(last):
+        rewards = (
+            f"{number(summary['mean_reward_first'])} in the first 10, {rewards} in the last 10"
+        )
+        same += " in the last 10"
+    say(f"{counted(len(logs), 'step')}: mean reward {rewards}; zero-std groups {same}")
     for step, found in done.evals:
         say(f"held out before step {step}: mean reward {number(found['mean_reward'])}")
     if summary["num_missing"]:
