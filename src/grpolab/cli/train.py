@@ -296,9 +296,8 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         say(f"{name.replace('_', ' ')}: {words}")
     rewards, same = number(summary["mean_reward_last"]), percent(summary["frac_zero_std_last"])
     if len(logs) > len(last):
-        rewards = (
-            f"{number(summary['mean_reward_first'])} in the first 10, {rewards} in the last 10"
-        )
+        first = number(summary["mean_reward_first"])
+        rewards = f"{first} in the first 10, {rewards} in the last 10"
         same += " in the last 10"
     say(f"{counted(len(logs), 'step')}: mean reward {rewards}; zero-std groups {same}")
     for step, found in done.evals:
