@@ -24,6 +24,8 @@ def test_progress_says_how_the_run_is_doing(tmp_path: Path) -> None:
     pace = _Pace(tmp_path)
     assert pace.words() == ""  # no step yet
     steps = tmp_path / "steps.jsonl"
+    steps.write_text(line(0, 0.5))
+    assert pace.words() == "step 1, reward 0.500, 25% zero-std"  # no pace yet
     steps.write_text(line(0, 0.5) + line(1, 0.625))
     said = pace.words()
     pattern = r"step 2, reward 0\.625, 25% zero-std, [0-9.e+-]+ s/step, [0-9,]+ tokens/s"

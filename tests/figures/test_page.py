@@ -1,6 +1,7 @@
 """Report building blocks: escaped, self-contained, numbers as numbers."""
 
 from grpolab.figures import page
+from grpolab.figures.tables import Column, Table
 
 
 def test_text_is_escaped_before_it_is_marked_up():
@@ -25,6 +26,12 @@ def test_sentences_wrap_and_numbers_do_not():
     made = page.table(["name", "value"], [["a", "0.205 to 0.251"], ["b", "because " * 6]])
     assert "<td>0.205 to 0.251</td>" in made
     assert '<td class="words">because' in made
+
+
+def test_words_are_on_the_left_below_their_heads():
+    made = Table(["name", Column("verdict", words=True)], [["a", "better"]]).html()
+    assert '<th scope="col" class="left">verdict' in made
+    assert '<td class="left">better' in made
 
 
 def test_a_page_is_one_file(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from grpolab.cli._options import OUTPUT, OneOf, expanded
 from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError
-from grpolab.figures.words import number, percent
+from grpolab.figures.words import counted, number, percent
 from grpolab.validate.rollouts.judge import Watched
 from grpolab.validate.training.job import TRAINERS, TrainJob
 
@@ -245,23 +246,28 @@ class _Pace:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._began, self._steps, self._tokens = time.monotonic(), 0, 0
+        self._began = math.nan  # the end of the first step: what loads before it is no step
+        self._steps = self._tokens = 0
 
     def words(self) -> str:
         """Step, reward, zero-std share, seconds per step, tokens per second; once per step."""
         from grpolab.validate.training.rundir import last_step
 
-        self._steps += 1
         row = last_step(self._path)
         if row is None:
             return ""
-        self._tokens += row.get("num_tokens", 0)
-        passed = time.monotonic() - self._began
-        tokens = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
-        return (
+        said = (
             f"step {row['step'] + 1}, reward {number(row['mean_reward'])},"
-            f" {percent(row['frac_zero_std'])} zero-std, {passed / self._steps:.2g} s/step{tokens}"
+            f" {percent(row['frac_zero_std'])} zero-std"
         )
+        if math.isnan(self._began):
+            self._began = time.monotonic()
+            return said
+        self._steps += 1
+        self._tokens += row.get("num_tokens", 0)
+        passed = max(time.monotonic() - self._began, 1e-9)
+        tokens = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
+        return f"{said}, {passed / self._steps:.2g} s/step{tokens}"
 
 
 def _report(run: RunDir, *, as_json: bool) -> None:
@@ -288,12 +294,12 @@ def _report(run: RunDir, *, as_json: bool) -> None:
         return
     for name, words in summary["interventions"].items():
         say(f"{name.replace('_', ' ')}: {words}")
-    part = min(10, len(logs))
-    say(
-        f"{len(logs)} steps: mean reward {number(summary['mean_reward_first'])} in the first"
-        f" {part}, {number(summary['mean_reward_last'])} in the last {part};"
-        f" zero-std groups {percent(summary['frac_zero_std_last'])} in the last {part}"
-    )
+    rewards, same = number(summary["mean_reward_last"]), percent(summary["frac_zero_std_last"])
+    if len(logs) > len(last):
+        first = number(summary["mean_reward_first"])
+        rewards = f"{first} in the first 10, {rewards} in the last 10"
+        same += " in the last 10"
+    say(f"{counted(len(logs), 'step')}: mean reward {rewards}; zero-std groups {same}")
     for step, found in done.evals:
         say(f"held out before step {step}: mean reward {number(found['mean_reward'])}")
     if summary["num_missing"]:

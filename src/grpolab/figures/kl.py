@@ -46,7 +46,7 @@ def draw(ax: Any, found: Mapping[str, Any]) -> None:
     for (g, gain), colour in zip(found["finite"].items(), _COLOURS, strict=True):
         ax.axhline(found["ceiling"][g], color=colour, linewidth=0.8, linestyle=(0, (1, 3)))
         ax.plot(p_ref, gain, color=colour)
-        place, shift = (-1, (-4, 6)) if g == max(_SIZES) else (0, (4, 6))
+        place, shift = (-1, (-4, 6)) if g == max(_SIZES) else (0, (4, -8 if g == 2 else 6))
         at = (p_ref[place], found["ceiling"][g])
         name_line(ax, f"g = {g}: at most √{g - 1}", at=at, colour=colour, shift=shift)
     i = int(np.argmin(np.abs(found["limit"] - 10)))

@@ -55,7 +55,7 @@ th, td { padding: .25rem .45rem; text-align: right; border-bottom: 1px solid var
 th { font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--ink); }
 tbody th { font-weight: 400; vertical-align: inherit; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; min-width: 6rem; }
-th:first-child, .words { text-align: left; }
+th:first-child, .words, .left { text-align: left; }
 td { white-space: nowrap; } td.words { white-space: normal; min-width: 14rem; }
 code { background: var(--wash); padding: .05rem .3rem; font-size: .9em; }
 details { margin: .8rem 0; } summary { cursor: pointer; color: var(--accent); }

@@ -84,10 +84,14 @@ class Table:
 
     def html(self) -> str:
         """For a page: it can be selected and copied into a spreadsheet; everything is escaped."""
-        left = {True: ' class="words"', False: ""}
-        head = "".join(f'<th scope="col"{left[c.words]}>{text(c.name)}</th>' for c in self.columns)
+        left = [' class="left"' if column.words else "" for column in self.columns]
+        head = "".join(
+            f'<th scope="col"{mark}>{text(column.name)}</th>'
+            for column, mark in zip(self.columns, left, strict=True)
+        )
         body = "".join(
-            f"<tr>{_row_head(row)}{''.join(map(_cell, row[1:]))}</tr>" for row in self.cells
+            f"<tr>{_row_head(row)}{''.join(map(_cell, row[1:], left[1:]))}</tr>"
+            for row in self.cells
         )
         note = f'<p class="note">{text(self.caption)}</p>' if self.caption else ""
         inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -110,9 +114,9 @@ def _row_head(row: Sequence[str]) -> str:
     return f'<th scope="row">{text(row[0])}</th>' if row else ""
 
 
-def _cell(shown: str) -> str:
+def _cell(shown: str, left: str) -> str:
     """A cell of a page; sentences may wrap, and numbers with their intervals do not."""
-    mark = ' class="words"' if len(shown) > _SENTENCE else ""
+    mark = ' class="words"' if len(shown) > _SENTENCE else left
     return f"<td{mark}>{text(shown)}</td>"
 
 

@@ -114,3 +114,4 @@ def test_names_of_checkpoints_are_text_on_the_page(tmp_path):
     assert "<script>" not in page
     assert "\x1b" not in page
     assert "&lt;script&gt;a" in page
+    assert page.count('role="img"') == 1

@@ -18,9 +18,9 @@ from grpolab.validate.forecast.zero_std import ZeroStdPrediction, natural_method
 class Threshold:
     """p*: the mean at which half of the groups would have zero std, at the ICC of the audit.
 
-    ``low`` and ``high`` are p* at the ends of the interval of the ICC. NaN where no mean escapes,
-    and for an unknown ICC. Means above ``1 - value`` are as bad as those below ``value``, because
-    the beta-binomial treats right and wrong alike.
+    ``low`` and ``high`` are p* at the ends of the interval of the ICC. NaN where most groups are
+    zero-std at every mean, and for an unknown ICC. Means above ``1 - value`` are as bad as those
+    below ``value``, because the beta-binomial treats right and wrong alike.
     """
 
     value: float

@@ -68,8 +68,8 @@ def plans(audit: Audit) -> Table:
     above = "; upper p*: the same on the side of success" if both else ""
     caption = (
         "p*: mean success rate at which half of the groups have zero standard deviation at the"
-        f" measured correlation{above}; a dash: no mean escapes. mixed / 1000: mixed groups per"
-        " 1000 rollouts."
+        f" measured correlation{above}; a dash: more than half are at every mean. mixed / 1000:"
+        " mixed groups per 1000 rollouts."
     )
     caption += "".join(f" {method}: {ASSUMES[method]}." for method in sorted(models))
     caption += "".join(

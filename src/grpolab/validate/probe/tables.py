@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from grpolab.figures import page, words
 from grpolab.figures.tables import Column, Table
@@ -148,7 +149,43 @@ def write_probe(path: Path, found: Probe) -> None:
         lead=f"{len(found.runs)} starts, {words.counted(found.rounds, 'seed')},"
         f" {found.scored.num_prompts} held-out prompts; outcome {found.outcome}.",
         parts=[
-            page.findings(sentences(found)),
-            *(page.section(table.title, table.html()) for table in tables(found)),
+            page.takeaways(sentences(found)),
+            _figure(found),
+            page.section("Numbers", *map(page.folded, tables(found))),
         ],
     )
+
+
+def _figure(found: Probe) -> str:
+    caption = (
+        f"Left: {found.outcome} of each start on the held-out prompts, before RL (open) and after"
+        f" {found.step} steps (filled). Right: how much {found.comparison.leader} is ahead of every"
+        " other start after them, with intervals that hold for all pairs at once."
+    )
+    return page.figure(
+        lambda axes: _draw(axes, found), caption=caption, alt="scores of the starts, and leads",
+        size=(11.0, 1.3 + 0.42 * len(found.runs)), panels=2,
+    )  # fmt: skip
+
+
+def _draw(axes: Any, found: Probe) -> None:
+    from grpolab.figures import style
+
+    left, right = axes
+    labels = list(reversed(found.comparison.labels))
+    for i, label in enumerate(labels):
+        before, after = found.scored.before[label], found.scored.after[label]
+        ends = [float(one.mean()) if one.size else math.nan for one in (before, after)]
+        left.plot(ends, [i, i], color=style.BLUE, lw=1)
+        left.plot(ends[0], i, "o", color=style.BLUE, mfc="none", ms=6)
+        left.plot(ends[1], i, "o", color=style.BLUE, ms=6)
+    for pair in found.comparison.pairs:
+        i = labels.index(pair.second)
+        right.plot([pair.low, pair.high], [i, i], color=style.BLUE, lw=2)
+        right.plot(pair.difference, i, "o", color=style.BLUE, ms=5)
+    right.axvline(0, color="black", ls=":", lw=1)
+    left.set(xlabel=found.outcome)
+    right.set(xlabel=f"lead in {found.outcome}")
+    for ax, names in ((left, style.short_names(labels)), (right, [""] * len(labels))):
+        ax.set_yticks(range(len(labels)), names, parse_math=False)
+        ax.set_ylim(-0.6, len(labels) - 0.4)

@@ -8,8 +8,9 @@ its artefacts. Keys are paths: ``countdown/base/seed0``, ``countdown/ladder/narr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from grpolab.streams import stream_seed
 from grpolab.validate.study.arms import SFT_VARIANTS, Arm
@@ -18,8 +19,14 @@ from grpolab.validate.study.families import Family
 from grpolab.validate.study.tasks import StudyTask
 from grpolab.validate.tasks import Prompt
 
-Progress = Callable[[float], None]
 RESULT = "result.json"
+
+
+class Progress(Protocol):
+    """Takes the share of a job that is done, and in words how it is doing."""
+
+    def __call__(self, share: float, words: str = "", /) -> None:
+        """Both, whenever there is something new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,8 @@ def run_jobs(
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 with contextlib.suppress(Empty):
                     while True:
-                        key, share = queue.get_nowait()
-                        bar.part(key, todo[key].weight * share)
+                        key, share, words = queue.get_nowait()
+                        bar.part(key, todo[key].weight * share, speed=words)
                 for future in finished:
                     job = running.pop(future)
                     future.result()
@@ -223,11 +223,11 @@ def _work(run: Run, job: Job, root: Path) -> None:
 
         torch.set_num_threads(1)
 
-    def progress(share: float) -> None:
+    def progress(share: float, words: str = "") -> None:
         nonlocal last
         if _channel is not None and time.monotonic() - last > 0.5:
             last = time.monotonic()
-            _channel.put((job.key, share))
+            _channel.put((job.key, share, words))
 
     with atomic_dir(root / job.key) as scratch:
         run(job, root=root, out=scratch, progress=progress)

@@ -181,7 +181,7 @@ def _rl(config: StudyConfig, job: StudyJob, root: Path, out: Path, progress: Pro
             model, tokenizer, task=task, prompts=prompts, config=grpo,
             seed=stream_seed(seed, "training"),
             reference=_reference(config, job, arm, root, start), evaluate=evaluate,
-            progress=lambda share: progress(0.9 * share),
+            progress=lambda share, words: progress(0.9 * share, words),
         )  # fmt: skip
         write_counts(out / "groups.parquet", run.counts())
         write_counts(out / "evals.parquet", _curve(curve, [step for step, _ in run.evals]))

@@ -182,9 +182,11 @@ def train_grpo(
     seed: int,
     reference: Any = None,
     evaluate: Callable[[int], Any] | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float, str], None] = lambda share, words: None,
 ) -> GRPORun:
     """Train in place. ``evaluate(step)`` is called before step 0, every ``eval_every``, at the end.
+
+    ``progress`` gets the share that is done, and the last step in words.
 
     Raises ValueError when ``beta`` > 0 and no reference model is given.
     """
@@ -196,7 +198,7 @@ def train_grpo(
         if evaluate is not None and loop.step % config.eval_every == 0:
             run.evals.append((loop.step, evaluate(loop.step)))
         run.records.append(loop.advance()._replace(rollouts=None))
-        progress(loop.step / config.steps)
+        progress(loop.step / config.steps, run.records[-1].log.words)
     if evaluate is not None:
         run.evals.append((config.steps, evaluate(config.steps)))
     return run

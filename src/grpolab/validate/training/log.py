@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grpolab.figures.words import number, percent
 from grpolab.theory.groups import GroupCounts, IntArray, equal_rewards
 from grpolab.validate.rollouts.table import Rollouts
 
@@ -27,6 +28,18 @@ class StepLog(NamedTuple):
     frac_truncated: float
     num_missing: int  # rollouts without a verdict
     num_tokens: int = 0  # of all completions; 0 in runs of before it was kept
+
+    @property
+    def words(self) -> str:
+        """The step as progress shows it.
+
+        >>> StepLog(2, 0.359, 0.69, 0, 0, 0, 0, 0, 0, 0, 0).words
+        'step 3, reward 0.359, 69% zero-std'
+        """
+        return (
+            f"step {self.step + 1}, reward {number(self.mean_reward)},"
+            f" {percent(self.frac_zero_std)} zero-std"
+        )
 
 
 class StepRecord(NamedTuple):

@@ -147,7 +147,7 @@ def run_trial(root: Path, scenario: Scenario, *, seed: int, steps: int) -> Trial
     before = draw(asked, _SAMPLES, stream_seed(seed, "before"))
     graded = GradedTask(task, scenario)
 
-    def tick(share: float) -> None:
+    def tick(share: float, words: str) -> None:
         graded.step = round(share * steps)
 
     run = train_grpo(
