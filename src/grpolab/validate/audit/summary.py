@@ -42,11 +42,10 @@ _LEVEL = 0.01  # of the test whether verdicts are missing by success
 class Audit(Frame):
     """Everything that one table of counts says; fields are None where it cannot say.
 
-    ``solved`` holds the number of prompts never solved, sometimes solved and always solved.
-    ``equal_scores`` is the share of groups with equal scores by group size, where a threshold made
-    graded scores binary. ``limits`` are those of group sizes of which no plan can be made.
-    ``alarms`` are the tests of the samples that reject; where they show a selection that nothing
-    can correct, the forecast is ``refused``. ``distinct`` completions of so many of a group.
+    ``solved``: prompts never solved, sometimes and always. ``equal_scores``: share of groups with
+    equal scores by group size, where a threshold made them binary. ``limits``: of group sizes
+    without a plan. ``alarms``: tests of the samples that reject; the forecast is ``refused`` where
+    nothing can correct a selection. ``distinct``: of a group, how many texts differ, and its size.
     """
 
     label: str

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray
@@ -148,7 +148,8 @@ def trend_test(values: npt.ArrayLike) -> TrendTest:
         seen = row[~np.isnan(row)]
         if len(seen) < 2 or np.ptp(seen) == 0:
             continue
-        rank = stats.rankdata(seen) - (len(seen) + 1) / 2
+        _, value, ties = np.unique(seen, return_inverse=True, return_counts=True)
+        rank = (np.cumsum(ties) - (ties - 1) / 2)[value] - (len(seen) + 1) / 2
         place = np.arange(len(seen)) - (len(seen) - 1) / 2
         squares = float(rank @ rank) * float(place @ place)
         total += float(rank @ place)
