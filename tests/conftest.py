@@ -7,6 +7,7 @@ hundreds of processes that tests start keep what they compile, whatever the call
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -33,6 +34,7 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+    atexit.register(gc.freeze)
 
 
 @pytest.fixture(scope="session")
