@@ -29,7 +29,7 @@ app.command()(study)
         (("--families", "coins/often"), "unknown regime 'often'"),
         (("--families", "chess/shift"), "unknown task 'chess'"),
         (("--families", "coins/shift,coins/shift"), "names one of them twice"),
-        (("--seeds", "0,one"), "whole numbers with commas between"),
+        (("--seeds", "0,one"), "whole numbers as 1,2,4"),
         (("--seeds", "-1"), "a seed is 0 or more"),
     ],
 )
