@@ -7,16 +7,14 @@ hundreds of processes that tests start keep what they compile, whatever the call
 
 from __future__ import annotations
 
+import atexit
 import gc
+import importlib.util
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-import warm
 
 collect_ignore_glob = ["benchmarks/*", "*/generate/*", "*/readers/fuzz_*.py", "vllm/*"]
 
@@ -32,11 +30,19 @@ def pytest_collection() -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(20_000)
     gc.enable()
+    atexit.register(gc.freeze)
 
 
 @pytest.fixture(scope="session")
 def warm_path() -> Iterator[Path]:
     """A folder for the front of PATH with a ``grpolab`` that is loaded already."""
+    # this folder on sys.path would make packages of its folders, one of which is named vllm
+    spec = importlib.util.spec_from_file_location("warm", Path(__file__).with_name("warm.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    warm = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(warm)
     with warm.commands() as folder:
         yield folder

@@ -15,7 +15,6 @@ import json
 import os
 import pkgutil
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -57,7 +56,6 @@ def commands() -> Iterator[Path]:
 def serve(address: str) -> None:
     """Answer calls until standard input ends."""
     load()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the calls
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -66,11 +64,13 @@ def serve(address: str) -> None:
             caller, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 status = run(caller)
                 caller.sendall(str(status).encode())
                 os._exit(status)
             caller.close()
+            with contextlib.suppress(ChildProcessError):  # calls that have ended
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
 
 
 def load() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("grpolab", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("grpolab", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("grpolab")
 
 

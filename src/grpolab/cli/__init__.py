@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import os
@@ -111,6 +112,7 @@ def _root(
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit status 2."""
     gc.set_threshold(_CYCLES)
+    atexit.register(gc.freeze)  # all that is loaded ends with the process: nothing to look for
     _open_streams()
     try:
         with extras_named():

@@ -29,6 +29,7 @@ from grpolab.validate.study.redo import _named, quoted, redo, take
 from grpolab.validate.study.results import Finding, Results
 from grpolab.validate.study.rows import METRICS, OUTCOMES
 from grpolab.validate.study.shootout import DIRECTIONS
+from grpolab.validate.study.trial.analysis import rounded
 from grpolab.validate.training.config import GRPOConfig
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
@@ -193,6 +194,17 @@ def starts(tmp_path_factory):
     out = tmp_path_factory.mktemp("starts")
     write_jobs(STARTS, out)
     return collect(STARTS, root=out)
+
+
+@pytest.mark.slow  # derives whole studies anew
+@pytest.mark.parametrize("name", ["controls", "data", "real"])
+def test_committed_results_are_those_of_the_committed_records(name, tmp_path):
+    shutil.copytree(RESULTS / name, tmp_path / name)
+    assert redo(tmp_path) == [name]
+    again, committed = (read_json(folder / f"{name}.json") for folder in (tmp_path, RESULTS))
+    assert rounded(again) == rounded(committed), (
+        "rewrite them with: python -m grpolab.validate.study.redo docs/results"
+    )
 
 
 def test_redoing_changes_nothing(starts, tmp_path):
