@@ -113,6 +113,7 @@ def test_every_rule_and_every_pair_has_a_row() -> None:
         (("-p", "2"), "p must lie in"),
         (("-p", "0.1", "--mode", "0.2"), "mode must be at most p"),
         (("-p", "0.1", "--beside", "1.5", "1"), "--beside: CHANCE must lie in"),
+        (("-p", "0.1", "--beside", "0.5", "nan"), "--beside: CHANCE must lie in"),
         (("-p", "0.1", "--rule", "pass-at-k:9"), "group_size must be"),
         (("-p", "0.3", "--mode", "0.1", "--true-positive", "0.9"), "--mode needs a grader"),
     ],
@@ -120,3 +121,11 @@ def test_every_rule_and_every_pair_has_a_row() -> None:
 def test_refusals_name_the_argument(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(UserError, match=said):
         run("-g", "8", *words)
+
+
+def test_large_groups_have_all_but_the_sum_over_their_compositions() -> None:
+    got = json.loads(run("-g", "400", "-p", "0.1", "--beside", "0.1", "0.5", "--json"))
+    (cell,) = got["groups"]
+    assert cell["beside"]["expected_std"] is None
+    assert 0 < cell["beside"]["zero_std"] < cell["zero_std"]
+    assert "summed up to g = 128" in run("-g", "400", "-p", "0.1", "--beside", "0.1", "0.5")

@@ -104,6 +104,8 @@ def test_resume(tmp_path: Path) -> None:
         (["sweep", "pstar", "--set", "seed=1"], "no parameter seed"),
         (["sweep", "pstar", "--set", "rho=0.1"], "pstar needs group_size"),
         (["sweep", "pstar", "--set", "group_size=8.5"], "group_size must be a whole number"),
+        (["sweep", "pstar", "--set", "group_size=true"], "group_size must be a whole number"),
+        (["sweep", "trajectory", "--set", "mask_cut=1"], "mask_cut must be true or false, got 1"),
         (["sweep", "escape", "--set", "p0=high"], "p0 must be a number, got high"),
         (["sweep", "ladder", "--set", "colour=red"], "ladder has no parameter colour"),
         ([*LADDER, "--plot", "figure.bmp"], "--plot must end in"),

@@ -53,3 +53,17 @@ def test_what_is_refused() -> None:
     for bad in (-1, 0.5):
         with pytest.raises(ValueError, match="staleness must be a whole number"):
             Options(staleness=bad)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_trajectories_under_a_budget_of_tokens_follow_their_mean_field(masked: bool) -> None:
+    from grpolab.simulate import EXPERIMENTS
+
+    at = {"num_steps": 20, "num_chains": 4000, "p0": 0.3, "learning_rate": 0.05, "seed": 1}
+    play = EXPERIMENTS["trajectory"]
+    found = play(**at, cut_right=0.5, cut_wrong=0.2, mask_cut=masked)
+    far = np.abs(found["mean_p"] - found["mean_field"])
+    assert np.all(far <= 4 * found["stderr_p"] + 2e-3)
+    plain = play(**at)
+    assert np.abs(found["mean_field"] - plain["mean_field"]).max() > 0.01
+    assert np.isnan(play(**at, cut_right=0.5, staleness=2)["mean_field"][1:]).all()

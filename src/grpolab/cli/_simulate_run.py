@@ -43,7 +43,8 @@ def run(
 
 
 _KINDS: dict[Any, tuple[Any, str]] = {
-    int: (int, "a whole number"), float: ((int, float), "a number"), str: (str, "text")
+    int: (int, "a whole number"), float: ((int, float), "a number"), str: (str, "text"),
+    bool: (bool, "true or false"),
 }  # fmt: skip
 
 
@@ -60,7 +61,8 @@ def _check(name: str, experiment: Callable[..., Any], grid: dict[str, list[Any]]
             raise UserError(f"{name} has no parameter {key}; it has {', '.join(known)}")
         kind, words = _KINDS.get(known[key], (object, ""))
         for value in values:
-            if not isinstance(value, kind):
+            flag = isinstance(value, bool) and kind not in (bool, object)
+            if flag or not isinstance(value, kind):
                 raise UserError(f"{name}: {key} must be {words}, got {value}")
     for key, parameter in parameters.items():
         if key in known and parameter.default is parameter.empty and key not in grid:
@@ -76,6 +78,8 @@ def parse_setting(item: str) -> tuple[str, list[Any]]:
 
 
 def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for kind in (int, float):
         try:
             return kind(text)

@@ -12,13 +12,13 @@ from grpolab.cli import _rollout_options as opt
 from grpolab.cli._options import Group, OneOf, listed
 from grpolab.errors import UserError, input_errors
 from grpolab.theory.advantage import PRESETS
-from grpolab.theory.rules import PASS_AT
+from grpolab.theory.rules import RULE_NAMES
 from grpolab.validate.training.config import (
     Aggregation,
     DecayTo,
     DynamicSampling,
     GRPOConfig,
-    pass_at_rule,
+    objective_rule,
 )
 from grpolab.validate.training.log_to import LOG_TO
 from grpolab.validate.training.restart import RESTARTS
@@ -34,10 +34,9 @@ def check_advantage(value: str | None) -> str | None:
     if value is None or value in PRESETS:
         return value
     try:
-        pass_at_rule(value)
+        objective_rule(value)
     except ValueError:
-        known = ", ".join([*PRESETS, *(f"{name}:K" for name in PASS_AT)])
-        raise typer.BadParameter(f"{value!r} is not one of {known}") from None
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(RULE_NAMES)}") from None
     return value
 
 
@@ -97,8 +96,7 @@ class LossOptions(Group):
         typer.Option(
             callback=check_advantage,
             metavar="NAME",
-            help=f"Advantage rule: {', '.join(PRESETS)}, pass-at-k:K or pass-at-k-training:K."
-            " Default: the loss's.",
+            help=f"Advantage rule: {', '.join(RULE_NAMES)}. Default: the loss's.",
         ),
     ] = None
     only_unsolved: Annotated[

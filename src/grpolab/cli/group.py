@@ -16,6 +16,7 @@ from grpolab.theory.rules import RULE_NAMES, rule_named
 
 _RULES = ("grpo", "dr-grpo", "rloo", "maxrl")
 _REWARDS = "Rewards"
+_LARGEST_SUM = 128  # group size up to which E[sigma] of four rewards is summed
 
 
 @expanded
@@ -60,8 +61,11 @@ def group(
     Example: grpolab group -g 8 -g 32 -p 0.1 --mode 0.01
     """
     errs = {"true_positive": true_positive, "false_positive": false_positive}
-    if beside is not None and not 0 <= beside[0] <= 1:
-        raise UserError(f"--beside: CHANCE must lie in [0, 1], got {beside[0]:g}")
+    if beside is not None and not (0 <= beside[0] <= 1 and math.isfinite(beside[1])):
+        raise UserError(
+            "--beside: CHANCE must lie in [0, 1] and WEIGHT be finite,"
+            f" got {beside[0]:g} {beside[1]:g}"
+        )
     cells = [(g, chance) for g in group_size for chance in p]
     with input_errors():
         groups = [_group(g, chance, mode, errs, beside) for g, chance in cells]
@@ -109,7 +113,7 @@ def _group(
         )
         found["beside"] = {
             "zero_std": theory.graded_zero_std(law, g),
-            "expected_std": theory.graded_std(law, g),
+            "expected_std": theory.graded_std(law, g) if g <= _LARGEST_SUM else None,
         }
     return found
 
@@ -166,6 +170,8 @@ def _show(
             (Column("mean std, both", significant), lambda row: row["beside"]["expected_std"]),
         ]
         notes.append(f"Both: with a second reward of {beside[1]:g}, met with chance {beside[0]:g}.")
+        if max(row["group_size"] for row in groups) > _LARGEST_SUM:
+            notes.append(f"Its mean std is summed up to g = {_LARGEST_SUM}.")
     title = "Groups of one prompt"
     if noisy:
         title += " with a grader that errs: shares are those of its verdicts"

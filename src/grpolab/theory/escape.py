@@ -240,7 +240,7 @@ def never_falls(rule: Rule, *, group_size: int) -> bool:
     True of every preset, since no rule lowers the chance of a correct rollout.
 
     >>> from grpolab.theory.advantage import MAXRL
-    >>> from grpolab.theory.objective import PassAtKGradient
+    >>> from grpolab.theory.subsets import PassAtKGradient
     >>> never_falls(MAXRL, group_size=8), never_falls(PassAtKGradient(4), group_size=8)
     (True, False)
     """

@@ -104,8 +104,9 @@ def cut_drift(
     Derived here.
 
     >>> from grpolab.theory import RLOO
-    >>> [cut_drift(RLOO, 0.5, group_size=2, cut_right=0.5, masked=m).item() for m in (False, True)]
-    [0.125, 0.1875]
+    >>> at = {"group_size": 2, "cut_right": 0.5}
+    >>> [cut_drift(RLOO, 0.5, **at, masked=m).round(5).item() for m in (False, True)]
+    [0.125, 0.15625]
     """
     chance = _check.probability("p", p)
     g = _check.one_whole("group_size", group_size)

@@ -9,6 +9,7 @@ import pytest
 
 from grpolab.errors import UserError
 from grpolab.theory.objective import expected_update
+from grpolab.theory.rules import VARIANTS
 from grpolab.theory.subsets import PassAtKGradient, PassAtKTraining
 from grpolab.validate.models import TinyConfig, build_model, load_model
 from grpolab.validate.rollouts.engine import Draws
@@ -67,6 +68,12 @@ def test_the_loop_uses_the_rule_of_the_configuration():
     assert config.advantage == PassAtKGradient(2, centred=True)
     config = dataclasses.replace(CONFIG, objective="pass-at-k-training:4")
     assert config.advantage == PassAtKTraining(4)
+    config = dataclasses.replace(CONFIG, objective="focal")
+    assert config.advantage == VARIANTS["focal"]
+    assert interventions(config)["advantage"].startswith("rule focal: Focal(")
+    found = groups([[1, 0, 0, 0], [1, 1, 1, 1]]).advantages(config.advantage)
+    assert found.round(3).tolist() == [1.299, -0.433, -0.433, -0.433, 0, 0, 0, 0]
+    config = dataclasses.replace(CONFIG, objective="pass-at-k-training:4")
     reward = [[1, 0, 0, 0], [1, 1, 1, 0], [1, 0, np.nan, np.nan], [np.nan] * 4]
     found = groups(reward).advantages(PassAtKTraining(3)).reshape(4, 4)
     value = PassAtKTraining(3).advantages(1, 4)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from grpolab.theory.advantage import TRL, AdvantageRule, TwoValued
-from grpolab.theory.rules import PASS_AT, rule_of
+from grpolab.theory.rules import PASS_AT, VARIANTS, rule_of
 from grpolab.theory.subsets import PassAtKGradient, PassAtKTraining
 from grpolab.validate.rollouts.table import SamplingLaw
 from grpolab.validate.tasks import Task
@@ -33,7 +33,8 @@ class GRPOConfig:
     ``prompts_per_step`` groups have spread (at most ``max_draws`` batches) and leaves the others
     out: ``filter`` averages over the groups kept, as DAPO does; ``matched`` over all groups drawn,
     so that the expected update is the same as without. ``objective`` takes the place of ``rule``:
-    ``pass-at-k:K`` (PKPO) or ``pass-at-k-training:K``, with K at most the group size.
+    ``pass-at-k:K`` (PKPO) or ``pass-at-k-training:K``, with K at most the group size, or a name of
+    `grpolab.theory.VARIANTS`.
     ``only_unsolved`` gives a prompt the advantage 0 once a rollout of an earlier step of the run
     has answered it; the mean stays that over all groups drawn. ``skip_zero_advantage`` leaves rows
     out of the backward pass whose gradient is zero.
@@ -88,7 +89,7 @@ class GRPOConfig:
                 choices = ", ".join(get_args(known))
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if self.objective:
-            k = pass_at_rule(self.objective).k
+            k = getattr(objective_rule(self.objective), "k", 1)
             if k > self.group_size:
                 raise ValueError(
                     f"advantage {self.objective!r} needs groups of at least {k}, got"
@@ -98,7 +99,7 @@ class GRPOConfig:
     @property
     def advantage(self) -> TwoValued:
         """What turns the rewards of a group into advantages."""
-        return pass_at_rule(self.objective) if self.objective else self.rule
+        return objective_rule(self.objective) if self.objective else self.rule
 
     def law(self, task: Task) -> SamplingLaw:
         """The sampling law of the run on a task; ValueError where neither sets a length."""
@@ -111,19 +112,17 @@ class GRPOConfig:
         return self.beta == 0 and self.entropy_coef == 0
 
 
-def pass_at_rule(text: str) -> PassAtKGradient | PassAtKTraining:
-    """The rule that ``pass-at-k:K`` or ``pass-at-k-training:K`` names; ValueError for another.
+def objective_rule(text: str) -> TwoValued:
+    """The rule of a variant, ``pass-at-k:K`` or ``pass-at-k-training:K``; ValueError for another.
 
-    >>> pass_at_rule("pass-at-k:4")
+    >>> objective_rule("pass-at-k:4")
     PassAtKGradient(k=4, centred=True)
     """
     name, _, k = text.partition(":")
-    if name not in PASS_AT or not (k.isdecimal() and int(k) >= 1):
-        known = " or ".join(f"{name}:K" for name in PASS_AT)
-        raise ValueError(f"objective must be {known} with a whole K >= 1, got {text!r}")
-    found = rule_of(text)
-    assert isinstance(found, PassAtKGradient | PassAtKTraining)
-    return found
+    if text not in VARIANTS and not (name in PASS_AT and k.isdecimal() and int(k) >= 1):
+        known = ", ".join([*VARIANTS, *(f"{name}:K" for name in PASS_AT)])
+        raise ValueError(f"objective must be one of {known} with a whole K >= 1, got {text!r}")
+    return rule_of(text)
 
 
 _WEIGHTS = {
@@ -184,7 +183,9 @@ def interventions(config: GRPOConfig, *, reference: str = "", lora_rank: int = 0
 
 
 def _objective(config: GRPOConfig) -> str:
-    rule = pass_at_rule(config.objective)
+    rule = objective_rule(config.objective)
+    if not isinstance(rule, PassAtKGradient | PassAtKTraining):
+        return f"rule {config.objective}: {rule}, within the group"
     if isinstance(rule, PassAtKTraining):
         return (
             f"pass@{rule.k} of the group's subsets, normalised over all of them"
