@@ -45,6 +45,16 @@ DRAWN = {
 }  # fmt: skip
 
 
+def test_boxes_of_markdown_and_lines_above(tmp_path):
+    path = tmp_path / "t.md"
+    rows = ROW(f"| {p} | {('[ ]', '[x]')[v]} |\n" for p, v in LONG)
+    path.write_text(f"---\ntitle: x\n---\n\n| id | solved |\n|---|---|\n{rows}")
+    assert right(path) == RIGHT
+    path.write_text(DRAWN["mysql"] + "only showing top 20 rows\n")
+    with pytest.raises(UserError, match="a table as it is printed, which may be cut"):
+        read(path)
+
+
 @pytest.mark.parametrize("kind", DRAWN)
 @pytest.mark.parametrize("name", ["t.md", "t.txt", "stdin"])
 def test_a_drawn_table_is_read(tmp_path, kind, name):
@@ -202,6 +212,8 @@ ADVICE = {
     "a-1,0,1,1\na-2,1,1,1\n": "the first line holds data",
     '"id" "correct"\n"1" "a" 1\n"2" "a" 0\n': "row.names = FALSE",
     '"id","correct"\n"1","a",1\n"2","a",0\n': "row.names = FALSE",
+    "     problem  correct\n0  a  1\n1  a  0\n": "a table as it is printed",
+    "id,Model A\na,25%\nb,50%\n": "--num-correct 'Model A' --num-samples",
     "┌────┬─────┐\n│ id ┆ correct │\n": "a table as it is printed, which may be cut",
     "<!DOCTYPE html>\n<table><tr><td>id</td></tr></table>": r"pandas.read_html\(OLD\)",
     "---\n- id: a\n  correct: 1\n": "yq -o json",

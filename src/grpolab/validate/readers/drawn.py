@@ -19,6 +19,8 @@ _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITERS = re.compile(r"[,;\t|]|\s+")
 _FIRST_LOOK = 200  # lines above a table that are texts
 _DIGITS = re.compile(r"[01]{2,}")
+AS_PRINTED = "a table as it is printed, which may be cut: save it as csv or parquet"
+_CUT = re.compile(r"\s*(only showing top \d+ rows?|\.\.\. and \d+ more)", re.IGNORECASE)
 Line = tuple[int, str]
 Drawn = tuple[int, list[str], list[Line]]
 """The line of the column names, the names, and the lines of the rows."""
@@ -41,8 +43,11 @@ def is_boxed(line: str) -> bool:
 
 def drawn_tables(path: Path) -> list[tuple[int, list[dict[str, str]], list[int]]]:
     """The line of the names, the rows and their lines of every drawn table of a file."""
-    found = []
-    for place, names, lines in _tables(_lines(path, None)):
+    found, text = [], _lines(path, None)
+    cut = next((number for number, line in text if _CUT.match(line)), None)
+    if cut is not None:
+        raise UserError(f"{path}:{cut}: {AS_PRINTED}")
+    for place, names, lines in _tables(text):
         if len(set(names)) < len(names):
             raise UserError(f"{path}:{place}: column names are not unique")
         rows = []
