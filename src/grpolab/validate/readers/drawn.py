@@ -12,8 +12,8 @@ from grpolab.errors import UserError
 from grpolab.packed import decoded, not_utf8, raw_lines
 from grpolab.validate.readers.verdict_words import number_of
 
-_RULE = re.compile(r"[\s|+:=-]*(?:-{2,}|={2,}|:-|-:|\|\s*-\s*\|)[\s|+:=-]*")
-"""The line below the names, or between rows, of a table that is drawn."""
+_RULE, _OF_RULE = re.compile(r"--|==|:-|-:|\|\s*-\s*\|"), frozenset(" \t|+:=-")
+"""What the line below the names, or between rows, of a drawn table has, and all its characters."""
 _BOX = re.compile(r"[\u2500-\u257f]")
 _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITERS = re.compile(r"[,;\t|]|\s+")
@@ -87,7 +87,8 @@ def _is_below(rule: str, header: str) -> bool:
 
 
 def _is_rule(line: str) -> bool:
-    return _RULE.fullmatch(line.strip()) is not None
+    text = line.strip()
+    return _OF_RULE.issuperset(text) and _RULE.search(text) is not None
 
 
 def _cells(line: str) -> list[str]:
