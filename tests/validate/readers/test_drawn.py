@@ -1,5 +1,6 @@
 """Tables that are drawn, matrices without names, arrays, and what is advised for other files."""
 
+import contextlib
 import json
 import pickle
 
@@ -42,6 +43,16 @@ DRAWN = {
     + ROW(f"| {p} | {20 * k}% | 5 |\n" for p, k in enumerate(RIGHT))
     + f"| **total** | {100 * VERDICTS.mean():.1f}% | 45 |\n",
 }  # fmt: skip
+
+
+def test_boxes_of_markdown_and_lines_above(tmp_path):
+    path = tmp_path / "t.md"
+    rows = ROW(f"| {p} | {('[ ]', '[x]')[v]} |\n" for p, v in LONG)
+    path.write_text(f"---\ntitle: x\n---\n\n| id | solved |\n|---|---|\n{rows}")
+    assert right(path) == RIGHT
+    path.write_text(DRAWN["mysql"] + "only showing top 20 rows\n")
+    with pytest.raises(UserError, match="a table as it is printed, which may be cut"):
+        read(path)
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -201,6 +212,8 @@ ADVICE = {
     "a-1,0,1,1\na-2,1,1,1\n": "the first line holds data",
     '"id" "correct"\n"1" "a" 1\n"2" "a" 0\n': "row.names = FALSE",
     '"id","correct"\n"1","a",1\n"2","a",0\n': "row.names = FALSE",
+    "     problem  correct\n0  a  1\n1  a  0\n": "a table as it is printed",
+    "id,Model A\na,25%\nb,50%\n": "--num-correct 'Model A' --num-samples",
     "┌────┬─────┐\n│ id ┆ correct │\n": "a table as it is printed, which may be cut",
     "<!DOCTYPE html>\n<table><tr><td>id</td></tr></table>": r"pandas.read_html\(OLD\)",
     "---\n- id: a\n  correct: 1\n": "yq -o json",
@@ -269,3 +282,27 @@ def test_verdicts_of_graders_deep_in_objects(tmp_path):
     path.write_text(ROW(json.dumps(row) + "\n" for row in rows))
     lost = sum(row["report"]["error_eval"] for row in rows)
     assert read(path, ReadOptions(errors="missing")).counts.group_size.sum() == 45 - lost
+
+
+@pytest.mark.parametrize("kind", ["arrow", "npy", "npz", "md"])
+def test_damaged_bytes_are_refused_or_read(tmp_path, kind):
+    path = tmp_path / f"t.{kind}"
+    if kind == "arrow":
+        table = pa.table({"id": [p for p, _ in LONG], "correct": [str(v) for _, v in LONG]})
+        pyarrow.feather.write_feather(table, path, compression="uncompressed")
+    elif kind == "md":
+        path.write_text(DRAWN["grid"])
+    else:
+        (np.save if kind == "npy" else np.savez)(path, VERDICTS)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        raw = bytearray(whole)
+        for place in rng.integers(0, len(raw), 3):
+            raw[place] = rng.choice([0, 1, 40, 127, 255])
+        path.write_bytes(bytes(raw[: rng.choice([len(raw), len(raw) // 2, 200])]))
+        with contextlib.suppress(UserError):  # nothing else, and no crash
+            assert read(path).counts.group_size.min() >= 1
+    head = b"\x93NUMPY\x01\x00\x20\x00{'descr': (\n"
+    path.write_bytes(head.ljust(40) + b"\n")
+    with pytest.raises(UserError):
+        read(path)

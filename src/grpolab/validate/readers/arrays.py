@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,7 +15,11 @@ from grpolab.packed import refuse_bomb
 
 MAX_ITEMS = 2**24
 """Items of the largest array that is read."""
-_DAMAGE = (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    ValueError, OSError, EOFError, KeyError, TypeError, MemoryError, RuntimeError, SyntaxError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What damaged arrays raise; their headers are read as Python literals."""
 
 
 def is_numpy_archive(names: list[str]) -> bool:
@@ -51,10 +56,12 @@ def arrow_table(path: Path) -> Any:
     import pyarrow as pa
 
     try:
-        source = pa.memory_map(str(path))
         with path.open("rb") as stream:
             is_file = stream.read(6) == b"ARROW1"
-        reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
-        return reader.read_all()
-    except (OSError, ValueError, EOFError, pa.ArrowException) as err:
+        with pa.OSFile(str(path)) as source:  # a map would fail with the process where it is cut
+            reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+            table = reader.read_all()
+        table.validate(full=True)
+        return table
+    except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as err:
         raise UserError(f"{path}: not an Arrow table ({first_line(err)})") from None

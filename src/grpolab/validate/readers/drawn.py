@@ -12,13 +12,15 @@ from grpolab.errors import UserError
 from grpolab.packed import decoded, not_utf8, raw_lines
 from grpolab.validate.readers.verdict_words import number_of
 
-_RULE = re.compile(r"[\s|+:=-]*(?:-{2,}|={2,}|:-|-:|\|\s*-\s*\|)[\s|+:=-]*")
-"""The line below the names, or between rows, of a table that is drawn."""
+_RULE, _OF_RULE = re.compile(r"--|==|:-|-:|\|\s*-\s*\|"), frozenset(" \t|+:=-")
+"""What the line below the names, or between rows, of a drawn table has, and all its characters."""
 _BOX = re.compile(r"[\u2500-\u257f]")
 _PIPE = re.compile(r"(?<!\\)\|")
 _DELIMITERS = re.compile(r"[,;\t|]|\s+")
 _FIRST_LOOK = 200  # lines above a table that are texts
 _DIGITS = re.compile(r"[01]{2,}")
+AS_PRINTED = "a table as it is printed, which may be cut: save it as csv or parquet"
+_CUT = re.compile(r"\s*(only showing top \d+ rows?|\.\.\. and \d+ more)", re.IGNORECASE)
 Line = tuple[int, str]
 Drawn = tuple[int, list[str], list[Line]]
 """The line of the column names, the names, and the lines of the rows."""
@@ -41,8 +43,11 @@ def is_boxed(line: str) -> bool:
 
 def drawn_tables(path: Path) -> list[tuple[int, list[dict[str, str]], list[int]]]:
     """The line of the names, the rows and their lines of every drawn table of a file."""
-    found = []
-    for place, names, lines in _tables(_lines(path, None)):
+    found, text = [], _lines(path, None)
+    cut = next((number for number, line in text if _CUT.match(line)), None)
+    if cut is not None:
+        raise UserError(f"{path}:{cut}: {AS_PRINTED}")
+    for place, names, lines in _tables(text):
         if len(set(names)) < len(names):
             raise UserError(f"{path}:{place}: column names are not unique")
         rows = []
@@ -82,7 +87,8 @@ def _is_below(rule: str, header: str) -> bool:
 
 
 def _is_rule(line: str) -> bool:
-    return _RULE.fullmatch(line.strip()) is not None
+    text = line.strip()
+    return _OF_RULE.issuperset(text) and _RULE.search(text) is not None
 
 
 def _cells(line: str) -> list[str]:

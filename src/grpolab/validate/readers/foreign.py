@@ -21,10 +21,10 @@ _BINARY = (
     (b"RDX", "a file of R: save its table with write.csv(TABLE, NAME, row.names = FALSE)"),
     (b"$FL2", f"a file of SPSS: {_PANDAS}"),
 )  # fmt: skip
-_YAML = "YAML: convert it with yq -o json . OLD > NEW.json"
+YAML = "YAML: convert it with yq -o json . OLD > NEW.json"
 _HTML = "a web page: pandas.read_html(OLD)[0].to_csv(NEW, index=False) saves its first table"
-_TEXT = (("<!doctype", _HTML), ("<html", _HTML), ("<table", _HTML), ("---\n", _YAML))
-_ENDINGS = {".yaml": _YAML, ".yml": _YAML, ".html": _HTML, ".htm": _HTML}
+_TEXT = (("<!doctype", _HTML), ("<html", _HTML), ("<table", _HTML))
+_ENDINGS = {".yaml": YAML, ".yml": YAML, ".html": _HTML, ".htm": _HTML}
 
 
 def refuse_foreign(path: Path) -> None:

@@ -31,13 +31,14 @@ from grpolab.packed import (
 from grpolab.store import BrokenLine, json_lines
 from grpolab.validate.readers.arrays import arrow_table, is_numpy_archive, numpy_value
 from grpolab.validate.readers.drawn import (
+    AS_PRINTED,
     drawn_tables,
     is_boxed,
     is_drawn,
     verdict_line,
     verdict_matrix,
 )
-from grpolab.validate.readers.foreign import refuse_foreign
+from grpolab.validate.readers.foreign import YAML, refuse_foreign
 from grpolab.validate.readers.words import PROBLEM, TEXT_OF_PROBLEM, WEAK, find
 
 _DELIMITERS = (",", "\t", ";", "|")
@@ -174,10 +175,14 @@ def no_table(line: str, second: str) -> str:
     if line.startswith("#"):
         return "the first line is a comment; leave such lines out with grep -v '^#' OLD > NEW"
     if is_boxed(line):
-        return "a table as it is printed, which may be cut: save it as csv or parquet"
+        return AS_PRINTED
+    if line.strip() == "---":
+        return YAML
     words = len(line.split())
     if words > 1 and line.startswith('"') and len(second.split()) == words + 1:
         return f"columns are separated by blanks, with row names: {OF_R}"
+    if words > 1 and line.startswith(" ") and len(second.split()) == words + 1:
+        return AS_PRINTED
     if words > 1 and len(second.split()) == words:
         return "columns are separated by blanks: convert it with tr -s ' ' ',' < OLD > NEW"
     if any(mark in second for mark in _DELIMITERS):

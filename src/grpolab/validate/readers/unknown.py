@@ -119,13 +119,17 @@ def _no_verdict(
         )
     parts = next((n for n in names if _are_fractions(n, head)), None)
     if parts:
-        return f"{parts} holds numbers of samples such as 3/8: pass --num-correct {parts}"
+        return (
+            f"{parts} holds numbers of samples such as 3/8: pass --num-correct {shlex.quote(parts)}"
+        )
     share = next((n for n in names if is_share(n) or are_shares(n, head)), None)
     ids = [str(row.get(problem)) for row in head]
     if share and len(set(ids)) < len(ids):
-        return f"{share} holds scores that are no verdicts: pass --score {share} --threshold T"
+        named = shlex.quote(share)
+        return f"{share} holds scores that are no verdicts: pass --score {named} --threshold T"
     if share:
-        return f"{share} is a share: pass --num-correct {share} --num-samples NAME (or a number)"
+        named = shlex.quote(share)
+        return f"{share} is a share: pass --num-correct {named} --num-samples NAME (or a number)"
     return (
         "a column with the verdict is missing: --score NAME, or for counts"
         " --num-correct NAME --num-samples NAME"

@@ -51,6 +51,8 @@ _WORDS: dict[str, float] = {
     **dict.fromkeys((*_NONE.split(), *FAILED_WORDS), math.nan),
     **dict.fromkeys((*_WRONG.split(), *DOUBTFUL), 0.0),
     **dict.fromkeys(_RIGHT.split(), 1.0),
+    "[x]": 1.0,  # boxes of Markdown
+    "[ ]": 0.0,
     "p": 0.5,
     "partial": 0.5,
 }
