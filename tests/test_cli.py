@@ -118,9 +118,8 @@ def test_a_wrong_option_names_the_command_that_lists_the_right_ones(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 2
-    assert (
-        capsys.readouterr().err.rstrip().endswith("simulate dynamics --help lists what there is)")
-    )
+    said = capsys.readouterr().err.rstrip()
+    assert said.endswith("simulate dynamics --help lists what there is)")
 
 
 def test_a_group_without_a_command_prints_its_help() -> None:
