@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.figures.words import counted
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.readers.source import Remarks, Sample, located
 
@@ -79,7 +80,7 @@ class ReadOptions:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Samples:
     """One row per sample, shape [R], in the order of the file; what counts alone cannot tell.
 
@@ -104,6 +105,10 @@ class Samples:
     threshold: float | None = None
     learned: FloatArray | None = None
     rewards: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        prompts = counted(len(np.unique(self.prompt)), "prompt")
+        return f"<Samples: {counted(len(self.reward), 'row')} of {prompts}>"
 
     @property
     def signal(self) -> FloatArray:
