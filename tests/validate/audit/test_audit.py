@@ -142,7 +142,7 @@ def test_what_read_returns_is_audited_with_its_format_and_notes(tmp_path):
     assert (one.format, same.format) == (found.format, "")
     assert repr(found).startswith(f"<Reading: {found.format}, 40 groups of 4")
     path.write_text("problem,correct\na,1\na,0\nb,1\nb,1\n")
-    assert repr(read(path).samples) == "<Samples: 4 rows of 2 prompts>"
+    assert repr(read(path).samples) == "<Samples: rows=4, prompts=2>"
     with pytest.raises(ValueError, match="counts must come from read, or be GroupCounts"):
         audit(str(path))
 

@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError
-from grpolab.figures.words import counted
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.readers.source import Remarks, Sample, located
 
@@ -107,8 +106,7 @@ class Samples:
     rewards: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        prompts = counted(len(np.unique(self.prompt)), "prompt")
-        return f"<Samples: {counted(len(self.reward), 'row')} of {prompts}>"
+        return f"<Samples: rows={len(self.reward)}, prompts={len(np.unique(self.prompt))}>"
 
     @property
     def signal(self) -> FloatArray:
