@@ -102,6 +102,26 @@ def test_wrong_usage(words: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_help_leaves_the_ends_of_lines_to_the_terminal() -> None:
+    commands = [cli.load_command(name) for name in cli.COMMANDS]
+    helps = [
+        one.help for c in commands for one in (c, *getattr(c, "commands", {}).values()) if one.help
+    ]
+    assert len(helps) > 15
+    assert [h for h in helps if "\n" in h.replace("\n\n", "")] == []
+
+
+def test_a_wrong_option_names_the_command_that_lists_the_right_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["grpolab", "simulate", "dynamics", "--foo"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    said = capsys.readouterr().err.rstrip()
+    assert said.endswith("simulate dynamics --help lists what there is)")
+
+
 def test_a_group_without_a_command_prints_its_help() -> None:
     done = run("simulate")
     assert (done.returncode, done.stderr) == (2, "")

@@ -296,7 +296,7 @@ NO_FLOOR = {
     "validate.study.independence.IndependenceRow": "limits at given moments; its ICC is _icc",
     "validate.monitor.evidence.std_bounds()": "limits of a logged number",
     "validate.monitor.state.GroupTally": "limits of a logged number",
-    "validate.audit.plan.Threshold": "p* over the interval of the ICC, nan where no mean escapes",
+    "validate.audit.plan.Threshold": "p* over the interval of the ICC; nan: most are zero-std",
     "simulate.pstar.CriticalPEstimate": "ends of a search by simulation",
     "validate.study.record.Threshold": "ends of a search by simulation",
     "validate.estimate.icc._Spread": "a part of IccInterval",

@@ -83,7 +83,7 @@ def test_following_ends_when_signal_is_lost(tmp_path):
 
 def test_following_ends_when_nothing_happens(tmp_path):
     make.grpolab(tmp_path, dict.fromkeys(range(5), SOME))
-    done = call(tmp_path, "--interval", "0.1", "--idle", "0.2")
+    done = call(tmp_path, "--idle", "0.2")
     assert done.exit_code == 0
     assert [line.partition(": ")[2].split()[0] for line in done.stdout.splitlines()] == [
         "healthy:", "reward",

@@ -171,7 +171,7 @@ def _source(
             raise UserError(f"{folder}: process {pid} is gone and has written no run there")
         if 0 < idle <= time.monotonic() - began:
             raise UserError(f"{folder}: no run was written there in {idle:g} seconds")
-        time.sleep(interval)
+        time.sleep(min(interval, idle or interval))
 
 
 def _follow(
@@ -202,7 +202,7 @@ def _follow(
             write_run(html, found, name=name, reload=0 if last else max(1, round(interval)))
         if last:
             return found
-        time.sleep(interval)
+        time.sleep(min(interval, idle or interval))
 
 
 class _Speaker:

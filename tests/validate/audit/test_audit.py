@@ -10,6 +10,7 @@ from grpolab.validate.audit.advice_pairs import advise_comparison
 from grpolab.validate.audit.compare import Difference, compare
 from grpolab.validate.audit.page import write_audit
 from grpolab.validate.audit.summary import audit
+from grpolab.validate.readers import read
 
 
 def table(a=0.5, b=1.5, *, prompts=300, samples=16, seed=0, unsolvable=0.0, names=False):
@@ -128,6 +129,22 @@ def test_bad_group_sizes():
     for sizes in ([], [1, 4]):
         with pytest.raises(ValueError, match="group_sizes must be >= 2"):
             audit(table(), rng=0, group_sizes=sizes)
+
+
+def test_what_read_returns_is_audited_with_its_format_and_notes(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "problem,num_correct,num_samples\n" + "".join(f"p{i},{i % 5},4\n" for i in range(40))
+    )
+    found = read(path)
+    one, same = audit(found, group_sizes=[4]), audit(found.counts, rng=0, group_sizes=[4])
+    assert one.plans[4].prediction == same.plans[4].prediction
+    assert (one.format, same.format) == (found.format, "")
+    assert repr(found).startswith(f"<Reading: {found.format}, 40 groups of 4")
+    path.write_text("problem,correct\na,1\na,0\nb,1\nb,1\n")
+    assert repr(read(path).samples) == "<Samples: rows=4, prompts=2>"
+    with pytest.raises(ValueError, match="counts must come from read, or be GroupCounts"):
+        audit(str(path))
 
 
 def test_pairing_takes_the_difficulty_out_of_a_comparison():

@@ -225,7 +225,7 @@ def audit(
         notes, samples = [*counts.notes, *notes], samples or counts.samples
         label, format, counts = label or counts.label, format or counts.format, counts.counts
     if not isinstance(counts, GroupCounts):
-        raise ValueError(f"counts must be a Reading or GroupCounts, not {type(counts).__name__}")
+        raise ValueError(f"counts must come from read, or be GroupCounts; got {type(counts)}")
     sizes = sorted(set(group_sizes))
     if not sizes or sizes[0] < 2:
         raise ValueError(f"group_sizes must be >= 2, got {list(group_sizes)}")

@@ -172,7 +172,7 @@ def _draw(axes: Any, found: Probe) -> None:
     from grpolab.figures import style
 
     left, right = axes
-    labels = list(reversed(found.comparison.labels))
+    labels = sorted(found.runs, key=lambda label: float(found.scored.after[label].mean()))
     for i, label in enumerate(labels):
         before, after = found.scored.before[label], found.scored.after[label]
         ends = [float(one.mean()) if one.size else math.nan for one in (before, after)]

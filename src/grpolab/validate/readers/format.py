@@ -79,7 +79,7 @@ class ReadOptions:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Samples:
     """One row per sample, shape [R], in the order of the file; what counts alone cannot tell.
 
@@ -104,6 +104,9 @@ class Samples:
     threshold: float | None = None
     learned: FloatArray | None = None
     rewards: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Samples: rows={len(self.reward)}, prompts={len(np.unique(self.prompt))}>"
 
     @property
     def signal(self) -> FloatArray:
