@@ -58,7 +58,7 @@ def _waits(monitor: SignalMonitor) -> str:
         return f", passed; the verdict waits for {_more(monitor.waits)} (`--patience`)"
     return (
         f", passed; {floor(monitor)} or more are informative in the last"
-        f" {monitor.config.patience} steps together, so the run is not called dead"
+        f" {monitor.config.patience} steps together: no verdict yet"
     )
 
 
