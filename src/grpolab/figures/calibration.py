@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from grpolab.figures.style import BLUE, GREY, RED, SKY
 
 _CELL = re.compile(r"(?P<quantity>[^:]+): (?P<law>.+), (?P<design>\d+ prompts, n=.*)")
+_AGAIN = re.compile(r" over \d+ new data sets$")
 _POOLED = re.compile(r"all \d+ laws")
 _KINDS = {
     "within": "up to n samples", "beyond": "beyond n samples",
@@ -35,6 +36,8 @@ class Row(NamedTuple):
 def data(record: Mapping[str, Any]) -> list[Row]:
     """One row per quantity and design of a record of `grpolab verify --json`.
 
+    A cell that was measured again has the coverage of the new data sets.
+
     >>> check = {"name": "zero std: all 9 laws, 20 prompts, n=4, g=8", "observed": 0.95}
     >>> data({"results": [{"name": "beyond", "checks": [check]}]})[0].pooled
     0.95
@@ -43,9 +46,12 @@ def data(record: Mapping[str, Any]) -> list[Row]:
     for outcome in record["results"]:
         for check in outcome["checks"] if outcome["name"] in _KINDS else ():
             cell = _CELL.fullmatch(check["name"])
-            if cell is None or " over " in cell["quantity"]:
+            if cell is None:
                 continue
-            key = (_KINDS[outcome["name"]], cell["quantity"], cell["design"])
+            quantity = _AGAIN.sub("", cell["quantity"])  # more data sets, which come later
+            if " over " in quantity:
+                continue
+            key = (_KINDS[outcome["name"]], quantity, cell["design"])
             found.setdefault(key, {})[cell["law"]] = check["observed"]
     rows = []
     for key, laws in found.items():
