@@ -185,6 +185,7 @@ def test_runs_of_train_are_read_and_what_cannot_be_compared_is_said(root, tmp_pa
         ("xy", {"rule": "pass@k(budget)"}, "needs --budget"),
         ("xy", {"rule": "pass@2", "outcome": "pass@10"}, "for pass@10: transport or pass@8"),
         ("xy", {"rule": "pass@8"}, "for pass@1: pass@1 or pass@2"),
+        ("xy", {"rule": "pass@8", "outcome": "pass@10", "rank_samples": 4}, "at least 8 for"),
         ("xy", {"outcome": "pass@10", "eval_samples": 4}, "must be at least 10"),
         ("xy", {"equal_within": 0}, "--equal-within must be > 0"),
         ("xy", {"limit": 0}, "none is held out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated
 
 import typer
@@ -12,7 +13,13 @@ from grpolab.cli import _train_options as choose
 from grpolab.cli._options import Group, OneOf
 from grpolab.errors import UserError
 from grpolab.validate.estimate.crossed import RL_NOISE
-from grpolab.validate.forecast.outcome import RULES, default_rule, rule_fits
+from grpolab.validate.forecast.outcome import (
+    BUDGETS,
+    RULES,
+    default_rule,
+    rule_fits,
+    samples_needed,
+)
 from grpolab.validate.probe.compare import MARGIN
 from grpolab.validate.probe.probe import OUTCOMES
 
@@ -90,4 +97,11 @@ def rule_of(choice: ChoiceOptions) -> str:
         raise UserError(f"--rule {rule} is for another outcome; for {choice.outcome}: {fits}")
     if rule == "pass@k(budget)" and not choice.budget:
         raise UserError("--rule pass@k(budget) needs --budget, the RL steps planned")
+    if choice.rank_samples < (least := verdicts_needed(rule)):
+        raise UserError(f"--rank-samples must be at least {least} for --rule {rule}")
     return rule
+
+
+def verdicts_needed(rule: str) -> int:
+    """Verdicts of a prompt that a rule can rank by, whatever the budget."""
+    return max(3, ceil(samples_needed(rule, steps=BUDGETS[-1])))

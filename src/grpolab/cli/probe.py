@@ -30,6 +30,7 @@ from grpolab.cli._probe_options import (
     ProbeTaskOptions,
     ProbeTrainingOptions,
     rule_of,
+    verdicts_needed,
 )
 from grpolab.errors import UserError, input_errors
 from grpolab.figures.words import counted
@@ -303,7 +304,9 @@ def _counts(
         )  # fmt: skip
         assert table is not None  # one process draws all shards
         found[label] = named_counts(table, task=job.task.name)
-    return _same_prompts(found, samples=3), len(jobs) * len(job.held_out) * n
+    return _same_prompts(found, samples=verdicts_needed(rule_of(choice))), len(jobs) * len(
+        job.held_out
+    ) * n
 
 
 def _same_prompts(counts: Mapping[str, GroupCounts], *, samples: int) -> dict[str, GroupCounts]:
