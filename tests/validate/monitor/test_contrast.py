@@ -108,7 +108,8 @@ def test_advantages_that_are_not_finite(tmp_path, value):
 def test_copies_are_named(tmp_path):
     one = verl(tmp_path / "one", coins, text="the same words in all rollouts {step} {i}")
     found = look(one)
-    assert any("all completions are the same text (1 different" in note for note in found.notes)
+    copied = "all completions are the same text (1 distinct per group"
+    assert any(copied in note for note in found.notes)
     short = verl(tmp_path / "short", coins, text="{i}")
     assert any("all completions are the same text" in note for note in look(short).notes)
     free = verl(tmp_path / "free", coins)
