@@ -12,6 +12,7 @@ import numpy as np
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import estimate, number, percent, percent_interval
 from grpolab.store import read_json
+from grpolab.validate.study.config import preset
 from grpolab.validate.study.trial.measures import over_designs
 from grpolab.validate.study.trial.protocol import protocol
 
@@ -212,8 +213,9 @@ def _cured() -> str:
     found = read_json(path)
     text = next((f["text"] for f in found["findings"] if f["name"] == "everywhere"), "")
     said = text.replace("**", "").partition(" Lower:")[0].rstrip(".")
-    seeds = "" if len(found["config"]["seeds"]) > 1 else " (one seed so far)"
-    return f". In the [study of cures](#cures-grpolab-study---preset-cures){seeds}: {said}"
+    part = len(found["config"]["seeds"]) < len(preset("cures").seeds)
+    kind = " (interim)" if part else ""
+    return f". In the [study of cures](#cures-grpolab-study---preset-cures){kind}: {said}"
 
 
 TRIAL = "#the-trial-grpolab-study---preset-trial"
