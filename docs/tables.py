@@ -80,6 +80,11 @@ def _families() -> Mapping[str, FamilySummary]:
     return study("full").families
 
 
+def _pretrained() -> Mapping[str, FamilySummary]:
+    """The families of both studies on a pretrained model."""
+    return {**study("real").families, **study("spelling").families}
+
+
 def _shootout() -> Shootout:
     found = study("full").shootout
     assert found is not None
@@ -291,9 +296,9 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "trial-low": lambda: trial_tables.low_starts(trial()),
     "trial-outcomes": lambda: trial_tables.outcomes(protocol()),
     "trial-predictors": lambda: trial_tables.predictors(protocol()),
-    "pretrained-early": lambda: result_tables.early(study("real").families),
-    "pretrained-errors": lambda: result_tables.errors(study("real").families),
-    "pretrained-ladder": lambda: result_tables.ladders(study("real").families),
+    "pretrained-early": lambda: result_tables.early(_pretrained()),
+    "pretrained-errors": lambda: result_tables.errors(_pretrained()),
+    "pretrained-ladder": lambda: result_tables.ladders(_pretrained()),
     "trial-standings-1": lambda: trial_tables.standings(trial(), "final pass@1"),
     "trial-standings-10": lambda: trial_tables.standings(trial(), "final pass@10"),
     "trial-standings-64": lambda: trial_tables.standings(trial(), "final pass@64"),
@@ -333,6 +338,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "findings-controls": lambda: findings("controls"),
     "findings-data": lambda: findings("data"),
     "findings-real": lambda: findings("real"),
+    "findings-spelling": lambda: findings("spelling"),
     "findings-full": lambda: findings("full"),
     "explored-on": explored_on,
     "explored-composition-said": lambda: composition.said(explored()["composition"]),

@@ -176,13 +176,13 @@ def test_a_record_takes_no_other_studys_place(finished, tmp_path):
     take(finished, tmp_path, "mine")
     assert {p.name for p in tmp_path.iterdir()} == {"mine", f"mine-{MANIFEST}"}
     head = read_json(tmp_path / "mine" / FILE)
-    head["config"]["seeds"] = [*head["config"]["seeds"], 7]
+    head["config"]["seeds"] = [7]
     run = tmp_path / "other=run"
     shutil.copytree(finished / RECORD, run / RECORD)
     shutil.copyfile(finished / MANIFEST, run / MANIFEST)
     write_json(run / RECORD / FILE, head)
     before = contents(tmp_path / "mine")
-    with pytest.raises(UserError, match=r"holds a study of other families or seeds: .* NAME="):
+    with pytest.raises(UserError, match=r"holds families or seeds that this study lacks: .* NAME="):
         take(run, tmp_path, "mine")
     assert contents(tmp_path / "mine") == before
     assert _named(f"second={run}") == (run, "second")

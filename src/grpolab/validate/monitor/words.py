@@ -6,7 +6,7 @@ import math
 from functools import partial
 
 from grpolab.figures.words import chance, percent, percent_interval, significant
-from grpolab.validate.monitor.futility import MARGIN
+from grpolab.validate.monitor.futility import MARGIN, Chance
 from grpolab.validate.monitor.monitor import PAPER_DROP, PAPER_STEPS, Alarm, SignalMonitor
 
 _short = partial(significant, digits=3)
@@ -208,8 +208,24 @@ def outlook(monitor: SignalMonitor) -> str:
     word = "futile" if found.futile else "outlook"
     return (
         f"{word}: the chance that the {found.score} score ends more than {MARGIN:g} above its start"
-        f" is {chance(found.chance)} ({chance(found.low)} to {chance(found.high)}); now"
-        f" {found.gain:+.3f} after {percent(found.done)} of {monitor.config.steps} steps"
+        f" is {chance(found.chance)} ({chance(found.low)} to {chance(found.high)}) by runs before"
+        f" the trial, {_came_true(found)}; now {found.gain:+.3f} after {percent(found.done)} of"
+        f" {monitor.config.steps} steps"
+    )
+
+
+def _came_true(found: Chance) -> str:
+    """How often a chance like this one came true in the trial, with its 95% interval (Wilson)."""
+    low, high, gained, runs = found.trial
+    if not runs:
+        return "no run of which had a chance like it"
+    span = f"chances from {percent(low)} to {percent(high)}"
+    share, z = gained / runs, 1.96
+    middle = (share + z * z / (2 * runs)) / (1 + z * z / runs)
+    half = z * math.sqrt(share * (1 - share) / runs + (z / (2 * runs)) ** 2) / (1 + z * z / runs)
+    return (
+        f"in which {span} came true in {gained} of {runs} runs"
+        f" ({percent_interval(max(middle - half, 0.0), min(middle + half, 1.0))})"
     )
 
 

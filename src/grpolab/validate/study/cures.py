@@ -72,6 +72,10 @@ def cure_findings(results: Results) -> list[Finding]:
     return found
 
 
+def _adjusted(value: float | None) -> str:
+    return "<0.0001" if value is not None and value < 1e-4 else p_value(value)
+
+
 def _verdict(row: ArmRow, outcome: str, p_values: Mapping[Cell, float]) -> int:
     """1 or -1 for a difference beyond chance after correction, else 0."""
     p = p_values.get((row.family, row.depth, row.arm, outcome), 1.0)
@@ -240,7 +244,11 @@ def attempts(rows: Sequence[ArmRow]) -> Table:
     shown.sort(key=lambda r: (r.family, r.depth, r.question != "plain"))
     columns: list[Column | str] = ["family", "depth", Column("what", words=True), "zero-std"]
     for outcome in OUTCOMES:
-        columns += [f"final {_name(outcome)}", Column("against plain", lead), Column("p", p_value)]
+        columns += [
+            f"final {_name(outcome)}",
+            Column("against plain", lead),
+            Column("p", _adjusted),
+        ]
 
     def cells(row: ArmRow, outcome: str) -> list[float | Lead | None]:
         place = (row.family, row.depth, row.arm, outcome)

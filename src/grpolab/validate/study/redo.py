@@ -48,7 +48,7 @@ def take(run: Path, results: Path, name: str = "") -> None:
     """Copy the record and the manifest of a finished run to the committed results.
 
     The record's name is that of the preset, unless another is given. Raises UserError where the
-    run has no record, and where that name holds a study of other families or seeds.
+    run has no record, and where that name holds families or seeds that the run lacks.
     """
     if not (run / RECORD / FILE).is_file():
         raise UserError(f"{run}: holds no record of a finished study")
@@ -56,9 +56,9 @@ def take(run: Path, results: Path, name: str = "") -> None:
     target = results / (name or config.preset)
     if (target / FILE).is_file():
         held = Record.read(target).config
-        if (held.families, held.seeds) != (config.families, config.seeds):
+        if set(held.families) - set(config.families) or set(held.seeds) - set(config.seeds):
             raise UserError(
-                f"{target} holds a study of other families or seeds: give this one a name of its"
+                f"{target} holds families or seeds that this study lacks: give it a name of its"
                 f" own, NAME={run}"
             )
     with atomic_dir(target) as folder:
