@@ -127,6 +127,7 @@ def compare_starts(
 
     ValueError for no starts, tables over different prompts, or a margin of 0 or less.
 
+    >>> import numpy as np
     >>> early = np.array([[0.9, 0.7, 0.8, 0.9, 0.6, 0.9, 0.8, 0.9, 0.7, 0.8]])
     >>> found = compare_starts(["early", "late"], [early, early - 0.5])
     >>> found.leader, found.settled, round(found.pairs[0].low, 2)
