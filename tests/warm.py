@@ -44,7 +44,7 @@ def commands() -> Iterator[Path]:
         program = Path(folder, "grpolab")
         program.write_text(PROGRAM.format(python=sys.executable, address=address))
         program.chmod(0o755)
-        words = [sys.executable, __file__, address]
+        words = [sys.executable, "-P", __file__, address]  # tests/vllm is no package vllm
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
             assert server.stdin is not None
             assert server.stdout is not None
