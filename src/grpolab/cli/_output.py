@@ -12,6 +12,7 @@ import typer
 
 from grpolab.cli._options import OUTPUT
 from grpolab.errors import UserError, require
+from grpolab.figures.words import duration
 from grpolab.progress import is_quiet
 from grpolab.terminal import printable
 
@@ -58,6 +59,15 @@ def announce(plan: str) -> None:
     """Say in one line, on stderr, what a long command is about to do."""
     if not is_quiet():
         say(f"plan: {plan}", err=True)
+
+
+def taking(seconds: float | None) -> str:
+    """How long a run of many steps takes, as the end of its plan.
+
+    >>> taking(10200), taking(None)
+    ('about 2 h 50', 'time known from step 2 on')
+    """
+    return "time known from step 2 on" if seconds is None else f"about {duration(seconds)}"
 
 
 def end_dry_run(plan: str, *, as_json: bool) -> NoReturn:
