@@ -30,7 +30,14 @@ def rollout(
         typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
     ],
     num_samples: Annotated[
-        int, typer.Option(min=1, help="Completions per prompt.", rich_help_panel="Sampling")
+        int,
+        typer.Option(
+            "-n",
+            "--num-samples",
+            min=1,
+            help="Completions per prompt.",
+            rich_help_panel="Sampling",
+        ),
     ] = 32,
     group_size: Annotated[
         int,

@@ -200,7 +200,10 @@ def run_to_end(
     rollouts_every: int,
     settings: dict[str, Any] | None = None,
 ) -> RunDir | None:
-    """Train to the end; the finished run in the process that writes it."""
+    """Train to the end; the finished run in the process that writes it.
+
+    The plan says how long the run takes where it is a command's own, with its ``settings``.
+    """
     from grpolab.progress import ProgressBar
     from grpolab.store import write_settings
     from grpolab.validate.training.ending import BrokenRun, Stopped, is_first_process
@@ -229,7 +232,8 @@ def run_to_end(
             return None
         done = resume_step(job, run)
         if not is_quiet():
-            announce(f"{_size(job)}, into {out}" if done else _plan(job, out))
+            known = done or settings is None  # a pace, or the plan of all runs
+            announce(f"{_size(job)}, into {out}" if known else _plan(job, out))
         note = f"{out}: going on from step {done}" if done else str(out)
         with ProgressBar(1.0, note=note) as bar:
             doing = _Doing(run.path)

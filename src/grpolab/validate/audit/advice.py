@@ -159,8 +159,9 @@ def _thresholds(audit: Audit) -> list[str]:
         if g > 2 and ((p.low > 0.5 and fine) or (p.high < 0.5 and not fine)):
             other.append(f"g={g}")
     said = (
-        "For a beta with the ICC measured here, most groups are without a signal"
-        f" {'; '.join(parts)}. The mean is {mean.value:.3f} ({interval(mean.low, mean.high)})."
+        "If success rates follow a beta law with the ICC measured here, most groups are without a"
+        f" signal {'; '.join(parts)}. The mean is {mean.value:.3f}"
+        f" ({interval(mean.low, mean.high)})."
     )
     if other:
         said += (
