@@ -181,8 +181,11 @@ def _run(
         manifest |= {"conversations": True, **({"system": system} if system else {})}
     first, size = is_first_process(), _size(config, len(train))
     if first and (dry_run or not (is_quiet() or (out / RUN).is_file())):
-        seconds = sft_seconds(loaded, tokenizer, train, config=config, device=device, dtype=dtype)
-        size += f", {taking(seconds)}"
+
+        def measure() -> float | None:
+            return sft_seconds(loaded, tokenizer, train, config=config, device=device, dtype=dtype)
+
+        size += f", {taking(measure)}"
     size += f", into {out}"
     if dry_run:
         end_dry_run(size, as_json=as_json)

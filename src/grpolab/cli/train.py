@@ -19,7 +19,7 @@ from grpolab.errors import UserError
 from grpolab.figures.words import counted, number, percent
 from grpolab.progress import Pace, is_quiet
 from grpolab.validate.rollouts.judge import Watched
-from grpolab.validate.training.job import TRAINERS, TrainJob
+from grpolab.validate.training.job import TRAINERS, TrainJob, check_job
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
@@ -90,6 +90,7 @@ def train(
             eval_samples=keeping.eval_samples, log_to=keeping.tools,
         )  # fmt: skip
         if dry_run:
+            check_job(job)
             end_dry_run(_plan(job, out), as_json=as_json)
         run = run_to_end(
             job, named, out, rollouts_every=keeping.rollouts_every, settings=given(context)
@@ -114,7 +115,7 @@ def _plan(job: TrainJob, out: Path) -> str:
     """How much a run trains and about how long that takes, in words; the time is measured."""
     from grpolab.validate.training.duration import grpo_seconds
 
-    return f"{_size(job)}, {taking(grpo_seconds(job))}, into {out}"
+    return f"{_size(job)}, {taking(lambda: grpo_seconds(job))}, into {out}"
 
 
 def identity(
@@ -208,7 +209,6 @@ def run_to_end(
     from grpolab.store import write_settings
     from grpolab.validate.training.ending import BrokenRun, Stopped, is_first_process
     from grpolab.validate.training.job import (
-        check_job,
         is_finished,
         manifest,
         resume_step,

@@ -60,6 +60,14 @@ def test_time_grows_with_the_work_and_a_part_stands_for_long_work(monkeypatch):
     asked.clear()
     assert _grown(work, 2, device="cpu") == pytest.approx(6)
 
+    def long(rows):
+        asked.append(rows)
+        clock.now += 60 * rows
+
+    asked.clear()
+    assert _grown(long, 8, device="cpu") == pytest.approx(480)
+    assert asked == [1]  # not again where once is long
+
     def too_much(rows):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
@@ -101,3 +109,13 @@ def test_a_plan_says_the_time_and_calls_no_verifier(model, tmp_path, monkeypatch
     assert ", about " in out
     assert out.endswith(", into r\n")
     assert not (tmp_path / "r").exists()
+    for more, reason in (
+        ("--prompts-per-step 3", "prompts are fewer"),
+        ("--max-new-tokens 99", "16"),
+    ):
+        monkeypatch.setattr("sys.argv", ["grpolab", *words.split(), *more.split()])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr().err
+        assert (ended.value.code, said.count("\n")) == (2, 1)
+        assert reason in said

@@ -10,14 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from grpolab.validate.models.memory import exhausted
+from grpolab.validate.rollouts.law import BrokenLaw
+from grpolab.validate.rollouts.prompts import asked
 from grpolab.validate.tasks.base import Prompt, Task, Verdict
 from grpolab.validate.training.ending import num_processes
 from grpolab.validate.training.grpo import GRPOLoop
+from grpolab.validate.training.job import TrainJob, check_lengths
 from grpolab.validate.training.policy import load_policy
 from grpolab.validate.training.sft_data import Example, padded
 
 if TYPE_CHECKING:
-    from grpolab.validate.training.job import TrainJob
     from grpolab.validate.training.sft import SFTConfig
 
 _FEWEST = 20
@@ -56,7 +58,8 @@ def grpo_seconds(job: TrainJob) -> float | None:
     rewards. Where a whole step would take long, one group stands for it: the estimate is then too
     long where groups run faster together. Verdicts, further draws of dynamic sampling, the
     reference of the KL term and saving are not in it. None for other trainers, for fewer than 20
-    steps, and where memory runs out.
+    steps, and where the step fails as the run would: without memory, or by weights that are NaN.
+    ``job`` is one that `check_job` lets pass; UserError where a prompt leaves too little context.
     """
     if job.trainer != "own" or num_processes() > 1 or job.config.steps < _FEWEST:
         return None
@@ -64,6 +67,8 @@ def grpo_seconds(job: TrainJob) -> float | None:
         model, tokenizer = load_policy(
             job.model, seed=job.seed, lora_rank=job.lora_rank, device=job.device, dtype=job.dtype
         )
+        check_lengths(job, model, tokenizer)
+        prompts = asked(job.prompts, chat=job.chat)
 
         def step(groups: int) -> None:
             config = replace(
@@ -71,7 +76,7 @@ def grpo_seconds(job: TrainJob) -> float | None:
                 only_unsolved=False,
             )  # fmt: skip
             GRPOLoop(
-                model, tokenizer, task=_Alternating(job.task), prompts=job.prompts, config=config,
+                model, tokenizer, task=_Alternating(job.task), prompts=prompts, config=config,
                 seed=job.seed, batch_rows=job.batch_rows,
             ).advance()  # fmt: skip
 
@@ -80,8 +85,8 @@ def grpo_seconds(job: TrainJob) -> float | None:
             return None
         rows = job.config.prompts_per_step * job.config.group_size
         evals = job.config.steps // job.config.eval_every + 1 if job.held_out else 0
-        asked = evals * len(job.held_out) * job.eval_samples
-        return seconds * (job.config.steps + asked / rows)
+        more = evals * len(job.held_out) * job.eval_samples
+        return seconds * (job.config.steps + more / rows)
 
 
 def sft_seconds(
@@ -137,7 +142,7 @@ def _measuring() -> Iterator[None]:
 
 
 def _grown(work: Callable[[int], None], size: int, *, device: str) -> float | None:
-    """Seconds of ``work(size)``, or in proportion to less of it; None where memory runs out."""
+    """Seconds of ``work(size)``, or in proportion to less of it; None where it cannot be done."""
     import torch
 
     def timed(part: int) -> float:
@@ -150,10 +155,15 @@ def _grown(work: Callable[[int], None], size: int, *, device: str) -> float | No
         return (time.monotonic() - began) / times
 
     try:
-        work(1)  # the first time is slow by what is set up
-        one = timed(1)
+        began = time.monotonic()
+        work(1)
+        one = time.monotonic() - began
+        if one < _BUDGET:  # the first time is slow by what is set up
+            one = timed(1)
         part = max(1, min(size, int(_BUDGET / max(one, 1e-9))))
         return (one if part == 1 else timed(part)) * size / part
+    except BrokenLaw:
+        return None
     except (RuntimeError, MemoryError) as err:
         if not exhausted(err):
             raise
