@@ -69,7 +69,7 @@ def taking(measure: Callable[[], float | None]) -> str:
     """
     with ProgressBar(1.0, note="measuring how long a step takes", patience=2.0) as bar:
         seconds = measure()
-        bar.part("measured a step", 1.0, finished=True)
+        bar.part("measurement", 1.0, finished=True)
     return "time known from step 2 on" if seconds is None else f"about {duration(seconds)}"
 
 

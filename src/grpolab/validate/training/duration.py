@@ -107,15 +107,15 @@ def sft_seconds(
     if num_processes() > 1 or steps < _FEWEST:
         return None
     epochs = steps / math.ceil(len(examples) / config.batch_size)  # the last batch may be short
-    batches = epochs * len(examples) / config.batch_size
+    rows = min(config.batch_size, len(examples))
+    batches = epochs * len(examples) / rows
     with _measuring():
         model.to(device).train()
 
-        def passes(rows: int) -> None:
+        def passes(part: int) -> None:
             import torch
 
-            stride = max(len(examples) // rows, 1)
-            some = [examples[i * stride % len(examples)]._asdict() for i in range(rows)]
+            some = [row._asdict() for row in examples[:: len(examples) // part][:part]]
             batch = {k: v.to(device) for k, v in padded(some, pad=tokenizer.pad_token_id).items()}
             with torch.autocast(
                 model.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16"
@@ -124,7 +124,7 @@ def sft_seconds(
             loss.backward()
             model.zero_grad(set_to_none=True)
 
-        seconds = _grown(passes, config.batch_size, device=device)
+        seconds = _grown(passes, rows, device=device)
         model.eval()
         more = 1.0 if device == "cpu" else _CHECKPOINTING
         return None if seconds is None else seconds * more * batches
