@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -126,12 +127,37 @@ class ProgressBar:
         elapsed, new = time.monotonic() - self._start, share - (self._behind or 0.0)
         if new <= 0.02:
             return ""
+        if share >= 1:
+            return f"  (in {_clock(elapsed)})"
         return f"  ({_clock(elapsed)} so far, about {_clock(elapsed * (1 - share) / new)} left)"
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
+
+
+class Pace:
+    """How fast steps go; what is done before the end of the first one is not counted."""
+
+    def __init__(self) -> None:
+        self._began = math.nan
+        self._steps, self._tokens = 0, 0.0
+
+    def after(self, tokens: float) -> str:
+        """Seconds per step and tokens per second, after a step of so many tokens.
+
+        >>> Pace().after(4096)  # nothing before the second step
+        ''
+        """
+        if math.isnan(self._began):
+            self._began = time.monotonic()
+            return ""
+        self._steps += 1
+        self._tokens += tokens
+        passed = max(time.monotonic() - self._began, 1e-9)
+        speed = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
+        return f", {passed / self._steps:.2g} s/step{speed}"
 
 
 def _clock(seconds: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grpolab.cli.train import _Pace
+from grpolab.cli.train import _Doing
 from grpolab.validate.training.log import StepLog, StepRecord
 from grpolab.validate.training.rundir import last_step, step_row
 
@@ -21,7 +21,7 @@ def line(step: int, reward: float) -> str:
 
 
 def test_progress_says_how_the_run_is_doing(tmp_path: Path) -> None:
-    pace = _Pace(tmp_path)
+    pace = _Doing(tmp_path)
     assert pace.words() == ""  # no step yet
     steps = tmp_path / "steps.jsonl"
     steps.write_text(line(0, 0.5))

@@ -87,7 +87,8 @@ def test_a_probe_ranks_runs_and_counts_its_rollouts(probed):
     assert pair["low"] <= pair["difference"] <= pair["high"]
     assert found["settled"] is (-pair["low"] <= pair["margin"])
     verdict = levels().verdicts["F"]
-    assert any(f"before RL is {verdict}, claim F" in line for line in found["advice"])
+    said = f"Claim F of the trial (docs/preregistration.md) is {verdict}: a probe of 50 steps"
+    assert any(said in line for line in found["advice"])
 
 
 def test_a_dry_run_says_what_the_probe_takes_at_most_and_does_nothing(probed, tmp_path):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from grpolab.cli.sft import sft
 from grpolab.cli.train import train
 from grpolab.errors import UserError
+from grpolab.progress import without_progress
 from grpolab.store import read_counts
 from grpolab.validate.models import TinyConfig, build_model, save_model
 from grpolab.validate.models.load import missing
@@ -179,7 +180,8 @@ def test_a_lost_signal_is_told_at_the_end(root, tmp_path):
     verifier = f"{tmp_path / 'rewards.py'}:never"
     many = {"steps": 90, "prompts-per-step": 8, "save-every": 90}
     args = options(root, tmp_path / "r", lr=0, verifier=verifier, **many)
-    result = run(train_app, root / "m", *args)
+    with without_progress(True):
+        result = run(train_app, root / "m", *args)
     assert result.exit_code == 0, result.output
     assert "! step " in result.stdout
     assert "no signal" in result.stdout

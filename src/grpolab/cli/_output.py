@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,7 +12,8 @@ import typer
 
 from grpolab.cli._options import OUTPUT
 from grpolab.errors import UserError, require
-from grpolab.progress import is_quiet
+from grpolab.figures.words import duration
+from grpolab.progress import ProgressBar, is_quiet
 from grpolab.terminal import printable
 
 if TYPE_CHECKING:
@@ -58,6 +59,18 @@ def announce(plan: str) -> None:
     """Say in one line, on stderr, what a long command is about to do."""
     if not is_quiet():
         say(f"plan: {plan}", err=True)
+
+
+def taking(measure: Callable[[], float | None]) -> str:
+    """How long a run of many steps takes, as the end of its plan.
+
+    >>> taking(lambda: 10200), taking(lambda: None)
+    ('about 2 h 50', 'time known from step 2 on')
+    """
+    with ProgressBar(1.0, note="measuring how long a step takes", patience=2.0) as bar:
+        seconds = measure()
+        bar.part("measurement", 1.0, finished=True)
+    return "time known from step 2 on" if seconds is None else f"about {duration(seconds)}"
 
 
 def end_dry_run(plan: str, *, as_json: bool) -> NoReturn:

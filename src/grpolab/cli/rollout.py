@@ -14,6 +14,7 @@ from grpolab.cli._options import OUTPUT, expanded
 from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
 from grpolab.errors import UserError
 from grpolab.figures.words import number
+from grpolab.validate.study.tasks import TASKS
 
 if TYPE_CHECKING:
     from grpolab.validate.rollouts import RolloutPlan, Rollouts, Worker
@@ -30,7 +31,14 @@ def rollout(
         typer.Option(help="Folder of the run; a stopped run goes on.", rich_help_panel=OUTPUT),
     ],
     num_samples: Annotated[
-        int, typer.Option(min=1, help="Completions per prompt.", rich_help_panel="Sampling")
+        int,
+        typer.Option(
+            "-n",
+            "--num-samples",
+            min=1,
+            help="Completions per prompt.",
+            rich_help_panel="Sampling",
+        ),
     ] = 32,
     group_size: Annotated[
         int,
@@ -64,7 +72,8 @@ def rollout(
         prompts = sampling.asked(prompts)
         opt.warn_of_form(model, prompts, chat=sampling.chat)
         shared = "" if part.workers == 1 else f", this worker draws a part ({worker})"
-        size = f"{opt.size_of(plan, len(prompts))} of {model}{shared}, into {out}"
+        asked = f", prompts of {task.task} ({task.split})" if task.task in TASKS else ""
+        size = f"{opt.size_of(plan, len(prompts))} of {model}{asked}{shared}, into {out}"
         if dry_run:
             end_dry_run(size, as_json=as_json)
         announce(size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -21,11 +21,13 @@ from grpolab.cli._output import (
     print_json,
     print_table,
     say,
+    taking,
 )
 from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import input_errors, require
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import significant
+from grpolab.progress import is_quiet
 from grpolab.validate.training.pear import PearLevel
 from grpolab.validate.training.sft import DepthUnit, SFTConfig
 
@@ -150,13 +152,14 @@ def _run(
     """Load, train to the last depth, and return the ladder."""
     for module in ("torch", "transformers", "accelerate", *(["peft"] if config.lora_rank else [])):
         require(module, extra="train")
-    from grpolab.progress import ProgressBar
+    from grpolab.progress import Pace, ProgressBar
     from grpolab.store import write_settings
     from grpolab.validate.models.load import load_model, saved_dtype, torch_device
     from grpolab.validate.models.precision import check_trainable
     from grpolab.validate.rollouts.plan import model_hash
+    from grpolab.validate.training.duration import sft_seconds
     from grpolab.validate.training.ending import BrokenRun, is_first_process, process_group
-    from grpolab.validate.training.rundir import claim_run
+    from grpolab.validate.training.rundir import RUN, claim_run
     from grpolab.validate.training.sft import KIND, train_ladder
     from grpolab.validate.training.sft_data import in_chats, load_examples, split_off
 
@@ -176,11 +179,19 @@ def _run(
     manifest = {"kind": KIND, **identity, **source, "dtype": dtype, "config": asdict(config)}
     if chat or in_chats(source["data"]):
         manifest |= {"conversations": True, **({"system": system} if system else {})}
-    first, size = is_first_process(), f"{_size(config, len(train))}, into {out}"
+    first, size = is_first_process(), _size(config, len(train))
+    if first and (dry_run or not (is_quiet() or (out / RUN).is_file())):
+
+        def measure() -> float | None:
+            return sft_seconds(loaded, tokenizer, train, config=config, device=device, dtype=dtype)
+
+        size += f", {taking(measure)}"
+    size += f", into {out}"
     if dry_run:
         end_dry_run(size, as_json=as_json)
     shown = ProgressBar(1.0, note=str(out)) if first else contextlib.nullcontext()
-    steps, began = max(config.steps(len(train))), time.monotonic()
+    steps, pace = max(config.steps(len(train))), Pace()
+    tokens = sum(len(row.input_ids) for row in train) / math.ceil(len(train) / config.batch_size)
     with claim_run(out, manifest, first=first) as run, shown as bar:
         if first:
             announce(size)
@@ -188,9 +199,7 @@ def _run(
 
         def show(share: float) -> None:
             if bar is not None:
-                step = round(share * steps)
-                pace = (time.monotonic() - began) / max(step, 1)
-                speed = f"step {step:,} of {steps:,}, {pace:.2g} s/step"
+                speed = f"step {share * steps:,.0f} of {steps:,}{pace.after(tokens)}"
                 bar.part(out.name, share, finished=share >= 1, speed=speed)
 
         try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +13,13 @@ import typer
 from grpolab.cli import _rollout_options as opt
 from grpolab.cli import _train_options as choose
 from grpolab.cli._options import OUTPUT, OneOf, expanded
-from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say
+from grpolab.cli._output import DryRun, JsonFlag, announce, end_dry_run, print_json, say, taking
 from grpolab.cli._settings import ConfigFile, given
 from grpolab.errors import UserError
 from grpolab.figures.words import counted, number, percent
+from grpolab.progress import Pace, is_quiet
 from grpolab.validate.rollouts.judge import Watched
-from grpolab.validate.training.job import TRAINERS, TrainJob
+from grpolab.validate.training.job import TRAINERS, TrainJob, check_job
 
 if TYPE_CHECKING:
     from grpolab.validate.tasks import Prompt, Task
@@ -91,7 +90,8 @@ def train(
             eval_samples=keeping.eval_samples, log_to=keeping.tools,
         )  # fmt: skip
         if dry_run:
-            end_dry_run(f"{_size(job)}, into {out}", as_json=as_json)
+            check_job(job)
+            end_dry_run(_plan(job, out), as_json=as_json)
         run = run_to_end(
             job, named, out, rollouts_every=keeping.rollouts_every, settings=given(context)
         )
@@ -109,6 +109,13 @@ def _size(job: TrainJob) -> str:
         f" = {config.steps * per_step:,} rollouts of at most {length:,} tokens, on"
         f" {len(job.prompts):,} prompts"
     )
+
+
+def _plan(job: TrainJob, out: Path) -> str:
+    """How much a run trains and about how long that takes, in words; the time is measured."""
+    from grpolab.validate.training.duration import grpo_seconds
+
+    return f"{_size(job)}, {taking(lambda: grpo_seconds(job))}, into {out}"
 
 
 def identity(
@@ -194,12 +201,14 @@ def run_to_end(
     rollouts_every: int,
     settings: dict[str, Any] | None = None,
 ) -> RunDir | None:
-    """Train to the end; the finished run in the process that writes it."""
+    """Train to the end; the finished run in the process that writes it.
+
+    The plan says how long the run takes where it is a command's own, with its ``settings``.
+    """
     from grpolab.progress import ProgressBar
     from grpolab.store import write_settings
     from grpolab.validate.training.ending import BrokenRun, Stopped, is_first_process
     from grpolab.validate.training.job import (
-        check_job,
         is_finished,
         manifest,
         resume_step,
@@ -222,13 +231,15 @@ def run_to_end(
             run_job(job, run, progress=lambda share: None)
             return None
         done = resume_step(job, run)
-        announce(f"{_size(job)}, into {out}")
+        if not is_quiet():
+            known = done or settings is None  # a pace, or the plan of all runs
+            announce(f"{_size(job)}, into {out}" if known else _plan(job, out))
         note = f"{out}: going on from step {done}" if done else str(out)
         with ProgressBar(1.0, note=note) as bar:
-            pace = _Pace(run.path)
+            doing = _Doing(run.path)
 
             def progress(share: float) -> None:
-                bar.part(out.name, share, finished=share >= 1, speed=pace.words())
+                bar.part(out.name, share, finished=share >= 1, speed=doing.words())
 
             try:
                 run_job(job, run, progress=progress)
@@ -241,13 +252,11 @@ def run_to_end(
     return run
 
 
-class _Pace:
+class _Doing:
     """How a run is doing, in words, from the last line of its steps."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._began = math.nan  # the end of the first step: what loads before it is no step
-        self._steps = self._tokens = 0
+        self._path, self._pace = path, Pace()
 
     def words(self) -> str:
         """Step, reward, zero-std share, seconds per step, tokens per second; once per step."""
@@ -256,18 +265,10 @@ class _Pace:
         row = last_step(self._path)
         if row is None:
             return ""
-        said = (
+        return (
             f"step {row['step'] + 1}, reward {number(row['mean_reward'])},"
-            f" {percent(row['frac_zero_std'])} zero-std"
+            f" {percent(row['frac_zero_std'])} zero-std{self._pace.after(row.get('num_tokens', 0))}"
         )
-        if math.isnan(self._began):
-            self._began = time.monotonic()
-            return said
-        self._steps += 1
-        self._tokens += row.get("num_tokens", 0)
-        passed = max(time.monotonic() - self._began, 1e-9)
-        tokens = f", {self._tokens / passed:,.0f} tokens/s" if self._tokens else ""
-        return f"{said}, {passed / self._steps:.2g} s/step{tokens}"
 
 
 def _report(run: RunDir, *, as_json: bool) -> None:

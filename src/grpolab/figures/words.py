@@ -118,6 +118,22 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """A span of time in the unit that it is planned in, to two digits or so.
+
+    >>> duration(0.2), duration(89), duration(500), duration(10200), duration(4e5), duration(1e7)
+    ('1 s', '89 s', '8 min', '2 h 50', '4.6 days', '116 days')
+    """
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d}"
+    return f"{significant(minutes / 1440, digits=2)} days"
+
+
 def round_up(value: float) -> int:
     """Two significant digits, upwards: nobody plans for 1,037 prompts.
 

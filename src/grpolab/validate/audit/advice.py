@@ -99,11 +99,12 @@ def _signal(plan: GroupPlan, num_prompts: int) -> str:
         how = f", extrapolated by a {p.method}"
     elif p.num_fitted:
         how = f", {p.num_fitted} of {num_prompts} prompts by a fitted beta"
+    share, alone = percent(p.zero_std), percent(p.iid_mean_p)
+    promised = "says the same" if alone == share else f"would have promised {alone}"
     return (
-        f"g={p.group_size}: {percent(p.zero_std)} of the groups ({_range(plan)}{how}) will have"
-        f" identical rewards and no signal: {percent(p.all_wrong)} all wrong,"
-        f" {percent(p.all_right)} all right. The mean success rate alone would have promised"
-        f" {percent(p.iid_mean_p)}."
+        f"g={p.group_size}: {share} of the groups ({_range(plan)}{how}) will have identical"
+        f" rewards and no signal: {percent(p.all_wrong)} all wrong, {percent(p.all_right)} all"
+        f" right. The mean success rate alone {promised}."
     )
 
 
@@ -159,8 +160,9 @@ def _thresholds(audit: Audit) -> list[str]:
         if g > 2 and ((p.low > 0.5 and fine) or (p.high < 0.5 and not fine)):
             other.append(f"g={g}")
     said = (
-        "For a beta with the ICC measured here, most groups are without a signal"
-        f" {'; '.join(parts)}. The mean is {mean.value:.3f} ({interval(mean.low, mean.high)})."
+        "If success rates follow a beta law with the ICC measured here, most groups are without a"
+        f" signal {'; '.join(parts)}. The mean is {mean.value:.3f}"
+        f" ({interval(mean.low, mean.high)})."
     )
     if other:
         said += (

@@ -86,7 +86,7 @@ def pair_contrast(
     blocks = repeated_groups(counts)
     if len(blocks.group_size) == 0:
         return _unidentifiable(
-            "no prompt has two groups sampled by one policy: dependence given the prompt and"
+            "no prompt has two groups sampled by one policy, so dependence given the prompt and"
             " differences between prompts fit such data equally well"
         )
     if int(blocks.group_size.max()) < 2:

@@ -60,13 +60,14 @@ def _of_the_trial(k: int) -> str:
         return "No trial has confirmed a probe yet (docs/preregistration.md)."
     if k > 1:
         return (
-            "In the trial (docs/preregistration.md): that pass@8 before RL chooses as well for the"
-            f" final pass@10 as a probe of 50 steps is {known['E']}, claim E."
+            f"Claim E of the trial (docs/preregistration.md) is {known['E']}: pass@8 before RL"
+            " chooses as well for the final pass@10 as a probe of 50 steps."
         )
-    size = " The gain is less than what counts as a difference there." * (known["F"] == "confirmed")
+    small = " The gain is below the margin that counts as a difference there."
     return (
-        "In the trial (docs/preregistration.md): that a probe of 50 steps chooses better for the"
-        f" final pass@1 than pass@1 before RL is {known['F']}, claim F.{size}"
+        f"Claim F of the trial (docs/preregistration.md) is {known['F']}: a probe of 50 steps"
+        " chooses better for the final pass@1 than pass@1 before RL."
+        f"{small if known['F'] == 'confirmed' else ''}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -88,9 +89,9 @@ def _variance(rows: Sequence[Row]) -> str:
         return "No group on any checkpoint held both rewards: there is nothing to learn from."
     ratio = guess[seen > 0] / seen[seen > 0]
     return (
-        f"**The variance formula needs the factor 1 - ICC.** The within-group variance is"
-        f" {ratio.min():.1f} to {ratio.max():.1f} times smaller than `p(1-p)(g-1)/g` at the mean p;"
-        " multiplied by 1 - ICC the formula is right to"
+        "**The variance formula needs the factor 1 - ICC.** `p(1-p)(g-1)/g` at the mean p is"
+        f" {ratio.min():.1f} to {ratio.max():.1f} times the within-group variance; multiplied by"
+        " 1 - ICC the formula is right to"
         f" {float(np.abs(fixed - seen).max()):.4f} on every checkpoint, on independent draws."
     )
 
@@ -121,10 +122,27 @@ def _winner(outcome: str, rows: Sequence[Standing]) -> str:
         f"**Choosing the start, {label(outcome)}: {label(best.predictor)} costs least**"
         f" ({best.regret:.3f} on average, {best.worst:.3f} in its worst family, {best.fails_in})."
         f' It beats "always take the shallowest" in {_score(best, "depth")}, and pass@g in'
-        f" {_score(best, 'pass_at_g')}. Others: {others}. It detects {percent(best.sensitivity)}"
-        " of the rank inversions and gives no false alarm on"
-        f" {percent(best.specificity)} of the ladders without one (token entropy:"
-        f" {percent(entropy.sensitivity)} and {percent(entropy.specificity)})."
+        f" {_score(best, 'pass_at_g')}. Others: {others}. {_inversions_found(best, entropy)}"
+    )
+
+
+def _inversions_found(best: Standing, entropy: Standing) -> str:
+    """How well two predictors tell ladders with a rank inversion from the others."""
+    found, clean = percent(best.sensitivity), percent(best.specificity)
+    if math.isnan(best.sensitivity):
+        return (
+            "No ladder has a rank inversion to detect; it gives no false alarm on"
+            f" {clean} of the ladders (token entropy: {percent(entropy.specificity)})."
+        )
+    if math.isnan(best.specificity):
+        return (
+            f"It detects {found} of the rank inversions (token entropy:"
+            f" {percent(entropy.sensitivity)}); every ladder has one."
+        )
+    return (
+        f"It detects {found} of the rank inversions and gives no false alarm on {clean} of the"
+        f" ladders without one (token entropy: {percent(entropy.sensitivity)} and"
+        f" {percent(entropy.specificity)})."
     )
 
 

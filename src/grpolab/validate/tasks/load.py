@@ -55,7 +55,7 @@ def load_task(
         if detect_format(rows[0]) is None:
             raise UserError(
                 f"{source}: not code problems (columns: {', '.join(sorted(rows[0]))}); for other"
-                " records give a verifier"
+                " records give --verifier exact, numeric, regex, math or FILE.py:FUNCTION"
             )
         return CodeTask.from_rows(rows, name=name, sandbox=partial(Sandbox, unsafe=unsafe))
     if isinstance(verifier, str) and ".py:" in verifier:

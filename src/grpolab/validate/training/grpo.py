@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grpolab.progress import Pace
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.models.precision import fixed_weights
 from grpolab.validate.rollouts.hf import HFEngine
@@ -186,19 +187,20 @@ def train_grpo(
 ) -> GRPORun:
     """Train in place. ``evaluate(step)`` is called before step 0, every ``eval_every``, at the end.
 
-    ``progress`` gets the share that is done, and the last step in words.
+    ``progress`` gets the share that is done, and the last step and its pace in words.
 
     Raises ValueError when ``beta`` > 0 and no reference model is given.
     """
     loop = GRPOLoop(
         model, tokenizer, task=task, prompts=prompts, config=config, seed=seed, reference=reference
     )
-    run = GRPORun()
+    run, pace = GRPORun(), Pace()
     while loop.step < config.steps:
         if evaluate is not None and loop.step % config.eval_every == 0:
             run.evals.append((loop.step, evaluate(loop.step)))
         run.records.append(loop.advance()._replace(rollouts=None))
-        progress(loop.step / config.steps, run.records[-1].log.words)
+        log = run.records[-1].log
+        progress(loop.step / config.steps, f"{log.words}{pace.after(log.num_tokens)}")
     if evaluate is not None:
         run.evals.append((config.steps, evaluate(config.steps)))
     return run

@@ -198,7 +198,7 @@ def _run_own(job: TrainJob, run: RunDir, progress: Progress) -> None:
         job.model, seed=job.seed, lora_rank=job.lora_rank, checkpoint=last_checkpoint(run),
         device=job.device, dtype=job.dtype,
     )  # fmt: skip
-    _check_lengths(job, model, tokenizer)
+    check_lengths(job, model, tokenizer)
     if last_checkpoint(run) is None:
         restart(model, job.restart, seed=job.seed)
     reference = None
@@ -219,7 +219,7 @@ def _run_trl(job: TrainJob, run: RunDir, progress: Progress) -> None:
     from grpolab.validate.training.trl_grpo import TrlOptions, train_trl
 
     model, tokenizer = load_model(job.model)
-    _check_lengths(job, model, tokenizer)
+    check_lengths(job, model, tokenizer)
     restart(model, job.restart, seed=job.seed)  # a checkpoint is loaded over it
     if job.config.beta > 0:
         from transformers import AutoConfig
@@ -280,7 +280,8 @@ def _evaluator(job: TrainJob, model: Any, tokenizer: Any) -> Callable[[int], dic
     return evaluate
 
 
-def _check_lengths(job: TrainJob, model: Any, tokenizer: Any) -> None:
+def check_lengths(job: TrainJob, model: Any, tokenizer: Any) -> None:
+    """UserError for a prompt that leaves too little of the model's context."""
     prompts = [*job.prompts, *job.held_out]
     check_context(
         encode(tokenizer, prompts, chat=job.chat), prompts,
