@@ -14,7 +14,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, special
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray, IntArray
@@ -38,11 +38,11 @@ def best_chances(values: FloatArray, *, rng: np.random.Generator | int) -> Chanc
 
     ``y ~ N(theta, S)`` with S the covariance of the K means over prompts (correlated, since the
     prompts are shared). The means in order are cut into groups of equal theta: one group with prior
-    weight 1/4, else 2 to K groups, equally likely, and all divisions into one number of groups
-    alike; divisions that are no such cuts are left out. The levels of the groups are ``N(mu,
-    tau^2)``, mu flat and tau log-uniform from 1 to 16 standard errors. Ties count in equal parts.
-    Hierarchical normal model: Rubin 1981, Journal of Educational Statistics 6; the prior of groups
-    is derived here.
+    weight 1/4, else 2 to K groups, equally likely; divisions into one number of groups weigh as in
+    a Chinese restaurant process, and those that are no such cuts are left out. The levels of the
+    groups are ``N(mu, tau^2)``, mu flat and tau log-uniform from 1 to 16 standard errors. Ties
+    count in equal parts. Hierarchical normal model: Rubin 1981, Journal of Educational Statistics
+    6; groups: Pitman 1995, Probability Theory and Related Fields 102.
 
     >>> same = np.tile(np.linspace(0, 1, 50), (4, 1))
     >>> best_chances(same, rng=0).best.round(9).tolist()
@@ -97,22 +97,22 @@ def _groupings(means: FloatArray) -> tuple[IntArray, FloatArray]:
     number = cut.sum(axis=1)
     group = np.zeros((len(cut), len(means)), dtype=np.int64)
     group[:, order[1:]] = np.cumsum(cut, axis=1)
-    ways = np.array([math.log(count) for count in _divisions(len(means))])
+    ways = np.array([math.log(count) for count in _seatings(len(means))])
+    sizes = (group[:, :, None] == np.arange(len(means))).sum(axis=1)
+    orders = special.gammaln(np.maximum(sizes, 1)).sum(axis=1)
     share = np.log(np.where(number == 0, _ALIKE, (1.0 - _ALIKE) / gaps))
-    return group, share - ways[number]
+    return group, share + orders - ways[number]
 
 
-def _divisions(size: int) -> list[int]:
-    """Ways to divide so many into 1, 2, ... groups: Stirling numbers of the second kind.
+def _seatings(size: int) -> list[int]:
+    """Permutations of so many with 1, 2, ... cycles: Stirling numbers of the first kind.
 
-    >>> _divisions(4)
-    [1, 7, 6, 1]
+    >>> _seatings(4)
+    [6, 11, 6, 1]
     """
     row = [1]
-    for _ in range(size - 1):
-        row = [
-            m * a + b for m, a, b in zip(range(1, len(row) + 2), [*row, 0], [0, *row], strict=True)
-        ]
+    for n in range(1, size):
+        row = [n * a + b for a, b in zip([*row, 0], [0, *row], strict=True)]
     return row
 
 
