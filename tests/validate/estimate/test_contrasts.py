@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from grpolab.theory.pass_at_k import thin_std
+from grpolab.validate.estimate import best
 from grpolab.validate.estimate.best import best_chances
 from grpolab.validate.estimate.contrasts import contrasts, holm, paired_gap, unpaired_gap
 
@@ -85,8 +86,9 @@ def test_holm_is_monotone_and_not_below_the_p_values(p):
     assert np.all(np.diff(np.array(adjusted)[np.argsort(p, kind="stable")]) >= 0)
 
 
-def test_the_chance_of_being_best_is_the_rate_of_being_best():
+def test_the_chance_of_being_best_is_the_rate_of_being_best(monkeypatch):
     """Over a grid of spreads of the truth; a share of resamples would claim .1 too much."""
+    monkeypatch.setattr(best, "_DRAWS", 500)
     rng = np.random.default_rng(0)
     claims, hits = [], []
     for spread in (0.0, 0.005, 0.01, 0.02, 0.05):
@@ -103,6 +105,36 @@ def test_the_chance_of_being_best_is_the_rate_of_being_best():
         some = (claims >= low) & (claims < high)
         error = np.sqrt(np.mean(claims[some] * (1 - claims[some])) / some.sum())
         assert abs(claims[some].mean() - hits[some].mean()) < 3.5 * error + 0.02
+
+
+def test_a_checkpoint_far_from_the_rest_says_nothing_of_the_rest():
+    """The spread that one of them makes is not that of the seven equal ones."""
+    rng = np.random.default_rng(0)
+    found = []
+    for far in (0.0, -1.0):  # in the same data
+        rows = np.random.default_rng(1)
+        tops = []
+        for _ in range(15):
+            values = rows.normal(0, 0.1, 60) + rows.normal(0, 0.1, (8, 60))
+            values[0] += far
+            chances = best_chances(values, rng=rng)
+            tops.append(chances.best.max())
+            if far:
+                assert chances.best[0] < 1e-3
+                assert chances.more[1:, 0].min() > 0.999
+        found.append(np.mean(tops))
+    assert max(found) < 0.33
+
+
+@pytest.mark.parametrize("count", [2, 3, 9, 10, 14])
+def test_checkpoints_that_all_differ_are_ordered_however_many(count):
+    rng = np.random.default_rng(count)
+    values = np.arange(count)[:, None] + rng.normal(0, 0.5, (count, 50))
+    chances = best_chances(values, rng=0)
+    assert chances.best.argmax() == count - 1
+    assert chances.best[-1] > 0.95
+    assert np.all(np.diag(chances.more[1:]) > 0.95)
+    assert np.allclose(chances.more + chances.more.T, 1.0)
 
 
 def test_one_checkpoint_is_the_best():

@@ -1,24 +1,28 @@
 """How likely is each of several checkpoints the best? Shrunk: the claim equals the hit rate.
 
 The share of bootstrap resamples in which a checkpoint leads claims too much, because the leader was
-chosen for leading: among five equal checkpoints it says .55 where .2 is right. Here the true means
-are a sample from one normal law of unknown spread, which may be zero, and what is measured is drawn
-back towards the common mean by as much as the data themselves call for.
+chosen for leading: among five equal checkpoints it says .55 where .2 is right. Here some of the
+true means may be equal: they have an unknown number of levels, which are a sample from one normal
+law of unknown spread, and what is measured is drawn back by as much as the data themselves call
+for. So one checkpoint that is far from the rest says nothing of differences among the rest.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, special
 
 from grpolab import streams
-from grpolab.theory.groups import FloatArray
+from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.estimate import bootstrap
 
-_NONE = 0.2  # prior weight of "all are equal"
-_SPREADS = np.geomspace(0.25, 32.0, 15)  # of the true means, in units of their standard error
+_ALIKE = 0.25  # prior weight of "all are equal"
+_SPREADS = np.geomspace(1.0, 16.0, 8)  # of the levels, in units of the standard error of a mean
+_CUTS = 8  # gaps that may, one by one, be differences or not
 _DRAWS = 8000
 
 
@@ -33,12 +37,15 @@ def best_chances(values: FloatArray, *, rng: np.random.Generator | int) -> Chanc
     """Posterior of the order of K means from per-prompt values [K, P] over the same prompts.
 
     ``y ~ N(theta, S)`` with S the covariance of the K means over prompts (correlated, since the
-    prompts are shared), ``theta_i ~ N(mu, tau^2)``, a flat mu, and a prior of tau: 0 with weight
-    0.2, else log-uniform from 1/4 to 32 standard errors. Ties count in equal parts. Hierarchical
-    normal model: Rubin 1981, Journal of Educational Statistics 6.
+    prompts are shared). The means in order are cut into groups of equal theta: one group with prior
+    weight 1/4, else 2 to K groups, equally likely; divisions into one number of groups weigh as in
+    a Chinese restaurant process, and those that are no such cuts are left out. The levels of the
+    groups are ``N(mu, tau^2)``, mu flat and tau log-uniform from 1 to 16 standard errors. Ties
+    count in equal parts. Hierarchical normal model: Rubin 1981, Journal of Educational Statistics
+    6; groups: Pitman 1995, Probability Theory and Related Fields 102.
 
     >>> same = np.tile(np.linspace(0, 1, 50), (4, 1))
-    >>> best_chances(same, rng=0).best.tolist()
+    >>> best_chances(same, rng=0).best.round(9).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
     count, prompts = values.shape
@@ -48,26 +55,65 @@ def best_chances(values: FloatArray, *, rng: np.random.Generator | int) -> Chanc
         return Chances(np.full(count, 1.0 / count), np.full((count, count), 0.5))
     basis = linalg.null_space(np.ones((1, count))).T  # [K-1, K], orthonormal contrasts
     gaps = basis @ values
-    mean = gaps.mean(axis=1)
-    noise = _noise(gaps)
-    scale = float(np.trace(noise)) / (count - 1)
+    mean, noise = gaps.mean(axis=1), _noise(gaps)
+    taus = _SPREADS * np.sqrt(np.trace(noise) / (count - 1))
+    group, prior = _groupings(values.mean(axis=1))
+    alike = group[:, :, None] == group[:, None, :]  # [M, K, K]
+    cover = taus[:, None, None] ** 2 * (basis @ alike @ basis.T)[:, None]
+    total = (noise + cover).reshape(-1, count - 1, count - 1)  # every grouping with every tau
+    inverse = np.linalg.inv(total)
+    far = np.einsum("i,mij,j->m", mean, inverse, mean)
+    fit = np.repeat(prior, len(taus)) - (np.linalg.slogdet(total)[1] + far) / 2
+    weight = np.exp(fit - fit.max())
     generator = streams.generator(rng, "best")
-    taus = np.concatenate([[0.0], _SPREADS * np.sqrt(scale)])
-    prior = np.concatenate([[_NONE], np.full(len(_SPREADS), (1.0 - _NONE) / len(_SPREADS))])
-    fit = np.array([_loglik(mean, noise, tau) for tau in taus])
-    weight = prior * np.exp(fit - fit.max())
-    drawn = generator.multinomial(_DRAWS, weight / weight.sum())
-    theta = np.concatenate(
-        [
-            _draw(mean, noise, tau, times, generator)
-            for tau, times in zip(taus, drawn, strict=True)
-            if times
-        ]
-    )
-    score = theta @ basis
-    above = score[:, :, None] - score[:, None, :]
-    more = (above > 1e-12).mean(axis=0) + (np.abs(above) <= 1e-12).mean(axis=0) / 2
-    return Chances(bootstrap.shared(bootstrap.top_share(score).mean(axis=0), values), more)
+    model = np.repeat(np.arange(len(fit)), generator.multinomial(_DRAWS, weight / weight.sum()))
+    which, tau = model // len(taus), taus[model % len(taus), None]
+    # a draw of prior and noise, moved by what its data lack to be those seen (Matheron's rule)
+    level = tau * generator.standard_normal((_DRAWS, count))
+    theta = np.take_along_axis(level, group[which], axis=1)
+    noisy = generator.standard_normal((_DRAWS, count - 1)) @ np.linalg.cholesky(noise).T
+    lack = (inverse[model] @ (mean - theta @ basis.T - noisy)[..., None])[..., 0] @ basis
+    theta = theta + tau**2 * (alike[which] @ lack[..., None])[..., 0]
+    tied = alike[which]
+    above = (theta[:, :, None] > theta[:, None, :]) & ~tied
+    more = above.mean(axis=0) + tied.mean(axis=0) / 2
+    top = tied[np.arange(_DRAWS), theta.argmax(axis=1)]
+    best = (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
+    return Chances(bootstrap.shared(best, values), more)
+
+
+def _groupings(means: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Groups of equal means, [M, K] numbers of the groups and logs [M] of their prior weights.
+
+    A group is a run of the K means in order. Of more than 9 means only the widest gaps may each
+    divide groups or not; the others all do, or all do not.
+    """
+    order = np.argsort(-means, kind="stable")
+    gaps = len(means) - 1
+    wide = np.argsort(np.diff(means[order]), kind="stable")[:_CUTS]
+    some = np.array(list(itertools.product((0, 1), repeat=len(wide))))
+    cut = np.repeat([[0], [1]] if gaps > _CUTS else [[0]], len(some), axis=0).repeat(gaps, axis=1)
+    cut[:, wide] = np.tile(some, (len(cut) // len(some), 1))
+    number = cut.sum(axis=1)
+    group = np.zeros((len(cut), len(means)), dtype=np.int64)
+    group[:, order[1:]] = np.cumsum(cut, axis=1)
+    ways = np.array([math.log(count) for count in _seatings(len(means))])
+    sizes = (group[:, :, None] == np.arange(len(means))).sum(axis=1)
+    orders = special.gammaln(np.maximum(sizes, 1)).sum(axis=1)
+    share = np.log(np.where(number == 0, _ALIKE, (1.0 - _ALIKE) / gaps))
+    return group, share + orders - ways[number]
+
+
+def _seatings(size: int) -> list[int]:
+    """Permutations of so many with 1, 2, ... cycles: Stirling numbers of the first kind.
+
+    >>> _seatings(4)
+    [6, 11, 6, 1]
+    """
+    row = [1]
+    for n in range(1, size):
+        row = [n * a + b for a, b in zip([*row, 0], [0, *row], strict=True)]
+    return row
 
 
 def _noise(gaps: FloatArray) -> FloatArray:
@@ -81,22 +127,3 @@ def _noise(gaps: FloatArray) -> FloatArray:
     part = rows / (rows + prompts)
     floor = (0.1 / prompts) ** 2
     return np.asarray((1 - part) * found + (part * even + floor) * np.eye(rows))
-
-
-def _loglik(mean: FloatArray, noise: FloatArray, tau: float) -> float:
-    total = noise + tau**2 * np.eye(len(mean))
-    _, logdet = np.linalg.slogdet(total)
-    return -0.5 * float(logdet + mean @ np.linalg.solve(total, mean))
-
-
-def _draw(
-    mean: FloatArray, noise: FloatArray, tau: float, times: int, rng: np.random.Generator
-) -> FloatArray:
-    """Draws [times, K-1] of the true contrasts given the spread tau."""
-    if tau == 0.0:
-        return np.zeros((times, len(mean)))
-    gain = tau**2 * np.linalg.inv(noise + tau**2 * np.eye(len(mean)))
-    centre = gain @ mean
-    cover = tau**2 * (np.eye(len(mean)) - gain)
-    root = np.linalg.cholesky((cover + cover.T) / 2 + 1e-18 * np.eye(len(mean)))
-    return np.asarray(centre + rng.standard_normal((times, len(mean))) @ root.T)
