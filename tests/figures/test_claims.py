@@ -269,5 +269,17 @@ def test_the_threshold_is_the_monitors():
 
 
 def test_throughput_is_sorted():
-    rows = {"a": {"million_groups_per_second": 1.0}, "b": {"million_groups_per_second": 2.0}}
+    rows = {"a": {throughput.SPEED: 1.0}, "b": {throughput.SPEED: 2.0}}
     assert [row["name"] for row in throughput.data({"peers": rows})] == ["b", "a"]
+
+
+def test_the_sentence_on_throughput_gives_the_measured_ratios():
+    committed = json.loads((RESULTS / "benchmarks.json").read_text(encoding="utf-8"))
+    speed = {row["name"]: row[throughput.SPEED] for row in throughput.data(committed)}
+    ratio = {name: speed["grpolab"] / value for name, value in speed.items()}
+    numpy = [value for name, value in ratio.items() if name.startswith("NumPy")]
+    said = f"{min(numpy):.0f} to {max(numpy):.0f} times less"
+    sentence = find(["throughput"])[0].sentence
+    assert said in sentence
+    assert f"{ratio['JAX']:.0f} times less than in JAX" in sentence
+    assert f"{ratio['C, same algorithm']:.1f} times less than in C" in sentence
