@@ -58,7 +58,7 @@ def test_unequal_seeds_are_cut_to_what_can_be_paired():
     assert found.k == 10
     assert "no seed is shared" in found.notes[0]
     assert any("left out" in line for line in sentences(found))
-    assert "claim E" in sentences(found)[-1]  # a probe for pass@10 has another verdict
+    assert "Claim E" in sentences(found)[-1]  # a probe for pass@10 has another verdict
     with pytest.raises(ValueError, match="at least 2 starts"):
         probe_runs({"a": shared["a"]}, outcome="pass@1", step=50)
 
