@@ -23,12 +23,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than the cores: many tests wait for the processes that they start."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_collection() -> None:
     """Modules and tests stay until the end: the collector need not look at them each time."""
     gc.disable()
