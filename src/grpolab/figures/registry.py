@@ -211,7 +211,8 @@ CLAIMS: tuple[Claim, ...] = (
         name="throughput",
         title="Simulated training runs at the speed of C",
         sentence="Exact training chains take 6 to 10 times less processor time than the same model"
-        " in NumPy, 15 times less than in JAX, and 1.3 times less than in C with the same algorithm.",
+        " in NumPy, 15 times less than in JAX, and 1.3 times less than in C with the same"
+        " algorithm.",
         source="`python tests/benchmarks/bench_simulate.py`: the least of 7 interleaved runs on an"
         " idle machine, summed over threads.",
         data=throughput.data,
