@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy import special, stats
@@ -17,7 +17,7 @@ from grpolab.theory.pass_at_k import thin_std
 from grpolab.theory.samples import pack
 from grpolab.validate.estimate.best import best_chances
 from grpolab.validate.estimate.contrasts import contrasts, paired_gap
-from grpolab.validate.estimate.order import neighbour_test, order_test
+from grpolab.validate.estimate.order import NeighbourTest, OrderTest, neighbour_test, order_test
 from grpolab.validate.estimate.sampler import trend_test
 from grpolab.validate.estimate.selection import selection_test
 from grpolab.validate.verify.calibration import (
@@ -155,6 +155,24 @@ def _beginnings(rng: np.random.Generator, seeds: IntArray) -> IntArray:
     return pack(coded.reshape(-1, 3)).reshape(seeds.shape)
 
 
+def _on_layouts(
+    size: Size,
+    entry: str,
+    layouts: Mapping[str, IntArray],
+    test: Callable[..., OrderTest | NeighbourTest],
+) -> Evidence:
+    """How often a test of first tokens rejects for each layout of seeds; the first is clean."""
+    evidence = Evidence([], [])
+    trials = repeats(size) // 5
+    for name, seeds in layouts.items():
+        rng = np.random.default_rng(size.cell_seed(entry, name))
+        hits = tally(
+            {name: test(_beginnings(rng, seeds), rng=rng).p_value < 0.05} for _ in range(trials)
+        )
+        _found(evidence, hits, trials, clean=next(iter(layouts)), ceiling=0.07)
+    return evidence
+
+
 @CALIBRATION.register(
     "neighbours",
     claim="requests with seeds of their own are rejected at 5% at most 7% of the time, and seeds"
@@ -162,8 +180,6 @@ def _beginnings(rng: np.random.Generator, seeds: IntArray) -> IntArray:
     wrong="the same power claimed where no seeds are shared",
 )
 def _neighbours(size: Size) -> Evidence:
-    evidence = Evidence([], [])
-    trials = repeats(size) // 5
     prompt, sample = np.arange(64)[:, None], np.arange(16)
     layouts = {
         "seeds of their own": 16 * prompt + sample,
@@ -171,14 +187,7 @@ def _neighbours(size: Size) -> Evidence:
         "half a request apart": 8 * prompt + sample,
         "one seed for all": 0 * prompt + sample,
     }
-    for name, seeds in layouts.items():
-        rng = np.random.default_rng(size.cell_seed("neighbours", name))
-        hits = tally(
-            {name: neighbour_test(_beginnings(rng, seeds), rng=rng).p_value < 0.05}
-            for _ in range(trials)
-        )
-        _found(evidence, hits, trials, clean="seeds of their own", ceiling=0.07)
-    return evidence
+    return _on_layouts(size, "neighbours", layouts, neighbour_test)
 
 
 @CALIBRATION.register(
@@ -188,8 +197,6 @@ def _neighbours(size: Size) -> Evidence:
     wrong="the same power claimed where nothing is shared",
 )
 def _shared_beginnings(size: Size) -> Evidence:
-    evidence = Evidence([], [])
-    trials = repeats(size) // 5
     first, sample = 16 * np.arange(64)[:, None], np.arange(16)
     layouts = {
         "samples of their own": first + sample,
@@ -197,14 +204,7 @@ def _shared_beginnings(size: Size) -> Evidence:
         "pairs of neighbours share": first + sample // 2,
         "the first 4 share": first + np.where(sample < 4, 0, sample),
     }
-    for name, seeds in layouts.items():
-        rng = np.random.default_rng(size.cell_seed("beginnings", name))
-        hits = tally(
-            {name: order_test(_beginnings(rng, seeds), rng=rng).p_value < 0.05}
-            for _ in range(trials)
-        )
-        _found(evidence, hits, trials, clean="samples of their own", ceiling=0.07)
-    return evidence
+    return _on_layouts(size, "beginnings", layouts, order_test)
 
 
 @CALIBRATION.register(

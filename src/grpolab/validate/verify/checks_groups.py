@@ -11,7 +11,7 @@ from grpolab import theory
 from grpolab.simulate import draw_groups, draw_members, tally_groups
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.theory.model import Model
-from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
+from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both, add_counts
 
 _CELLS = [(p, g) for p in (0.01, 0.083, 0.3, 0.5, 0.9) for g in (2, 4, 8, 16)]
 _CORRELATED = ((0.151, 0.2, 8), (0.5, 0.05, 4), (0.3, 0.6, 16))
@@ -318,17 +318,9 @@ def _spread(group_size: int) -> FloatArray:
 def _count(
     evidence: Evidence, name: str, successes: int, tally: IntArray, right: Any, wrong: Any
 ) -> None:
-    """Exact binomial tests of a share against the right and the wrong chance."""
-    for predicted, into in ((right, evidence.checks), (wrong, evidence.controls)):
-        into.append(
-            Check.from_count(
-                name,
-                successes=successes,
-                trials=int(tally.sum()),
-                predicted=min(1.0, float(predicted)),
-                reference="derived here",
-            )
-        )
+    """Tests of a share of groups; a chance that rounding takes above 1 is 1."""
+    chances = min(1.0, float(right)), min(1.0, float(wrong))
+    add_counts(evidence, name, successes, int(tally.sum()), *chances)
 
 
 def _mean(

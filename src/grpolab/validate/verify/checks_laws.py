@@ -8,9 +8,8 @@ import numpy as np
 
 from grpolab import theory
 from grpolab.simulate import simulate_bernoulli
-from grpolab.theory.groups import FloatArray
 from grpolab.validate.forecast.population import population_path
-from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
+from grpolab.validate.verify.registry import REGISTRY, Evidence, Size, add_both, add_counts
 
 _MODEL_ERROR = 0.01  # of the mean field, which leaves out the noise of groups
 _STEPS = (0, 100, 199)
@@ -35,7 +34,8 @@ def _graded(size: Size) -> Evidence:
             spread = np.where(same, 0.0, reward.var(axis=1))
             name = f"p={p} other={other} g={g}"
             chance = theory.graded_zero_std(law, g)
-            _share(evidence, name, same, chance, theory.graded_zero_std(binary, g))
+            plain = theory.graded_zero_std(binary, g)
+            add_counts(evidence, name, int(same.sum()), groups, chance, plain)
             for what, values, of in (
                 ("variance", spread, theory.graded_variance),
                 ("std", np.sqrt(spread), theory.graded_std),
@@ -44,16 +44,6 @@ def _graded(size: Size) -> Evidence:
                 seen, expected, plain = float(values.mean()), of(law, g), of(binary, g)
                 add_both(evidence, f"{what} {name}", seen, expected, plain, error)
     return evidence
-
-
-def _share(evidence: Evidence, name: str, event: FloatArray, right: float, wrong: float) -> None:
-    for predicted, into in ((right, evidence.checks), (wrong, evidence.controls)):
-        into.append(
-            Check.from_count(
-                name, successes=int(event.sum()), trials=len(event), predicted=predicted,
-                reference="derived here",
-            )
-        )  # fmt: skip
 
 
 @REGISTRY.register(

@@ -10,20 +10,9 @@ from grpolab import theory
 from grpolab.simulate import Options, Phase, simulate_bernoulli, simulate_phases
 from grpolab.theory.groups import BoolArray, FloatArray
 from grpolab.theory.rules import advantage_table
-from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
+from grpolab.validate.verify.registry import REGISTRY, Evidence, Size, add_both, add_counts
 
 _P0 = 0.2
-
-
-def _shares(evidence: Evidence, name: str, seen: float, trials: int, *law: float) -> None:
-    """Exact binomial tests of a share of trials against the right and the wrong prediction."""
-    for predicted, into in zip(law, (evidence.checks, evidence.controls), strict=True):
-        into.append(
-            Check.from_count(
-                name, successes=round(seen * trials), trials=trials, predicted=predicted,
-                reference="derived here",
-            )
-        )  # fmt: skip
 
 
 @REGISTRY.register(
@@ -43,7 +32,8 @@ def _replay(size: Size) -> Evidence:
         for t in (1, 2, 4):
             seen = float(still.mean_groups_drawn[t])
             right = 1 - share * (1 - none**t)
-            _shares(evidence, f"draws g={g} step {t}", seen, size.chains, right, 1 - share)
+            count = round(seen * size.chains)
+            add_counts(evidence, f"draws g={g} step {t}", count, size.chains, right, 1 - share)
         for importance in (False, True):
             options = Options(replay=share, importance=importance, clip_low=1.0, clip_high=1e9)
             run = simulate_bernoulli(
@@ -112,7 +102,9 @@ def _token_budget(size: Size) -> Evidence:
             add_both(evidence, name, float(moved.mean()), right, wrong, error)
             seen = float(run.frac_zero_std[0])
             marked, plain = (float(theory.prob_zero_std(p, 8)) for p in (_P0 * (1 - late), _P0))
-            _shares(evidence, f"zero std, {name}", seen, 4 * size.chains, marked, plain)
+            trials = 4 * size.chains
+            count = round(seen * trials)
+            add_counts(evidence, f"zero std, {name}", count, trials, marked, plain)
     return evidence
 
 

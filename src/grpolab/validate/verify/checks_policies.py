@@ -16,7 +16,7 @@ from grpolab.simulate import (
 )
 from grpolab.simulate.softmax import softmax
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both
+from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size, add_both, add_counts
 
 _LOGITS = np.array([0.5, 0.0, -1.0, 0.3, 1.2])
 _RIGHT = np.array([True, True, False, False, False])
@@ -88,19 +88,9 @@ def _mode_collapse(size: Size) -> Evidence:
             learning_rate=0.0, num_steps=1, seed=size.cell_seed("groups", alpha),
         )  # fmt: skip
         law = theory.BetaBinomial(mean=mean, rho=float(theory.rho_from_concentration(alpha)))
-        for right_law, into in (
-            (law.prob_zero_std(8), evidence.checks),
-            (theory.prob_zero_std(mean, 8), evidence.controls),
-        ):
-            into.append(
-                Check.from_count(
-                    f"zero std alpha={alpha}",
-                    successes=round(float(run.frac_zero_std[0]) * policies),
-                    trials=policies,
-                    predicted=float(right_law),
-                    reference="derived here",
-                )
-            )
+        chances = float(law.prob_zero_std(8)), float(theory.prob_zero_std(mean, 8))
+        same = round(float(run.frac_zero_std[0]) * policies)
+        add_counts(evidence, f"zero std alpha={alpha}", same, policies, *chances)
         entropy = -np.sum(np.where(chance > 0, chance * np.log(np.maximum(chance, 1e-300)), 0), -1)
         error = float(entropy.std()) / math.sqrt(policies)
         expected = float(theory.expected_entropy(alpha))

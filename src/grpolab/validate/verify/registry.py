@@ -255,5 +255,18 @@ def add_both(
         )
 
 
+def add_counts(
+    evidence: Evidence, name: str, successes: int, trials: int, right: float, wrong: float
+) -> None:
+    """Add exact binomial tests of one count against the right and the wrong chance."""
+    for predicted, into in ((right, evidence.checks), (wrong, evidence.controls)):
+        into.append(
+            Check.from_count(
+                name, successes=successes, trials=trials, predicted=predicted,
+                reference="derived here",
+            )
+        )  # fmt: skip
+
+
 REGISTRY = Registry()
 """The checks of `grpolab verify`; filled by the modules checks_*.py."""
