@@ -227,15 +227,16 @@ def icc_widths() -> Table:
     return Table(("design", "laws", "median", "largest", "law"), rows)
 
 
-def icc_again() -> Table:
-    """Coverage of the ICC, on new data sets, in the cells that were low on the first."""
+def measured_again() -> Table:
+    """Coverage, on new data sets, of the cells that were low on the first."""
     checks = [check for outcome in _grid()["results"] for check in outcome["checks"]]
     first = {check["name"]: check["observed"] for check in checks}
     rows = []
     for name, again in first.items():
-        if found := re.fullmatch(r"ICC over (\d+) new data sets: (.+), (\d+ prompts, n=\d+)", name):
-            rows.append([found[2], found[3], first[f"ICC: {found[2]}, {found[3]}"], again])
-    return Table(("law", "design", "60 data sets", "1000 new ones"), rows)
+        if found := re.fullmatch(r"(.+) over \d+ new data sets: (.+), (\d+ prompts, .+)", name):
+            of, law, design = found.groups()
+            rows.append([of, law, design, first[f"{of}: {law}, {design}"], again])
+    return Table(("interval of", "law", "design", "first data sets", "1000 new ones"), rows)
 
 
 def first_groups() -> Table:
@@ -281,7 +282,7 @@ _MADE: Mapping[str, Callable[[], Table]] = {
     "first-groups": first_groups,
     "grid": grid,
     "grid-widths": grid_widths,
-    "icc-again": icc_again,
+    "measured-again": measured_again,
     "icc-widths": icc_widths,
     "futility-brier": lambda: judged.brier_table(futility()),
     "futility-reliability": lambda: judged.reliability_table(futility()),

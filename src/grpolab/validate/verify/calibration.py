@@ -90,11 +90,11 @@ def bias_below(name: str, values: FloatArray, *, truth: float, bound: float) -> 
     )
 
 
-def not_above(name: str, differences: FloatArray) -> Check:
-    """One-sided z-test of "the mean of paired differences is at most 0"."""
+def not_above(name: str, differences: FloatArray, *, margin: float = 0.0) -> Check:
+    """One-sided z-test of "the mean of paired differences is at most 0"; shown with the margin."""
     mean, error = float(differences.mean()), bootstrap.mean_stderr(differences)
     z = mean / error if error > 0 else math.copysign(math.inf, mean)
-    return Check(name, mean, 0.0, error, z, float(stats.norm.sf(z)), "calibration")
+    return Check(name, mean + margin, margin, error, z, float(stats.norm.sf(z)), "calibration")
 
 
 def _covers(low: float, high: float, truth: float) -> bool:

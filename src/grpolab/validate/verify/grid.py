@@ -8,7 +8,8 @@ enough to tell 0.93 from 0.95. Widths are compared with those of an interval tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +28,10 @@ from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k
 from grpolab.validate.forecast.predict import share_prediction
 from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.forecast.zero_std import predict_zero_std
-from grpolab.validate.verify.calibration import CALIBRATION, FLOOR, at_least
+from grpolab.validate.verify.calibration import CALIBRATION, FLOOR, at_least, not_above
 from grpolab.validate.verify.laws import ROUGH, SMOOTH, SampledLaw, points, real
 from grpolab.validate.verify.registry import Check, Evidence, Size
-
-_FULL = 1_000_000  # groups from which on the whole grid is run
+from grpolab.validate.verify.tally import Hits, Tally, is_full, median_at_most, rng_of, trials_of
 
 
 class Design(NamedTuple):
@@ -45,6 +45,16 @@ class Design(NamedTuple):
         return f"{self.prompts} prompts, n={self.samples}, g={self.group_size}"
 
 
+class Run(NamedTuple):
+    """A design, and the groups of the run that is predicted."""
+
+    design: Design
+    num_groups: int
+
+    def __str__(self) -> str:
+        return f"{self.design}, B={self.num_groups}"
+
+
 BEYOND = (
     Design(20, 4, 8), Design(100, 1, 8), Design(100, 2, 8), Design(100, 8, 16), Design(250, 4, 8),
     Design(250, 8, 32), Design(500, 16, 32),
@@ -52,9 +62,9 @@ BEYOND = (
 WITHIN = (Design(20, 8, 4), Design(100, 8, 8), Design(500, 16, 8))
 NARROW = (Design(250, 8, 16), Design(250, 8, 32), Design(500, 16, 32))
 """Where the interval is to be narrower than what the mean and the correlation allow."""
-RUNS = ((Design(100, 8, 8), 32), (Design(100, 8, 8), 256), (Design(100, 4, 8), 32),
-        (Design(250, 8, 16), 256))  # fmt: skip
-"""Designs, and the groups of the run that is predicted."""
+
+RUNS = (Run(Design(100, 8, 8), 32), Run(Design(100, 8, 8), 256), Run(Design(100, 4, 8), 32),
+        Run(Design(250, 8, 16), 256))  # fmt: skip
 
 Statistic = Callable[[FloatArray], FloatArray]
 
@@ -70,16 +80,6 @@ def quantities(group_size: int) -> dict[str, Statistic]:
     }
 
 
-def is_full(size: Size) -> bool:
-    """Is the whole grid to be run, or a part?"""
-    return size.groups >= _FULL
-
-
-def trials_of(size: Size) -> int:
-    """Data sets per cell."""
-    return 120 if is_full(size) else 40
-
-
 def _laws(size: Size) -> tuple[SampledLaw, ...]:
     """All laws, or in a small run some of each kind."""
     every = (*SMOOTH, *ROUGH, *real())
@@ -88,10 +88,6 @@ def _laws(size: Size) -> tuple[SampledLaw, ...]:
 
 def _part(designs: Iterable[Design], size: Size) -> list[Design]:
     return list(designs) if is_full(size) else list(designs)[::3]
-
-
-def _rng(size: Size, law: SampledLaw, *cell: object) -> np.random.Generator:
-    return np.random.default_rng(size.cell_seed(law.name, *cell))
 
 
 def _counts(law: SampledLaw, design: Design, trials: int, rng: np.random.Generator) -> CountCells:
@@ -106,66 +102,32 @@ def _covered(ends: tuple[FloatArray, FloatArray], truth: FloatArray | float) -> 
     return int(np.sum((low - 1e-9 <= truth) & (truth <= high + 1e-9)))
 
 
-class Tally:
-    """Hits per quantity and cell, and over all laws of a design."""
-
-    def __init__(self, trials: int) -> None:
-        self.trials = trials
-        self.hits: dict[str, dict[str, int]] = {}
-
-    def add(self, quantity: str, law: SampledLaw, design: object, hits: int) -> None:
-        """Count the covered trials of one cell."""
-        self.hits.setdefault(f"{quantity}: {{}}, {design}", {})[law.name] = hits
-
-    def checks(self) -> list[Check]:
-        """One check per cell and one per design."""
-        found = []
-        for name, laws in self.hits.items():
-            for law, hits in laws.items():
-                found.append(
-                    at_least(name.format(law), successes=hits, trials=self.trials, floor=FLOOR)
-                )
-            over = {"successes": sum(laws.values()), "trials": self.trials * len(laws)}
-            found.append(at_least(name.format(f"all {len(laws)} laws"), **over, floor=FLOOR))
-        return found
-
-
-def median_at_most(name: str, values: FloatArray, *, bound: float) -> Check:
-    """One-sided sign test of "the median is at most ``bound``"; values [N].
-
-    >>> median_at_most("x", np.array([0.5] * 9 + [2.0]), bound=1.0).passed()
-    True
-    """
-    total = len(values)
-    above = int(np.sum(values > bound))
-    p_value = float(stats.binom.sf(above - 1, total, 0.5))
-    z = (2 * above - total) / math.sqrt(total)
-    spread = float(np.subtract(*np.quantile(values, [0.84, 0.16])) / 2)
-    error = math.sqrt(math.pi / 2 / total) * spread
-    return Check(name, float(np.median(values)), bound, error, z, p_value, "calibration")
-
-
 @CALIBRATION.register(
     "beyond",
     claim="beyond n samples the 95% interval for any law of p covers in at least 93%",
     wrong="the interval of a fitted beta, where prompts are of two kinds",
 )
 def _beyond(size: Size) -> Evidence:
-    trials = trials_of(size)
-    tally = Tally(trials)
+    tally = Tally(trials_of(size))
     for design in _part(BEYOND, size):
         for law in _laws(size):
-            data = _counts(law, design, trials, _rng(size, law, design))
-            for name, statistic in quantities(design.group_size).items():
-                ends = law_interval(data, statistic)
-                hits = _covered(ends, float(statistic(law.rates).mean()))
-                tally.add(name, law, design, hits)
+            hits = _beyond_hits(law, design, tally.trials, rng_of(size, law, design))
+            cover = partial(_beyond_hits, law, design)
+            tally.add_cells(hits, law, design, size=size, cover=cover)
     return Evidence(tally.checks(), _fitted_beta(size))
+
+
+def _beyond_hits(law: SampledLaw, design: Design, trials: int, rng: np.random.Generator) -> Hits:
+    data = _counts(law, design, trials, rng)
+    return {
+        name: _covered(law_interval(data, statistic), float(statistic(law.rates).mean()))
+        for name, statistic in quantities(design.group_size).items()
+    }
 
 
 def _fitted_beta(size: Size) -> list[Check]:
     law, design, trials = points((0.05, 0.7), (0.9, 0.3)), Design(250, 8, 16), trials_of(size) // 4
-    rng = _rng(size, law, "control")
+    rng = rng_of(size, law, "control")
     truth = float(prob_zero_std(law.rates, design.group_size).mean())
     hits = 0
     for _ in range(trials):
@@ -190,7 +152,7 @@ def _beyond_width(size: Size) -> Evidence:
     for design in (*NARROW, Design(20, 4, 8)):
         for law in SMOOTH:
             g = design.group_size
-            data = _counts(law, design, trials, _rng(size, law, design))
+            data = _counts(law, design, trials, rng_of(size, law, design))
             low, high = law_interval(data, quantities(g)["zero std"])
             band = zero_std_band(g, mean=float(law.rates.mean()), rho=law.rho)
             over_band = (high - low) / float(band.high - band.low)
@@ -226,19 +188,11 @@ def _within(size: Size) -> Evidence:
     widths = []
     for design in _part(WITHIN, size):
         for law in _laws(size):
-            rng = _rng(size, law, design)
-            found = [_thinned(law, design, rng) for _ in range(trials)]
-            spans = {name: np.array([one[name] for one in found]) for name in found[0]}
-            shown = quantities(design.group_size)
-            truth = {
-                "zero std": float(shown["zero std"](law.rates).mean()),
-                "pass@g": float(expected_pass_at_k(law.rates, design.group_size).mean()),
-            }
-            for name, value in truth.items():
-                ends = (spans[name][:, 0], spans[name][:, 1])
-                tally.add(name, law, design, _covered(ends, value))
-            ends = (spans["plug-in"][:, 0], spans["plug-in"][:, 1])
-            plug.add("zero std", law, design, _covered(ends, truth["zero std"]))
+            spans = _thinned(law, design, trials, rng_of(size, law, design))
+            hits = _within_hits(law, design, spans)
+            plug.add("zero std", law, design, hits.pop("plug-in"))
+            cover = partial(_within_anew, law, design)
+            tally.add_cells(hits, law, design, size=size, cover=cover)
             known = _known_width(law, design)
             if law in SMOOTH and design.prompts >= 100:
                 over = np.subtract(*spans["zero std"].T[::-1]) / known
@@ -248,20 +202,36 @@ def _within(size: Size) -> Evidence:
 
 
 def _thinned(
-    law: SampledLaw, design: Design, rng: np.random.Generator
-) -> dict[str, tuple[float, float]]:
-    counts = law.draw(rng, prompts=design.prompts, samples=design.samples)
+    law: SampledLaw, design: Design, trials: int, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Ends [T, 2] of the intervals of both quantities, and of the plug-in, on T data sets."""
     g = design.group_size
-    share = predict_zero_std(counts, g, rng=rng, num_resamples=300)
-    solved = estimate_pass_at_k(counts, g, rng=rng, num_resamples=300)
-    rates = counts.by_prompt().rate
-    half = bootstrap.half_width(bootstrap.mean_stderr(prob_zero_std(rates, g)))
-    middle = float(prob_zero_std(rates, g).mean())
-    return {
-        "zero std": (share.low, share.high),
-        "pass@g": (solved.low, solved.high),
-        "plug-in": (middle - half, middle + half),
-    }
+    found: dict[str, list[tuple[float, float]]] = {"zero std": [], "pass@g": [], "plug-in": []}
+    for _ in range(trials):
+        counts = law.draw(rng, prompts=design.prompts, samples=design.samples)
+        share = predict_zero_std(counts, g, rng=rng, num_resamples=300)
+        solved = estimate_pass_at_k(counts, g, rng=rng, num_resamples=300)
+        of_prompts = prob_zero_std(counts.by_prompt().rate, g)
+        half = bootstrap.half_width(bootstrap.mean_stderr(of_prompts))
+        middle = float(of_prompts.mean())
+        found["zero std"].append((share.low, share.high))
+        found["pass@g"].append((solved.low, solved.high))
+        found["plug-in"].append((middle - half, middle + half))
+    return {name: np.array(ends) for name, ends in found.items()}
+
+
+def _within_hits(
+    law: SampledLaw, design: Design, spans: Mapping[str, FloatArray]
+) -> dict[str, int]:
+    g = design.group_size
+    share = float(prob_zero_std(law.rates, g).mean())
+    truth = {"zero std": share, "plug-in": share}
+    truth["pass@g"] = float(expected_pass_at_k(law.rates, g).mean())
+    return {name: _covered(tuple(ends.T), truth[name]) for name, ends in spans.items()}
+
+
+def _within_anew(law: SampledLaw, design: Design, trials: int, rng: np.random.Generator) -> Hits:
+    return _within_hits(law, design, _thinned(law, design, trials, rng))
 
 
 def _known_width(law: SampledLaw, design: Design) -> float:
@@ -281,22 +251,29 @@ def _known_width(law: SampledLaw, design: Design) -> float:
 def _first_groups(size: Size) -> Evidence:
     trials = trials_of(size)
     tally, expected = Tally(trials), Tally(trials)
-    for design, num_groups in RUNS if is_full(size) else RUNS[:3:2]:
+    for run in RUNS if is_full(size) else RUNS[:3:2]:
         for law in _laws(size):
-            rng = _rng(size, law, design, num_groups)
-            data = _counts(law, design, trials, rng)
-            g = design.group_size
-            shown = rng.binomial(g, rng.choice(law.rates, (trials, num_groups)))
-            seen = np.mean((shown == 0) | (shown == g), axis=1)
-            zero_std = quantities(g)["zero std"]
-            if g <= design.samples:
-                ends = _next(data, g, num_groups, rng)
-            else:
-                ends = share_prediction(data, zero_std, num_groups=num_groups)
-            where = f"{design}, B={num_groups}"
-            tally.add("first groups", law, where, _covered(ends, seen))
-            expected.add("first groups", law, where, _covered(law_interval(data, zero_std), seen))
+            hits = _run_hits(law, run, trials, rng_of(size, law, *run))
+            expected.add("first groups", law, run, hits.pop("expected"))
+            cover = partial(_run_hits, law, run)
+            tally.add_cells(hits, law, run, size=size, cover=cover)
     return Evidence(tally.checks(), expected.checks())
+
+
+def _run_hits(law: SampledLaw, run: Run, trials: int, rng: np.random.Generator) -> dict[str, int]:
+    """Shares seen by the interval of a prediction, and by that of the expected share."""
+    design, num_groups = run
+    g = design.group_size
+    data = _counts(law, design, trials, rng)
+    shown = rng.binomial(g, rng.choice(law.rates, (trials, num_groups)))
+    seen = np.mean((shown == 0) | (shown == g), axis=1)
+    zero_std = quantities(g)["zero std"]
+    if g <= design.samples:
+        ends = _next(data, g, num_groups, rng)
+    else:
+        ends = share_prediction(data, zero_std, num_groups=num_groups)
+    expected = _covered(law_interval(data, zero_std), seen)
+    return {"first groups": _covered(ends, seen), "expected": expected}
 
 
 def _next(
@@ -325,16 +302,16 @@ def _smoothed(size: Size) -> Evidence:
     designs = Design(250, 4, 8), Design(250, 8, 16), Design(100, 4, 16)
     for design in _part(designs, size):
         for kind, laws in (("rough", ROUGH), ("real", real()), ("smooth", SMOOTH)):
-            errors = [_errors(law, design, trials, _rng(size, law, design)) for law in laws]
+            errors = [_errors(law, design, trials, rng_of(size, law, design)) for law in laws]
             pooled = {name: np.mean([e[name] for e in errors], axis=0) for name in errors[0]}
             other = "mixture" if kind == "smooth" else "beta-binomial"
             margin = 0.002 if kind == "real" else 0.0
             more = pooled["smoothed mixture"] - pooled[other] - margin
             name = f"{kind} laws against {other}: {design}"
-            evidence.checks.append(_not_above(name, more, margin))
+            evidence.checks.append(not_above(name, more, margin=margin))
             if kind == "smooth":
                 name = f"mixture on {kind} laws: {design}"
-                evidence.controls.append(_not_above(name, -more, 0.0))
+                evidence.controls.append(not_above(name, -more))
     return evidence
 
 
@@ -350,10 +327,3 @@ def _errors(
         "mixture": np.abs(fit_rows(data, "mixture").zero_std(g) - truth),
         "smoothed mixture": np.abs(fit_rows(data, "smoothed mixture").zero_std(g) - truth),
     }
-
-
-def _not_above(name: str, differences: FloatArray, margin: float) -> Check:
-    """One-sided z-test of "the mean of paired differences is at most 0"; shown with the margin."""
-    mean, error = float(differences.mean()), bootstrap.mean_stderr(differences)
-    z = mean / error if error > 0 else math.copysign(math.inf, mean)
-    return Check(name, mean + margin, margin, error, z, float(stats.norm.sf(z)), "calibration")

@@ -8,16 +8,17 @@ against the narrower of the two plain methods that covers there.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.icc import icc_interval
-from grpolab.validate.verify.calibration import FLOOR, at_least
-from grpolab.validate.verify.grid import Tally, is_full, median_at_most, trials_of
+from grpolab.validate.verify.calibration import FLOOR
 from grpolab.validate.verify.laws import ROUGH, SMOOTH, SampledLaw, beta, real, unsolvable
 from grpolab.validate.verify.registry import REGISTRY, Check, Evidence, Size
+from grpolab.validate.verify.tally import Tally, is_full, median_at_most, rng_of, trials_of
 
 WIDER = 1.3
 """How much wider than the best valid interval the printed one may be."""
@@ -38,9 +39,6 @@ DESIGNS = tuple(Design(prompts, n) for prompts in (20, 164) for n in (4, 8, 64))
 _SMALL = (LAWS[0], LAWS[1], LAWS[10]), (DESIGNS[1], DESIGNS[4])
 _PLAIN = ("bootstrap", "profile")
 _RESAMPLES = 300
-_LOW, _AGAIN = 0.9, 1000
-"""Coverage of a cell under which it is measured anew, and the data sets for that: the least of many
-cells is low by chance, and 60 data sets tell .93 from .85 only."""
 
 
 class Spans(NamedTuple):
@@ -86,16 +84,16 @@ def measure(
     return {method: Spans(own, law.rho) for method, own in zip(methods, ends, strict=True)}
 
 
-def covered_again(law: SampledLaw, design: Design, size: Size) -> Check:
-    """Coverage of the printed interval on many data sets that were not seen before."""
-    rng = np.random.default_rng(size.cell_seed(law.name, design, "again"))
+def printed_hits(
+    law: SampledLaw, design: Design, trials: int, rng: np.random.Generator
+) -> dict[str, int]:
+    """How many of the printed intervals cover."""
     hits = 0
-    for _ in range(_AGAIN):
+    for _ in range(trials):
         counts = law.draw(rng, prompts=design.prompts, samples=design.samples)
         found = icc_interval(counts, rng=rng, num_resamples=_RESAMPLES)
         hits += max(found.low, 0.0) - 1e-9 <= law.rho <= found.high + 1e-9
-    name = f"ICC over {_AGAIN} new data sets: {law.name}, {design}"
-    return at_least(name, successes=hits, trials=_AGAIN, floor=FLOOR)
+    return {"ICC": hits}
 
 
 def over_best(found: dict[str, Spans]) -> FloatArray | None:
@@ -124,18 +122,15 @@ def _icc_interval(size: Size) -> Evidence:
     trials = trials_of(size) // 2 if is_full(size) else trials_of(size)
     printed, beta_only = Tally(trials), Tally(trials)
     widths: list[Check] = []
-    again: list[Check] = []
     for design in designs:
         for law in laws:
-            rng = np.random.default_rng(size.cell_seed(law.name, design))
-            found = measure(law, design, trials=trials, rng=rng)
-            printed.add("ICC", law, design, found["combined"].hits)
-            if is_full(size) and found["combined"].hits < _LOW * trials:
-                again.append(covered_again(law, design, size))
+            found = measure(law, design, trials=trials, rng=rng_of(size, law, design))
+            hits, cover = {"ICC": found["combined"].hits}, partial(printed_hits, law, design)
+            printed.add_cells(hits, law, design, size=size, cover=cover)
             if "p = " in law.name:
                 beta_only.add("ICC", law, design, found["profile"].hits)
             ratio = over_best(found)
             if ratio is not None:
                 name = f"ICC over best: {law.name}, {design}"
                 widths.append(median_at_most(name, ratio, bound=WIDER))
-    return Evidence(printed.checks() + widths + again, beta_only.checks())
+    return Evidence(printed.checks() + widths, beta_only.checks())
