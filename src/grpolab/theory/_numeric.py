@@ -130,7 +130,7 @@ def log_all_miss(
 
 
 def _pieces(values: FloatArray, like: FloatArray) -> list[FloatArray]:
-    """Numbers [J] for a new first axis before those of ``like``, as many at once as memory likes."""
+    """Numbers [J] for a new first axis before those of ``like``, some at a time."""
     step = max(1, _FACTORS // max(1, like.size))
     columns = values.reshape(-1, *(1 for _ in like.shape))
     return [columns[i : i + step] for i in range(0, len(values), step)]
