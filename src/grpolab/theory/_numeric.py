@@ -237,8 +237,10 @@ def find_minimum(function: Function, low: FloatArray, high: FloatArray) -> Float
     for _ in range(80):
         left = fx < fy
         a, b = np.where(left, a, x), np.where(left, y, b)
-        x, y = b - ratio * (b - a), a + ratio * (b - a)
-        fx, fy = function(x), function(y)
+        new = np.where(left, b - ratio * (b - a), a + ratio * (b - a))
+        at_new = function(new)  # the other point is one of before
+        x, y = np.where(left, new, y), np.where(left, x, new)
+        fx, fy = np.where(left, at_new, fy), np.where(left, fx, at_new)
     return (a + b) / 2
 
 
