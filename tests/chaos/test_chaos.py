@@ -32,9 +32,9 @@ pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("GRPOLAB_CHAOS", "0"))
-PRELOADED = ("grpolab.cli", "grpolab.validate.study.main", "grpolab.validate.training.trl_grpo",
+PRELOADED = ("grpolab.cli", "grpolab.validate.study.report", "grpolab.validate.training.trl_grpo",
              "grpolab.simulate.pstar", "trl.trainer.grpo_trainer", "pyarrow.parquet",
-             "matplotlib.backends.backend_svg")  # fmt: skip
+             "pandas", "matplotlib.backends.backend_svg")  # fmt: skip
 """Imported once, by the server that processes are forked from: most of a run of seconds."""
 FORKS = multiprocessing.get_context("forkserver")
 START = """
@@ -47,7 +47,9 @@ os.chdir(place)
 real = time.time
 time.time = lambda: real() - late
 if "micro" in words:
-    import dataclasses
+    import dataclasses, multiprocessing
+    real_context = multiprocessing.get_context  # its worker: forked too, not started anew
+    multiprocessing.get_context = lambda method: real_context("fork")
     from grpolab.cli import study
     from grpolab.validate.models import TinyConfig
     from grpolab.validate.study import config

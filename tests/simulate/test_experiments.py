@@ -40,9 +40,10 @@ def test_unknown_rule() -> None:
         EXPERIMENTS["trajectory"](rule="ppo", seed=0)
 
 
-def test_trajectories_take_stale_groups_and_graders_that_err() -> None:
+def test_trajectories_take_stale_groups_and_graders_that_err(scale: float) -> None:
     """What `sweep trajectory --set staleness=...` shows, beside a mean field of its own."""
-    at = {"num_steps": 40, "num_chains": 400, "p0": 0.3, "seed": 1}
+    number = max(100, int(400 * scale))
+    at = {"num_steps": 40, "num_chains": number, "p0": 0.3, "seed": 1}
     play = EXPERIMENTS["trajectory"]
     plain = play(**at)
     for more, lower in (
