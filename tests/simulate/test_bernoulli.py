@@ -203,9 +203,8 @@ class TestLaw:
 
 
 class TestMemory:
-    def test_does_not_grow_with_chains_times_steps(self, scale: float) -> None:
-        if scale < 1:
-            pytest.skip("too many steps for plain Python")
+    @pytest.mark.usefixtures("compiled")
+    def test_does_not_grow_with_chains_times_steps(self) -> None:
         tracemalloc.start()
         simulate_bernoulli(
             0.1, group_size=2, learning_rate=0.01, num_steps=3000, seed=0, num_chains=20_000

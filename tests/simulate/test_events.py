@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-from numba import config
 from scipy import stats
 
 from grpolab import theory
@@ -43,9 +42,8 @@ def test_hardest_prompts(p0: float, scale: float) -> None:
     assert np.all(found.step == np.floor(found.step))
 
 
+@pytest.mark.usefixtures("compiled")
 def test_no_slower_on_hard_prompts() -> None:
-    if config.DISABLE_JIT:
-        pytest.skip("plain Python")
     kw = {"stop": 0.5, "group_size": 8, "learning_rate": 0.1, "num_chains": 4000, "threads": 1}
 
     def seconds(p0: float) -> float:

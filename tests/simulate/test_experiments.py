@@ -24,10 +24,9 @@ def test_every_experiment_has_a_case() -> None:
     assert set(SMALL) == set(EXPERIMENTS)
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", SMALL)
-def test_point(name: str, scale: float) -> None:
-    if scale < 1:
-        pytest.skip("too many groups for plain Python")
+def test_point(name: str) -> None:
     (found,) = run_sweep(EXPERIMENTS[name], [SMALL[name]], seed=3)
     json.dumps(found, allow_nan=False)
     direct = EXPERIMENTS[name](**SMALL[name], seed=point_seed(3, SMALL[name]))

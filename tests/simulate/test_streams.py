@@ -61,7 +61,7 @@ PLAYS: dict[str, Callable[[int], object]] = {
 
 
 @pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def keys(monkeypatch: pytest.MonkeyPatch, compiled: None) -> list[Any]:
     """Keys of all Philox streams that are opened."""
     seen: list[Any] = []
     for module in (bernoulli, draw, events, softmax, prefix):
@@ -106,10 +106,9 @@ def test_an_experiment_draws_as_its_function_does(keys: list[Any]) -> None:
     assert first == set(keys)
 
 
-def test_cells_of_verify_share_no_seed(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+@pytest.mark.usefixtures("compiled")
+def test_cells_of_verify_share_no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No two cells of two checks, nor two of one check that play different things."""
-    if scale < 1:
-        pytest.skip("seeds do not depend on the compiler")
     used: dict[int, tuple[object, ...]] = {}
     plain = Size.cell_seed
 
