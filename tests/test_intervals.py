@@ -302,7 +302,6 @@ NO_FLOOR = {
     "validate.estimate.icc._Spread": "a part of IccInterval",
     "validate.estimate.bootstrap.percentile_interval()": "raw; its callers add the floor",
     "validate.probe.compare.StartPair": "floor by prompts, tests/validate/probe/test_compare.py",
-    "validate.study.shootout.rank.RankInterval": "of ranks: one order of few checkpoints has none",
     "validate.study.shootout.within.RankRow": "of ranks: one order of few checkpoints has none",
     "validate.study.trial.claims.Verdict": "fixed by docs/preregistration.md",
     "validate.study.trial.claims.intervals()": "fixed by docs/preregistration.md",
