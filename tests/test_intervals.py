@@ -20,7 +20,12 @@ from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit.compare import compare_all
 from grpolab.validate.audit.outlook import look_ahead
 from grpolab.validate.audit.summary import Audit, audit
-from grpolab.validate.estimate.bootstrap import exact_interval, floored, share_interval
+from grpolab.validate.estimate.bootstrap import (
+    exact_interval,
+    floored,
+    share_interval,
+    wilson_interval,
+)
 from grpolab.validate.estimate.contrasts import contrasts, paired_gap, unpaired_gap
 from grpolab.validate.estimate.icc import INTERVALS, icc_interval
 from grpolab.validate.estimate.truncated import fit_truncated
@@ -142,6 +147,7 @@ def _rates(counts: GroupCounts) -> Spans:
     groups = float(len(rates))
     for mixed in (0.0, groups * (1 - counts.frac_zero_std), groups):
         yield mixed / groups, *exact_interval(mixed, groups)
+        yield mixed / groups, *wilson_interval(mixed, groups)
     yield mean, *floored((mean, mean), rates, weight, rng=0)
     yield mean, *share_interval(np.full(9, mean), value=mean, level=0.95, num_clusters=len(rates))
 
@@ -266,7 +272,9 @@ MADE: dict[Callable[[GroupCounts], Spans], tuple[str, ...]] = {
     _outcome: ("validate.forecast.outcome.OutcomeForecast", "validate.forecast.levels.Level"),
     _filtered: ("validate.estimate.truncated.TruncatedFit",),
     _rates: (
-        "validate.estimate.bootstrap.exact_interval()", "validate.estimate.bootstrap.floored()",
+        "validate.estimate.bootstrap.exact_interval()",
+        "validate.estimate.bootstrap.exact_intervals()",
+        "validate.estimate.bootstrap.wilson_interval()", "validate.estimate.bootstrap.floored()",
         "validate.estimate.bootstrap.share_interval()",
     ),
     _differences: (
@@ -312,7 +320,6 @@ NO_FLOOR = {
     "validate.estimate.icc._Spread": "a part of IccInterval",
     "validate.estimate.bootstrap.percentile_interval()": "raw; its callers add the floor",
     "validate.probe.compare.StartPair": "floor by prompts, tests/validate/probe/test_compare.py",
-    "validate.study.shootout.rank.RankInterval": "of ranks: one order of few checkpoints has none",
     "validate.study.shootout.within.RankRow": "of ranks: one order of few checkpoints has none",
     "validate.study.trial.claims.Verdict": "fixed by docs/preregistration.md",
     "validate.study.trial.claims.intervals()": "fixed by docs/preregistration.md",
