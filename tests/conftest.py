@@ -11,8 +11,9 @@ import atexit
 import gc
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +47,26 @@ def warm_path() -> Iterator[Path]:
     spec.loader.exec_module(warm)
     with warm.commands() as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def each() -> Callable[..., None]:
+    """``each(check, cases)`` calls ``check(*case)`` for every case, and names all that fail.
+
+    For hundreds of small cases of one idea: a test of its own each costs more than most of them.
+    """
+
+    def run(check: Callable[..., object], cases: Iterable[tuple[Any, ...]]) -> None:
+        failed, number = [], 0
+        for case in cases:
+            number += 1
+            try:
+                check(*case)
+            except (Exception, pytest.fail.Exception) as error:
+                error.add_note(f"case: {case}")
+                failed.append(error)
+        assert number, "no case"
+        if failed:
+            raise BaseExceptionGroup(f"{len(failed)} of {number} cases", failed)
+
+    return run

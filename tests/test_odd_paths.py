@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from grpolab import cli, packed, store
+from grpolab import cli, files, packed, store
 from grpolab.validate.readers import FORMATS
 
 LONG = "x" * 300
@@ -77,15 +77,26 @@ def test_what_cannot_be_read_is_refused_in_every_format(
 def test_where_nothing_can_be_written_is_refused(
     name: str, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "ok.csv").write_text("problem,correct\na,1\na,0\nb,1\nb,1\n")
     below = f"{name}/out" if name != "folder" else "/proc/grpolab/out"
     sweep = ["simulate", "sweep", "pstar", "--set", "group_size=2", "--set", "num_groups=100"]
     refuse([*sweep, "--out", below], capsys, monkeypatch)
     if name in ("pipe.jsonl", "folder"):  # a folder that is claimed as those of the sweep are
         refuse(["study", "--preset", "smoke", "--out", below], capsys, monkeypatch)
-    refuse(["audit", "ok.csv", "--html", f"{below}.html"], capsys, monkeypatch)
+    said = refuse(["audit", "absent.csv", "--html", f"{below}.html"], capsys, monkeypatch)
+    assert "absent.csv" not in said  # the place is looked at before the work
     refuse(["explore", "--out", f"{below}.html"], capsys, monkeypatch)
     refuse(["figures", "weight", "--out", below], capsys, monkeypatch)
+
+
+def test_a_place_is_looked_at_and_left_as_it_was(place: Path) -> None:
+    before = sorted(place.iterdir())
+    for fine in (place / "new" / "page.html", place / "head.csv", Path("/dev/null")):
+        files.check_place(fine)
+    with pytest.raises(store.UserError, match="folder: is a folder; name a file"):
+        files.check_place(place / "folder")
+    with pytest.raises(NotADirectoryError):
+        files.check_place(place / "head.csv" / "page.html")
+    assert sorted(place.iterdir()) == before
 
 
 def test_a_pipe_is_refused_and_not_waited_for(

@@ -57,6 +57,24 @@ def atomic_path(target: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
+def check_place(target: Path) -> None:
+    """UserError or OSError where no file can be written, so that a command says so before its work.
+
+    Nothing is left behind: folders that are missing are made when the file is.
+    """
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder; name a file")
+    if target.exists() and not target.is_file():
+        return
+    for folder in target.absolute().parents:
+        try:
+            folder.stat()
+        except FileNotFoundError:
+            continue
+        tempfile.TemporaryFile(dir=folder).close()
+        return
+
+
 @contextlib.contextmanager
 def atomic_dir(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes ``target`` when the block ends well."""

@@ -10,18 +10,19 @@ behind that of the one before it. ``GRPOLAB_CHAOS=SEED`` chooses other moments.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import re
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -31,12 +32,24 @@ pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("GRPOLAB_CHAOS", "0"))
+PRELOADED = ("grpolab.cli", "grpolab.validate.study.report", "grpolab.validate.training.trl_grpo",
+             "grpolab.simulate.pstar", "trl.trainer.grpo_trainer", "pyarrow.parquet",
+             "pandas", "matplotlib.backends.backend_svg")  # fmt: skip
+"""Imported once, by the server that processes are forked from: most of a run of seconds."""
+FORKS = multiprocessing.get_context("forkserver")
 START = """
-import os, sys, time
-real, late = time.time, float(os.environ["CHAOS_LATE"])
+import os, resource, sys, time
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+os.dup2(err.fileno(), 2)
+err.close()
+sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1, errors="backslashreplace")
+os.chdir(place)
+real = time.time
 time.time = lambda: real() - late
-if "micro" in sys.argv:
-    import dataclasses
+if "micro" in words:
+    import dataclasses, multiprocessing
+    real_context = multiprocessing.get_context  # its worker: forked too, not started anew
+    multiprocessing.get_context = lambda method: real_context("fork")
     from grpolab.cli import study
     from grpolab.validate.models import TinyConfig
     from grpolab.validate.study import config
@@ -49,8 +62,11 @@ if "micro" in sys.argv:
         grpo=GRPOConfig(steps=2, prompts_per_step=4, group_size=4, eval_every=2),
         eval_prompts=16, num_samples=16, quick_samples=10, train_prompts=8, train_samples=4,
         simulated_groups=200)}
-    sys.argv[sys.argv.index("micro")] = "smoke"
+    words[words.index("micro")] = "smoke"
 from grpolab.cli import main
+sys.argv = ["grpolab", *words]
+if file_size:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 main()
 """
 """The command line with a clock that is late, and a study of a few seconds for a preset."""
@@ -102,6 +118,10 @@ RUNS = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of a few thousand weights, a task and demonstrations."""
+    FORKS.set_forkserver_preload(list(PRELOADED))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        forkserver.ensure_running()
     from grpolab.validate.models import TinyConfig, build_model, save_model
 
     root = tmp_path_factory.mktemp("chaos")
@@ -114,6 +134,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+class Started(NamedTuple):
+    """A process, and the end of a pipe that its errors come out of."""
+
+    process: ForkServerProcess
+    err: Connection
+
+    def end(self) -> tuple[int | None, str]:
+        """Its status and its errors, as soon as it and all processes that it started are gone."""
+        with open(self.err.fileno(), errors="replace", closefd=False) as lines:
+            err = lines.read()
+        self.err.close()
+        self.process.join()
+        return self.process.exitcode, err
+
+
 class Processes:
     """Starts processes of one run, each with its clock an hour behind the one before."""
 
@@ -122,32 +157,28 @@ class Processes:
         self._hours = 0
         self.told: list[str] = []
 
-    def start(self, *, file_size: int = 0) -> subprocess.Popen[str]:
+    def start(self, *, file_size: int = 0) -> Started:
         """A process; one that may not write files of more than ``file_size`` bytes (0: any)."""
         self._hours += 1
-        limit = (file_size, file_size)
+        reads, err = FORKS.Pipe(duplex=False)
+        given = {
+            "place": str(self.place), "err": err, "late": 3600 * self._hours,
+            "file_size": file_size, "words": [*self.run.words, "--out", str(self.out)],
+        }  # fmt: skip
+        process = FORKS.Process(target=exec, args=(START, given))
+        process.start()
+        err.close()
+        return Started(process, reads)
 
-        def prepare() -> None:
-            if file_size:
-                resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-
-        env = {**os.environ, "CHAOS_LATE": str(3600 * self._hours), "OMP_NUM_THREADS": "1",
-               "HF_HUB_OFFLINE": "1"}  # fmt: skip
-        command = [sys.executable, "-c", START, *self.run.words, "--out", str(self.out)]
-        return subprocess.Popen(
-            command, cwd=self.place, env=env, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, preexec_fn=prepare,
-        )  # fmt: skip
-
-    def finish(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+    def finish(self, started: Started) -> tuple[int, str]:
         """Status of a process, and the line of a refusal."""
-        _, err = process.communicate(timeout=300)
+        status, err = started.end()
         refused = [line for line in err.splitlines() if line.startswith("grpolab: error: ")]
-        self.told.append(f"{process.returncode}: {' '.join(refused)}")
-        assert process.returncode in (0, 2), err
+        self.told.append(f"{status}: {' '.join(refused)}")
+        assert status in (0, 2), err
         assert "Traceback" not in err, err
-        assert len(refused) == (process.returncode == 2), err
-        return process.returncode, "".join(refused)
+        assert len(refused) == (status == 2), err
+        return status, "".join(refused)
 
     def bytes(self) -> dict[str, bytes]:
         """What the run must end with."""
@@ -158,13 +189,13 @@ class Processes:
 
 def kill(processes: Processes, chance: random.Random, size: int) -> None:
     """Kill a process and its workers as soon as a random number of files is there."""
-    process = processes.start()
+    started = processes.start()
     files, then = chance.randrange(1, size), chance.uniform(0, 0.05)
-    while process.poll() is None and sum(1 for _ in processes.out.rglob("*")) < files:
+    while started.process.is_alive() and sum(1 for _ in processes.out.rglob("*")) < files:
         time.sleep(0.002)
     time.sleep(then)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    started.process.kill()
+    started.end()
     processes.told.append(f"killed at {files} of {size} files")
 
 

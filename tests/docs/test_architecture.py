@@ -55,6 +55,14 @@ def test_guard_can_fail() -> None:
     assert not is_there("validate.nothing.read")
 
 
+def test_the_page_says_what_every_module_beside_the_packages_is_for() -> None:
+    beside = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    section = PAGE.partition("Beside the packages")[2].partition("\n## ")[0]
+    assert {name for name in beside if f"`{name}`" not in section} == set()
+    assert section.startswith(" lie ten modules.")
+    assert len(beside) == 10
+
+
 def test_the_table_names_every_package_from_the_lowest_level_up() -> None:
     sys.path.insert(0, str(ROOT / "docs"))
     import architecture_tables as made

@@ -203,9 +203,8 @@ class TestLaw:
 
 
 class TestMemory:
-    def test_does_not_grow_with_chains_times_steps(self, scale: float) -> None:
-        if scale < 1:
-            pytest.skip("too many steps for plain Python")
+    @pytest.mark.usefixtures("compiled")
+    def test_does_not_grow_with_chains_times_steps(self) -> None:
         tracemalloc.start()
         simulate_bernoulli(
             0.1, group_size=2, learning_rate=0.01, num_steps=3000, seed=0, num_chains=20_000
@@ -420,15 +419,18 @@ class TestMoments:
     @pytest.mark.parametrize(
         "options", [Options(), Options(inner_epochs=2)], ids=["plain", "inner"]
     )
-    def test_means_and_spreads_are_those_of_the_chains(self, p0: float, options: Options) -> None:
+    def test_means_and_spreads_are_those_of_the_chains(
+        self, p0: float, options: Options, scale: float
+    ) -> None:
+        number = max(100, int(1500 * scale))
         run = simulate_bernoulli(
-            p0, group_size=8, learning_rate=1.0, num_steps=40, seed=0, num_chains=1500,
+            p0, group_size=8, learning_rate=1.0, num_steps=40, seed=0, num_chains=number,
             snapshot_every=1, options=options,
         )  # fmt: skip
         p = run.snapshot_p
         np.testing.assert_allclose(run.mean_p[1:], p.mean(axis=1), rtol=1e-13)
         np.testing.assert_allclose(run.std_p[1:], p.std(axis=1), rtol=1e-9, atol=1e-15 * p0)
-        np.testing.assert_allclose(run.stderr_p, run.std_p / np.sqrt(1499), rtol=1e-14)
+        np.testing.assert_allclose(run.stderr_p, run.std_p / np.sqrt(number - 1), rtol=1e-14)
 
     def test_a_small_spread_around_a_large_mean(self) -> None:
         run = simulate_bernoulli(
@@ -452,9 +454,10 @@ class TestMoments:
 
 class TestRulesOfOnesOwn:
     @pytest.mark.parametrize("rule", theory.PRESETS)
-    def test_escape_of_every_preset(self, rule: str) -> None:
+    def test_escape_of_every_preset(self, rule: str, scale: float) -> None:
+        number = max(100, int(2000 * scale))
         found = simulate_escape(
-            0.2, rule=theory.PRESETS[rule], group_size=8, learning_rate=0.3, num_chains=2000, seed=0
+            0.2, rule=rule, group_size=8, learning_rate=0.3, num_chains=number, seed=0
         )
         assert abs(found.mean - found.exact) < 5 * found.stderr + 2e-3 * found.exact
 

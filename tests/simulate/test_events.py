@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-from numba import config
 from scipy import stats
 
 from grpolab import theory
@@ -43,9 +42,8 @@ def test_hardest_prompts(p0: float, scale: float) -> None:
     assert np.all(found.step == np.floor(found.step))
 
 
+@pytest.mark.usefixtures("compiled")
 def test_no_slower_on_hard_prompts() -> None:
-    if config.DISABLE_JIT:
-        pytest.skip("plain Python")
     kw = {"stop": 0.5, "group_size": 8, "learning_rate": 0.1, "num_chains": 4000, "threads": 1}
 
     def seconds(p0: float) -> float:
@@ -70,20 +68,22 @@ def test_group_given_that_it_is_mixed(size: int, p: float) -> None:
     np.testing.assert_allclose(seen / 20_000, law / law.sum(), atol=2e-4)
 
 
-def test_escape_of_the_hardest_prompts() -> None:
+def test_escape_of_the_hardest_prompts(scale: float) -> None:
     """`simulate_escape`, and with it the command line, jumps where steps would never end."""
-    found = simulate_escape(1e-9, group_size=8, learning_rate=0.5, num_chains=5000, seed=0)
+    number = max(100, int(5000 * scale))
+    found = simulate_escape(1e-9, group_size=8, learning_rate=0.5, num_chains=number, seed=0)
     assert abs(found.mean - found.exact) < 5 * found.stderr + 1e-3 * found.exact
     assert found.mean > 1e8
     assert found.exact > 1.05 * found.mean_field
 
 
-def test_threads_and_limits() -> None:
+def test_threads_and_limits(scale: float) -> None:
+    number = max(600, int(9000 * scale))
     kw = {"stop": 0.5, "group_size": 8, "learning_rate": 0.5, "seed": 3}
-    one = simulate_first_passage(1e-3, num_chains=9000, threads=1, **kw)  # type: ignore[arg-type]
-    two = simulate_first_passage(1e-3, num_chains=9000, threads=2, **kw)  # type: ignore[arg-type]
+    one = simulate_first_passage(1e-3, num_chains=number, threads=1, **kw)  # type: ignore[arg-type]
+    two = simulate_first_passage(1e-3, num_chains=number, threads=2, **kw)  # type: ignore[arg-type]
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-    cut = simulate_first_passage(1e-3, num_chains=9000, max_steps=500, **kw)  # type: ignore[arg-type]
+    cut = simulate_first_passage(1e-3, num_chains=number, max_steps=500, **kw)  # type: ignore[arg-type]
     assert np.array_equal(np.isinf(cut.step), one.step > 500)
     there = simulate_first_passage(0.6, num_chains=3, **kw)  # type: ignore[arg-type]
     assert there.step.tolist() == [0.0] * 3

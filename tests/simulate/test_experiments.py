@@ -24,10 +24,9 @@ def test_every_experiment_has_a_case() -> None:
     assert set(SMALL) == set(EXPERIMENTS)
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", SMALL)
-def test_point(name: str, scale: float) -> None:
-    if scale < 1:
-        pytest.skip("too many groups for plain Python")
+def test_point(name: str) -> None:
     (found,) = run_sweep(EXPERIMENTS[name], [SMALL[name]], seed=3)
     json.dumps(found, allow_nan=False)
     direct = EXPERIMENTS[name](**SMALL[name], seed=point_seed(3, SMALL[name]))
@@ -40,9 +39,10 @@ def test_unknown_rule() -> None:
         EXPERIMENTS["trajectory"](rule="ppo", seed=0)
 
 
-def test_trajectories_take_stale_groups_and_graders_that_err() -> None:
+def test_trajectories_take_stale_groups_and_graders_that_err(scale: float) -> None:
     """What `sweep trajectory --set staleness=...` shows, beside a mean field of its own."""
-    at = {"num_steps": 40, "num_chains": 400, "p0": 0.3, "seed": 1}
+    number = max(100, int(400 * scale))
+    at = {"num_steps": 40, "num_chains": number, "p0": 0.3, "seed": 1}
     play = EXPERIMENTS["trajectory"]
     plain = play(**at)
     for more, lower in (

@@ -15,10 +15,7 @@ from grpolab.simulate.softmax import softmax
 SMALL = LadderConfig(num_prompts=32, num_responses=16, num_repeats=6, num_steps=120)
 
 
-@pytest.fixture(autouse=True)
-def _compiled(scale: float) -> None:
-    if scale < 1:
-        pytest.skip("too many steps for plain Python")
+pytestmark = pytest.mark.usefixtures("compiled")
 
 
 def test_depth_trades_entropy_for_pass_at_1() -> None:

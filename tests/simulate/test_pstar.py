@@ -26,13 +26,7 @@ class TwoKinds(FiniteMixture):
 
 
 GROUPS = 20_000
-compiled_only = pytest.mark.usefixtures("skip_plain_python")
-
-
-@pytest.fixture
-def skip_plain_python(scale: float) -> None:
-    if scale < 1:
-        pytest.skip("too many groups for plain Python")
+compiled_only = pytest.mark.usefixtures("compiled")
 
 
 @compiled_only
@@ -124,6 +118,7 @@ def _coverage(number: int, repeats: int) -> tuple[float, float]:
     return covered / repeats, width / ideal
 
 
+@compiled_only  # without kernels
 @pytest.mark.parametrize("number", [10**4, 10**6, 10**7, 10**8, 10**9, 10**11])
 def test_interval_keeps_its_level_at_any_number_of_groups(number: int) -> None:
     covered, width = _coverage(number, 100)

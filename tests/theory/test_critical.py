@@ -156,12 +156,12 @@ def test_group_size_for_inverts_the_threshold():
 def test_ten_thousand_pairs_in_a_second():
     rng = np.random.default_rng(1)
     size, rho = rng.integers(2, 1025, 10_000), rng.random(10_000)
-    took = []
-    for _ in range(3):  # CPU seconds, the best of three: a busy machine is no slow formula
+    for _ in range(3):  # CPU seconds, one of three: a busy machine is no slow formula
         start = time.process_time()
         p = critical_p(size, rho=rho)
-        took.append(time.process_time() - start)
-    assert min(took) < 1.0
+        if (took := time.process_time() - start) < 1.0:
+            break
+    assert took < 1.0
     assert np.isfinite(p).sum() > 5000
 
 

@@ -36,6 +36,16 @@ def drawable(path: Path | None) -> Path | None:
     return path
 
 
+def _page_place(path: Path | None) -> Path | None:
+    """Refuse a page that cannot be drawn or written before the work begins."""
+    if path is not None:
+        from grpolab.files import check_place
+
+        drawable(path)
+        check_place(path)
+    return path
+
+
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the plan in one line and stop.", rich_help_panel=OUTPUT),
@@ -44,7 +54,7 @@ DryRun = Annotated[
 
 HtmlPage = Annotated[
     Path | None,
-    typer.Option(callback=drawable, help="Write a page with plots.", rich_help_panel=OUTPUT),
+    typer.Option(callback=_page_place, help="Write a page with plots.", rich_help_panel=OUTPUT),
 ]
 
 _UNFOLDED = 1000  # columns; a table takes no more than it needs

@@ -20,6 +20,7 @@ from grpolab.streams import generator
 from grpolab.validate.rollouts.hf import DTYPES
 from grpolab.validate.rollouts.make import ENGINES, EngineOptions
 from grpolab.validate.study.tasks import TASKS
+from grpolab.validate.tasks.verifiers import VERIFIERS
 
 if TYPE_CHECKING:
     from grpolab.validate.rollouts import RolloutPlan, Rollouts, Worker
@@ -85,7 +86,7 @@ class TaskOptions(Group):
     verifier: Annotated[
         str,
         typer.Option(
-            help="How answers are checked: exact, numeric, regex, math, or FILE.py:FUNCTION. Leave"
+            help=f"How answers are checked: {', '.join(VERIFIERS)}, or FILE.py:FUNCTION. Leave"
             " out for code problems."
         ),
     ] = ""

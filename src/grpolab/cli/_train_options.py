@@ -14,7 +14,7 @@ from grpolab.errors import UserError, input_errors
 from grpolab.theory.advantage import PRESETS
 from grpolab.theory.rules import RULE_NAMES
 from grpolab.validate.training.config import (
-    Aggregation,
+    LOSS_TYPES,
     DecayTo,
     DynamicSampling,
     GRPOConfig,
@@ -22,11 +22,6 @@ from grpolab.validate.training.config import (
 )
 from grpolab.validate.training.log_to import LOG_TO
 from grpolab.validate.training.restart import RESTARTS
-
-AGGREGATIONS: dict[str, Aggregation] = {
-    "grpo": "sequence", "dr_grpo": "constant", "dapo": "token",
-}  # fmt: skip
-_RULES = {"grpo": "trl", "dr_grpo": "dr-grpo", "dapo": "trl"}
 
 
 def check_advantage(value: str | None) -> str | None:
@@ -88,9 +83,7 @@ class LossOptions(Group):
 
     PANEL = "Loss"
 
-    loss: Annotated[str, OneOf(AGGREGATIONS), typer.Option(help="How tokens are averaged.")] = (
-        "grpo"
-    )
+    loss: Annotated[str, OneOf(LOSS_TYPES), typer.Option(help="How tokens are averaged.")] = "grpo"
     advantage: Annotated[
         str | None,
         typer.Option(
@@ -195,14 +188,15 @@ def make_config(
     if eval_every:
         chosen["eval_every"] = eval_every
     chosen["betas"] = _betas(training.betas)
-    rule = loss.advantage or _RULES[loss.loss]
+    kind = LOSS_TYPES[loss.loss]
+    rule = loss.advantage or kind.rule
     special = rule not in PRESETS
     with input_errors():
         return GRPOConfig(
             **chosen,
-            rule=PRESETS[_RULES[loss.loss] if special else rule],
+            rule=PRESETS[kind.rule if special else rule],
             objective=rule if special else "",
-            aggregation=AGGREGATIONS[loss.loss],
+            aggregation=kind.aggregation,
         )
 
 

@@ -41,7 +41,9 @@ def explore(
     Example: grpolab explore --data docs/samples/depth2048.csv --out explorer.html
     """
     from grpolab.figures.explorer import write_explorer
+    from grpolab.files import check_place
 
+    check_place(out)
     results: list[Mapping[str, Any]] = []
     if data:
         found = audit_all(data, reading.read_options(), 0, group_sizes=_SIZES, num_groups=None)

@@ -99,10 +99,6 @@ def monitor(
     from grpolab.validate.monitor.state import MonitorConfig
     from grpolab.validate.readers import ReadOptions
 
-    if html is not None:
-        from grpolab.figures.page import check_page
-
-        check_page(html)
     with input_errors():
         config = MonitorConfig(**asdict(test))
         options = ReadOptions(

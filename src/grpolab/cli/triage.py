@@ -80,10 +80,6 @@ def triage(
 
     if not equal_within > 0:
         raise UserError(f"--equal-within must be > 0, got {equal_within:g}")
-    if html is not None:
-        from grpolab.figures.page import check_page
-
-        check_page(html)
     options = engine.engine_options()
     names = shortest_tails(models, what="checkpoint")
     with task.open() as (the_task, prompts):

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpolab.errors import UserError
 from grpolab.figures.tables import Column, Table, scrolled
 from grpolab.figures.words import escaped, number
 from grpolab.figures.words import text as text
+from grpolab.files import check_place
 from grpolab.store import write_text
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def write_page(
     A browser loads it anew every ``reload`` seconds; 0: never.
     """
     again = f'<meta http-equiv="refresh" content="{reload}">' if reload else ""
-    check_page(path)
+    check_place(path)
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{again}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -176,9 +176,3 @@ def write_page(
         "</body></html>\n"
     )
     write_text(path, page)
-
-
-def check_page(path: Path) -> None:
-    """UserError where no page can be written, so that a command says so before its work."""
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; name a file for the page")

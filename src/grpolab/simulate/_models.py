@@ -15,6 +15,7 @@ from grpolab.simulate.options import Options
 from grpolab.simulate.settings import Settings
 from grpolab.simulate.trajectory import Moments, Part, Sums, block_sizes
 from grpolab.theory.groups import FloatArray, IntArray
+from grpolab.theory.tabular import entropy
 
 _SUM_BYTES = 1 << 22
 _MOST_BLOCKS = 256  # of models whose sums are kept apart
@@ -58,13 +59,11 @@ def means(ran: Ran, p: FloatArray, chance: FloatArray, group_size: int) -> dict[
     """
     sums, moments, shots = ran
     all_wrong, all_right, variance = sums.shares(group_size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
     return {
         "group_size": group_size,
         "mean_p": moments.mean(p),
         "std_p": moments.std(p),
-        "mean_entropy": moments.plain(3, entropy),
+        "mean_entropy": moments.plain(3, entropy(chance)),
         "frac_all_wrong": all_wrong,
         "frac_all_right": all_right,
         "mean_variance": variance,

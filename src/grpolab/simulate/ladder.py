@@ -22,6 +22,7 @@ from grpolab.theory import _check
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import expected_pass_at_k
 from grpolab.theory.rules import rule_named
+from grpolab.theory.tabular import entropy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +189,4 @@ def _summary(
     """Entropy, pass@1 and pass@k of each repeat, [R] each."""
     chance = softmax(logits)
     p = np.minimum(np.sum(np.where(correct, chance, 0.0), axis=-1), 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(chance > 0, chance * np.log(chance), 0.0).sum(axis=-1)
-    return entropy.mean(axis=-1), p.mean(axis=-1), expected_pass_at_k(p, k).mean(axis=-1)
+    return entropy(chance).mean(axis=-1), p.mean(axis=-1), expected_pass_at_k(p, k).mean(axis=-1)

@@ -106,6 +106,7 @@ def binomial_mean(
 
 _DIRECT = 16  # factors taken one by one; from there on Euler-Maclaurin is exact to rounding
 _ORDER = 32
+_FACTORS = 1 << 14  # computed at once: more would leave the processor's cache
 # B_{2k}/(2k)! (2k-2)! for k = 1..6
 BERNOULLI = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 
@@ -115,15 +116,24 @@ def log_all_miss(
 ) -> FloatArray:
     """Log of that product; share + rest = 1 are given apart so that either may be tiny."""
     share, rest, rho, size = np.broadcast_arrays(share, rest, rho, size)
+    most = float(size.max(initial=0.0))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         total = np.where(share < 0.5, np.log1p(-np.minimum(share, 0.5)), np.log(rest))
-        for j in range(1, min(_DIRECT, int(size.max(initial=0.0)))):
-            total = total + np.where(j < size, _term(share, rest, rho, float(j)), 0.0)
-        if size.max(initial=0.0) > _DIRECT:
+        for j in _pieces(np.arange(1.0, min(_DIRECT, most), dtype=np.float64), size):
+            for term in np.where(j < size, _term(share, rest, rho, j), 0.0):
+                total = total + term
+        if most > _DIRECT:
             tail = _tail(share, rest, rho, np.maximum(size, _DIRECT))
             # rest = 0 at rho = 0 makes every factor zero
             total = total + np.where((size > _DIRECT) & np.isfinite(total), tail, 0.0)
     return total
+
+
+def _pieces(values: FloatArray, like: FloatArray) -> list[FloatArray]:
+    """Numbers [J] for a new first axis before those of ``like``, some at a time."""
+    step = max(1, _FACTORS // max(1, like.size))
+    columns = values.reshape(-1, *(1 for _ in like.shape))
+    return [columns[i : i + step] for i in range(0, len(values), step)]
 
 
 def _term(
@@ -142,10 +152,13 @@ def _tail(share: FloatArray, rest: FloatArray, rho: FloatArray, size: FloatArray
     # substitution that makes the integrand analytic on the scale of the rule, and linear as rho->0
     span = np.where(top > 0, np.log1p(rho * (size - start) / np.where(top > 0, top, 1.0)), 0.0)
     total = (_term(share, rest, rho, start) - _term(share, rest, rho, size)) / 2
-    for node, weight in zip(*unit_rule(_ORDER), strict=True):
-        at = start + (size - start) * node * _exprel(span * node) / _exprel(span)
-        pace = (size - start) * np.exp(span * node) / _exprel(span)
-        total = total + weight * pace * _term(share, rest, rho, at)
+    nodes, weights = (_pieces(part, size) for part in unit_rule(_ORDER))
+    whole = _exprel(span)
+    for node, weight in zip(nodes, weights, strict=True):
+        at = start + (size - start) * node * _exprel(span * node) / whole
+        pace = (size - start) * np.exp(span * node) / whole
+        for term in weight * pace * _term(share, rest, rho, at):
+            total = total + term
     return total + _ends(rest, rho, size) - _ends(rest, rho, np.full_like(size, start))
 
 
@@ -224,8 +237,10 @@ def find_minimum(function: Function, low: FloatArray, high: FloatArray) -> Float
     for _ in range(80):
         left = fx < fy
         a, b = np.where(left, a, x), np.where(left, y, b)
-        x, y = b - ratio * (b - a), a + ratio * (b - a)
-        fx, fy = function(x), function(y)
+        new = np.where(left, b - ratio * (b - a), a + ratio * (b - a))
+        at_new = function(new)  # the other point is one of before
+        x, y = np.where(left, new, y), np.where(left, x, new)
+        fx, fy = np.where(left, at_new, fy), np.where(left, fx, at_new)
     return (a + b) / 2
 
 

@@ -86,7 +86,11 @@ def zero_std_band(
         if extra.size:
             raise ValueError("moments must be empty for kind 'exchangeable'")
         return _exchangeable_band(g, m, corr)
-    second = m * m + float(_check.probability("rho", corr)) * m * (1.0 - m)
+    _check.probability("rho", corr)
+    if corr in (0.0, 1.0) and not extra.size:  # one law each: one rate, or prompts of 0 and 1
+        only = np.float64(1.0 if corr else prob_zero_std(m, g))
+        return Band(only, only)
+    second = m * m + corr * m * (1.0 - m)
     target = np.concatenate([[1.0, m, second], extra])
 
     def features(p: FloatArray) -> FloatArray:

@@ -144,14 +144,24 @@ def last_law(
 _PLACES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.05, 0.95, 0.02, 0.98)  # laws are sought
 
 
+def _with_a_law(
+    at: type[Model], shape: tuple[int, ...], rho: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """A mean at which the family has a law, and whether there is one."""
+    start, some = np.full(shape, 0.5), np.zeros(shape, np.bool_)
+    for place in _PLACES:
+        held = ~some & at(mean=np.full(shape, place), rho=rho).has_law
+        start, some = np.where(held, place, start), some | held
+        if np.all(some):
+            break
+    return start, some
+
+
 def _safest(
     at: type[Model], g: FloatArray, rho: FloatArray, event: str
 ) -> tuple[FloatArray, BoolArray]:
     """Mean with the fewest such groups among those that have a law, and whether any has."""
-    start, some = np.full(g.shape, 0.5), np.zeros(g.shape, np.bool_)
-    for place in _PLACES:
-        held = ~some & at(mean=np.full(g.shape, place), rho=rho).has_law
-        start, some = np.where(held, place, start), some | held
+    start, some = _with_a_law(at, g.shape, rho)
     rho = np.where(some, rho, 0.0)
 
     def edge(end: float) -> FloatArray:
@@ -198,7 +208,7 @@ def critical_rho(
         return _check.result(np.where(some, least, np.inf) - share)
 
     start = np.zeros(g.shape)
-    top = last_law(lambda rho: _safest(at, g, rho, "identical")[1], start, start + 1.0)
+    top = last_law(lambda rho: _with_a_law(at, g.shape, rho)[1], start, start + 1.0)
     at_start = least_excess(start)
     root = find_root(least_excess, start, top)
     return _check.result(

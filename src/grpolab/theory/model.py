@@ -6,7 +6,7 @@ three laws of K; `docs/extend.md` shows one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -108,6 +108,12 @@ class Model:
 class FiniteMixture(Model):
     """p takes a few values: everything follows from the atoms."""
 
+    _held: Atoms | None = field(init=False, repr=False)  # the law, once it has been asked for
+
+    def __init__(self, *, mean: npt.ArrayLike, rho: npt.ArrayLike) -> None:
+        Model.__init__(self, mean=mean, rho=rho)
+        object.__setattr__(self, "_held", None)
+
     def atoms(self) -> Atoms:
         """Weights, values of p and of 1 - p, shape [..., N]."""
         raise NotImplementedError
@@ -115,24 +121,36 @@ class FiniteMixture(Model):
     @property
     def has_law(self) -> npt.NDArray[np.bool_]:
         """Where weights, p and 1 - p of all atoms are probabilities."""
+        return self._probabilities()[0]
+
+    def _probabilities(self) -> tuple[npt.NDArray[np.bool_], Atoms]:
+        """Where the atoms are a law, and the atoms."""
         with np.errstate(all="ignore"):
             atoms = self.atoms()
-        good = [np.all(part >= -_SLACK, axis=-1) for part in atoms]
-        return np.broadcast_to(np.logical_and.reduce(good), np.shape(self.mean))
+        least = [part.min(axis=-1) for part in atoms]
+        good = np.logical_and.reduce([low >= -_SLACK for low in least])
+        return np.broadcast_to(good, np.shape(self.mean)), atoms
 
     def law_of_p(self) -> Atoms:
         """The atoms; ValueError where they are no law of p."""
-        good = self.has_law
+        if self._held is not None:
+            return self._held
+        good, atoms = self._probabilities()
+        if type(self).has_law is not FiniteMixture.has_law:  # a family that says more
+            good = good & self.has_law
         if not np.all(good):
             raise ValueError(
                 f"{type(self).__name__} has no law of p in [0, 1] for"
                 f" mean {np.atleast_1d(self.mean)[~np.atleast_1d(good)][0]:g} and"
                 f" rho {np.atleast_1d(self.rho)[~np.atleast_1d(good)][0]:g}"
             )
-        weight, p, q = atoms = Atoms(*(np.clip(part, 0.0, 1.0) for part in self.atoms()))
+        weight, p, q = atoms = Atoms(*(np.clip(part, 0.0, 1.0) for part in atoms))
         for name, found in (("weights", weight.sum(axis=-1)), ("p + q", p + q)):
             if not np.allclose(found, 1.0, rtol=1e-9):
                 raise ValueError(f"atoms of {type(self).__name__} must have {name} that sum to 1")
+        for part in atoms:
+            part.setflags(write=False)
+        object.__setattr__(self, "_held", atoms)
         return atoms
 
     def cover(self, tau: npt.ArrayLike) -> FloatArray:

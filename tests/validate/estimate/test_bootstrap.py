@@ -81,3 +81,15 @@ def test_a_floor_of_differences_lies_on_both_sides():
     )
     assert -low == pytest.approx(high) == pytest.approx(1 - 0.025 ** (1 / 40))
     assert bootstrap.floored((0.4, 0.5), np.array([0.4]), np.ones(1), rng=0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 16, 143])
+def test_intervals_of_shares_are_scipys(trials):
+    hits = range(trials + 1)
+    low, high = bootstrap.exact_intervals(hits, trials, level=0.9)
+    for k in hits:
+        found = stats.binomtest(k, trials)
+        assert (low[k], high[k]) == pytest.approx(tuple(found.proportion_ci(0.9)), abs=1e-9)
+        wilson = bootstrap.wilson_interval(k, trials, level=0.9)
+        assert wilson == pytest.approx(tuple(found.proportion_ci(0.9, "wilson")), abs=1e-9)
+    assert bootstrap.exact_interval(0, 0) == (0.0, 1.0)

@@ -360,3 +360,14 @@ def test_a_last_row_that_sums_up_the_samples(tmp_path, value, told):
         return
     with pytest.raises(UserError, match="neither the sum nor the mean"):
         read(path)
+
+
+@pytest.mark.parametrize("comma", [",", ", "])
+def test_names_with_commas_between_may_have_blanks(tmp_path, comma):
+    rows = [{**row, "part": i % 2} for i, row in enumerate(rows_of(values=("a",)))]
+    for name in ("one", "two"):
+        write(tmp_path / name, rows)
+    by_problem = ReadOptions(problem=comma.join(("part", "task_id", "file")))
+    assert sizes(read(tmp_path, by_problem)) == [2] * 40
+    by_input = ReadOptions(group_by=comma.join(("part", "file", "part")))
+    assert len(read_all(tmp_path, by_input)) == 4

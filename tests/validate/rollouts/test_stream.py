@@ -1,12 +1,9 @@
 """Runs on disk: killed, continued, shared among processes, and never mixed."""
 
 import json
-import os
+import multiprocessing
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 
 import numpy as np
@@ -182,27 +179,26 @@ def test_workers_share_a_run(whole, folder, tmp_path):
         stream(engine, PLAN, task=TASK, prompts=PROMPTS, out=out, worker=Worker(3, 3))
 
 
+class Slow(HFEngine):
+    def draw(self, *args, **kwargs):
+        time.sleep(0.2)
+        return super().draw(*args, **kwargs)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_killed_process_loses_only_the_shard_it_was_at(whole, folder, tmp_path):
     out = tmp_path / "r"
-    code = textwrap.dedent(f"""
-        import sys, time
-        sys.path.insert(0, {os.path.dirname(__file__)!r})
-        import test_stream as t
-        from grpolab.validate.rollouts.hf import HFEngine
-        class Slow(HFEngine):
-            def draw(self, *args, **kwargs):
-                time.sleep(0.2)
-                return super().draw(*args, **kwargs)
-        from pathlib import Path
-        engine, out = Slow({str(folder)!r}), Path({str(out)!r})
-        t.stream(engine, t.PLAN, task=t.TASK, prompts=t.PROMPTS, out=out)
-    """)
-    child = subprocess.Popen([sys.executable, "-c", code])
+    child = multiprocessing.get_context("fork").Process(
+        target=stream, args=(Slow(folder), PLAN),
+        kwargs={"task": TASK, "prompts": PROMPTS, "out": out},
+    )  # fmt: skip
+    child.start()
     deadline = time.monotonic() + 60
     while not (out / "samples/00001.parquet").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
+    child.kill()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert not (out / "rollouts.parquet").exists()
     with pytest.raises(UserError, match="no finished rollout run"):
         read_run(out)

@@ -38,9 +38,9 @@ CAUSES = StudyConfig(
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, in_this_process):
     out = tmp_path_factory.mktemp("causes") / "run"
-    run(CAUSES, out=out, workers=2)
+    run(CAUSES, out=out)
     return out, Results.read(out / "results.json")
 
 

@@ -71,9 +71,10 @@ def test_too_few_unsolved_prompts_are_filled_up_from_the_hardest(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_every_arm_runs_and_plasticity_is_kept_at_every_depth(tmp_path):
     config = small()
-    run(config, out=tmp_path / "run", workers=2)
+    run(config, out=tmp_path / "run")
     record = Record.read(tmp_path / "run" / RECORD)
     assert len(record.runs) == sum(1 for job in plan(config) if job.kind == "rl")
     assert set(record.plasticity) == {Start("countdown", "narrow", 0, d) for d in (2, 8)}

@@ -45,12 +45,13 @@ def shipped(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_study_of_a_given_checkpoint(shipped, tmp_path):
     config, out = small(shipped), tmp_path / "run"
     jobs = plan(config)
-    waiting = run(config, out=out, workers=1, minutes=1e-9)
+    waiting = run(config, out=out, minutes=1e-9)
     assert waiting == {"out": str(out), "left": len(jobs), "jobs": len(jobs)}
-    run(config, out=out, workers=2)
+    run(config, out=out)
     base = out / base_key("sums", 0) / "model"
     assert base.resolve() == shipped.resolve()
     assert checkpoint_key("sums", "narrow", 0, 0) == base_key("sums", 0) + "/model"

@@ -6,13 +6,11 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from grpolab.errors import UserError
-from grpolab.validate.study import runner
 from grpolab.validate.study.runner import run_jobs
 from grpolab.validate.study.tasks import make_task
 from grpolab.validate.study.trial import main
@@ -110,22 +108,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> module.Protocol:
     return found
 
 
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs without the start of a worker, which loads torch and the trainers anew for each run."""
-
-    def run(work: Any, jobs: list[Any], *, root: Path, seconds: float, **options: Any) -> int:
-        if seconds <= 0:
-            return run_jobs(work, jobs, root=root, seconds=seconds, **options)
-        for job in jobs:
-            runner._work(work, job, root)
-        return 0
-
-    monkeypatch.setattr(main, "run_jobs", run)
-
-
 @pytest.mark.usefixtures("in_this_process")
-@pytest.mark.filterwarnings("default")  # those of the trainer
 def test_runs_stops_and_goes_on(tmp_path: Path, tiny: module.Protocol) -> None:
     one, two = tiny.designs
     assert run_trial(tmp_path, workers=1, minutes=0)["left"] == 5

@@ -46,7 +46,7 @@ def test_the_last_extracted_answer_counts() -> None:
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: make_verifier("fuzzy"), "known verifiers: exact, math, numeric, regex"),
+        (lambda: make_verifier("fuzzy"), "known verifiers: exact, numeric, regex, math"),
         (lambda: make_verifier("exact", extract="("), "is no pattern"),
         (lambda: make_verifier("exact", extract="(a)(b)"), "must have one group, has 2"),
     ],

@@ -9,7 +9,9 @@ from scipy import stats
 
 from grpolab.theory import expected_std
 from grpolab.theory.groups import Provenance
+from grpolab.validate.audit.summary import audit
 from grpolab.validate.rollouts import Rollouts
+from grpolab.validate.triage import ranking
 from grpolab.validate.triage.advice import advise_triage
 from grpolab.validate.triage.page import write_triage
 from grpolab.validate.triage.pairs import CheckpointPair, sampling_variance, signals
@@ -84,7 +86,23 @@ def test_signal_is_the_expected_std_of_a_group():
     assert one.signal.prob_best == 1
 
 
+@pytest.fixture
+def signals_only(monkeypatch):
+    """One audit serves all triages; it takes most of their time and no pair depends on it."""
+    first = []
+
+    def audit_once(counts, **options):
+        if not first:
+            first.append(audit(counts, **options))
+        return dataclasses.replace(first[0], label=options["label"])
+
+    monkeypatch.setattr(ranking, "audit", audit_once)
+    monkeypatch.setattr(ranking, "compare_all", lambda *args, **options: ())
+    monkeypatch.setattr(ranking, "outcome_rules", lambda *args, **options: ())
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("signals_only")
 def test_interval_covers_and_pairs_are_not_decided_by_chance():
     """Twins over 60 draws: coverage near 95%, decided pairs near 5%."""
     p, covered, decided = chances(5000, 0.4), 0, 0
@@ -115,6 +133,7 @@ def test_sampling_variance_is_that_of_repeated_sampling():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("signals_only")
 def test_equal_checkpoints_seldom_have_a_winner():
     """Five equal checkpoints, ten pairs: a winner in 5% of the triages at most."""
     winners = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import typer
@@ -41,9 +43,15 @@ def test_coverage_beyond_the_samples(law):
     assert stats.binom.cdf(inside, trials, 0.93) > 1e-3
 
 
+@cache
+def small_part(name):
+    (outcome,) = suite.run_suite([name], size=TINY)
+    return outcome
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_a_small_part_stands_and_its_control_falls(name):
-    (outcome,) = suite.run_suite([name], size=TINY)
+    outcome = small_part(name)
     assert outcome.failed == []
     assert outcome.rejected
 
@@ -124,8 +132,7 @@ def test_an_outcome_survives_its_record():
 
 
 def test_the_figure_reads_a_record():
-    outcomes = suite.run_suite(["first-groups"], size=TINY)
-    rows = figure.data(merge.record(outcomes, size=TINY, level=1e-3))
+    rows = figure.data(merge.record([small_part("first-groups")], size=TINY, level=1e-3))
     assert {row.kind for row in rows} == {"share of B groups"}
     assert all(0.8 < row.pooled <= 1 for row in rows)
     assert all(row.least[1] == min(row.by_law.values()) for row in rows)

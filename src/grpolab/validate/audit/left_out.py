@@ -7,9 +7,9 @@ group leave a law open that puts no prompt near 0 or 1; what a beta expects says
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from grpolab.figures.words import count
+from grpolab.theory.dependence import BetaBinomial
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.betabin import BetaBinomialFit
 
@@ -18,13 +18,11 @@ _ODD = 5.0  # groups expected, of which none is seen by chance in 1 of 150 files
 
 def every_group_is_mixed(counts: GroupCounts, fit: BetaBinomialFit | None) -> list[str]:
     """A sentence where no group has equal rewards and a fitted beta expects several that do."""
-    if fit is None or bool(np.any(counts.all_wrong | counts.all_right)):
+    if fit is None or fit.rho == 0 or bool(np.any(counts.all_wrong | counts.all_right)):
         return []
     size = counts.group_size
-    a, b = fit.a, fit.b
-    equal = np.exp(special.betaln(a, b + size)) + np.exp(special.betaln(a + size, b))
-    expected = float(np.sum(equal) / np.exp(special.betaln(a, b)))
-    if not expected >= _ODD:  # NaN where the beta has no width
+    expected = float(BetaBinomial(mean=fit.mean, rho=fit.rho).prob_zero_std(size).sum())
+    if expected < _ODD:
         return []
     most = int(np.bincount(size).argmax())
     return [

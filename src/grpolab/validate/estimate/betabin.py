@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.validate.estimate import cells
@@ -209,18 +209,27 @@ def _value(stats: Tails, mean: FloatArray, rho: FloatArray) -> FloatArray:
 
 
 def profile(stats: Tails, rho: float) -> float:
-    """Kernel maximised over the mean at a given rho in [0, 1); concave in the mean."""
+    """Kernel maximised over the mean at a given rho in [0, 1); concave in the mean.
+
+    Newton's method for the mean, halving the interval where a step would leave it.
+    """
     mean = float(stats.success.sum() / stats.size.sum())
     if not 0.0 < mean < 1.0:
         return 0.0
-
-    def negative(u: float) -> float:
-        return -float(kernel(stats, np.array([special.expit(u)]), np.array([rho]))[0])
-
-    found = optimize.minimize_scalar(
-        negative, method="bounded", bounds=(-_LOGIT_BOUND, _LOGIT_BOUND), options={"xatol": _FLAT}
-    )
-    return -float(found.fun)
+    free, later = 1.0 - rho, stats.at * rho
+    low, high = 0.0, 1.0
+    for _ in range(_NEWTON_STEPS):
+        up, down = mean * free + later, (1.0 - mean) * free + later
+        rise, fall = stats.success / up, stats.failure / down
+        slope = float(rise.sum() - fall.sum())
+        low, high = (mean, high) if slope > 0 else (low, mean)
+        before = mean
+        mean += slope / (free * float((rise / up).sum() + (fall / down).sum()))
+        if not low <= mean <= high:
+            mean = (low + high) / 2
+        if abs(mean - before) < _FLAT * before * (1.0 - before):
+            break
+    return float(kernel(stats, np.array([mean]), np.array([rho]))[0])
 
 
 def log_choose(data: CountCells) -> float:

@@ -133,11 +133,34 @@ def exact_interval(successes: float, trials: float, *, level: float = 0.95) -> t
     >>> [round(end, 4) for end in exact_interval(0, 16)]
     [0.0, 0.2059]
     """
+    low, high = exact_intervals(successes, trials, level=level)
+    return float(low), float(high)
+
+
+def exact_intervals(
+    successes: npt.ArrayLike, trials: npt.ArrayLike, *, level: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """`exact_interval` of every share of an array: the lower and the upper ends."""
     check_level(level)
-    tail, rest = (1.0 - level) / 2.0, trials - successes
-    low = float(special.betaincinv(successes, rest + 1.0, tail)) if successes > 0 else 0.0
-    high = float(special.betaincinv(successes + 1.0, rest, 1.0 - tail)) if rest > 0 else 1.0
-    return low, high
+    above = np.asarray(successes, dtype=np.float64)
+    tail, rest = (1.0 - level) / 2.0, np.asarray(trials) - above
+    with np.errstate(invalid="ignore"):
+        low = special.betaincinv(above, rest + 1.0, tail)
+        high = special.betaincinv(above + 1.0, rest, 1.0 - tail)
+    return np.where(above > 0, low, 0.0), np.where(rest > 0, high, 1.0)
+
+
+def wilson_interval(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of Wilson (1927) for a share: right on average over shares, at least 1 trial.
+
+    >>> [round(end, 4) for end in wilson_interval(0, 16)]
+    [0.0, 0.1936]
+    """
+    share, z = successes / trials, half_width(1.0, level=level)
+    middle = (share + z * z / (2.0 * trials)) / (1.0 + z * z / trials)
+    root = math.sqrt(share * (1.0 - share) / trials + (z / (2.0 * trials)) ** 2)
+    half = z * root / (1.0 + z * z / trials)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def missed_share(num_clusters: int, *, level: float = 0.95) -> float:

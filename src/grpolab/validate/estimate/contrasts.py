@@ -221,7 +221,7 @@ def first_settled(
         high = special.ndtr((limit - difference) / spread)
         return np.where(limit > 0, high - special.ndtr((-limit - difference) / spread), 0.0)
 
-    settled = 1.0 - below(more) + np.where(inside < more, below(inside), below(more))
+    settled = 1.0 - below(more) + below(np.minimum(inside, more))
     enough = np.flatnonzero(settled >= _SETTLED)
     return float(_GROWTH[enough[0]]) if len(enough) else math.inf
 
@@ -234,12 +234,9 @@ def _t_quantiles(free: FloatArray, tail: float) -> FloatArray:
     True
     """
     z = float(special.ndtri(1.0 - tail))
-    found = (
-        z
-        + (z**3 + z) / (4 * free)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
-    )
+    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    found = z + (first + (second + third / free) / free) / free
     few = free < _FEW
     found[few] = special.stdtrit(free[few], 1.0 - tail)
     return np.asarray(found)

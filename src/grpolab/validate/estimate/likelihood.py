@@ -52,12 +52,14 @@ def maximise(rows: FloatArray, mass: FloatArray) -> FloatArray:
     live = np.arange(len(mass))
     state = _start(rows, mass)
     for _ in range(_STEPS):
-        done = state.lack(mass[live]) < _NATS
-        found[live[done]] = state.weight[done]
-        live, state = live[~done], State(*(part[~done] for part in state))
+        done = state.lack(mass) < _NATS
+        if done.any():
+            found[live[done]] = state.weight[done]
+            live, mass = live[~done], mass[~done]
+            state = State(*(part[~done] for part in state))
         if not len(live):
             break
-        state = _step(rows, mass[live], state)
+        state = _step(rows, mass, state)
     found[live] = state.weight
     return np.asarray(found / found.sum(axis=1, keepdims=True))
 
@@ -94,15 +96,16 @@ def _step(rows: FloatArray, mass: FloatArray, now: State) -> State:
     w, density, price, slack, centring = now
     gap = np.vecdot(w, slack)[:, None]
     target = np.maximum(centring * gap, 0.3 * _NATS) / rows.shape[1]
-    rise = (mass / density) @ rows - mass.sum(axis=1, keepdims=True) + target / w
-    d_w = _direction(rows, w / slack, price / density, rise)
+    wanted, aim, curve = mass / density, target / w, price / density
+    rise = wanted @ rows - mass.sum(axis=1, keepdims=True) + aim
+    d_w = _direction(rows, w / slack, curve, rise)
     d_density = d_w @ rows.T
-    d_price = mass / density - price - price / density * d_density
-    d_slack = target / w - slack - slack / w * d_w
+    d_price = wanted - price - curve * d_density
+    d_slack = aim - slack - slack / w * d_w
     pairs = ((w, d_w), (density, d_density), (price, d_price), (slack, d_slack))
-    fall = np.max([np.max(-d / x, axis=1) for x, d in pairs], axis=0)
+    fall = -np.min([(d / x).min(axis=1) for x, d in pairs], axis=0)
     step = 1.0 / np.maximum(fall / 0.99, 1.0)[:, None]
-    w, density, price, slack = (np.asarray(x + step * d) for x, d in pairs)
+    w, density, price, slack = (x + step * d for x, d in pairs)
     return State(w, density, price, slack, np.where(step > 0.9, 0.05, 0.3))
 
 

@@ -4,12 +4,11 @@
 size will hold. On it build the zero-std share at a planned size (`zero_std`), pass@k and its
 extrapolation (`pass_at_k`), an interval beyond the samples for any law of p (`beyond`, `profile`),
 what the first groups of a run will show (`predict`, `interval`), forecasts that move with the
-policy (`drift`), and rules that order starts by what RL will make of them (`outcome`).
+policy (`population`), and rules that order starts by what RL will make of them (`outcome`).
 """
 
 from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
 from grpolab.validate.forecast.cover import Cover, cover_curve
-from grpolab.validate.forecast.drift import drift_forecast, fit_rate
 from grpolab.validate.forecast.interval import (
     ForecastInterval,
     coverage_by_step,
@@ -59,13 +58,11 @@ __all__ = [
     "budget_k",
     "cover_curve",
     "coverage_by_step",
-    "drift_forecast",
     "estimate_pass_at_k",
     "extrapolate_pass_at_k",
     "first_groups",
     "fit_law",
     "fit_posterior",
-    "fit_rate",
     "forecast_interval",
     "forecast_outcome",
     "forecast_population",

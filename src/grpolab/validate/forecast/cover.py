@@ -89,13 +89,10 @@ def _constraints(
         part = error * prompts / data.num_clusters
         j = np.unique(np.linspace(0, n - 1, min(n, _THRESHOLDS)).round())
         above = np.array([weight[c > k].sum() for k in j])
-        tail = part / (2.0 * len(j))
-        with np.errstate(invalid="ignore"):
-            low = special.betaincinv(above, prompts - above + 1.0, tail)
-            high = special.betaincinv(above + 1.0, prompts - above, 1.0 - tail)
+        low, high = bootstrap.exact_intervals(above, prompts, level=1.0 - part / len(j))
         rows.append(special.bdtrc(j[:, None], n, grid))
-        least.append(np.where(above > 0, low, 0.0))
-        most.append(np.where(above < prompts, high, 1.0))
+        least.append(low)
+        most.append(high)
     return np.concatenate(rows), np.concatenate(least), np.concatenate(most)
 
 

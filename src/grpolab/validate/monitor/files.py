@@ -221,7 +221,7 @@ def dumped_groups(
             found[step] = groups
         seen = seen.plus(contrast)
         if problem is not None:
-            problems.add(problem, first=not found)
+            problems.add(path, problem, first=not found)
     problems.note(notes)
     notes.update(dict.fromkeys(seen.remarks()))
     return found
@@ -233,14 +233,14 @@ class Problems:
     def __init__(self) -> None:
         self._alike: dict[str, list[str]] = {}
 
-    def add(self, problem: UserError, *, first: bool) -> None:
-        """Keep a problem; raise it when no file was read yet and the user must choose."""
+    def add(self, path: Path, problem: UserError, *, first: bool) -> None:
+        """Keep the problem of a file; raise it when no file was read yet and one must be chosen."""
         if isinstance(problem, ChoiceNeeded):
             problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
             if first:
                 raise problem
         text = str(problem)
-        kind = re.sub(r"\d+", "#", text.rpartition(": ")[2])  # without the file and its numbers
+        kind = re.sub(r"\d+", "#", text.replace(str(path), ""))
         self._alike.setdefault(kind, []).append(text)
 
     def note(self, notes: Notes) -> None:

@@ -109,7 +109,7 @@ class TrlSource:
             groups, problem, contrast = self._kept.get(path, load)
             seen = seen.plus(contrast)
             if problem is not None:
-                problems.add(problem, first=self._anchor is None)
+                problems.add(path, problem, first=self._anchor is None)
             else:
                 self._anchor = self._anchor or path
             if groups is not None:

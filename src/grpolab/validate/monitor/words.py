@@ -6,6 +6,7 @@ import math
 from functools import partial
 
 from grpolab.figures.words import chance, percent, percent_interval, significant
+from grpolab.validate.estimate.bootstrap import wilson_interval
 from grpolab.validate.monitor.futility import MARGIN, Chance
 from grpolab.validate.monitor.monitor import PAPER_DROP, PAPER_STEPS, Alarm, SignalMonitor
 
@@ -220,13 +221,8 @@ def _came_true(found: Chance) -> str:
     if not runs:
         return "no run of which had a chance like it"
     span = f"chances from {percent(low)} to {percent(high)}"
-    share, z = gained / runs, 1.96
-    middle = (share + z * z / (2 * runs)) / (1 + z * z / runs)
-    half = z * math.sqrt(share * (1 - share) / runs + (z / (2 * runs)) ** 2) / (1 + z * z / runs)
-    return (
-        f"in which {span} came true in {gained} of {runs} runs"
-        f" ({percent_interval(max(middle - half, 0.0), min(middle + half, 1.0))})"
-    )
+    interval = percent_interval(*wilson_interval(gained, runs))
+    return f"in which {span} came true in {gained} of {runs} runs ({interval})"
 
 
 def paper_rule(monitor: SignalMonitor) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.validate.readers.format import ChoiceNeeded, Option, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, Option, ReadOptions, listed
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.nested import value_at
 from grpolab.validate.readers.verdict_columns import (
@@ -177,9 +177,7 @@ def several(frame: Frame, wanted: str, what: str) -> tuple[str, ...]:
     """One column, or several with commas between them."""
     if wanted in frame.names:
         return (wanted,)
-    return tuple(
-        n for part in wanted.split(",") if (n := named(frame, part.strip(), what)) is not None
-    )
+    return tuple(n for part in listed(wanted) if (n := named(frame, part, what)) is not None)
 
 
 def _ids(names: Sequence[str]) -> list[str]:

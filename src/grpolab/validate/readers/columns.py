@@ -331,11 +331,6 @@ def _says(value: Any) -> bool:
     return bool(value)
 
 
-def text_values(column: Column) -> list[str]:
-    """The distinct values of a column as text."""
-    return [str(v) for v in encoded(column).values]
-
-
 def whole_numbers(column: Column, *, name: str, place: Callable[[int], str]) -> IntArray:
     """A column of whole numbers, or of the text of some; UserError names another value."""
     code, values = encoded(column)

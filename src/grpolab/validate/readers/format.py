@@ -79,6 +79,15 @@ class ReadOptions:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
 
 
+def listed(names: str | None) -> tuple[str, ...]:
+    """The columns that an option names, with commas between them, each once; none for None.
+
+    >>> listed("task, id"), listed(None)
+    (('task', 'id'), ())
+    """
+    return () if names is None else tuple(dict.fromkeys(map(str.strip, names.split(","))))
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Samples:
     """One row per sample, shape [R], in the order of the file; what counts alone cannot tell.

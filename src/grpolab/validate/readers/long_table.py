@@ -24,6 +24,7 @@ from grpolab.validate.readers.format import (
     Format,
     Part,
     ReadOptions,
+    listed,
 )
 from grpolab.validate.readers.frame import Frame
 from grpolab.validate.readers.gather import Piece, gather, refuse_steps
@@ -191,7 +192,7 @@ def from_pieces(
 
 def _without_file(options: ReadOptions, frames: Sequence[Frame]) -> tuple[ReadOptions, bool]:
     """The options without the file among the names of the problem, and whether it was there."""
-    parts = (options.problem or "").split(",")
+    parts = listed(options.problem)
     if pooling.FILE not in parts or any(pooling.FILE in frame.names for frame in frames):
         return options, False
     rest = ",".join(part for part in parts if part != pooling.FILE)

@@ -18,7 +18,7 @@ import numpy as np
 from grpolab.errors import UserError
 from grpolab.theory.groups import IntArray
 from grpolab.validate.readers.columns import Codes, joined
-from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions, listed
 from grpolab.validate.readers.gather import Piece
 from grpolab.validate.readers.over_files import FILE as FILE
 from grpolab.validate.readers.repeats import (
@@ -313,9 +313,7 @@ def is_shards(piece: Piece) -> bool:
 
 def group_columns(options: ReadOptions) -> tuple[str, ...]:
     """The columns of ``--group-by``; none where nothing is divided."""
-    if options.group_by in (None, NONE):
-        return ()
-    return tuple(part.strip() for part in str(options.group_by).split(","))
+    return () if options.group_by == NONE else listed(options.group_by)
 
 
 def divided(piece: Piece, columns: Sequence[str], where: str) -> list[tuple[str, Piece]]:

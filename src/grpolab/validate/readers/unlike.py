@@ -6,7 +6,7 @@ import numpy as np
 
 from grpolab.validate.readers.choose import Roles
 from grpolab.validate.readers.columns import Codes, joined
-from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions
+from grpolab.validate.readers.format import ChoiceNeeded, ReadOptions, listed
 from grpolab.validate.readers.unrolled import Table
 from grpolab.validate.readers.words import GRADER, PART_OF_PROBLEM, POLICY, SECTION, is_one_of
 
@@ -21,7 +21,7 @@ def refuse_unlike(table: Table, roles: Roles, problem: Codes, options: ReadOptio
     """
     if not roles.about or len(roles.problem) != 1 or options.group_by == "none":
         return
-    by = (options.group_by or "").split(",")
+    by = listed(options.group_by)
     apart = [
         name
         for name in roles.others

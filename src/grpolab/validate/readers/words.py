@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 PROBLEM = (
     "problem_id", "prompt_id", "task_id", "question_id", "example_id", "doc_id", "instance_id",
@@ -197,6 +198,7 @@ RATE = (
 """Shares of correct samples of a problem."""
 
 
+@lru_cache(maxsize=4096)
 def squeezed(name: str) -> str:
     """A name without case, blanks and marks.
 

@@ -143,8 +143,8 @@ def _candidate(block: Block) -> Piece:
         return Piece()
     if text.lstrip().startswith(">>> "):
         return longest_prefix(_session(text))
-    piece = longest_prefix(text) if block.is_fenced else Piece()
-    return piece if piece.body else _runs(text)
+    piece = longest_prefix(text)
+    return piece if block.is_fenced and piece.body else _runs(text, piece)
 
 
 def _session(text: str) -> str:
@@ -155,18 +155,19 @@ def _session(text: str) -> str:
         return ""
 
 
-def _runs(text: str) -> Piece:
-    """The stretches of code in a text that also holds prose, joined."""
-    whole = longest_prefix(text)
-    if whole.source == text:
-        return whole
-    lines = textwrap.dedent(text).split("\n")
+def _runs(text: str, begin: Piece) -> Piece:
+    """The stretches of code in a text that also holds prose, joined; it may begin with some."""
+    if begin.source == text:
+        return begin
+    plain = textwrap.dedent(text)
+    lines = plain.split("\n")
     parts: list[str] = []
     start = tries = 0
     while start < len(lines) and tries < _STARTS:
         if start == 0 or _START.match(lines[start]):
             tries += 1
-            piece = longest_prefix("\n".join(lines[start:]))
+            is_begin = start == 0 and plain == text
+            piece = begin if is_begin else longest_prefix("\n".join(lines[start:]))
             if piece.body:
                 parts.append(piece.source)
                 start += piece.source.removesuffix("\n").count("\n")

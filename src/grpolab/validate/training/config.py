@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Literal, NamedTuple, get_args
 
 from grpolab.theory.advantage import TRL, AdvantageRule, TwoValued
 from grpolab.theory.rules import PASS_AT, VARIANTS, rule_of
@@ -14,6 +16,28 @@ from grpolab.validate.tasks import Task
 Aggregation = Literal["sequence", "token", "constant"]
 DynamicSampling = Literal["off", "filter", "matched"]
 DecayTo = Literal["zero", "start"]
+
+
+class LossType(NamedTuple):
+    """How the terms of tokens are averaged, and the preset whose advantages go with it."""
+
+    aggregation: Aggregation
+    rule: str
+    says: str
+
+
+LOSS_TYPES: Mapping[str, LossType] = MappingProxyType(
+    {
+        "grpo": LossType(
+            "sequence", "trl", "mean over the tokens of a completion, then over completions"
+        ),
+        "dr_grpo": LossType(
+            "constant", "dr-grpo", "sum over tokens / (completions x max_new_tokens)"
+        ),
+        "dapo": LossType("token", "trl", "mean over all completion tokens of the batch"),
+    }
+)
+"""Loss types by the name that TRL and ``--loss`` use; `loss.token_weights` has their formulas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +149,14 @@ def objective_rule(text: str) -> TwoValued:
     return rule_of(text)
 
 
-_WEIGHTS = {
-    "sequence": "mean over the tokens of a completion, then over completions (loss type grpo)",
-    "token": "mean over all completion tokens of the batch (loss type dapo)",
-    "constant": "sum over tokens / (completions x max_new_tokens) (loss type dr_grpo)",
-}
+def loss_type(config: GRPOConfig) -> str:
+    """The name in `LOSS_TYPES` of how a run averages over tokens.
+
+    >>> loss_type(GRPOConfig())
+    'grpo'
+    """
+    found = (name for name, kind in LOSS_TYPES.items() if kind.aggregation == config.aggregation)
+    return next(found)
 
 
 def interventions(config: GRPOConfig, *, reference: str = "", lora_rank: int = 0) -> dict[str, str]:
@@ -141,7 +168,7 @@ def interventions(config: GRPOConfig, *, reference: str = "", lora_rank: int = 0
     beta1, beta2 = config.betas
     words = {
         "advantage": _objective(config) if config.objective else _advantage(config.rule),
-        "aggregation": _WEIGHTS[config.aggregation],
+        "aggregation": f"{LOSS_TYPES[loss_type(config)].says} (loss type {loss_type(config)})",
         "clip": f"ratio of new to old probability within [1 - {config.clip_low:g},"
         f" 1 + {config.clip_high:g}], {config.inner_epochs} update(s) per batch of rollouts",
         "optimiser": f"AdamW, lr {config.lr:g} after a linear warm-up over {config.warmup} steps,"

@@ -8,10 +8,7 @@ from typing import Any
 from grpolab.errors import UserError
 from grpolab.streams import stream_seed
 from grpolab.theory.advantage import TRL, AdvantageRule
-from grpolab.validate.training.config import GRPOConfig
-
-LOSS_TYPES = {"sequence": "grpo", "token": "dapo", "constant": "dr_grpo"}
-"""TRL's ``loss_type`` for each way to average over tokens."""
+from grpolab.validate.training.config import GRPOConfig, loss_type
 
 
 def check_expressible(config: GRPOConfig) -> None:
@@ -104,7 +101,7 @@ def trl_arguments(
         "num_generations": config.group_size,
         "max_completion_length": max_new_tokens,
         "temperature": config.temperature,
-        "loss_type": LOSS_TYPES[config.aggregation],
+        "loss_type": loss_type(config),
         "scale_rewards": scale_rewards(config.rule),
         "beta": config.beta,
         "use_bias_correction_kl": config.kl_correction,

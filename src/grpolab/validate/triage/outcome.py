@@ -13,6 +13,8 @@ from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.contrasts import paired_gap
 from grpolab.validate.forecast.levels import best_start
 from grpolab.validate.forecast.outcome import (
+    FOR_MANY,
+    RULES,
     OutcomeForecast,
     budget_k,
     forecast_outcome,
@@ -27,9 +29,7 @@ SURE = 0.95
 """Chance from which on a start is called the best."""
 STEPS = 100
 """RL steps planned where nobody says."""
-_RULES = (
-    ("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10), ("pass@8", 10),
-)  # fmt: skip
+_RULES = tuple((rule, 10 if rule in FOR_MANY else 1) for rule in RULES)
 
 
 @dataclass(frozen=True, slots=True)

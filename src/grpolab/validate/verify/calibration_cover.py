@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
-from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.groups import GroupCounts
+from grpolab.validate.estimate.bootstrap import exact_intervals
 from grpolab.validate.forecast.cover import TAUS, cover_curve
 from grpolab.validate.verify.calibration import CALIBRATION, at_least, repeats
 from grpolab.validate.verify.laws import beta, points, unsolvable
@@ -32,17 +32,10 @@ def _cover_band(size: Size) -> Evidence:
                 correct = rng.binomial(samples, rng.choice(law.rates, prompts))
                 found = cover_curve(GroupCounts(correct, samples), TAUS)
                 held += bool(np.all((found.low <= truth) & (truth <= found.high)))
-                low, high = _exact((correct[:, None] / samples >= tau).sum(axis=0), prompts)
+                above = (correct[:, None] / samples >= tau).sum(axis=0)
+                low, high = exact_intervals(above, prompts, level=1.0 - 0.05 / len(above))
                 plain += bool(np.all((low <= truth) & (truth <= high)))
             name = f"{law.name} prompts={prompts} n={samples}"
             evidence.checks.append(at_least(name, successes=held, trials=trials, floor=0.95))
             evidence.controls.append(at_least(name, successes=plain, trials=trials, floor=0.95))
     return evidence
-
-
-def _exact(above: FloatArray, prompts: int) -> tuple[FloatArray, FloatArray]:
-    """Clopper-Pearson intervals of shares at 95% for all of them together."""
-    tail = 0.025 / len(above)
-    low = special.betaincinv(np.maximum(above, 1), prompts - above + 1.0, tail)
-    high = special.betaincinv(above + 1.0, np.maximum(prompts - above, 1), 1.0 - tail)
-    return np.where(above > 0, low, 0.0), np.where(above < prompts, high, 1.0)

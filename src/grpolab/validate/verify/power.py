@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from grpolab import theory
 from grpolab.simulate import Within, draw_groups
 from grpolab.streams import generator
+from grpolab.validate.estimate.bootstrap import exact_interval
 from grpolab.validate.estimate.heterogeneity import heterogeneity
 from grpolab.validate.estimate.independence import pair_contrast
 from grpolab.validate.estimate.sampler import duplicate_test
@@ -103,5 +103,4 @@ def _rate(p_values: list[float], level: float) -> dict[str, Any] | None:
     if not known:
         return None
     hits = sum(p <= level for p in known)
-    low, high = stats.binomtest(hits, len(known)).proportion_ci(0.95)
-    return Rate(hits / len(known), float(low), float(high), len(known))._asdict()
+    return Rate(hits / len(known), *exact_interval(hits, len(known)), len(known))._asdict()

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import counted, estimate, percent_interval
 from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k, thin_zero_std
-from grpolab.validate.estimate.bootstrap import half_width
+from grpolab.validate.estimate.bootstrap import exact_interval, half_width
 from grpolab.validate.estimate.crossed import crossed_mean
 from grpolab.validate.forecast.outcome import budget_k, pass_at_any, score_values
 from grpolab.validate.study.explore.courses import Courses
@@ -156,10 +155,7 @@ def _note(ask: Ask, found: Found) -> str:
 
 def _share(hits: int, size: int) -> Estimate:
     """A share with its exact binomial interval."""
-    if not size:
-        return Estimate(math.nan, 0.0, 1.0)
-    ends = stats.binomtest(hits, size).proportion_ci(method="exact")
-    return Estimate(hits / size, float(ends[0]), float(ends[1]))
+    return Estimate(hits / size if size else math.nan, *exact_interval(hits, size))
 
 
 def _gains(one: Courses) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from grpolab.errors import UserError
+from grpolab.store import json_lines
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.monitor.follow import Follower, find_source
 from grpolab.validate.monitor.futility import BLOCKS
@@ -148,7 +148,7 @@ def _of_folder(folder: Path) -> Iterator[Finished]:
     if source is None or source.trainer != "grpolab" or not evals.is_file():
         return
     views, planned = source.read(Follower(source).options, {}), source.plan().steps
-    rows = [json.loads(line) for line in evals.read_text(encoding="utf-8").splitlines() if line]
+    rows = (row for _, row in json_lines(evals))
     scores = {int(r["step"]): r["mean_reward"] for r in rows if r["mean_reward"] is not None}
     if not planned or len(views) < planned or len(scores) < 2:
         return

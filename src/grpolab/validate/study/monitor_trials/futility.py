@@ -22,13 +22,13 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from grpolab.figures.tables import Column, Table
 from grpolab.figures.words import number, percent
 from grpolab.store import read_json, read_parquet, write_json
 from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray
+from grpolab.validate.estimate.bootstrap import wilson_interval
 from grpolab.validate.monitor.futility import (
     BLOCKS,
     COLUMNS,
@@ -171,11 +171,9 @@ def _share(hits: Sequence[bool]) -> dict[str, Any]:
     """Number, share and 95% interval (Wilson)."""
     if not hits:
         return {"number": 0, "of": 0, "share": None, "low": None, "high": None}
-    found = stats.binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
-    return {
-        "number": sum(hits), "of": len(hits), "share": sum(hits) / len(hits),
-        "low": float(found.low), "high": float(found.high),
-    }  # fmt: skip
+    number, of = sum(hits), len(hits)
+    low, high = wilson_interval(number, of)
+    return {"number": number, "of": of, "share": number / of, "low": low, "high": high}
 
 
 def _brier(

@@ -18,9 +18,9 @@ from scipy import stats
 
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.estimate.bootstrap import percentile_interval
-from grpolab.validate.study.shootout.rank import EXACT_LIMIT
 from grpolab.validate.study.shootout.table import DIRECTIONS, FamilyTable, known, picks, regret_of
 
+_MOST_EXACT = 8  # depths of which all 8! = 40,320 orders are enumerated
 _SLACK = 1e-9
 _CHUNK = 500
 _FEW = 16  # values whose ranks are sooner counted than sorted
@@ -173,7 +173,7 @@ def _orderings(
 ) -> Iterator[list[IntArray]]:
     """Orders [B, D] of every ladder, in chunks; the order of the data is always the first."""
     sizes = [len(group[0].depths) for group in ladders]
-    if max(sizes) <= EXACT_LIMIT and math.prod(math.factorial(d) for d in sizes) <= limit:
+    if max(sizes) <= _MOST_EXACT and math.prod(math.factorial(d) for d in sizes) <= limit:
         alone = [np.array(list(itertools.permutations(range(d)))) for d in sizes]
         rows = np.indices([len(a) for a in alone]).reshape(len(sizes), -1)
         orders = [a[r] for a, r in zip(alone, rows, strict=True)]
