@@ -21,6 +21,7 @@ from grpolab.validate.forecast.profile import law_interval
 from grpolab.validate.verify import grid, merge, suite
 from grpolab.validate.verify.laws import ROUGH, SMOOTH, real
 from grpolab.validate.verify.registry import CheckOutcome, Size, at_level
+from grpolab.validate.verify.tally import Tally, rng_of
 
 TINY = Size(groups=4_000, chains=1, seed=20260103)
 QUICK, SLOW = ["beyond-width", "first-groups"], ["beyond", "within", "smoothed"]
@@ -54,6 +55,25 @@ def test_a_small_part_stands_and_its_control_falls(name):
     outcome = small_part(name)
     assert outcome.failed == []
     assert outcome.rejected
+
+
+@pytest.mark.parametrize("groups", [TINY.groups, 1_000_000])
+def test_low_cells_of_a_full_run_are_measured_again_on_other_data(groups):
+    drawn = []
+
+    def cover(trials, rng):
+        drawn.append(rng.random())
+        return {"low": trials - 60, "high": trials}
+
+    tally = Tally(100)
+    size = TINY._replace(groups=groups)
+    tally.add_cells({"low": 91, "high": 92}, SMOOTH[0], "9 prompts, n=4", size=size, cover=cover)
+    shown = {check.name: check.observed for check in tally.checks()}
+    name = f"low over 1000 new data sets: {SMOOTH[0].name}, 9 prompts, n=4"
+    assert shown[f"low: {SMOOTH[0].name}, 9 prompts, n=4"] == 0.91
+    assert (shown.get(name), len(drawn)) == ((0.94, 1) if groups > TINY.groups else (None, 0))
+    assert len(shown) == 4 + len(drawn)
+    assert drawn != [rng_of(size, SMOOTH[0], "9 prompts, n=4").random()]
 
 
 @pytest.mark.slow
