@@ -119,7 +119,7 @@ def log_all_miss(
     most = float(size.max(initial=0.0))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         total = np.where(share < 0.5, np.log1p(-np.minimum(share, 0.5)), np.log(rest))
-        for j in _pieces(np.arange(1.0, min(_DIRECT, most)), size):
+        for j in _pieces(np.arange(1.0, min(_DIRECT, most), dtype=np.float64), size):
             for term in np.where(j < size, _term(share, rest, rho, j), 0.0):
                 total = total + term
         if most > _DIRECT:
