@@ -19,6 +19,7 @@ from typing import IO, Any
 from grpolab.errors import UserError, first_line
 from grpolab.footer import chunks
 
+_BLOCK = 2**24
 MAX_LINE = 256 * 2**20
 """Bytes of the longest line that is read."""
 MAX_DOCUMENT = 512 * 2**20
@@ -109,6 +110,14 @@ def open_arrow(path: Path) -> Any:
     if _packing(path) is not None or _is_wide(path):
         return pa.PythonFile(open_bytes(path), mode="r")
     return pa.input_stream(arrow_source(path), buffer_size=2**20)
+
+
+def arrow_block(path: Path) -> int:
+    """Bytes that Arrow's readers take at once: a small file whole, in no more memory than it needs.
+
+    Two bytes of a wide encoding may become three.
+    """
+    return _BLOCK if _packing(path) is not None else min(_BLOCK, 2 * path.stat().st_size + 1024)
 
 
 def _unpacked_stream(path: Path, packing: str) -> _Counted:

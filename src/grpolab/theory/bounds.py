@@ -16,6 +16,8 @@ from grpolab.theory.groups import FloatArray
 from grpolab.theory.signal import expected_variance
 from grpolab.theory.zero_std import prob_zero_std
 
+Side = Literal["low", "high"]
+_SIDES: tuple[Side, Side] = ("low", "high")
 _GRID = 161  # first grid of p; refined around the support of the optimum
 _REFINED = 3  # solutions on ever finer grids
 _LARGEST_GROUP = 10_000  # beyond, thresholds are as small as the solver is exact
@@ -87,16 +89,37 @@ def zero_std_band(
             raise ValueError("moments must be empty for kind 'exchangeable'")
         return _exchangeable_band(g, m, corr)
     _check.probability("rho", corr)
-    if corr in (0.0, 1.0) and not extra.size:  # one law each: one rate, or prompts of 0 and 1
-        only = np.float64(1.0 if corr else prob_zero_std(m, g))
-        return Band(only, only)
-    second = m * m + corr * m * (1.0 - m)
-    target = np.concatenate([[1.0, m, second], extra])
+    if not extra.size:
+        return Band(*sorted(zero_std_end(g, mean=m, rho=corr, side=side) for side in _SIDES))
+    target = np.concatenate([_moments(m, corr), extra])
+    return _band(g, _powers(len(target)), target, anchors=np.array([m]))
 
-    def features(p: FloatArray) -> FloatArray:
-        return p ** np.arange(len(target), dtype=np.float64)[:, None]
 
-    return _band(g, features, target, anchors=np.array([m]))
+def zero_std_end(group_size: int, *, mean: float, rho: float, side: Side) -> np.float64:
+    """One end of `zero_std_band` without further moments, at half of its cost.
+
+    ValueError for arguments outside of their range.
+
+    >>> float(zero_std_end(8, mean=0.151, rho=0.2, side="high").round(3))
+    0.551
+    """
+    _check.choice("side", side, _SIDES)
+    g = _check.one_whole("group_size", group_size)
+    m = _check.single("mean", _check.probability("mean", mean))
+    corr = _check.single("rho", _check.probability("rho", rho))
+    if corr in (0.0, 1.0):  # one law each: one rate, or prompts of 0 and 1
+        return np.float64(1.0 if corr else prob_zero_std(m, g))
+    target = _moments(m, corr)
+    return _end(g, _powers(len(target)), target, side, anchors=np.array([m]))
+
+
+def _moments(mean: float, rho: float) -> FloatArray:
+    """E[1], E[p] and E[p^2]."""
+    return np.array([1.0, mean, mean * mean + rho * mean * (1.0 - mean)])
+
+
+def _powers(count: int) -> Callable[[FloatArray], FloatArray]:
+    return lambda p: p ** np.arange(count, dtype=np.float64)[:, None]
 
 
 def zero_std_band_from_counts(
@@ -164,15 +187,15 @@ def critical_p_band(group_size: int, *, rho: float, frac: float = 0.5) -> Band:
         return Band(only, only)
     from scipy.optimize import brentq
 
-    def crossing(side: int) -> float:
+    def crossing(side: Side) -> float:
         def excess(mean: float) -> float:
-            return float(zero_std_band(group_size, mean=mean, rho=corr)[side]) - share
+            return float(zero_std_end(group_size, mean=mean, rho=corr, side=side)) - share
 
         if excess(0.5) > 0 or corr == 1:
             return float("nan")
         return float(brentq(excess, 1e-9, 0.5, xtol=1e-7))
 
-    return Band(np.float64(crossing(0)), np.float64(crossing(1)))
+    return Band(np.float64(crossing("low")), np.float64(crossing("high")))
 
 
 def _band(
@@ -183,14 +206,29 @@ def _band(
     anchors: FloatArray,
     slack: float = 0.0,
 ) -> Band:
-    def cost(p: FloatArray) -> FloatArray:
-        return prob_zero_std(p, group_size)
-
-    low = _least_mean(_Problem(features, target, cost, anchors), slack)
-    high = -_least_mean(_Problem(features, target, lambda p: -cost(p), anchors), slack)
     # two programmes solved apart may cross by rounding where the band is a number
-    low, high = (min(max(end, 0.0), 1.0) for end in (low, high))
-    return Band(np.float64(min(low, high)), np.float64(max(low, high)))
+    ends = (
+        _end(group_size, features, target, side, anchors=anchors, slack=slack) for side in _SIDES
+    )
+    return Band(*sorted(ends))
+
+
+def _end(
+    group_size: int,
+    features: Callable[[FloatArray], FloatArray],
+    target: FloatArray,
+    side: Side,
+    *,
+    anchors: FloatArray,
+    slack: float = 0.0,
+) -> np.float64:
+    sign = 1.0 if side == "low" else -1.0
+
+    def cost(p: FloatArray) -> FloatArray:
+        return np.asarray(sign * prob_zero_std(p, group_size))
+
+    found = sign * _least_mean(_Problem(features, target, cost, anchors), slack)
+    return np.float64(min(max(found, 0.0), 1.0))
 
 
 @cache

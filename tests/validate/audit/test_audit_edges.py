@@ -86,7 +86,7 @@ def test_few_rare_groups_do_not_make_a_certain_forecast():
     # p near .3 at n = 64, g = 32: every prompt says next to nothing of a share of 1e-5
     rng = np.random.default_rng(0)
     share = 0.3**32 + 0.7**32
-    for _ in range(8):
+    for _ in range(5):
         table = GroupCounts(rng.binomial(64, np.full(100, 0.3)), 64)
         p = audit(table, rng=0, group_sizes=[32], num_resamples=100).plans[32].prediction
         assert p.low <= share <= p.high < 0.06

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from grpolab.cli import app
 from grpolab.errors import UserError
+from grpolab.figures import page
 from grpolab.theory import GroupCounts
 from grpolab.validate.audit.advice import advise
 from grpolab.validate.audit.summary import audit
@@ -61,7 +62,8 @@ def test_options_are_named_in_errors(tmp_path):
                                   [(1, 1), (1, 0), (2, 0), (2, 1)])).stdout  # fmt: skip
 
 
-def test_the_page_starts_with_the_facts(tmp_path):
+def test_the_page_starts_with_the_facts(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "figure", lambda draw, **words: "")
     path = table(tmp_path / "a.csv", [(i, k < i % 5) for i in range(10) for k in range(4)])
     run("audit", path, "--html", tmp_path / "a.html")
     text = (tmp_path / "a.html").read_text()

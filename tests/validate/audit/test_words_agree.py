@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from grpolab.figures import page as pages
 from grpolab.figures.words import interval, number, percent, percent_interval, text
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit.advice import advise
@@ -138,7 +139,10 @@ def test_counts_that_no_law_explains_are_called_so() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 6])
-def test_the_page_says_the_sentences_of_the_terminal(seed: int, tmp_path: Path) -> None:
+def test_the_page_says_the_sentences_of_the_terminal(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "figure", lambda draw, **words: "")
     found = generated(seed)
     write_audit(tmp_path / "page.html", [found], [])
     page = (tmp_path / "page.html").read_text()

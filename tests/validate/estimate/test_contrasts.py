@@ -34,9 +34,9 @@ def test_equal_checkpoints_get_a_winner_in_five_percent_of_tables(count, a, b, p
         any(
             c.decided for c in compared(measured(np.tile(rng.beta(a, b, prompts), (count, 1)), rng))
         )
-        for _ in range(300)
+        for _ in range(200)
     )
-    assert stats.binomtest(winners, 300, 0.05, alternative="greater").pvalue > 1e-3
+    assert stats.binomtest(winners, 200, 0.05, alternative="greater").pvalue > 1e-3
 
 
 def test_equal_is_seldom_said_of_what_differs_by_the_margin():

@@ -108,7 +108,7 @@ def test_clean_requests_are_rejected_at_the_nominal_rate():
 )
 def test_seeds_that_requests_share_are_found(fault, lag, shift):
     rng = np.random.default_rng(4)
-    for _ in range(3):
+    for _ in range(2):
         found = neighbour_test(starts(rng, seeds(fault, PROMPTS, SAMPLES)), rng=rng)
         assert found.p_value < 1e-5
         assert (found.lag, found.shift) == (lag, shift)

@@ -19,7 +19,7 @@ def first_alarm(scores, rewards):
 @pytest.mark.parametrize("level", ["flat", "rising", "flat, few prompts"])
 def test_false_alarms_are_rare(level):
     rng = np.random.default_rng(0)
-    count, runs, size = 0, 200, 60
+    count, runs, size = 0, 120, 60
     for _ in range(runs):
         noise = rng.binomial(20 if "few" in level else 500, 0.5, size) / 500
         trend = 0.0005 * np.arange(size) if level == "rising" else 0.0

@@ -27,7 +27,7 @@ from grpolab.validate.sandbox import (
     TextTests,
 )
 
-TIGHT = Limits(cpu_seconds=0.15, wall_seconds=1.0, memory_bytes=192 << 20, output_bytes=1 << 20)
+TIGHT = Limits(cpu_seconds=0.1, wall_seconds=1.0, memory_bytes=192 << 20, output_bytes=1 << 20)
 NO_VERDICT_OR_CORRECT = {Outcome.PASS, Outcome.SANDBOX_ERROR, Outcome.UNSUPPORTED}
 
 

@@ -113,7 +113,7 @@ def test_the_other_way_round_it_falls() -> None:
     assert of(found, "A").value > 0
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_where_nothing_is_to_be_known_nobody_wins(seed: int) -> None:
     found = result("nothing", seed)
     assert all(of(found, claim).verdict != CONFIRMED for claim in ("A", "B", "D"))

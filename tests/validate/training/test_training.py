@@ -40,7 +40,7 @@ class OneWord(Task):
     max_new_tokens = 1
 
     def prompts(self, split):
-        return tuple(Prompt(i, "q", "only") for i in range(16))
+        return tuple(Prompt(i, "q", "only") for i in range(96))
 
     def verify(self, prompt, completion):
         return completion == "a"
@@ -231,9 +231,9 @@ def test_mean_update_of_a_one_word_policy_is_the_formula(rule):
     first = Batch(batch.prompt_ids, batch.prompt_mask, batch.tokens[:, :1], batch.mask[:, :1])
     with torch.no_grad():
         p = float(completion_logprobs(model, first).exp())
-    config = dataclasses.replace(CONFIG, rule=rule, group_size=g, prompts_per_step=16)
+    config = dataclasses.replace(CONFIG, rule=rule, group_size=g, prompts_per_step=96)
     engine, samples = HFEngine.of(model, tokenizer), []
-    for i in range(120):
+    for i in range(20):
         draw = Drawn.of(engine, task, task.prompts("rl"), config, seed=i)
         adv = draw.advantage.reshape(-1, g)
         correct = np.repeat(draw.num_correct[:, None], g, 1)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from grpolab.theory.bounds import Band, zero_std_band
+from grpolab.theory.bounds import Band, zero_std_end
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.icc import IccInterval
@@ -117,6 +117,6 @@ def bounds(group_size: int, mean: float, correlation: IccInterval | None) -> Ban
     low, high = 0.0, 1.0
     if correlation is not None:
         low, high = (min(max(end, 0.0), 1.0) for end in (correlation.low, correlation.high))
-    least = zero_std_band(group_size, mean=mean, rho=low).low
-    most = zero_std_band(group_size, mean=mean, rho=high).high
+    least = zero_std_end(group_size, mean=mean, rho=low, side="low")
+    most = zero_std_end(group_size, mean=mean, rho=high, side="high")
     return Band(least, most)

@@ -188,6 +188,21 @@ def maximise(stats: Tails) -> Fit:
     return Fit(mean, rho, _value(stats, mean, rho))
 
 
+def fit_cells(data: CountCells) -> Fit:
+    """`maximise` for every row of weights [..., U]; results of one data set are kept.
+
+    >>> data = CountCells(np.array([0, 2, 4]), np.full(3, 4), np.array([20.0, 10.0, 20.0]))
+    >>> fit_cells(data).mean.round(6).tolist()
+    [0.5]
+    """
+    return _fit_cells(data)
+
+
+@cells.remembered
+def _fit_cells(data: CountCells) -> Fit:
+    return maximise(tails(data))
+
+
 def _first_link(stats: Tails) -> float:
     """Where the search for logit rho starts: for resamples of one data set at that of their sum."""
     usual = float(special.logit(0.2))
@@ -260,7 +275,7 @@ def fit_beta_binomial(counts: GroupCounts) -> BetaBinomialFit:
     """
     data = cells.unfiltered(counts)
     cells.require_pairs(data)
-    fit = maximise(tails(data))
+    fit = fit_cells(data)
     mean, rho = float(fit.mean[0]), float(fit.rho[0])
     scale = np.inf if rho == 0 else 1.0 / rho - 1.0
     a = mean * scale if mean > 0 else 0.0

@@ -54,7 +54,7 @@ def heterogeneity(counts: GroupCounts) -> Heterogeneity:
     x2 = float(w @ (square / n))
     table = betabin.tails(data)
     plain = float(betabin.kernel(table, np.array([p]), np.array([0.0]))[0])
-    ratio = max(0.0, 2.0 * (float(betabin.maximise(table).loglik[0]) - plain))
+    ratio = max(0.0, 2.0 * (float(betabin.fit_cells(data).loglik[0]) - plain))
     return Heterogeneity(
         icc=rho,
         tarone_z=z,

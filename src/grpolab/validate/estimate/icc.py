@@ -113,7 +113,7 @@ def _moments(data: CountCells) -> FloatArray:
 
 
 def _likelihood(data: CountCells) -> FloatArray:
-    rho = betabin.maximise(betabin.tails(data)).rho
+    rho = betabin.fit_cells(data).rho
     return rho.reshape(data.weight.shape[:-1])
 
 
@@ -367,7 +367,7 @@ def _profile_interval(data: CountCells, *, level: float) -> tuple[float, float]:
     if _one_outcome(data):
         return 0.0, 1.0
     table = betabin.tails(data)
-    fit = betabin.maximise(table)
+    fit = betabin.fit_cells(data)
     floor = float(fit.loglik[0]) - float(special.chdtri(1, 1.0 - level)) / 2
     centre, top = float(fit.rho[0]), 1.0 - 1e-9
 

@@ -142,7 +142,7 @@ def fit_inflated_beta(counts: GroupCounts, *, zero: bool = True, one: bool = Tru
     """
     data = cells.unfiltered(counts)
     flags = np.array([zero, one])
-    start = betabin.maximise(betabin.tails(data))
+    start = betabin.fit_cells(data)
     mean = float(np.clip(start.mean[0], 1e-3, 1 - 1e-3))
     rho = float(np.clip(start.rho[0], 1e-3, 0.9))
     y, n, w = data.num_correct, data.num_samples, data.weight

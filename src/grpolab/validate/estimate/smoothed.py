@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from grpolab.theory.groups import FloatArray
-from grpolab.validate.estimate import betabin, likelihood
+from grpolab.validate.estimate import betabin, cells, likelihood
 from grpolab.validate.estimate.cells import CountCells
 
 PRIOR_PROMPTS = 8.0
@@ -46,6 +46,11 @@ def smoothed_law(data: CountCells, *, prior_prompts: float = PRIOR_PROMPTS) -> G
     >>> round(float(law.weight @ law.support), 3)
     0.5
     """
+    return _smoothed(data, prior_prompts)
+
+
+@cells.remembered
+def _smoothed(data: CountCells, prior_prompts: float) -> GridLaw:
     grid = likelihood.rate_grid(data)
     flat = data._replace(weight=np.atleast_2d(data.weight.reshape(-1, data.weight.shape[-1])))
     prior = _beta_weights(flat, grid)
@@ -77,14 +82,15 @@ def resampled_laws(
     first = (1.0 - _SPREAD) * start.weight + _SPREAD / len(start.weight)
     weight = np.repeat(first[None], len(data.weight), axis=0)
     for _ in range(_PASSES):
-        ratio = data.weight / (weight @ like.T)
-        weight = (weight * (ratio @ like) + prior) / total
+        weight *= (data.weight / (weight @ like.T)) @ like
+        weight += prior
+        weight /= total
     return GridLaw(start.support, weight)
 
 
 def _beta_weights(data: CountCells, grid: FloatArray) -> FloatArray:
     """The beta of every data set on the grid, each rate with what is nearest to it; [B, G]."""
-    fit = betabin.maximise(betabin.tails(data))
+    fit = betabin.fit_cells(data)
     mean = np.clip(fit.mean, _EDGE, 1.0 - _EDGE)[:, None]
     scale = 1.0 / np.clip(fit.rho, _EDGE, 1.0 - _EDGE)[:, None] - 1.0
     edges = (grid[1:] + grid[:-1]) / 2.0

@@ -20,7 +20,7 @@ from grpolab.validate.estimate.cells import CountCells
 
 def fit_prior(data: CountCells) -> BetaBinomial:
     """The beta of maximum likelihood for every row of weights [..., U]."""
-    fit = betabin.maximise(betabin.tails(data))
+    fit = betabin.fit_cells(data)
     shape = data.weight.shape[:-1]
     return BetaBinomial(mean=fit.mean.reshape(shape), rho=fit.rho.reshape(shape))
 

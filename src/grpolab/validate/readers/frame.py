@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grpolab.errors import UserError, first_line
-from grpolab.packed import open_arrow, open_parquet, raw_lines
+from grpolab.packed import arrow_block, open_arrow, open_parquet, raw_lines
 from grpolab.validate.readers.columns import Column
 from grpolab.validate.readers.later_keys import later_keys
 from grpolab.validate.readers.nested import (
@@ -29,7 +29,6 @@ from grpolab.validate.readers.nested import (
 )
 from grpolab.validate.readers.source import Remarks, csv_header, csv_rows, records
 
-_BLOCK = 2**24
 _HEAD = 100  # rows of the first look
 
 
@@ -142,8 +141,8 @@ class LinesFrame:
         if schema is None or not schema:
             return None
         parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-        options = pj.ReadOptions(block_size=_BLOCK)
         try:
+            options = pj.ReadOptions(block_size=arrow_block(self.path))
             with open_arrow(self.path) as stream:
                 table = pj.read_json(stream, read_options=options, parse_options=parse)
             table.validate(full=True)
@@ -237,7 +236,7 @@ class CsvFrame:
             with open_arrow(self.path) as stream:
                 table = pc.read_csv(
                     stream,
-                    read_options=pc.ReadOptions(block_size=_BLOCK),
+                    read_options=pc.ReadOptions(block_size=arrow_block(self.path)),
                     parse_options=pc.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                     convert_options=convert,
                 )
