@@ -67,6 +67,7 @@ def each() -> Callable[..., None]:
                 failed.append(error)
         assert number, "no case"
         if failed:
-            raise BaseExceptionGroup(f"{len(failed)} of {number} cases", failed)
+            names = "; ".join(error.__notes__[-1] for error in failed)
+            raise BaseExceptionGroup(f"{len(failed)} of {number} cases fail: {names}", failed)
 
     return run

@@ -97,18 +97,6 @@ def test_formats_are_choices():
     assert f"One of {', '.join(['auto', *(f.name for f in FORMATS)])[:40]}" in help_page
 
 
-def test_no_torch_is_imported():
-    import subprocess
-    import sys
-
-    code = (
-        "import sys; from grpolab.validate import readers;"
-        "from grpolab.validate.audit import advice, compare, summary;"
-        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [(["--threshold", "nan"], "threshold must be a number"),

@@ -37,7 +37,7 @@ HEAVY = ("numba", "torch", "matplotlib", "transformers")
 NEEDS_MODEL = {"model", "probe", "rollout", "sft", "study", "train", "triage"}
 """Commands that may load torch; of these only ``--help`` is run here."""
 MODEL_FREE: dict[str, list[str]] = {
-    "audit": ["audit", str(DATA / "human_eval.jsonl_results.jsonl")],
+    "audit": ["audit", str(DATA / "human_eval.jsonl_results.jsonl"), "-g", "4"],
     "explore": ["explore", "--out", str(Path(tempfile.gettempdir()) / "grpolab-explorer.html")],
     "figures": ["figures", "weight", "--out", str(Path(tempfile.gettempdir()) / "grpolab-figures")],
     "group": ["group", "-g", "8", "-p", "0.1"],
@@ -56,8 +56,16 @@ MODEL_FREE: dict[str, list[str]] = {
         "copy",
     ],
     "simulate ladder": ["simulate", "ladder", "--steps", "5", "--repeats", "1"],
-    "simulate pstar": ["simulate", "pstar", "-g", "8"],
-    "simulate sweep": ["simulate", "sweep", "pstar", "--set", "group_size=4"],
+    "simulate pstar": ["simulate", "pstar", "-g", "8", "--groups", "1000"],
+    "simulate sweep": [
+        "simulate",
+        "sweep",
+        "pstar",
+        "--set",
+        "group_size=4",
+        "--set",
+        "num_groups=1000",
+    ],
     "verify": ["verify", "--list"],
 }
 """A working call of every other command, by its name."""
@@ -280,9 +288,8 @@ def test_every_module_has_a_docstring() -> None:
 
 
 def test_importing_a_package_loads_nothing_heavy() -> None:
-    assert loaded("import grpolab.theory", HEAVY) == []
-    packages = "import grpolab.validate.monitor, grpolab.validate.tasks"
-    assert loaded(packages, ("torch", "transformers")) == []
+    packages = "import grpolab.theory, grpolab.validate.monitor, grpolab.validate.tasks"
+    assert loaded(packages, HEAVY) == []
 
 
 def test_importing_grpolab_loads_no_package() -> None:
@@ -311,8 +318,19 @@ def test_every_help_page_loads_nothing_heavy() -> None:
 
 
 def test_an_audit_loads_what_it_needs() -> None:
-    watched = ("numba", "matplotlib", "sympy", "grpolab.simulate", "grpolab.validate.study")
-    assert loaded(run_commands([MODEL_FREE["audit"]]), watched) == []
+    """Half a second of imports each, pandas too, which pyarrow's to_numpy would load.
+
+    Threads of OpenBLAS would wait for each other over matrices of a few rows, at a tenth more time.
+    """
+    watched = (
+        "numba", "torch", "matplotlib", "sympy", "pandas", "scipy.stats", "grpolab.simulate",
+        "grpolab.validate.study",
+    )  # fmt: skip
+    sample = str(SRC.parent / "docs" / "samples" / "depth0008.csv")
+    one_thread = "import os; assert os.environ['OPENBLAS_NUM_THREADS'] == '1'"
+    calls = run_commands([MODEL_FREE["audit"], ["audit", sample, "-g", "8"]])
+    unset = "import os; os.environ.pop('OPENBLAS_NUM_THREADS', None)\n"
+    assert loaded(unset + calls + one_thread, watched) == []
 
 
 def test_commands_without_a_model_load_no_torch() -> None:

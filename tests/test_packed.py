@@ -17,7 +17,7 @@ import pytest
 from grpolab import packed
 from grpolab.cli import main
 from grpolab.packed import open_bytes, parquet_batches, raw_lines
-from grpolab.validate.readers import read_all
+from grpolab.validate.readers import read_all, shapes
 
 ROWS = 100_000
 
@@ -54,7 +54,7 @@ def lines(path: Path) -> None:
 def table(path: Path) -> None:
     """A packed table of commas."""
     with gzip.open(path, "wb") as file:
-        file.write(b"prompt_id,correct\n" + b"0,1\n" * ROWS * 10)
+        file.write(b"prompt_id,correct\n" + b"0,1\n" * ROWS * 3)
 
 
 def zstd(path: Path) -> None:
@@ -111,8 +111,8 @@ def test_rows_are_read_only_as_far_as_they_fit(
 ) -> None:
     """Texts that repeat are small in the file and in its footer, not as rows."""
     path = tmp_path / "texts.parquet"
-    pq.write_table(pa.table({"text": ["x" * 10_000] * 20_000}), path)
-    assert sum(map(len, parquet_batches(path))) == 20_000
+    pq.write_table(pa.table({"text": ["x" * 10_000] * 3_000}), path)
+    assert sum(map(len, parquet_batches(path))) == 3_000
     monkeypatch.setattr(packed, "MAX_UNPACKED", 10**7)
     with pytest.raises(packed.UserError, match="unpack to more than"):
         list(parquet_batches(path))
@@ -146,7 +146,8 @@ def test_spreadsheets_that_are_larger_than_they_look(
         for name in old.namelist():
             new.writestr(name, old.read(name))
         with new.open("xl/media/x", "w", force_zip64=True) as member:
-            for _ in range(600):
+            for _ in range(12):
                 member.write(bytes(1 << 20))
+    monkeypatch.setattr(shapes, "MAX_DOCUMENT", 10**7)
     for path, words in ((far, "sheet of more than"), (large, "a spreadsheet of")):
         assert words in refusal(path, monkeypatch, capsys)

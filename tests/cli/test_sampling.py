@@ -199,6 +199,8 @@ def test_a_model_of_chats_that_is_asked_in_text_is_warned_about(root, tmp_path):
             out = tmp_path / str(place)
             place += 1
             args = trained(root, out, *asked) if command == "train" else sampled(root, out, *asked)
+            if command != "rollout":  # what is said before the work
+                args = (*args, "--dry-run")
             found = run(command, tmp_path / name / "depth-2", *args,
                         *(("--split", "test") if command == "triage" else ()))  # fmt: skip
             assert ("was trained on prompts" in found.stderr) is warned, (command, found.output)
