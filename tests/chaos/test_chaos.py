@@ -65,7 +65,8 @@ if "micro" in words:
     words[words.index("micro")] = "smoke"
 from grpolab.cli import main
 sys.argv = ["grpolab", *words]
-if file_size:
+if file_size:  # Python 3.11 keeps what it compiled of a module in part where that is too large
+    sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 main()
 """

@@ -7,6 +7,7 @@ import pytest
 
 from grpolab.store import read_counts
 from grpolab.validate.models import TinyConfig
+from grpolab.validate.study import forces
 from grpolab.validate.study.arms import PLAIN, controls, rescues
 from grpolab.validate.study.base import BaseConfig
 from grpolab.validate.study.causes import cause
@@ -24,7 +25,7 @@ CAUSES = StudyConfig(
     "micro",
     arms=(PLAIN, *(a for a in (*controls(2, 16), *rescues(2, 16)) if a.name in PLAYED)),
     model=TinyConfig(hidden=32, layers=1),
-    base=BaseConfig(steps=400, batch_size=128, lr=1e-2),
+    base=BaseConfig(steps=200, batch_size=128, lr=1e-2),
     sft=replace(LADDER, depths=(2, 4, 16), lr=2e-3),
     grpo=GRPOConfig(steps=2, prompts_per_step=8, group_size=4, eval_every=2),
     eval_prompts=32,
@@ -40,7 +41,9 @@ CAUSES = StudyConfig(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, in_this_process):
     out = tmp_path_factory.mktemp("causes") / "run"
-    run(CAUSES, out=out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forces, "WATCHED", 60)  # a third of the completions
+        run(CAUSES, out=out)
     return out, Results.read(out / "results.json")
 
 
