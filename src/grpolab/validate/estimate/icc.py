@@ -7,11 +7,12 @@ reported, not clipped: clipping at zero biases every mean over checkpoints upwar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts
@@ -272,7 +273,8 @@ def icc_interval(
         plain = spread(bootstrap.resample(data, num_resamples=num_resamples, rng=generator))
         ends.append((plain.low, plain.high))
     if interval != "bootstrap":
-        ends.append(_profile_interval(data, level=nominal))
+        free = data.num_clusters - 1.0 if interval == "combined" else math.inf
+        ends.append(_profile_interval(data, level=nominal, free=free))
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if interval == "combined":
         low, high = _combined(data, (low, high), ends[0], estimate, with_added)
@@ -362,13 +364,18 @@ def _one_outcome(data: CountCells) -> bool:
     return float(data.num_correct.sum()) in (0.0, float(data.num_samples.sum()))
 
 
-def _profile_interval(data: CountCells, *, level: float) -> tuple[float, float]:
-    """Likelihood-ratio interval of rho; the whole of [0, 1] where all outcomes are equal."""
+def _profile_interval(
+    data: CountCells, *, level: float, free: float = math.inf
+) -> tuple[float, float]:
+    """Likelihood-ratio interval of rho; the whole of [0, 1] where all outcomes are equal.
+
+    The square of a Student quantile on ``free`` degrees of freedom is twice the likelihood's loss.
+    """
     if _one_outcome(data):
         return 0.0, 1.0
     table = betabin.tails(data)
     fit = betabin.maximise(table)
-    floor = float(fit.loglik[0]) - float(special.chdtri(1, 1.0 - level)) / 2
+    floor = float(fit.loglik[0]) - bootstrap.t_quantile(level, free) ** 2 / 2
     centre, top = float(fit.rho[0]), 1.0 - 1e-9
 
     def margin(rho: float) -> float:

@@ -43,6 +43,7 @@ GAPS: dict[str, _Gaps] = {
 """True means of so many checkpoints for a step, in standard errors of a difference of two."""
 
 _ATOMS = 400  # values that stand for a law where its noise is worked out
+_LADDERS = 4_000
 
 
 class Ladder(NamedTuple):
@@ -90,7 +91,7 @@ def draw_ladder(rng: np.random.Generator) -> Ladder:
 )
 def _prob_best(size: Size) -> Evidence:
     rng = np.random.default_rng(size.cell_seed("prob-best"))
-    found = [_claims(rng) for _ in range(int(np.clip(size.groups // 1600, 200, 12_000)))]
+    found = [_claims(rng) for _ in range(int(np.clip(size.groups // 1600, 200, _LADDERS)))]
     evidence = Evidence([], [])
     for name in ("best", "more", "resamples"):
         claim, hit = np.array([one[name] for one in found]).T

@@ -13,8 +13,9 @@ from scipy import special, stats
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_std
-from grpolab.theory.samples import pack
+from grpolab.theory.samples import pack, sample_rows
 from grpolab.validate.estimate.contrasts import contrasts, paired_gap
+from grpolab.validate.estimate.faults import alarms_of, sample_evidence
 from grpolab.validate.estimate.order import NeighbourTest, OrderTest, neighbour_test, order_test
 from grpolab.validate.estimate.sampler import trend_test
 from grpolab.validate.estimate.selection import selection_test
@@ -28,6 +29,7 @@ from grpolab.validate.verify.calibration import (
 from grpolab.validate.verify.registry import Evidence, Size
 
 _SAMPLES, _GROUP = 32, 8
+_LEVEL, _LADDERS = 0.02, 400
 _VOCABULARY = 60
 
 
@@ -63,6 +65,47 @@ def _winner(rng: np.random.Generator, count: int, prompts: int) -> dict[str, boo
     return {
         "corrected": any(one.decided for one in contrasts(gaps)),
         "alone": any(gap.p_value < 0.05 for gap in gaps),
+    }
+
+
+@CALIBRATION.register(
+    "false-alarms",
+    claim="all tests of the samples of 3 to 8 clean checkpoints, at one level of 2% together, alarm"
+    " in at most 2% of ladders",
+    wrong="each test at 2% on its own",
+)
+def _false_alarms(size: Size) -> Evidence:
+    rng = np.random.default_rng(size.cell_seed("false-alarms"))
+    trials = int(np.clip(size.groups // 4000, 12, _LADDERS))
+    hits = tally(_alarmed(rng) for _ in range(trials))
+    together, alone = (
+        at_most(f"clean ladders, {name}", successes=hits[name], trials=trials, ceiling=_LEVEL)
+        for name in ("together", "alone")
+    )
+    return Evidence([together], [alone])
+
+
+def _alarmed(rng: np.random.Generator) -> dict[str, bool]:
+    """Whether the tests of a clean ladder alarm, at one level together and at one each.
+
+    Checkpoints are softmax policies of three tokens over prompts of their own, flat to sharp.
+    """
+    count, prompts = int(rng.integers(3, 9)), int(rng.integers(8, 41))
+    samples = int(rng.choice([4, 8]))
+    logits = rng.gamma(1.0, 2.0, (prompts, 1, 1, 1)) * rng.normal(size=(prompts, 1, 3, 12))
+    found = []
+    for sharper in range(count):
+        noise = rng.gumbel(size=(prompts, samples, 3, 12))
+        tokens = np.argmax((1.0 + sharper) * logits + noise, axis=-1).reshape(-1, 3)
+        rows = sample_rows(
+            prompt=np.repeat(np.arange(prompts), samples), reward=1.0 * (tokens[:, 0] < 6),
+            text=pack(tokens), length=np.full(len(tokens), 3), start=pack(tokens),
+        )  # fmt: skip
+        found.append(sample_evidence(rows, rng=rng))
+    single = [test.p_value for tests in found for test in tests.values()]
+    return {
+        "together": any(alarms_of(found, level=_LEVEL)),
+        "alone": min(single, default=1.0) < _LEVEL,
     }
 
 
