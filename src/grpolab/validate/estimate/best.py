@@ -10,7 +10,6 @@ for. So one checkpoint that is far from the rest says nothing of differences amo
 from __future__ import annotations
 
 import itertools
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.estimate import bootstrap
 
 _ALIKE = 0.25  # prior weight of "all are equal"
-_SPREADS = np.geomspace(1.0, 16.0, 8)  # of the levels, in units of the standard error of a mean
+_SPREADS = np.geomspace(1.0, 20.0, 8)  # of the levels, in units of the standard error of a mean
 _CUTS = 8  # gaps that may, one by one, be differences or not
 _DRAWS = 8000
 
@@ -38,11 +37,12 @@ def best_chances(values: FloatArray, *, rng: np.random.Generator | int) -> Chanc
 
     ``y ~ N(theta, S)`` with S the covariance of the K means over prompts (correlated, since the
     prompts are shared). The means in order are cut into groups of equal theta: one group with prior
-    weight 1/4, else 2 to K groups, equally likely; divisions into one number of groups weigh as in
-    a Chinese restaurant process, and those that are no such cuts are left out. The levels of the
-    groups are ``N(mu, tau^2)``, mu flat and tau log-uniform from 1 to 16 standard errors. Ties
-    count in equal parts. Hierarchical normal model: Rubin 1981, Journal of Educational Statistics
-    6; groups: Pitman 1995, Probability Theory and Related Fields 102.
+    weight 1/4, else 2 to K groups, equally likely; cuts into one number of groups weigh among each
+    other as in a Chinese restaurant process. The levels of the groups are ``N(mu, tau^2)``, mu flat
+    and tau log-uniform from 1 to 20 standard errors. Ties count in equal parts. The weights are
+    those that make claims and rates equal on one half of a grid of ladders; the other half is in
+    `grpolab verify prob-best --full`. Hierarchical normal model: Rubin 1981, Journal of Educational
+    Statistics 6; groups: Pitman 1995, Probability Theory and Related Fields 102.
 
     >>> same = np.tile(np.linspace(0, 1, 50), (4, 1))
     >>> best_chances(same, rng=0).best.round(9).tolist()
@@ -97,23 +97,10 @@ def _groupings(means: FloatArray) -> tuple[IntArray, FloatArray]:
     number = cut.sum(axis=1)
     group = np.zeros((len(cut), len(means)), dtype=np.int64)
     group[:, order[1:]] = np.cumsum(cut, axis=1)
-    ways = np.array([math.log(count) for count in _seatings(len(means))])
     sizes = (group[:, :, None] == np.arange(len(means))).sum(axis=1)
-    orders = special.gammaln(np.maximum(sizes, 1)).sum(axis=1)
-    share = np.log(np.where(number == 0, _ALIKE, (1.0 - _ALIKE) / gaps))
-    return group, share + orders - ways[number]
-
-
-def _seatings(size: int) -> list[int]:
-    """Permutations of so many with 1, 2, ... cycles: Stirling numbers of the first kind.
-
-    >>> _seatings(4)
-    [6, 11, 6, 1]
-    """
-    row = [1]
-    for n in range(1, size):
-        row = [n * a + b for a, b in zip([*row, 0], [0, *row], strict=True)]
-    return row
+    weight = np.exp(special.gammaln(np.maximum(sizes, 1)).sum(axis=1))
+    weight /= np.bincount(number, weight)[number]
+    return group, np.log(weight * np.where(number == 0, _ALIKE, (1.0 - _ALIKE) / gaps))
 
 
 def _noise(gaps: FloatArray) -> FloatArray:

@@ -6,7 +6,6 @@ Registered beside the other entries of `grpolab.validate.verify.calibration`.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -14,9 +13,9 @@ from scipy import special, stats
 
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.pass_at_k import thin_std
-from grpolab.theory.samples import pack
-from grpolab.validate.estimate.best import best_chances
+from grpolab.theory.samples import pack, sample_rows
 from grpolab.validate.estimate.contrasts import contrasts, paired_gap
+from grpolab.validate.estimate.faults import alarms_of, sample_evidence
 from grpolab.validate.estimate.order import NeighbourTest, OrderTest, neighbour_test, order_test
 from grpolab.validate.estimate.sampler import trend_test
 from grpolab.validate.estimate.selection import selection_test
@@ -24,14 +23,13 @@ from grpolab.validate.verify.calibration import (
     CALIBRATION,
     at_least,
     at_most,
-    bias_below,
-    not_above,
     repeats,
     tally,
 )
 from grpolab.validate.verify.registry import Evidence, Size
 
 _SAMPLES, _GROUP = 32, 8
+_LEVEL, _LADDERS = 0.02, 400
 _VOCABULARY = 60
 
 
@@ -70,76 +68,44 @@ def _winner(rng: np.random.Generator, count: int, prompts: int) -> dict[str, boo
     }
 
 
-_TRUTHS = (
-    ("equal", 0.0), ("one ahead", 0.3), ("one ahead", 1.0), ("one ahead", 3.0), ("ladder", 0.3),
-    ("ladder", 1.0), ("ladder", 3.0), ("mixed", 3.0), ("one far behind", 10.0),
-)  # fmt: skip
-"""True means and their gaps, in standard errors of the difference of two."""
-_BANDS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)
-
-
 @CALIBRATION.register(
-    "prob-best",
-    claim="over a grid of equal, nearly equal and different checkpoints the chances of being best"
-    " and of having more are in no band of claims above the rates, and at most 0.12 below on"
-    " average for 2 to 8 checkpoints",
-    wrong="the share of bootstrap resamples in which the leader leads",
+    "false-alarms",
+    claim="all tests of the samples of 3 to 8 clean checkpoints, at one level of 2% together, alarm"
+    " in at most 2% of ladders",
+    wrong="each test at 2% on its own",
 )
-def _prob_best(size: Size) -> Evidence:
-    evidence = Evidence([], [])
-    rng = np.random.default_rng(size.cell_seed("prob-best"))
-    found: dict[str, list[FloatArray]] = {"best": [], "more": [], "resamples": []}
-    for count in (2, 3, 5, 8):
-        tables = [
-            _claims(rng, kind, gap, count, prompts)
-            for kind, gap in _TRUTHS
-            for prompts in (40, 200)
-            for _ in range(repeats(size) // 20)
-        ]
-        for name, claims in found.items():
-            claims.append(np.array([one[name] for one in tables]))
-            into = evidence.controls if name == "resamples" else evidence.checks
-            over = claims[-1][:, 0] - claims[-1][:, 1]
-            cell = f"{name}: claim minus rate, {count} checkpoints"
-            into.append(bias_below(cell, over, truth=0.0, bound=0.12))
-    for name, claims in found.items():
-        claim, hit = np.concatenate(claims).T
-        into = evidence.controls if name == "resamples" else evidence.checks
-        for low, high in itertools.pairwise(_BANDS):
-            some = (low <= claim) & (claim < high)
-            if some.sum() >= 20:
-                cell = f"{name}: claim minus rate, claims from {low:g}"
-                into.append(not_above(cell, claim[some] - hit[some]))
-    return evidence
+def _false_alarms(size: Size) -> Evidence:
+    rng = np.random.default_rng(size.cell_seed("false-alarms"))
+    trials = int(np.clip(size.groups // 4000, 12, _LADDERS))
+    hits = tally(_alarmed(rng) for _ in range(trials))
+    together, alone = (
+        at_most(f"clean ladders, {name}", successes=hits[name], trials=trials, ceiling=_LEVEL)
+        for name in ("together", "alone")
+    )
+    return Evidence([together], [alone])
 
 
-def _claims(
-    rng: np.random.Generator, kind: str, gap: float, count: int, prompts: int
-) -> dict[str, tuple[float, float]]:
-    """Claim and truth of one table: of the leader, of one pair, of the leader by resamples."""
-    truth = np.zeros(count)
-    if kind == "ladder":
-        truth = np.arange(count, dtype=np.float64) * gap
-    elif kind == "mixed":
-        truth[1:] = np.cumsum(rng.choice([0.0, gap / 10, gap / 3, gap], count - 1))
-    else:
-        truth[0] = gap if kind == "one ahead" else -gap
-    spread = 0.1
-    noise = rng.normal(0, 0.2, prompts) + rng.normal(0, spread, (count, prompts))
-    values = spread * math.sqrt(2 / prompts) * truth[:, None] + noise
-    chances = best_chances(values, rng=rng)
-    best = 1.0 * (truth == truth.max())
-    best /= best.sum()
-    means = values[:, rng.integers(0, prompts, (200, prompts))].mean(axis=2)
-    leads = np.bincount(means.argmax(axis=0), minlength=count) / 200
-    top, shown = int(chances.best.argmax()), int(leads.argmax())
-    a, b = rng.choice(count, 2, replace=False)
-    a, b = (a, b) if chances.more[a, b] >= 0.5 else (b, a)
-    ahead = 1.0 * (truth[a] > truth[b]) + 0.5 * (truth[a] == truth[b])
+def _alarmed(rng: np.random.Generator) -> dict[str, bool]:
+    """Whether the tests of a clean ladder alarm, at one level together and at one each.
+
+    Checkpoints are softmax policies of three tokens over prompts of their own, flat to sharp.
+    """
+    count, prompts = int(rng.integers(3, 9)), int(rng.integers(8, 41))
+    samples = int(rng.choice([4, 8]))
+    logits = rng.gamma(1.0, 2.0, (prompts, 1, 1, 1)) * rng.normal(size=(prompts, 1, 3, 12))
+    found = []
+    for sharper in range(count):
+        noise = rng.gumbel(size=(prompts, samples, 3, 12))
+        tokens = np.argmax((1.0 + sharper) * logits + noise, axis=-1).reshape(-1, 3)
+        rows = sample_rows(
+            prompt=np.repeat(np.arange(prompts), samples), reward=1.0 * (tokens[:, 0] < 6),
+            text=pack(tokens), length=np.full(len(tokens), 3), start=pack(tokens),
+        )  # fmt: skip
+        found.append(sample_evidence(rows, rng=rng))
+    single = [test.p_value for tests in found for test in tests.values()]
     return {
-        "best": (float(chances.best[top]), float(best[top])),
-        "more": (float(chances.more[a, b]), float(ahead)),
-        "resamples": (float(leads[shown]), float(best[shown])),
+        "together": any(alarms_of(found, level=_LEVEL)),
+        "alone": min(single, default=1.0) < _LEVEL,
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from grpolab.validate.verify import (
+    calibration_best,
     calibration_cover,
     calibration_sampler,
     checks_budget,
@@ -28,7 +29,7 @@ from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (
     checks_groups, checks_dynamics, checks_policies, checks_budget, checks_laws,
-    checks_loop,    calibration_sampler, calibration_cover, grid, grid_icc,
+    checks_loop,    calibration_sampler, calibration_best, calibration_cover, grid, grid_icc,
 )  # fmt: skip
 """Importing them fills the registries."""
 
