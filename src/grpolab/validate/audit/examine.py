@@ -77,7 +77,7 @@ def examine(
             counts.num_correct, counts.group_size, prompt_id=counts.prompt_id, step=counts.step,
             prompt_names=counts.prompt_names, provenance=origin,
         )  # fmt: skip
-    notes = [] if rows is None or samples is None else questions(rows, samples)
+    notes = [] if rows is None or samples is None else questions(rows, samples.starts)
     if rows is not None and "copies" not in by_name:
         notes += _few_texts(rows, distinct)
     return Examined(counts, found, refused, "stopping" in by_name, distinct, tuple(notes))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from grpolab.figures.words import counted, percent
 from grpolab.theory.groups import FloatArray, IntArray
-from grpolab.theory.samples import SampleRows, SampleTable, in_rows
+from grpolab.theory.samples import SampleRows, in_rows, sample_rows  # noqa: F401
 from grpolab.validate.estimate.copies import LONG
 
 _PROMPTS, _SAMPLES = 10, 4  # below that no pattern over prompts, or within them, means anything
@@ -26,47 +26,83 @@ _MOST = 0.95
 
 
 class _Prompts(NamedTuple):
-    """Samples as tables [P, n] in the order of the file, -1 (or NaN) where there is none."""
+    """Samples and successes [P] of the prompts in the order of the file."""
 
-    rewards: IntArray
-    text: IntArray | None
+    size: IntArray
+    right: IntArray
+
+    @property
+    def mixed(self) -> npt.NDArray[np.bool_]:
+        return (self.right > 0) & (self.right < self.size)
+
+
+class _Texts(NamedTuple):
+    """Distinct texts of all prompts [T]: whose, how often, how often right; and the table [P, n].
+
+    ``length`` [P] is that of the longest text of a prompt.
+    """
+
+    prompt: IntArray
+    times: IntArray
+    right: IntArray
+    table: IntArray
     length: IntArray
 
     @property
-    def size(self) -> IntArray:
-        return np.asarray((self.rewards >= 0).sum(axis=1))
-
-    @property
-    def right(self) -> IntArray:
-        return np.asarray((self.rewards == 1).sum(axis=1))
+    def distinct(self) -> IntArray:
+        return np.bincount(self.prompt, minlength=len(self.table))
 
 
-def questions(rows: SampleRows, table: SampleTable) -> list[str]:
-    """Sentences on what the samples show, the most harmful first; none for a usual file."""
-    text = rows.texts
-    length = np.full(rows.rewards.shape, -1) if rows.length is None else rows.length
+def questions(rows: SampleRows, starts: Sequence[str] = ()) -> list[str]:
+    """Sentences on what the samples show; none for a usual file.
+
+    ``starts`` holds the beginning of the completion of every number in ``rows.text``.
+
+    >>> rewards = np.random.default_rng(0).integers(0, 2, 120) * 1.0
+    >>> rewards[40:80] = 0.0  # ten prompts of four samples
+    >>> rows = sample_rows(prompt=np.arange(120) // 4, reward=rewards)
+    >>> questions(rows)[0][:60]
+    'prompts 10 to 20 of 30 in the order of the file are all wron'
+    """
+    if not len(rows.reward):
+        return []
     one = _Prompts(
-        rows.rewards, text, length if rows.length is None else in_rows(rows.request, rows.length)
+        np.bincount(rows.request),
+        np.bincount(rows.request, weights=rows.reward).astype(np.int64),
     )
-    found = [_one_verdict(one), _in_a_row(one)]
-    if text is not None:
+    texts = None if rows.text is None or rows.text.max() < 0 else _texts(rows)
+    found = [_one_verdict(one, texts), _in_a_row(one)]
+    if texts is not None:
         found += [
-            _mismatch(one, text), _empty(one, text), _one_text(one, text, table.starts),
-            _repeated(one, text), _prefix(one, text, table.starts),
+            _mismatch(one, texts), _empty(rows, one), _one_text(one, texts, starts),
+            _repeated(one, texts), _prefix(texts, starts),
         ]  # fmt: skip
     return [sentence for sentence in found if sentence]
 
 
-def _one_verdict(one: _Prompts) -> str:
+def _texts(rows: SampleRows) -> _Texts:
+    assert rows.text is not None
+    table, rewards = in_rows(rows.request, rows.text), rows.rewards
+    order = np.argsort(table, axis=1)
+    code, hit = (np.take_along_axis(v, order, axis=1) for v in (table, rewards))
+    first = np.diff(code, axis=1, prepend=-2) != 0
+    start = np.flatnonzero(first)
+    times, right = np.diff(start, append=code.size), np.add.reduceat(hit.ravel(), start)
+    there = code.ravel()[start] >= 0
+    length = np.zeros(len(table), np.int64)
+    if rows.length is not None:
+        length = in_rows(rows.request, rows.length).max(axis=1)
+    prompt = start // code.shape[1]
+    return _Texts(prompt[there], times[there], right[there], table, length)
+
+
+def _one_verdict(one: _Prompts, texts: _Texts | None) -> str:
     use = one.size >= _SAMPLES
-    right, size = one.right[use], one.size[use]
-    if use.sum() < _PROMPTS or np.any((right > 0) & (right < size)) or np.ptp(right) == 0:
+    if use.sum() < _PROMPTS or one.mixed[use].any() or np.ptp(one.right[use]) == 0:
         return ""
-    differ = ""
-    if one.text is not None:
-        if float(_distinct(one.text[use]).mean()) <= 2:
-            return ""
-        differ = ", though its completions differ"
+    if texts is not None and float(texts.distinct[use].mean()) <= 2:
+        return ""
+    differ = "" if texts is None else ", though its completions differ"
     return (
         f"no prompt has both right and wrong samples{differ}: was one verdict per prompt copied to"
         " all its samples? Then every prompt has one sample, and no forecast can be made"
@@ -78,8 +114,7 @@ def _in_a_row(one: _Prompts) -> str:
     prompts = len(one.size)
     if prompts < _PROMPTS or int(one.size.min()) < 2:
         return ""
-    some = (one.right > 0) & (one.right < one.size)
-    if _serial(one.right[some] / one.size[some]):
+    if _serial((one.right / one.size)[one.mixed]):
         return ""
     for what, mark in (("wrong", one.right == 0), ("right", one.right == one.size)):
         start, longest = _longest(mark)
@@ -117,20 +152,17 @@ def _longest(mark: npt.NDArray[np.bool_]) -> tuple[int, int]:
     return int(starts[best]), int(ends[best] - starts[best])
 
 
-def _mismatch(one: _Prompts, text: IntArray) -> str:
+def _mismatch(one: _Prompts, texts: _Texts) -> str:
     """Equal completions of a prompt with unequal verdicts: is each verdict in its own row?"""
-    apart = expected = pairs = 0.0
-    for texts, rewards in zip(text, one.rewards, strict=True):
-        seen = texts >= 0
-        n, right = int(seen.sum()), int(rewards[seen].sum())
-        if n < 2 or right in (0, n):
-            continue
-        code = np.unique(texts[seen], return_inverse=True)[1]
-        times, hits = np.bincount(code), np.bincount(code, weights=rewards[seen])
-        equal = float((times * (times - 1)).sum()) / 2
-        apart += float((hits * (times - hits)).sum())
-        expected += equal * 2 * right * (n - right) / (n * (n - 1))
-        pairs += equal
+    prompts = len(one.size)
+    size = np.bincount(texts.prompt, weights=texts.times, minlength=prompts)
+    right = np.bincount(texts.prompt, weights=texts.right, minlength=prompts)
+    use = ((right > 0) & (right < size))[texts.prompt]
+    whose, times, hits = texts.prompt[use], texts.times[use], texts.right[use]
+    equal = times * (times - 1) / 2
+    pairs, apart = float(equal.sum()), float((hits * (times - hits)).sum())
+    unlike = 2 * right * (size - right) / np.maximum(size * (size - 1), 1)
+    expected = float(equal @ unlike[whose])
     if apart < 3 or apart < 0.02 * expected:
         return ""
     seen_as = (
@@ -149,12 +181,14 @@ def _mismatch(one: _Prompts, text: IntArray) -> str:
     )
 
 
-def _empty(one: _Prompts, text: IntArray) -> str:
-    empty = (text >= 0) & (one.length == 0)
+def _empty(rows: SampleRows, one: _Prompts) -> str:
+    if rows.text is None or rows.length is None:
+        return ""
+    empty = (rows.text >= 0) & (rows.length == 0)
     if not empty.any():
         return ""
-    whole = int(np.sum(empty.sum(axis=1) == one.size))
-    right = float((one.rewards[empty] == 1).mean())
+    whole = int(np.sum(np.bincount(rows.request[empty], minlength=len(one.size)) == one.size))
+    right = float(rows.reward[empty].mean())
     prompts = f", all of {counted(whole, 'prompt')} among them," if whole else ""
     return (
         f"{counted(int(empty.sum()), 'completion')} are empty{prompts} and count as"
@@ -163,14 +197,13 @@ def _empty(one: _Prompts, text: IntArray) -> str:
     )
 
 
-def _one_text(one: _Prompts, text: IntArray, starts: Sequence[str]) -> str:
+def _one_text(one: _Prompts, texts: _Texts, starts: Sequence[str]) -> str:
     """One text that is all that several prompts have, and wrong: an error message?"""
-    whole = (one.size >= 2) & (one.right == 0)
-    whole &= np.all((text == text[:, :1]) | (text < 0), axis=1) & (text[:, 0] >= 0)
-    whole &= one.length[:, 0] >= _WHOLE
+    whole = (one.size >= 2) & (one.right == 0) & (texts.distinct == 1) & (texts.length >= _WHOLE)
+    whole &= (texts.table >= 0).sum(axis=1) == one.size
     if not whole.any():
         return ""
-    codes, times = np.unique(text[whole, 0], return_counts=True)
+    codes, times = np.unique(texts.table[whole, 0], return_counts=True)
     best = int(np.argmax(times))
     if times[best] < 2:
         return ""
@@ -182,19 +215,16 @@ def _one_text(one: _Prompts, text: IntArray, starts: Sequence[str]) -> str:
     )
 
 
-def _repeated(one: _Prompts, text: IntArray) -> str:
+def _repeated(one: _Prompts, texts: _Texts) -> str:
     """One long text several times in most prompts, all others once: greedy samples among drawn."""
-    use = (one.size >= _SAMPLES) & (one.length.max(axis=1) >= LONG)
+    use = (one.size >= _SAMPLES) & (texts.length >= LONG)
     if use.sum() < _PROMPTS:
         return ""
-    most, second, size = [], [], []
-    for row in text[use]:
-        times = -np.sort(-np.unique(row[row >= 0], return_counts=True)[1])
-        most.append(times[0] if len(times) else 0)
-        second.append(times[1] if len(times) > 1 else 0)
-        size.append(times.sum())
-    top, next_one, n = (np.array(v) for v in (most, second, size))
-    shown = (top >= 3) & (next_one == 1)
+    often = texts.times >= 2
+    kinds = np.bincount(texts.prompt[often], minlength=len(use))
+    most = np.bincount(texts.prompt[often], weights=texts.times[often], minlength=len(use))
+    shown = (use & (kinds == 1) & (most >= 3) & (texts.distinct >= 2))[use]
+    top, n = most[use], one.size[use]
     if shown.mean() < 0.5:
         return ""
     return (
@@ -205,13 +235,15 @@ def _repeated(one: _Prompts, text: IntArray) -> str:
     )
 
 
-def _prefix(one: _Prompts, text: IntArray, starts: Sequence[str]) -> str:
+def _prefix(texts: _Texts, starts: Sequence[str]) -> str:
     """Completions of each prompt share as many first words, other ones for each prompt."""
-    use = np.flatnonzero((one.size >= _SAMPLES) & (_distinct(text) >= 3))
+    use = np.flatnonzero(texts.distinct >= 3)
     if len(use) < _PROMPTS or not len(starts):
         return ""
     use = use[np.linspace(0, len(use) - 1, min(len(use), _TEXTS)).astype(int)]
-    prefixes = [_common([starts[int(c)] for c in np.unique(row[row >= 0])]) for row in text[use]]
+    prefixes = [
+        _common([starts[int(c)] for c in np.unique(row[row >= 0])]) for row in texts.table[use]
+    ]
     words = np.array([len(p) for p in prefixes])
     least = int(np.quantile(words, 1 - _MOST, method="lower"))
     near = float(np.mean((words >= least) & (words <= least + 1)))
@@ -234,13 +266,6 @@ def _common(texts: Sequence[str]) -> list[str]:
     while n < min(map(len, split)) and split[0][n] == split[1][n]:
         n += 1
     return split[0][:n]
-
-
-def _distinct(text: IntArray) -> IntArray:
-    """Number of different texts of every prompt."""
-    ordered = np.sort(text, axis=1)
-    new = np.diff(ordered, axis=1, prepend=-1) != 0
-    return np.asarray((new & (ordered >= 0)).sum(axis=1))
 
 
 def _times(chance: float) -> str:
