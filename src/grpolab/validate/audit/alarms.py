@@ -9,6 +9,7 @@ from grpolab.validate.estimate.independence import PairContrast
 from grpolab.validate.estimate.order import NeighbourTest, OrderTest
 from grpolab.validate.estimate.sampler import PositionTest, SeedTest, TrendTest
 from grpolab.validate.estimate.selection import Selection, Stopping
+from grpolab.validate.estimate.sequences import EvennessTest, SequenceTest
 
 _SORTED = 0.8
 """Rank correlation of place and likelihood from which on samples were sorted by it."""
@@ -39,6 +40,10 @@ def _seen(alarm: Alarm) -> tuple[str, str]:
             return _order(found, _ORDERED.get(alarm.test, "rewards"))
         case NeighbourTest():
             return _neighbours(found)
+        case SequenceTest():
+            return _shifts(found, verdicts=alarm.test == "verdict shifts")
+        case EvennessTest():
+            return _even(found)
         case Selection():
             return _selection(found)
         case Stopping():
@@ -160,6 +165,40 @@ def _neighbours(found: NeighbourTest) -> tuple[str, str]:
         f" {found.expected:.1%} are chance"
     )
     return seen, f"Likely: {causes}. The prompts are not independent then: intervals are too short."
+
+
+def _shifts(found: SequenceTest, *, verdicts: bool) -> tuple[str, str]:
+    how = "have equal verdicts" if verdicts else "begin alike"
+    there = f"sample i{found.shift:+d}" if found.shift else "sample i"
+    if found.every:
+        where = f"Sample i of a request and {there} of the one {found.second - found.first} later"
+    else:
+        where = (
+            "Requests are alike at a shift of their own for each pair: sample i of request"
+            f" {found.first} in the file and {there} of request {found.second}"
+        )
+    seen = (
+        f"{where} {how} in {percent(found.agreement)} of the cases, where"
+        f" {percent(found.expected)} are chance"
+    )
+    return seen, (
+        "Likely: seeds that requests share (a counter that starts again, seeds by order of"
+        " arrival, random seeds from a small range), or samples at some places that are drawn or"
+        " judged in another way. The prompts are not independent then: intervals are too short."
+    )
+
+
+def _even(found: EvennessTest) -> tuple[str, str]:
+    what = "first token" if found.tokens == 1 else f"beginning of {found.tokens} tokens"
+    seen = (
+        f"A {what} that {percent(found.share)} of the samples have comes more equally often in all"
+        f" requests than independent draws allow (variance over requests {found.ratio:.2f} of the"
+        " least that they have)"
+    )
+    return seen, (
+        "Likely: the same seeds for all requests, in another order for each, or an instruction of"
+        " its own for each sample. The prompts are not independent then: intervals are too short."
+    )
 
 
 def _selection(found: Selection) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from grpolab.theory.groups import GroupCounts
 from grpolab.theory.samples import SampleRows, SampleTable, rows_of
+from grpolab.validate.audit.questions import questions
 from grpolab.validate.estimate.copies import LONG, Copies, without_copies
 from grpolab.validate.estimate.faults import (
     Alarm,
@@ -32,7 +33,7 @@ class Examined(NamedTuple):
     groups were left out. ``refused``: no forecast from these counts would be right. ``stopped``:
     the number of samples depends on their outcome, which only likelihoods forgive. ``distinct`` is
     the mean number of distinct completions of a group and of its samples, None without texts;
-    ``note`` is what they may mean without an alarm.
+    ``notes`` are what no test decides, see `questions`.
     """
 
     counts: GroupCounts
@@ -40,7 +41,7 @@ class Examined(NamedTuple):
     refused: bool
     stopped: bool
     distinct: tuple[float, float] | None
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def examine(
@@ -76,8 +77,10 @@ def examine(
             counts.num_correct, counts.group_size, prompt_id=counts.prompt_id, step=counts.step,
             prompt_names=counts.prompt_names, provenance=origin,
         )  # fmt: skip
-    note = "" if "copies" in by_name or rows is None else _few_texts(rows, distinct)
-    return Examined(counts, found, refused, "stopping" in by_name, distinct, note)
+    notes = [] if rows is None or samples is None else questions(rows, samples.starts)
+    if rows is not None and "copies" not in by_name:
+        notes += _few_texts(rows, distinct)
+    return Examined(counts, found, refused, "stopping" in by_name, distinct, tuple(notes))
 
 
 def _of_draws(tests: Mapping[str, Evidence], counts: GroupCounts) -> dict[str, Evidence]:
@@ -86,17 +89,17 @@ def _of_draws(tests: Mapping[str, Evidence], counts: GroupCounts) -> dict[str, E
     return kept | count_evidence(counts)
 
 
-def _few_texts(rows: SampleRows, distinct: tuple[float, float] | None) -> str:
+def _few_texts(rows: SampleRows, distinct: tuple[float, float] | None) -> list[str]:
     """A sentence where long completions are few in a group: perhaps draws that share a seed."""
     if distinct is None or rows.length is None or distinct[1] < _FEW_OF:
-        return ""
+        return []
     if distinct[0] > distinct[1] / 2 or float(np.median(rows.length)) < LONG:
-        return ""
-    return (
+        return []
+    return [
         f"{distinct[0]:.1f} distinct completions of {distinct[1]:.0f} per group, long as they are:"
         " if samples share seeds or a cached prefix, a group holds as many draws as distinct"
         " completions, and the numbers below are too sure (a low temperature looks the same)"
-    )
+    ]
 
 
 def as_dict(alarm: Alarm, said: str) -> Mapping[str, object]:

@@ -237,8 +237,7 @@ def audit(
     never = int(np.sum(totals.num_correct == 0))
     always = int(np.sum(totals.num_correct == totals.num_samples))
     solved = (never, len(totals.prompt_id) - never - always, always)
-    noted = [examined.note] if examined.note else []
-    warnings = [*notes, *noted, *_warnings(counts), *span]
+    warnings = [*notes, *examined.notes, *_warnings(counts), *span]
     common: dict[str, Any] = {
         "label": label, "counts": counts, "format": format, "solved": solved,
         "alarms": examined.alarms, "refused": examined.refused, "distinct": examined.distinct,

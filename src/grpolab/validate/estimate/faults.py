@@ -26,6 +26,12 @@ from grpolab.validate.estimate.selection import (
     selection_test,
     stopping_test,
 )
+from grpolab.validate.estimate.sequences import (
+    EvennessTest,
+    SequenceTest,
+    evenness_test,
+    sequence_test,
+)
 
 FALSE_ALARMS = 1e-3
 """Chance of any alarm of a whole command on clean data."""
@@ -37,10 +43,16 @@ Evidence = (
     | TrendTest
     | OrderTest
     | NeighbourTest
+    | SequenceTest
+    | EvennessTest
     | Selection
     | Stopping
     | Copies
 )
+
+
+_SHIFTS = {"shifts", "verdict shifts"}
+_SIMPLER = {"neighbours", "beginnings", "texts", "positions", "order"}
 
 
 class Alarm(NamedTuple):
@@ -66,11 +78,14 @@ def sample_evidence(rows: SampleRows, *, rng: np.random.Generator | int) -> dict
     if whole.shape[1] >= 2 and len(whole) >= max(2, len(rewards) / 2):
         found["positions"] = position_test(whole, rng=generator)
     found["order"] = order_test(rewards, rng=generator)
+    found["verdict shifts"] = sequence_test(rewards, rng=generator)
     if texts is not None:
         found["texts"] = order_test(texts, rng=generator)
     if starts is not None:
         found["beginnings"] = order_test(starts, rng=generator)
         found["neighbours"] = neighbour_test(starts, rng=generator)
+        found["shifts"] = sequence_test(starts, rng=generator)
+        found["evenness"] = evenness_test(starts, rng=generator)
     copies = copies_test(rows)
     if copies is not None:
         found["copies"] = copies
@@ -102,11 +117,17 @@ def alarms(tests: Mapping[str, Evidence], *, level: float = FALSE_ALARMS) -> lis
 def alarms_of(
     inputs: Sequence[Mapping[str, Evidence]], *, level: float = FALSE_ALARMS
 ) -> list[list[Alarm]]:
-    """The alarms of every input, corrected for all tests of all of them."""
+    """The alarms of every input, corrected for all tests of all of them.
+
+    Shifts of any size are named only where no test found a simpler order: that one says more.
+    """
     keys = [(i, name) for i, tests in enumerate(inputs) for name in tests]
     adjusted = holm([inputs[i][name].p_value for i, name in keys])
     found: list[list[Alarm]] = [[] for _ in inputs]
     for (i, name), p_value in zip(keys, adjusted, strict=True):
         if p_value < level:
             found[i].append(Alarm(name, inputs[i][name], p_value))
+    for i, some in enumerate(found):
+        simpler = {alarm.test for alarm in some} & _SIMPLER
+        found[i] = [a for a in some if not (simpler and a.test in _SHIFTS)]
     return [sorted(some, key=lambda a: a.evidence.p_value) for some in found]

@@ -91,7 +91,7 @@ def order_test(labels: IntArray, *, rng: np.random.Generator | int) -> OrderTest
     generator = streams.generator(rng, "order")
     p_value = permutation_p(
         float(np.abs(found[best])),
-        lambda k: np.abs(scores(_shuffled(table, k, generator))).max(axis=1),
+        lambda k: np.abs(scores(shuffled(table, k, generator))).max(axis=1),
     )
     name, size, which = patterns[best]
     if name == "near":  # told by neighbours
@@ -161,7 +161,7 @@ def _agreements(tables: IntArray) -> FloatArray:
     return np.asarray(np.concatenate(found, axis=1), dtype=np.float64)
 
 
-def _shuffled(table: IntArray, times: int, rng: np.random.Generator) -> IntArray:
+def shuffled(table: IntArray, times: int, rng: np.random.Generator) -> IntArray:
     """Samples in random order within every row, places without a sample kept; [B, P, ...]."""
     there = table if table.ndim == 2 else table[..., 0]
     keys = np.where(there >= 0, rng.random((times, *there.shape)), 2.0)
@@ -209,7 +209,7 @@ def neighbour_test(starts: IntArray, *, rng: np.random.Generator | int) -> Neigh
     best = int(np.argmax(found))
     generator = streams.generator(rng, "neighbours")
     p_value = permutation_p(
-        float(found[best]), lambda k: scores(_shuffled(table, k, generator)).max(axis=1)
+        float(found[best]), lambda k: scores(shuffled(table, k, generator)).max(axis=1)
     )
     column = best // 3
     lag, shift = _comparisons(len(table), places)[column]

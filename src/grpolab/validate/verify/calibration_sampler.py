@@ -19,6 +19,12 @@ from grpolab.validate.estimate.faults import alarms_of, sample_evidence
 from grpolab.validate.estimate.order import NeighbourTest, OrderTest, neighbour_test, order_test
 from grpolab.validate.estimate.sampler import trend_test
 from grpolab.validate.estimate.selection import selection_test
+from grpolab.validate.estimate.sequences import (
+    EvennessTest,
+    SequenceTest,
+    evenness_test,
+    sequence_test,
+)
 from grpolab.validate.verify.calibration import (
     CALIBRATION,
     at_least,
@@ -125,7 +131,7 @@ def _on_layouts(
     size: Size,
     entry: str,
     layouts: Mapping[str, IntArray],
-    test: Callable[..., OrderTest | NeighbourTest],
+    test: Callable[..., OrderTest | NeighbourTest | SequenceTest | EvennessTest],
 ) -> Evidence:
     """How often a test of first tokens rejects for each layout of seeds; the first is clean."""
     evidence = Evidence([], [])
@@ -171,6 +177,39 @@ def _shared_beginnings(size: Size) -> Evidence:
         "the first 4 share": first + np.where(sample < 4, 0, sample),
     }
     return _on_layouts(size, "beginnings", layouts, order_test)
+
+
+@CALIBRATION.register(
+    "shifts",
+    claim="requests with seeds of their own are rejected at 5% at most 7% of the time, and requests"
+    " that start at random among 80 or 300 seeds are found in 95% at 64 prompts with 16 samples",
+    wrong="the same power claimed where no seeds are shared",
+)
+def _shifts(size: Size) -> Evidence:
+    prompt, sample = np.arange(64)[:, None], np.arange(16)
+    draw = np.random.default_rng(size.cell_seed("shifts"))
+    layouts = {
+        "seeds of their own": 16 * prompt + sample,
+        "starts among 80": draw.integers(0, 80, (64, 1)) + sample,
+        "starts among 300": draw.integers(0, 300, (64, 1)) + sample,
+    }
+    return _on_layouts(size, "shifts", layouts, sequence_test)
+
+
+@CALIBRATION.register(
+    "evenness",
+    claim="requests with seeds of their own are rejected at 5% at most 7% of the time, and one set"
+    " of seeds for all requests, in another order for each, is found in 95% at 64 prompts with 16"
+    " samples that draw half of their first tokens from one law",
+    wrong="the same power claimed where no seeds are shared",
+)
+def _evenness(size: Size) -> Evidence:
+    draw = np.random.default_rng(size.cell_seed("evenness"))
+    layouts = {
+        "seeds of their own": np.arange(64 * 16).reshape(64, 16),
+        "one set in any order": draw.permuted(np.tile(np.arange(16), (64, 1)), axis=1),
+    }
+    return _on_layouts(size, "evenness", layouts, evenness_test)
 
 
 @CALIBRATION.register(
