@@ -97,7 +97,7 @@ def _whole(
     low: npt.ArrayLike, high: npt.ArrayLike, num_groups: int
 ) -> tuple[FloatArray, FloatArray]:
     """The least and the largest share of whole groups between two shares."""
-    least = np.ceil(np.asarray(low) * num_groups - _EXACT)
+    least = np.maximum(np.ceil(np.asarray(low) * num_groups - _EXACT), 0.0)
     most = np.floor(np.asarray(high) * num_groups + _EXACT)
     return least / num_groups, most / num_groups
 
