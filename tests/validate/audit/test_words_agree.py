@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -148,3 +149,53 @@ def test_the_page_says_the_sentences_of_the_terminal(
     page = (tmp_path / "page.html").read_text()
     for sentence in advise(found):
         assert text(sentence) in page
+
+
+def ends(found: Audit) -> list[tuple[str, float, float, float]]:
+    """Every estimate of an audit with its interval."""
+    record = found.as_dict()
+    rows = [
+        (f"pass@{k}", value, *record["pass_at_k_interval"][k])
+        for k, value in record["pass_at_k"].items()
+    ]
+    for g, share in record["zero_std"].items():
+        rows.append((f"g={g}", share["predicted"], share["low"], share["high"]))
+        for name in ("all_wrong", "all_right"):
+            rows.append((f"{name} at g={g}", share[name], *share[f"{name}_interval"]))
+        rows.append((f"signal at g={g}", share["signal"], *share["signal_interval"]))
+    for k, one in record["pass_at_k_beyond"].items():
+        rows.append((f"pass@{k}", one["value"], one["low"], one["high"]))
+    return rows
+
+
+def test_every_estimate_lies_in_an_interval_of_some_width(found: Audit) -> None:
+    for name, value, low, high in ends(found):
+        if not np.isnan(value):
+            assert low - 1e-9 <= value <= high + 1e-9, name
+        assert high - low > 1e-6, name
+
+
+def test_numbers_of_larger_groups_agree_with_those_of_smaller_ones(found: Audit) -> None:
+    """No law of p lets a share without a signal grow with the group, or pass@k fall with k."""
+    rows = {name: row for name, *row in ends(found)}
+    for kind, sign in (("g=", -1), ("all_wrong at g=", -1), ("all_right at g=", -1), ("pass@", 1)):
+        sizes = sorted(int(name.removeprefix(kind)) for name in rows if name.startswith(kind))
+        for small, large in itertools.pairwise(sizes):
+            if found.counts.by_prompt().num_samples.min() < small:
+                continue  # prompts without so many samples are fitted
+            for less, more in zip(rows[f"{kind}{small}"], rows[f"{kind}{large}"], strict=True):
+                assert sign * (more - less) >= -0.02, (kind, small, large)
+
+
+def test_pass_at_g_is_what_is_not_all_wrong(found: Audit) -> None:
+    rows = {name: row for name, *row in ends(found)}
+    for g in found.plans:
+        value, low, high = rows[f"pass@{g}"]
+        assert rows[f"all_wrong at g={g}"] == pytest.approx([1 - value, 1 - high, 1 - low])
+
+
+def test_the_first_groups_vary_no_less_than_their_mean(found: Audit) -> None:
+    for share in found.as_dict()["zero_std"].values():
+        first, whole = share["first_groups"], 1 / 16
+        assert 0 <= first["low"] < share["low"] + whole
+        assert share["high"] - whole < first["high"] <= 1

@@ -140,3 +140,21 @@ def test_checkpoints_that_all_differ_are_ordered_however_many(count):
 def test_one_checkpoint_is_the_best():
     assert best_chances(np.ones((1, 5)), rng=0).best.tolist() == [1.0]
     assert best_chances(np.ones((3, 1)), rng=0).best.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_interval_says_what_the_tests_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    prompts, several = int(rng.choice([2, 3, 5, 20, 60, 300])), int(rng.choice([1, 3, 10]))
+    gaps = [
+        paired_gap(
+            np.clip(rng.normal(rng.choice([0, 0.02, 0.1, 0.3]), spread, prompts), -0.5, 0.5),
+            span=0.5,
+        )
+        for spread in rng.choice([0.0, 0.01, 0.1, 0.3], several)
+    ]
+    for one in contrasts(gaps, margin=0.05):
+        assert one.low <= one.difference <= one.high
+        assert one.decided == (not one.low < 0 < one.high)
+        outside = max(-one.low, one.high)
+        assert outside <= 0.05 if one.equal else outside >= 0.05 - 1e-12

@@ -224,7 +224,7 @@ def _prompts(audit: Audit) -> list[str]:
     samples = f"{most}" if least == most else f"{least} to {most}"
     found = [
         f"{some} of {total} prompts were both solved and failed in {samples} samples;"
-        f" {never} were never solved and {always} always."
+        f" {never} {'was' if never == 1 else 'were'} never solved and {always} always."
     ]
     many = [
         (count, wrong) for count, wrong in ((never, True), (always, False)) if count > 0.2 * total

@@ -21,7 +21,9 @@ def every_group_is_mixed(counts: GroupCounts, fit: BetaBinomialFit | None) -> li
     if fit is None or fit.rho == 0 or bool(np.any(counts.all_wrong | counts.all_right)):
         return []
     size = counts.group_size
-    expected = float(BetaBinomial(mean=fit.mean, rho=fit.rho).prob_zero_std(size).sum())
+    law = BetaBinomial(mean=fit.mean, rho=fit.rho)
+    sizes = zip(*np.unique(size, return_counts=True), strict=True)
+    expected = sum(times * float(law.prob_zero_std(g)) for g, times in sizes)
     if expected < _ODD:
         return []
     most = int(np.bincount(size).argmax())

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.theory.pass_at_k import expected_pass_at_k
-from grpolab.theory.signal import expected_std
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate import cells
-from grpolab.validate.forecast.beyond import ASSUMES, Beyond, beyond
+from grpolab.validate.forecast.beyond import ASSUMES, Beyond, falling
 from grpolab.validate.forecast.law import LawOfP, Method, fit_law
 from grpolab.validate.forecast.predict import first_groups
 from grpolab.validate.forecast.profile import law_interval
@@ -105,22 +102,30 @@ def look_ahead(
     g, method = group_size, natural_method(counts, group_size)
     first = None
     if num_groups is not None:
-        ends = first_groups(counts, g, num_groups=num_groups, rng=rng, level=level)
+        ends = first_groups(
+            counts, g, num_groups=num_groups, rng=rng, level=level, num_resamples=num_resamples
+        )
         first = FirstGroups(num_groups, *ends)
+    options: dict[str, Any] = {"rng": rng, "level": level, "num_resamples": num_resamples}
     half = _LARGEST_STD
     if method == "thinning":
         law = fit_law(counts, method)
 
         def mean_of(statistic: Callable[[LawOfP], FloatArray]) -> Beyond:
-            low, high = law.interval(statistic, rng=rng, level=level, num_resamples=num_resamples)
+            low, high = law.interval(statistic, **options)
             return Beyond(float(statistic(law)), low, high)
 
         wrong, right = mean_of(lambda one: one.all_wrong(g)), mean_of(lambda one: one.all_right(g))
         std, solved = mean_of(lambda one: one.expected_std(g) / half), None
     else:
-        wrong = beyond(counts, lambda p: np.asarray((1.0 - p) ** g), level=level)
-        right = beyond(counts, lambda p: np.asarray(p**g), level=level)
-        std = beyond(counts, lambda p: expected_std(p, g) / half, level=level)
-        solved = beyond(counts, lambda p: expected_pass_at_k(p, g), level=level)
+        wrong = falling(counts, lambda law, n: law.all_wrong(n), g, **options)
+        right = falling(counts, lambda law, n: law.all_right(n), g, **options)
+        flat = falling(counts, lambda law, n: 1.0 - law.expected_std(n) / half, g, **options)
+        std, solved = _rest(flat), _rest(wrong)
     signal = Beyond(*(half * value for value in std))
     return Outlook(method, wrong, right, signal, solved, first)
+
+
+def _rest(found: Beyond) -> Beyond:
+    """What is left of 1."""
+    return Beyond(1.0 - found.value, 1.0 - found.high, 1.0 - found.low)

@@ -23,6 +23,7 @@ from grpolab.validate.estimate.cells import CountCells
 _NEWTON_STEPS = 60
 _FLAT = 1e-4  # of a logit: an error of the maximum of its square, in nats per sample
 _LOGIT_BOUND = 30.0
+_ROUNDING = 1e-13  # of a log-likelihood
 _MANY_ALIKE = 16  # data sets from which on a common start pays
 _ONE_BY_ONE = 256  # factors that are always taken singly
 _NODES = 12  # of a stretch whose end is at most twice its beginning: errors of 5.8^-24
@@ -141,26 +142,39 @@ def _newton_step(stats: Tails, u: FloatArray, v: FloatArray) -> tuple[FloatArray
 
 
 def _climb(stats: Tails, u: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Damped Newton for every data set at once; the likelihood never falls."""
+    """Damped Newton for every data set at once; the likelihood falls by rounding only.
+
+    Data sets that have arrived take no further part.
+    """
+    u, v = u.copy(), v.copy()
     best = kernel(stats, special.expit(u), special.expit(v))
+    going = np.arange(len(u))
     for _ in range(_NEWTON_STEPS):
-        step_u, step_v = _newton_step(stats, u, v)
-        scale = np.ones_like(best)
+        step_u, step_v = _newton_step(_rows(stats, going), u[going], v[going])
+        moved = np.zeros(len(going))
+        tried, scale = np.arange(len(going)), 1.0
         for _ in range(12):
-            new_u = np.clip(u + scale * step_u, -_LOGIT_BOUND, _LOGIT_BOUND)
-            new_v = np.clip(v + scale * step_v, -_LOGIT_BOUND, _LOGIT_BOUND)
-            value = kernel(stats, special.expit(new_u), special.expit(new_v))
-            worse = value < best
-            if not worse.any():
+            at = going[tried]
+            new_u = np.clip(u[at] + scale * step_u[tried], -_LOGIT_BOUND, _LOGIT_BOUND)
+            new_v = np.clip(v[at] + scale * step_v[tried], -_LOGIT_BOUND, _LOGIT_BOUND)
+            value = kernel(_rows(stats, at), special.expit(new_u), special.expit(new_v))
+            fine = value >= best[at] - _ROUNDING * np.abs(best[at])
+            moved[tried[fine]] = (np.abs(new_u - u[at]) + np.abs(new_v - v[at]))[fine]
+            u[at[fine]], v[at[fine]], best[at[fine]] = new_u[fine], new_v[fine], value[fine]
+            tried, scale = tried[~fine], scale / 2
+            if not len(tried):
                 break
-            scale = np.where(worse, scale / 2, scale)
-        keep = value >= best
-        moved = np.where(keep, np.abs(new_u - u) + np.abs(new_v - v), 0.0)
-        u, v = np.where(keep, new_u, u), np.where(keep, new_v, v)
-        best = np.where(keep, value, best)
-        if moved.max(initial=0.0) < 1e-9:
+        going = going[moved >= 1e-9]
+        if not len(going):
             break
     return u, v
+
+
+def _rows(stats: Tails, rows: IntArray) -> Tails:
+    """The data sets ``rows`` of a batch; the batch itself where these are all."""
+    if len(rows) == len(stats.size):
+        return stats
+    return Tails(stats.at, *(values[rows] for values in stats[1:]))
 
 
 def maximise(stats: Tails) -> Fit:
@@ -182,7 +196,7 @@ def maximise(stats: Tails) -> Fit:
     search = ~binomial & ~pure
     if search.any():
         start = special.logit(inner[search])
-        part = Tails(stats.at, *(s[search] for s in stats[1:]))
+        part = _rows(stats, np.flatnonzero(search))
         u, v = _climb(part, start, np.full_like(start, _first_link(part)))
         mean[search], rho[search] = special.expit(u), special.expit(v)
     return Fit(mean, rho, _value(stats, mean, rho))

@@ -17,6 +17,7 @@ from grpolab.theory.groups import FloatArray
 from grpolab.validate.estimate.cells import CountCells
 
 _FEW = 20  # effective clusters up to which a bound without a bootstrap is used in full
+_KINDS = 256  # of prompts, besides one, that a Bayesian bootstrap adds
 
 
 def draw_weights(
@@ -57,14 +58,18 @@ def resample_bayesian(
     out a third of the prompts, and never adds the kind of prompt that was not sampled. The prompt
     that is added has every number correct with the same chance, so that no law is a single point.
     ``added`` [n + 1] gives the weight of each number correct of what is added instead, n being the
-    most samples of a prompt.
+    most samples of a prompt. Of more than 256 samples 257 equally spaced numbers stand for all.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples must be >= 1, got {num_resamples}")
     size = int(cells.num_samples.max())
-    given = np.full(size + 1, 1.0 / (size + 1)) if added is None else added
-    extra = np.flatnonzero(given > 0)
-    weight = np.concatenate([cells.weight, given[extra]])
+    if added is None:
+        extra = np.unique(np.rint(np.linspace(0, size, min(size, _KINDS) + 1)).astype(np.int64))
+        given = np.full(len(extra), 1.0 / len(extra))
+    else:
+        extra = np.flatnonzero(added > 0)
+        given = added[extra]
+    weight = np.concatenate([cells.weight, given])
     shape = (num_resamples, len(weight))
     drawn = streams.generator(rng, "bootstrap").standard_gamma(weight, size=shape)
     return CountCells(
@@ -234,6 +239,7 @@ def floored(
     seen = values[weight > 0]
     missed = missed_share(round(clusters), level=level)
     generator = streams.generator(rng, "floor")
+    start_of_draws = generator.bit_generator.state
     for side, (bound, start) in enumerate(zip(bounds, zero or (top, bottom), strict=True)):
         choose, q = (min, tail) if side == 0 else (max, 1.0 - tail)
         if np.ptp(seen) == 0:
@@ -242,6 +248,7 @@ def floored(
         extra = min(2.0 - _effective(values - start, weight) / _FEW, 1.0)
         if extra > 0:
             shape = (num_draws, len(weight) + 1)
+            generator.bit_generator.state = start_of_draws  # so that 1 - v has the mirrored ends
             drawn = generator.standard_gamma(np.append(weight, extra), size=shape)
             mean = drawn @ np.append(values, bound) / drawn.sum(axis=1)
             ends[side] = choose(ends[side], float(np.quantile(mean, q)))

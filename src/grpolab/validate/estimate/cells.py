@@ -44,23 +44,24 @@ class CountCells(NamedTuple):
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_KEPT = 32
+_KEPT, _BATCHES = 32, 3
 
 
 def remembered(function: _Function) -> _Function:
     """A function of cells that finds its last results again where it gets an equal data set.
 
-    Many numbers of a report follow from one law. Arrays in a result cannot be written to; a batch
-    of data sets is computed anew.
+    Many numbers of a report follow from one law, or from the same resamples. Arrays in a result
+    cannot be written to; of batches of data sets a few are kept.
     """
 
-    @lru_cache(maxsize=_KEPT)
-    def last(same: _Same, *options: Hashable) -> Any:
+    def fresh(same: _Same, *options: Hashable) -> Any:
         return _locked(function(same.data, *options))
+
+    one, batch = lru_cache(maxsize=_KEPT)(fresh), lru_cache(maxsize=_BATCHES)(fresh)
 
     @wraps(function)
     def found(data: CountCells, *options: Hashable) -> Any:
-        return function(data, *options) if data.weight.ndim > 1 else last(_Same(data), *options)
+        return (batch if data.weight.ndim > 1 else one)(_Same(data), *options)
 
     return cast(_Function, found)
 

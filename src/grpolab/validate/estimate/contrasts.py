@@ -131,8 +131,10 @@ def _unseen(share: float, num_prompts: FloatArray | float) -> Any:
 class Contrast(NamedTuple):
     """One difference among all of a table.
 
-    ``low`` to ``high`` hold for all comparisons at once (Bonferroni); ``p_value`` and ``p_equal``
-    are Holm-adjusted. ``decided``: one has more. ``equal``: the difference is below the margin.
+    ``low`` to ``high`` hold for all comparisons at once (Bonferroni) and say what the tests say: 0
+    is inside unless one has more, and all is within the margin only where both are equal.
+    ``p_value`` and ``p_equal`` are Holm-adjusted. ``decided``: one has more. ``equal``: the
+    difference is below the margin.
     ``prompts_needed`` is the number of prompts (not of further ones) that settles it either way
     with chance 0.8; NaN where it is settled.
     """
@@ -164,17 +166,39 @@ def contrasts(
     alike = holm([gap.p_equal for gap in gaps])
     found = []
     for gap, p_value, p_equal in zip(gaps, more, alike, strict=True):
-        half = bootstrap.half_width(gap.stderr, free=gap.free, level=1.0 - alpha / several)
-        half = max(half, gap.least)
         decided, equal = p_value < alpha, p_equal < alpha
+        low, high = _ends(gap, decided, equal, level=1.0 - alpha / several, margin=margin)
         needed = math.nan
         if not decided and not equal:
             needed = _prompts_needed(gap, margin=margin, tail=alpha / several)
         found.append(
-            Contrast(gap.difference, gap.difference - half, gap.difference + half, p_value,
-                     p_equal, decided, equal, needed)
+            Contrast(gap.difference, low, high, p_value, p_equal, decided, equal, needed)
         )  # fmt: skip
     return found
+
+
+def _ends(
+    gap: Gap, decided: bool, equal: bool, *, level: float, margin: float
+) -> tuple[float, float]:
+    """A t interval that says what the tests say, where these rest on more than the spread.
+
+    Where few prompts can show no smaller p-value, its standard error is the one that gives that
+    p-value. Holm's test excludes 0 for more comparisons than Bonferroni's level, and two one-sided
+    tests show equality where a two-sided interval is wider than the margin: such an end is cut
+    (Hsu, Hwang, Liu and Ruberg 1994, Biometrika 81).
+    """
+    size = abs(gap.difference)
+    half = max(bootstrap.half_width(gap.stderr, free=gap.free, level=level), gap.least)
+    if not decided:
+        reached = bootstrap.t_quantile(1.0 - gap.p_value, gap.free) if gap.p_value < 1 else 0.0
+        shown = size / reached if reached > 0 else math.inf if size > 0 else 0.0
+        half = max(half, bootstrap.half_width(shown, free=gap.free, level=level))
+    if not equal:
+        half = max(half, margin - size)
+    low, high = max(gap.difference - half, -gap.span), min(gap.difference + half, gap.span)
+    if decided:
+        low, high = (max(low, 0.0), high) if gap.difference > 0 else (low, min(high, 0.0))
+    return (max(low, -margin), min(high, margin)) if equal else (low, high)
 
 
 def _prompts_needed(gap: Gap, *, margin: float, tail: float) -> float:

@@ -2,16 +2,21 @@
 
 For g <= n the share of g-subsets is unbiased for anything that a group of g shows. Beyond n the
 counts leave a range. The estimate is that of the smoothed mixture; the interval is the profile
-likelihood over all laws of p, so that a wrong shape of the law cannot make it miss.
+likelihood over all laws of p, so that a wrong shape of the law cannot make it miss. Neither is
+above what the samples themselves say of smaller groups, where a number falls as groups grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from grpolab.theory.groups import GroupCounts
+import numpy as np
+
+from grpolab.theory.dependence import BetaBinomial
+from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.estimate import cells, smoothed
+from grpolab.validate.forecast.law import LawOfP, ModelLaw, fit_law
 from grpolab.validate.forecast.profile import Statistic, law_interval
 
 ASSUMES: Mapping[str, str] = {
@@ -52,3 +57,58 @@ def beyond(counts: GroupCounts, statistic: Statistic, *, level: float = 0.95) ->
     law = smoothed.smoothed_law(data)
     value = float(law.weight @ statistic(law.support))
     return Beyond(min(max(value, low), high), low, high)
+
+
+Share = Callable[[LawOfP, int], FloatArray]
+"""A law and a group size to a share of groups that can only fall as groups grow."""
+
+
+def falling(
+    counts: GroupCounts,
+    share: Share,
+    group_size: int,
+    *,
+    rng: np.random.Generator | int,
+    level: float = 0.95,
+    num_resamples: int = 1000,
+) -> Beyond:
+    """`beyond` for a share of groups that can only fall as groups grow, whatever the law of p.
+
+    The share in the largest groups that the samples of most prompts reach (`reach`) needs no model.
+    It caps the estimate and both ends for a larger group. ``rng`` draws the resamples of its
+    interval.
+
+    >>> counts = GroupCounts([1, 2, 3, 2] * 10, 4)
+    >>> falling(counts, lambda law, g: law.all_wrong(g), 8, rng=0).value
+    0.0
+    """
+
+    def of_rates(p: FloatArray) -> FloatArray:
+        return share(ModelLaw(model=BetaBinomial(mean=p, rho=0.0)), group_size)
+
+    value = extrapolated(counts, share, group_size)
+    _, low, high = beyond(counts, of_rates, level=level)
+    least = reach(counts)
+    ends = fit_law(counts, "thinning").interval(
+        lambda one: share(one, least), rng=rng, level=level, num_resamples=num_resamples
+    )
+    return Beyond(value, min(low, ends[0], value), max(min(high, ends[1]), value))
+
+
+def extrapolated(counts: GroupCounts, share: Share, group_size: int) -> float:
+    """The estimate of `falling` alone."""
+    found = (
+        share(fit_law(counts, "smoothed mixture"), group_size),
+        share(fit_law(counts, "thinning"), reach(counts)),
+    )
+    return min(map(float, found))
+
+
+def reach(counts: GroupCounts) -> int:
+    """The largest group that the samples of more than half of the prompts reach.
+
+    >>> reach(GroupCounts([0, 2, 1], [4, 4, 3])), reach(GroupCounts([0, 2], [4, 3]))
+    (4, 3)
+    """
+    sizes = np.sort(counts.by_prompt().num_samples)
+    return int(sizes[(len(sizes) - 1) // 2])

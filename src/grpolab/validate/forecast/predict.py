@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from grpolab.theory.groups import FloatArray, GroupCounts
@@ -19,9 +20,10 @@ from grpolab.validate.estimate import bootstrap, cells
 from grpolab.validate.estimate.cells import CountCells
 from grpolab.validate.forecast.interval import forecast_interval
 from grpolab.validate.forecast.profile import Statistic, Tangents, nats_at, tangents
-from grpolab.validate.forecast.zero_std import natural_method
+from grpolab.validate.forecast.zero_std import natural_method, predict_zero_std
 
 _VALUES = np.sin(np.linspace(0.0, np.pi / 2, 2001)) ** 2  # values of the share that are tried
+_EXACT = 1e-9  # of a group: a share that is one of whole groups but for rounding
 
 
 def first_groups(
@@ -31,12 +33,14 @@ def first_groups(
     num_groups: int,
     rng: np.random.Generator | int,
     level: float = 0.95,
+    num_resamples: int = 1000,
 ) -> tuple[float, float]:
     """Interval of the share of zero-std groups that the first ``num_groups`` groups of a run show.
 
     Every group is on a prompt of its own, drawn independently from the population of which the
     counted prompts are a sample; groups on the counted prompts themselves, each at most once, vary
-    less. `interval.forecast_interval` for sizes that the samples reach, else `share_prediction`.
+    less. `interval.forecast_interval` for sizes that the samples reach, else `share_prediction`;
+    never narrower than the interval of the expected share, as far as whole groups show it.
 
     >>> first_groups(GroupCounts([0, 2, 4, 8] * 16, 8), 8, num_groups=32, rng=0)
     (0.28125, 0.71875)
@@ -45,7 +49,11 @@ def first_groups(
         found = forecast_interval(
             counts, group_size=group_size, num_groups=num_groups, rng=rng, level=level
         )
-        return found.low, found.high
+        share = predict_zero_std(
+            counts, group_size, rng=rng, level=level, num_resamples=num_resamples
+        )
+        low, high = _whole(share.low, share.high, num_groups)
+        return min(found.low, float(low)), max(found.high, float(high))
     data = cells.unfiltered(counts)
     low, high = share_prediction(
         data, lambda p: prob_zero_std(p, group_size), num_groups=num_groups, level=level
@@ -81,11 +89,17 @@ def share_prediction(
     curve = tangents(data, statistic, nats=nats)
     plain = nats_at(level, num_prompts=data.num_clusters, stretch=1.0)
     low, high = predicted(curve, num_groups=num_groups, nats=plain)
-    least, most = curve.ends(nats)
-    return (
-        np.minimum(low, np.ceil(least * num_groups) / num_groups),
-        np.maximum(high, np.floor(most * num_groups) / num_groups),
-    )
+    least, most = _whole(*curve.ends(nats), num_groups)
+    return np.minimum(low, least), np.maximum(high, most)
+
+
+def _whole(
+    low: npt.ArrayLike, high: npt.ArrayLike, num_groups: int
+) -> tuple[FloatArray, FloatArray]:
+    """The least and the largest share of whole groups between two shares."""
+    least = np.maximum(np.ceil(np.asarray(low) * num_groups - _EXACT), 0.0)
+    most = np.floor(np.asarray(high) * num_groups + _EXACT)
+    return least / num_groups, most / num_groups
 
 
 def predicted(curve: Tangents, *, num_groups: int, nats: float) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,7 @@ a smoothed mixture (see `law`), and its interval holds for any law of p (`beyond
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from grpolab.theory.groups import GroupCounts
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate import cells
 from grpolab.validate.forecast import partly
-from grpolab.validate.forecast.beyond import beyond
+from grpolab.validate.forecast.beyond import beyond, extrapolated, falling, reach
 from grpolab.validate.forecast.law import Method, fit_law
 
 
@@ -88,23 +88,44 @@ def predict_zero_std(
     if method == "auto":
         method = natural_method(counts, group_size)
     law = fit_law(counts, method)
-    if method == "smoothed mixture":
-        _, low, high = beyond(counts, lambda p: prob_zero_std(p, group_size), level=level)
-    else:
-        low, high = law.interval(
-            lambda one: one.zero_std(group_size), rng=rng, level=level, num_resamples=num_resamples
+    if method == "smoothed mixture" and group_size > reach(counts):
+        wrong, right, low, high = _extrapolated(
+            counts, group_size, rng=rng, level=level, num_resamples=num_resamples
         )
+        share = min(wrong + right, 1.0)
+    else:
+        share, wrong, right = (
+            float(of(group_size)) for of in (law.zero_std, law.all_wrong, law.all_right)
+        )
+        if method == "smoothed mixture":
+            _, low, high = beyond(counts, lambda p: prob_zero_std(p, group_size), level=level)
+            low, high = min(low, share), max(high, share)
+        else:
+            low, high = law.interval(
+                lambda one: one.zero_std(group_size), rng=rng, level=level,
+                num_resamples=num_resamples,
+            )  # fmt: skip
     return ZeroStdPrediction(
         group_size=group_size,
-        zero_std=float(law.zero_std(group_size)),
-        all_wrong=float(law.all_wrong(group_size)),
-        all_right=float(law.all_right(group_size)),
+        zero_std=share,
+        all_wrong=wrong,
+        all_right=right,
         low=low,
         high=high,
         iid_mean_p=float(fit_law(counts, "mean-p").zero_std(group_size)),
         method=method,
         num_fitted=law.num_fitted(group_size),
     )
+
+
+def _extrapolated(
+    counts: GroupCounts, group_size: int, **options: Any
+) -> tuple[float, float, float, float]:
+    """Shares of all-wrong and all-right groups beyond the samples, and the ends of their sum."""
+    wrong = extrapolated(counts, lambda law, g: law.all_wrong(g), group_size)
+    right = extrapolated(counts, lambda law, g: law.all_right(g), group_size)
+    _, low, high = falling(counts, lambda law, g: law.zero_std(g), group_size, **options)
+    return wrong, right, min(low, wrong + right), max(high, wrong + right)
 
 
 def natural_method(counts: GroupCounts, group_size: int) -> Method:
