@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from grpolab.theory.groups import FloatArray
@@ -27,7 +28,7 @@ WITHIN = 0.03
 """How far claims may be from the rate, on average over a band of claims."""
 BANDS = (0.2, 0.35, 0.5, 0.7, 0.9, 1.01)
 
-_Gaps = Callable[[np.random.Generator, int, float], FloatArray]
+_Gaps = Callable[[np.random.Generator, int, float], npt.NDArray[np.floating]]
 GAPS: dict[str, _Gaps] = {
     "equal": lambda rng, count, step: np.zeros(count),
     "nearly equal": lambda rng, count, step: rng.uniform(0.0, 0.5, count),
