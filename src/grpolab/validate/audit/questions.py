@@ -19,6 +19,7 @@ from grpolab.theory.samples import SampleRows, in_rows, sample_rows  # noqa: F40
 from grpolab.validate.estimate.copies import LONG
 
 _PROMPTS, _SAMPLES = 10, 4  # below that no pattern over prompts, or within them, means anything
+_FEW = 5  # prompts of each kind from which no mixed one is strange
 _WHOLE = 20  # characters of a text that several prompts hardly share by being right
 _RARELY = 1e-3  # chance of a run of prompts in random order that is worth a question
 _TEXTS = 200  # prompts whose beginnings are compared
@@ -98,7 +99,8 @@ def _texts(rows: SampleRows) -> _Texts:
 
 def _one_verdict(one: _Prompts, texts: _Texts | None) -> str:
     use = one.size >= _SAMPLES
-    if use.sum() < _PROMPTS or one.mixed[use].any() or np.ptp(one.right[use]) == 0:
+    solved = int(np.sum(one.right[use] > 0))
+    if one.mixed[use].any() or solved < _FEW or int(use.sum()) - solved < _FEW:
         return ""
     if texts is not None and float(texts.distinct[use].mean()) <= 2:
         return ""

@@ -226,8 +226,8 @@ def evenness_test(labels: IntArray, *, rng: np.random.Generator | int) -> Evenne
     share = stacked.mean(axis=(0, 1), dtype=np.float64)
     chance = part.shape[1] * share * (1 - share) * (1 - 1 / len(part))
 
-    def ratios(batch: FloatArray) -> FloatArray:
-        return np.asarray(batch.sum(axis=2).var(axis=1) / chance)
+    def ratios(batch: Table) -> FloatArray:
+        return np.asarray(batch.sum(axis=2).var(axis=1) / chance, dtype=np.float64)
 
     found = ratios(stacked[None])[0]
     best = int(np.argmin(found))
@@ -236,7 +236,8 @@ def evenness_test(labels: IntArray, *, rng: np.random.Generator | int) -> Evenne
 
     def draw(times: int) -> FloatArray:
         order = np.argsort(generator.random((times, part.size)), axis=1)
-        return -ratios(flat[order].reshape(times, *stacked.shape)).min(axis=1)
+        lowest = ratios(flat[order].reshape(times, *stacked.shape)).min(axis=1)
+        return np.asarray(-lowest)
 
     return EvennessTest(
         lengths[best], float(share[best]), float(found[best]),
