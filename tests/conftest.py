@@ -2,7 +2,8 @@
 
 Pytest's doctest collection must pass by the programs under tests. Every worker of pytest-xdist
 computes on one thread: a pool of threads in each of them waits for cores that the others hold. The
-hundreds of processes that tests start keep what they compile, whatever the caller's shell says.
+hundreds of processes that tests start keep what they compile, whatever the caller's shell says. No
+test waits for a disk, thousands of times some milliseconds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ collect_ignore_glob = ["benchmarks/*", "*/generate/*", "*/readers/fuzz_*.py", "v
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy and torch are loaded
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.fsync = os.fstat  # a look at the descriptor: what tests write need not outlive the machine
 
 
 def pytest_collection() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,6 +45,21 @@ def test_a_file_is_on_disk_before_it_has_its_name(
     assert scratch == same
     assert scratch.endswith(files.SCRATCH)
     assert parent == tmp_path.name
+
+
+def test_to_sync_is_to_ask_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def refuse(handle: int) -> None:
+        asked.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        raise OSError(errno.EINVAL, "no such thing here")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    files.sync(tmp_path)  # a file system that cannot sync a folder
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(OSError, match="no such thing here"):
+        files.sync(tmp_path / "a")
+    assert asked == [True, False]
 
 
 def test_a_folder_is_on_disk_before_it_has_its_name(

@@ -78,6 +78,13 @@ def parse(path: Path) -> ast.Module:
 _parsed = cache(ast.parse)  # seven tests read the whole source
 
 
+@pytest.fixture(scope="module", autouse=True)
+def let_go() -> Iterator[None]:
+    """Trees are 800,000 objects: every look for dead cycles would pass through them to the end."""
+    yield
+    _parsed.cache_clear()
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Line and dotted name of everything imported, at any depth; ``from a import b`` is a.b."""
     for node in ast.walk(tree):
