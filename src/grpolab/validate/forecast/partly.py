@@ -8,7 +8,6 @@ prompts, which knows its own verdicts and that it is one of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,28 +19,10 @@ from grpolab.validate.estimate.cells import CountCells
 
 
 def fit_prior(data: CountCells) -> BetaBinomial:
-    """The beta of maximum likelihood for every row of weights [..., U].
-
-    An audit asks a dozen numbers of the same resamples, so the last fits are kept.
-    """
-    found = _fitted(
-        *(
-            np.ascontiguousarray(column).tobytes()
-            for column in (data.num_correct, data.num_samples)
-        ),
-        np.ascontiguousarray(data.weight, dtype=np.float64).tobytes(),
-    )
+    """The beta of maximum likelihood for every row of weights [..., U]."""
+    fit = betabin.maximise(betabin.tails(data))
     shape = data.weight.shape[:-1]
-    return BetaBinomial(mean=found[0].reshape(shape), rho=found[1].reshape(shape))
-
-
-@lru_cache(maxsize=3)
-def _fitted(correct: bytes, samples: bytes, weight: bytes) -> tuple[FloatArray, FloatArray]:
-    """Mean and rho [B] of every row of weights; the arguments are arrays as bytes."""
-    c, n = (np.frombuffer(column, dtype=np.int64) for column in (correct, samples))
-    each = np.frombuffer(weight).reshape(-1, len(c))
-    fit = betabin.maximise(betabin.tails(CountCells(c, n, each)))
-    return fit.mean, fit.rho
+    return BetaBinomial(mean=fit.mean.reshape(shape), rho=fit.rho.reshape(shape))
 
 
 def posterior(prior: Exchangeable, data: CountCells) -> BetaBinomial:
