@@ -199,3 +199,22 @@ def test_the_first_groups_vary_no_less_than_their_mean(found: Audit) -> None:
         first, whole = share["first_groups"], 1 / 16
         assert 0 <= first["low"] < share["low"] + whole
         assert share["high"] - whole < first["high"] <= 1
+
+
+def test_prompts_that_tell_nothing_of_the_spread_give_no_narrow_interval() -> None:
+    """One of many prompts has more than one sample: it alone says how p is spread."""
+    n = np.where(np.arange(2000) == 0, 8, 1)
+    c = np.random.default_rng(0).binomial(n, 0.3)
+    said = advise(audit(GroupCounts(c, n), rng=0, group_sizes=[8], num_resamples=30))
+    (never,) = [s for s in said if s.startswith("The prompts never solved")]
+    assert "(0% to 100%)" in never
+    assert "failed in its one sample" in never
+
+
+def test_where_no_prompt_was_solved_two_sentences_say_one_interval() -> None:
+    said = advise(audit(GroupCounts([0] * 20, 2), rng=0, group_sizes=[16], num_resamples=30))
+    (none,) = [s for s in said if s.startswith("No mixed group was seen")]
+    (never,) = [s for s in said if s.startswith("The prompts never solved")]
+    most = re.search(r"(\d+%) at g=16", none)
+    assert most is not None
+    assert f"(0% to {most.group(1)})" in never

@@ -47,3 +47,17 @@ def test_power():
 def test_one_seed_gives_one_answer():
     table = counts(np.random.default_rng(0), sizes=np.where(np.arange(90) < 30, 4, 16))
     assert missingness(table, rng=5) == missingness(table, rng=5)
+
+
+@pytest.mark.parametrize("full", [1, 2, 5])
+def test_few_full_prompts_prove_nothing_by_being_few(full: int) -> None:
+    """One prompt of 8 verdicts among 200 of one verdict has some rate; that is no evidence."""
+    low = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n = np.where(np.arange(200) < full, 8, 1)
+        found = missingness(GroupCounts(rng.binomial(n, rng.beta(0.3, 1.0, 200)), n), rng=seed)
+        assert found is not None
+        assert found.num_full == full
+        low += found.p_value < 0.05
+    assert low <= 9  # of 60 at 5% more than 9 have chance 0.001

@@ -226,9 +226,7 @@ def _prompts(audit: Audit) -> list[str]:
         f"{some} of {total} prompts were both solved and failed in {samples} samples;"
         f" {never} {'was' if never == 1 else 'were'} never solved and {always} always."
     ]
-    many = [
-        (count, wrong) for count, wrong in ((never, True), (always, False)) if count > 0.2 * total
-    ]
+    many = [(n, wrong) for n, wrong in ((never, True), (always, False)) if n > 0.2 * total]
     posterior = _posterior(audit) if many else None
     return found + [_one_sided(audit, posterior, count, wrong=wrong) for count, wrong in many]
 
@@ -248,6 +246,7 @@ def _one_sided(audit: Audit, posterior: Posterior | None, number: int, *, wrong:
     same = totals.num_correct == (0 if wrong else totals.num_samples)
     samples = int(np.median(totals.num_samples[same]))
     reach = 1.0 - 0.05 ** (1.0 / samples)  # 95% bound of the rate of one prompt
+    all_of = "its one sample" if samples == 1 else f"all {samples} samples"
     limit = f"high as {reach:.2g}" if wrong else f"low as {1 - reach:.2g}"
     g = max(audit.plans)
     said = f"The prompts {solved} solved ({percent(number / audit.num_prompts)}) "
@@ -255,13 +254,14 @@ def _one_sided(audit: Audit, posterior: Posterior | None, number: int, *, wrong:
         mixed = 0.0
         said += "need not stay without a signal: one"
     else:
-        mixed, low, high = one_sided_mixed(posterior, g, same)
+        plan = audit.plans[g]
+        mixed, low, high = one_sided_mixed(posterior, plan.prediction, same, totals.num_samples)
         said += (
             f"will have {percent(mixed)} mixed groups at g={g} on average"
             f" ({percent_interval(low, high)}), by a law of p fitted to all prompts. One"
         )
     said += (
-        f" of them that was {'failed' if wrong else 'solved'} in all {samples} samples can still"
+        f" of them that was {'failed' if wrong else 'solved'} in {all_of} can still"
         f" have a success rate as {limit}, where {percent(float(1 - prob_zero_std(reach, g)))} of"
         " its groups are mixed."
     )

@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from grpolab.figures import words
 from grpolab.figures.tables import Column, Table
-from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate import bootstrap
 from grpolab.validate.forecast.posterior import Posterior, fit_posterior
+from grpolab.validate.forecast.zero_std import ZeroStdPrediction
 
 _NAMED = 60  # names in a row; the others are counted
 
@@ -63,18 +64,25 @@ def unsolved(counts: GroupCounts, group_size: int, *, rng: int = 0) -> Table | N
 
 
 def one_sided_mixed(
-    found: Posterior, group_size: int, same: npt.NDArray[np.bool_]
+    found: Posterior,
+    share: ZeroStdPrediction,
+    same: npt.NDArray[np.bool_],
+    num_samples: IntArray,
 ) -> tuple[float, float, float]:
     """Expected share of mixed groups of the prompts ``same`` [P], and its 95% interval.
 
-    The interval is that over the laws that the prompts may come from.
+    The interval is that over the laws that the prompts may come from, which only prompts with two
+    samples or more tell apart. Where ``same`` are all prompts it is that of ``share``, which is
+    then about the same groups.
     """
-    mixed = 1.0 - np.asarray(prob_zero_std(found.support, group_size))
+    if same.all():
+        return 1.0 - share.zero_std, 1.0 - share.high, 1.0 - share.low
+    mixed = 1.0 - np.asarray(prob_zero_std(found.support, share.group_size))
     value = float(found.expect(mixed)[same].mean())
     cell, size = np.unique(found.cell[same], return_counts=True)
     drawn = (found.laws[:, cell] @ mixed) @ size / size.sum()
     low, high = bootstrap.share_interval(
-        drawn, value=value, level=0.95, num_clusters=found.num_prompts
+        drawn, value=value, level=0.95, num_clusters=int(np.sum(num_samples > 1))
     )
     return value, low, high
 

@@ -368,7 +368,7 @@ def _profile_interval(data: CountCells, *, level: float) -> tuple[float, float]:
         return 0.0, 1.0
     table = betabin.tails(data)
     fit = betabin.fit_cells(data)
-    floor = float(fit.loglik[0]) - bootstrap.t_quantile(level, free) ** 2 / 2
+    floor = float(fit.loglik[0]) - float(special.chdtri(1, 1.0 - level)) / 2
     centre, top = float(fit.rho[0]), 1.0 - 1e-9
 
     def margin(rho: float) -> float:

@@ -15,6 +15,7 @@ from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts, IntArray
 
 _DRAWS = 20_000_000  # hypergeometric draws of one test at most
+_DONORS = 20  # full prompts that are needed to stand for all
 
 
 class Missingness(NamedTuple):
@@ -40,7 +41,8 @@ def missingness(
     A prompt is full with at least the median number of verdicts (the next below where that is
     the least), short with fewer. If nothing but chance took verdicts away, a short prompt with n
     verdicts is like a random full prompt thinned to n. Redrawing all prompts in this way gives the
-    law of the difference of mean rates, hence a two-sided Monte Carlo p-value. Derived here.
+    law of the difference of mean rates, hence a two-sided Monte Carlo p-value. Derived here. Fewer
+    than 20 full prompts do not show how prompts differ; then the rates of all prompts are permuted.
 
     >>> few = GroupCounts([0, 0, 0, 0, *[4, 6, 8, 2] * 20], [2] * 4 + [8] * 80)
     >>> found = missingness(few, rng=0)
@@ -57,8 +59,9 @@ def missingness(
     observed = _gap(c[None] / n, full)[0]
     generator = streams.generator(rng, "missing")
     draws = min(num_draws, max(_DRAWS // len(n), 99))
+    redrawn = _redrawn if full.sum() >= _DONORS else _permuted
     drawn = np.concatenate(
-        [_redrawn(c, n, full, rng=generator, size=rows) for rows in _batches(draws, len(n))]
+        [redrawn(c, n, full, rng=generator, size=rows) for rows in _batches(draws, len(n))]
     )
     extreme = int(np.sum(np.abs(drawn) >= abs(observed) - 1e-12))
     return Missingness(
@@ -87,6 +90,13 @@ def _redrawn(
     pick = donors[(rng.random((size, len(n))) * many).astype(np.int64)]
     kept = rng.hypergeometric(c[pick], n[pick] - c[pick], np.broadcast_to(n, pick.shape))
     return _gap(kept / n, full)
+
+
+def _permuted(
+    c: IntArray, n: IntArray, full: npt.NDArray[np.bool_], *, rng: np.random.Generator, size: int
+) -> FloatArray:
+    """Differences [B] of mean rates when the rates are dealt out anew."""
+    return _gap(rng.permuted(np.tile(c / n, (size, 1)), axis=1), full)
 
 
 def _gap(rate: FloatArray, full: npt.NDArray[np.bool_]) -> FloatArray:
