@@ -234,7 +234,7 @@ class Problems:
         self._alike: dict[str, list[str]] = {}
 
     def add(self, path: Path, problem: UserError, *, first: bool) -> None:
-        """Keep the problem of a file; raise it when no file was read yet and the user must choose."""
+        """Keep a file's problem; raise it when no file was read yet and the user must choose."""
         if isinstance(problem, ChoiceNeeded):
             problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
             if first:
