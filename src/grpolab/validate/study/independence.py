@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grpolab.figures.words import percent
 from grpolab.streams import generator
 from grpolab.theory.bounds import critical_p_band, zero_std_band
 from grpolab.theory.critical import critical_p
@@ -168,7 +169,7 @@ def _spread_text(rows: Sequence[IndependenceRow]) -> str:
     if len(shares):
         seen, said = shares.mean(axis=0)
         text += (
-            f" So {seen:.0%} of the groups are without a signal on average, where the mean rate"
-            f" alone says {said:.0%}."
+            f" So {percent(seen)} of the groups are without a signal on average, where the mean"
+            f" rate alone says {percent(said)}."
         )
     return text
