@@ -16,7 +16,7 @@ from grpolab.validate.rollouts.engine import Draws, Engine, join_draws, texts
 from grpolab.validate.rollouts.judge import judge
 from grpolab.validate.rollouts.prompts import encode
 from grpolab.validate.rollouts.table import Rollouts
-from grpolab.validate.training.config import GRPOConfig
+from grpolab.validate.training.config import GRPOConfig, least_group
 from grpolab.validate.training.loss import Batch
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Groups(NamedTuple):
 
         Also 0 in a group with fewer verdicts than a rule of subsets of k needs.
         """
-        least = getattr(rule, "k", 1)
+        least = least_group(rule)
         value = rule.advantages(self.num_correct, np.maximum(self.num_judged, least))
         found = np.where(self.reward == 1, value.correct[:, None], value.wrong[:, None])
         known = ~np.isnan(self.reward) & (self.num_judged >= least)[:, None]
