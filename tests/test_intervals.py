@@ -324,6 +324,7 @@ NO_FLOOR = {
     "validate.study.trial.claims.Verdict": "fixed by docs/preregistration.md",
     "validate.study.trial.claims.intervals()": "fixed by docs/preregistration.md",
     "validate.study.trial.measures.Estimate": "fixed by docs/preregistration.md",
+    "validate.study.trial.measures.line()": "intercept and slope, no interval",
     "validate.study.trial.measures.one_sided()": "fixed by docs/preregistration.md",
     "figures.trial.Cost": "fixed by docs/preregistration.md",
 }  # fmt: skip

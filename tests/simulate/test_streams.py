@@ -126,15 +126,8 @@ def test_cells_of_verify_share_no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_generators_are_made_for_a_purpose() -> None:
-    """numpy's generators are made from a seed of one purpose; `streams.generator` does it.
-
-    The exceptions derive the seed before, or take it from callers that do.
-    """
+    """numpy's generators are made from a seed of one purpose; `streams.generator` does it."""
     allowed = {"cell_seed", "stream_seed"}
-    handed = {
-        "streams.py", "validate/study/peak.py", "validate/study/independence.py",
-        "validate/study/shootout/within.py",
-    }  # fmt: skip
     root = Path(grpolab.__file__).parent
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
@@ -142,7 +135,7 @@ def test_generators_are_made_for_a_purpose() -> None:
             if not (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("default_rng")):
                 continue
             made = [ast.unparse(a).split("(")[0].split(".")[-1] for a in node.args]
-            assert name in handed or (made and made[0] in allowed), f"{name}:{node.lineno}"
+            assert set(made[:1]) & allowed, f"{name}:{node.lineno}"
 
 
 def test_two_kernels_of_one_key_draw_apart(scale: float) -> None:

@@ -18,8 +18,7 @@ from grpolab.validate.forecast.levels import (
     level,
     levels,
 )
-from grpolab.validate.forecast.outcome import RULES, forecast_outcome
-from grpolab.validate.study.explore.forecasts import RULES as SCORED
+from grpolab.validate.forecast.outcome import MEANT_FOR, RULES, forecast_outcome
 from grpolab.validate.study.explore.forecasts import Scored, judged, known_levels
 
 
@@ -33,7 +32,7 @@ def world(seed: int, *, tasks: int = 6, each: int = 2, spread: float = 0.02) -> 
             of_design = of_task + rng.normal(0, 0.04)
             p = rng.beta(2, 2, size=(2, 5, 60)) * rng.uniform(0.5, 1, size=(2, 5, 1))
             y = 0.3 + 0.5 * p.mean(axis=-1) + of_design + rng.normal(0, spread, (2, 5))
-            names = [rule for rule, _ in SCORED]
+            names = [rule for rule, _ in MEANT_FOR]
             designs.append(
                 Scored(
                     f"{t}-{d}", f"task {t}", 200, dict.fromkeys(names, p), dict.fromkeys(names, y)

@@ -14,6 +14,7 @@ from grpolab.validate.monitor.evidence import (
     std_bounds,
     wrong_of,
 )
+from grpolab.validate.monitor.files import step_of
 from grpolab.validate.monitor.follow import Follower, find_source
 from grpolab.validate.monitor.scalars import constant_rewards, training_row
 from grpolab.validate.monitor.words import describe
@@ -250,3 +251,9 @@ def test_a_reward_that_is_constant_beside_one_that_varies(tmp_path):
     both = [r | {"rewards/format/std": 0.0} for r in rows]  # nothing varies: no-signal says it
     assert constant_rewards(map(training_row, both), window=10) == {}
     assert constant_rewards(map(training_row, rows[:9]), window=10) == {}
+
+
+@pytest.mark.parametrize("step", [math.inf, -math.inf, math.nan, None, True, "4"])
+def test_a_step_that_is_no_number_is_none(step):
+    assert step_of({"step": step}) is None
+    assert step_of({"step": 4.0}) == 4

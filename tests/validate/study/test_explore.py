@@ -11,6 +11,7 @@ import pytest
 from scipy import special
 
 from grpolab.theory import GroupCounts
+from grpolab.validate.forecast.outcome import MEANT_FOR
 from grpolab.validate.monitor.state import GroupTally, StepMetrics, StepView
 from grpolab.validate.study.explore import (
     composition,
@@ -236,7 +237,7 @@ def test_scores_of_a_design_are_those_of_the_front_door() -> None:
 
     one = DESIGNS[0]
     found = forecasts.scored(one)
-    for rule, k in forecasts.RULES:
+    for rule, k in MEANT_FOR:
         counts = GroupCounts(one.before[0, 1], one.samples)
         mine = forecast_outcome(counts, steps=STEPS, rule=rule, k=k).value
         assert found.x[rule][0, 1].mean() == pytest.approx(mine)

@@ -14,8 +14,7 @@ from grpolab.theory.subsets import PassAtKGradient, PassAtKTraining
 from grpolab.validate.models import TinyConfig, build_model, load_model
 from grpolab.validate.rollouts.engine import Draws
 from grpolab.validate.training.config import GRPOConfig, interventions
-from grpolab.validate.training.groups import Groups
-from grpolab.validate.training.grpo import GRPOLoop
+from grpolab.validate.training.grpo import Groups, GRPOLoop
 from grpolab.validate.training.job import TrainJob, check_job, manifest, run_job
 from grpolab.validate.training.plasticity import plasticity
 from grpolab.validate.training.restart import PERTURB, SHRINK, last_block, restart

@@ -12,7 +12,7 @@ from grpolab.validate.models import load_model, save_model
 from grpolab.validate.training import grpo
 from grpolab.validate.training.config import GRPOConfig
 from grpolab.validate.training.ending import BrokenRun
-from grpolab.validate.training.groups import pick_prompts
+from grpolab.validate.training.grpo import pick_prompts
 from grpolab.validate.training.job import TrainJob, check_job, is_finished, manifest, run_job
 from grpolab.validate.training.rundir import STEPS, open_run, read_run
 from grpolab.validate.training.trl_config import rows_per_step

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpolab import streams
-from grpolab.figures.words import counted, p_value, percent
+from grpolab.figures.words import counted, p_value, percent, percent_interval
 from grpolab.frames import Frame
 from grpolab.theory.groups import FloatArray, GroupCounts
 from grpolab.validate.audit import examine as examination
@@ -79,8 +79,8 @@ class Audit(Frame):
     def headline(self) -> str:
         """Prompts, samples, and the forecast for the planned group sizes."""
         shares = (
-            f"; zero-std groups at g={g}: {p.prediction.zero_std:.0%} ({p.prediction.low:.0%} to"
-            f" {p.prediction.high:.0%})"
+            f"; zero-std groups at g={g}: {percent(p.prediction.zero_std)}"
+            f" ({percent_interval(p.prediction.low, p.prediction.high)})"
             for g, p in self.plans.items()
         )
         name = f"{self.label}, " if self.label else ""
@@ -394,6 +394,6 @@ def latest(counts: GroupCounts) -> tuple[GroupCounts, list[str]]:
         else "the policy changed while they were drawn, and prompts are pooled over it"
     )
     return recent, [
-        f"{whole}; {now}. Groups as drawn, without a signal: {100 * counts.frac_zero_std:.0f}%"
-        + (f", of these steps {100 * recent.frac_zero_std:.0f}%" if first else "")
+        f"{whole}; {now}. Groups as drawn, without a signal: {percent(counts.frac_zero_std)}"
+        + (f", of these steps {percent(recent.frac_zero_std)}" if first else "")
     ]

@@ -145,6 +145,8 @@ RULES = tuple(_RULES)
 """Names of the rules of `forecast_outcome`."""
 FOR_MANY = ("transport", "pass@8")
 """Rules for outcomes pass@k with k > 1; the others, and the transport, are for pass@1."""
+MEANT_FOR = tuple((rule, 10 if rule in FOR_MANY else 1) for rule in RULES)
+"""Rules with the k of the outcome pass@k by which each is judged."""
 
 
 def rule_fits(rule: str, k: int) -> bool:

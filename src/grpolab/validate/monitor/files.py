@@ -6,6 +6,7 @@ Every trainer has a module with one `Trainer`; `grpolab.validate.monitor.follow`
 from __future__ import annotations
 
 import functools
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from grpolab.errors import UserError
 from grpolab.store import BrokenLine, json_lines
 from grpolab.validate.monitor.contrast import Contrast, group_signal
+from grpolab.validate.monitor.scalars import number
 from grpolab.validate.monitor.state import GroupTally, StepView, tally
 from grpolab.validate.readers.format import (
     ChoiceNeeded,
@@ -96,15 +98,13 @@ def log_rows(path: Path, notes: Notes) -> Iterator[dict[str, Any]]:
 def number_of(row: dict[str, Any], key: str) -> float | None:
     """A number of a row, None where there is none; NaN stays NaN."""
     value = row.get(key)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return None
+    return None if value is None else number(value)
 
 
 def step_of(row: dict[str, Any]) -> int | None:
     """The step of a row, None where it has none."""
     value = number_of(row, "step")
-    return None if value is None or value != value else int(value)
+    return None if value is None or not math.isfinite(value) else int(value)
 
 
 def last_branch(rows: Iterable[tuple[int, T]]) -> dict[int, T]:
@@ -234,7 +234,7 @@ class Problems:
         self._alike: dict[str, list[str]] = {}
 
     def add(self, path: Path, problem: UserError, *, first: bool) -> None:
-        """Keep the problem of a file; raise it when no file was read yet and one must be chosen."""
+        """Keep a file's problem; raise it when no file was read yet and the user must choose."""
         if isinstance(problem, ChoiceNeeded):
             problem = problem.with_flag(_FLAGS.get(problem.option, flag_of(problem.option)))
             if first:

@@ -93,8 +93,7 @@ def prompts_hash(prompts: Sequence[Prompt]) -> str:
     """Hash of ids and texts, in order."""
     digest = hashlib.blake2b(digest_size=16)
     for prompt in prompts:
-        talk = getattr(prompt, "messages", None)
-        line = f"{prompt.id}\0{prompt.text}\0{'' if talk is None else talk}\0"
+        line = f"{prompt.id}\0{prompt.text}\0{prompt.messages}\0"
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 

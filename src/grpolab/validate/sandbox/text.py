@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from grpolab import terminal
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -48,12 +50,10 @@ def _near(a: str, b: str, tolerance: float) -> bool:
 
 
 def printable(text: str, limit: int = 500) -> str:
-    r"""A text of others for one line of ours: cut, and what is not printable escaped.
+    r"""A text of others for one line of ours: as `terminal.printable` shows it, and cut.
 
     >>> printable("a\x1b[2Jb\nc"), printable("abcdef", 4)
     ('a\\x1b[2Jb\\nc', 'abc…')
     """
-    escaped = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:limit]
-    )
+    escaped = terminal.printable(text[:limit])
     return escaped if len(text) <= limit and len(escaped) <= limit else f"{escaped[: limit - 1]}…"

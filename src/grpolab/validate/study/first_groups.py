@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab import streams
+from grpolab.figures.words import counted
 from grpolab.store import read_json, write_json
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.forecast.predict import first_groups
@@ -55,7 +56,7 @@ def of_runs(name: str, record: Record) -> Iterator[Case]:
         for steps in _STEPS:
             early = run.groups.select(run.groups.step < steps)
             for samples, table in sampled.items():
-                label = f"g={g}, {steps} step{'s' if steps > 1 else ''}"
+                label = f"g={g}, {counted(steps, 'step')}"
                 yield _case(name, f"n={samples}", label, table, early, g)
 
 

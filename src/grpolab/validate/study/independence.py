@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from grpolab.figures.words import percent
+from grpolab.streams import generator
 from grpolab.theory.bounds import critical_p_band, zero_std_band
 from grpolab.theory.critical import critical_p
 from grpolab.theory.groups import GroupCounts
@@ -98,9 +100,9 @@ def independence_row(
     >>> round(row.critical_p_iid, 4), row.zero_std
     (0.083, 0.375)
     """
-    generator = np.random.default_rng(rng)
-    contrast = pair_contrast(counts, rng=generator, num_permutations=num_permutations)
-    spread = icc_interval(counts, rng=generator, num_resamples=num_resamples)
+    rng = generator(rng, "independence row")
+    contrast = pair_contrast(counts, rng=rng, num_permutations=num_permutations)
+    spread = icc_interval(counts, rng=rng, num_resamples=num_resamples)
     at = counts.group_size == group_size
     observed = counts.select(at).frac_zero_std if at.any() else math.nan
     beta = fit_law(counts, "beta-binomial")
@@ -167,7 +169,7 @@ def _spread_text(rows: Sequence[IndependenceRow]) -> str:
     if len(shares):
         seen, said = shares.mean(axis=0)
         text += (
-            f" So {seen:.0%} of the groups are without a signal on average, where the mean rate"
-            f" alone says {said:.0%}."
+            f" So {percent(seen)} of the groups are without a signal on average, where the mean"
+            f" rate alone says {percent(said)}."
         )
     return text

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from grpolab import __version__
 from grpolab.errors import UserError, input_errors, require
-from grpolab.figures.words import counted
+from grpolab.figures.words import duration
 from grpolab.simulate.sweep import Backend
 from grpolab.store import read_json, write_json, write_settings
 from grpolab.validate.models.tiny import Architecture
@@ -64,12 +64,9 @@ def size_of(config: StudyConfig, *, workers: int = 0) -> str:
     jobs, processes = plan(config), workers or _workers(config)
     runs = sum(job.kind == "rl" for job in jobs)
     minutes = sum(job.weight for job in jobs) / 60 / processes
-    took = (
-        f"{minutes / 60:.1f} hours" if minutes > 90 else counted(max(round(minutes), 1), "minute")
-    )
     return (
         f"{len(jobs)} jobs, {runs} of them GRPO runs of {config.grpo.steps} steps,"
-        f" {processes} at a time, about {took} on processor cores"
+        f" {processes} at a time, about {duration(60 * minutes)} on processor cores"
     )
 
 

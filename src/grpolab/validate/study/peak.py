@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.theory.pass_at_k import pass_at_k
 
@@ -65,12 +66,12 @@ def corrected_peak(
         raise ValueError(f"k must be >= 1, got {k}")
     if num_splits < 1:
         raise ValueError(f"num_splits must be >= 1, got {num_splits}")
-    generator = np.random.default_rng(rng)
+    rng = generator(rng, "peak")
     chosen = np.zeros(len(c))
     if over == "prompts":
-        score = _over_prompts(c, n, k, generator, num_splits, num_folds, chosen)
+        score = _over_prompts(c, n, k, rng, num_splits, num_folds, chosen)
     elif over == "samples":
-        score = _over_samples(c, n, k, generator, num_splits, chosen)
+        score = _over_samples(c, n, k, rng, num_splits, chosen)
     else:
         raise ValueError(f"over must be 'prompts' or 'samples', got {over!r}")
     means = _pass(n, c, k).mean(axis=1)

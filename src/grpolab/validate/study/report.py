@@ -13,6 +13,7 @@ from grpolab.figures import ladder as ladder_figure
 from grpolab.figures import page
 from grpolab.figures import thresholds as threshold_figure
 from grpolab.figures.tables import Table
+from grpolab.figures.words import counted
 from grpolab.validate.study import predictor_tables, result_tables
 from grpolab.validate.study.config import StudyConfig
 from grpolab.validate.study.cures import attempts
@@ -37,7 +38,7 @@ def write_report(config: StudyConfig, results: Results, *, out: Path) -> None:
     lead = (
         f"Preset {config.preset}: {_model(config)}, {' and '.join(config.tasks)}, SFT depths"
         f" {', '.join(map(str, config.depths))} steps,"
-        f" {len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}, groups of"
+        f" {counted(len(config.seeds), 'seed')}, groups of"
         f" {config.grpo.group_size}, {config.grpo.steps} GRPO steps. Written by grpolab"
         f" {results.version}."
     )

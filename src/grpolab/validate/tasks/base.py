@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from grpolab.errors import UserError
 from grpolab.validate.tasks.identity import VerifierId, verifier_id
 
 Verdict = bool | None
@@ -88,6 +89,23 @@ class Task(ABC):
     def close(self) -> None:
         """Give back what the task holds, such as a sandbox; a later verdict opens it anew."""
         return
+
+
+class OneSplit(Task):
+    """A task of given rows: all prompts are in the split ``eval``; subclasses set ``_prompts``."""
+
+    _prompts: tuple[Prompt, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in order of first appearance."""
+        return tuple(dict.fromkeys(prompt.label for prompt in self._prompts))
+
+    def prompts(self, split: str = "eval") -> tuple[Prompt, ...]:
+        """All prompts; ``eval`` is the only split."""
+        if split != "eval":
+            raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
+        return self._prompts
 
 
 def _classes(kind: type) -> list[type]:

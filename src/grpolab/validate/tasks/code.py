@@ -8,7 +8,7 @@ from typing import Self
 
 from grpolab.errors import UserError
 from grpolab.validate.sandbox import Job, Outcome, Result, Sandbox
-from grpolab.validate.tasks.base import NoVerdict, Prompt
+from grpolab.validate.tasks.base import NoVerdict, OneSplit, Prompt
 from grpolab.validate.tasks.code_formats import CodeProblem, read_problem
 from grpolab.validate.tasks.extract import extract_program
 from grpolab.validate.tasks.identity import VerifierId, verifier_id
@@ -20,7 +20,7 @@ MAX_REFERENCES = 5
 """References of a problem that are tried, where its data set has many."""
 
 
-class CodeTask(Sandboxed):
+class CodeTask(OneSplit, Sandboxed):
     """Problems whose completions are programs; a context manager that owns its sandbox.
 
     ``sandbox`` makes the sandbox when the first verdict is asked for; by default the strongest
@@ -56,17 +56,6 @@ class CodeTask(Sandboxed):
         """From rows of a data set; the form (see `FORMATS`) is recognised by its columns."""
         problems = [read_problem(row, number=i, form=form) for i, row in enumerate(rows)]
         return cls(problems, name=name, sandbox=sandbox)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """One class."""
-        return ("code",)
-
-    def prompts(self, split: str = "eval") -> tuple[Prompt, ...]:
-        """All prompts; ``eval`` is the only split."""
-        if split != "eval":
-            raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
-        return self._prompts
 
     @cached_property
     def verifier(self) -> VerifierId:

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from grpolab.errors import UserError
-from grpolab.validate.tasks.base import NoVerdict, Prompt, Task
+from grpolab.validate.tasks.base import NoVerdict, OneSplit, Prompt
 from grpolab.validate.tasks.identity import VerifierId, verifier_id
 from grpolab.validate.tasks.rows import Row
 from grpolab.validate.tasks.verifiers import TrlReward, Verifier, as_verdict, identify
 
 
-class RecordTask(Task):
+class RecordTask(OneSplit):
     """One prompt per row; its id is the row's number, its label the column ``label`` if given.
 
     ``verifier`` is any function (completion, row) -> verdict, or a `TrlReward`. What it raises goes
@@ -42,17 +42,6 @@ class RecordTask(Task):
             _prompt(i, row[prompt], str(row[label]) if label else "all")
             for i, row in enumerate(rows)
         )
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Labels in order of first appearance."""
-        return tuple(dict.fromkeys(prompt.label for prompt in self._prompts))
-
-    def prompts(self, split: str = "eval") -> tuple[Prompt, ...]:
-        """All prompts; ``eval`` is the only split."""
-        if split != "eval":
-            raise UserError(f"task {self.name} has the split 'eval' only, not {split!r}")
-        return self._prompts
 
     @cached_property
     def verifier(self) -> VerifierId:

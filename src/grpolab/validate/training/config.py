@@ -113,7 +113,7 @@ class GRPOConfig:
                 choices = ", ".join(get_args(known))
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if self.objective:
-            k = getattr(objective_rule(self.objective), "k", 1)
+            k = least_group(objective_rule(self.objective))
             if k > self.group_size:
                 raise ValueError(
                     f"advantage {self.objective!r} needs groups of at least {k}, got"
@@ -147,6 +147,15 @@ def objective_rule(text: str) -> TwoValued:
         known = ", ".join([*VARIANTS, *(f"{name}:K" for name in PASS_AT)])
         raise ValueError(f"objective must be one of {known} with a whole K >= 1, got {text!r}")
     return rule_of(text)
+
+
+def least_group(rule: TwoValued) -> int:
+    """The smallest group that has an advantage by a rule: k where it looks at subsets of k.
+
+    >>> least_group(objective_rule("pass-at-k:4")), least_group(TRL)
+    (4, 1)
+    """
+    return rule.k if isinstance(rule, PassAtKGradient | PassAtKTraining) else 1
 
 
 def loss_type(config: GRPOConfig) -> str:

@@ -209,3 +209,22 @@ def loss_terms(
     value = torch.as_tensor(advantage, dtype=weight.dtype, device=mask.device)
     kept = Batch(*(part[rows] for part in batch))
     return Terms(kept, value[rows], weight[rows] * times, share[rows] * times)
+
+
+def policy_logprobs(
+    model: Any, batch: Batch, config: GRPOConfig
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Log-probabilities, and entropies where they act."""
+    if config.entropy_coef == 0:
+        return completion_logprobs(model, batch, temperature=config.temperature), None
+    return logprobs_and_entropy(model, batch, temperature=config.temperature)
+
+
+def reference_logprobs(reference: Any, batch: Batch, config: GRPOConfig) -> torch.Tensor | None:
+    """Log-probabilities under the reference model, where the KL term acts."""
+    import torch
+
+    if config.beta == 0:
+        return None
+    with torch.no_grad():
+        return completion_logprobs(reference, batch, temperature=config.temperature)

@@ -22,7 +22,7 @@ from grpolab.validate.training.ending import (
     stop_requests,
     training_errors,
 )
-from grpolab.validate.training.groups import pick_prompts
+from grpolab.validate.training.grpo import pick_prompts
 from grpolab.validate.training.log import StepRecord
 from grpolab.validate.training.log_to import Sinks, open_sinks
 from grpolab.validate.training.policy import lora_config

@@ -13,8 +13,7 @@ from grpolab.theory.groups import GroupCounts
 from grpolab.validate.estimate.contrasts import paired_gap
 from grpolab.validate.forecast.levels import best_start
 from grpolab.validate.forecast.outcome import (
-    FOR_MANY,
-    RULES,
+    MEANT_FOR,
     OutcomeForecast,
     budget_k,
     forecast_outcome,
@@ -29,7 +28,6 @@ SURE = 0.95
 """Chance from which on a start is called the best."""
 STEPS = 100
 """RL steps planned where nobody says."""
-_RULES = tuple((rule, 10 if rule in FOR_MANY else 1) for rule in RULES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def outcome_rules(
     fewest = min(int(c.by_prompt().num_samples.min()) for c in counts.values())
     return tuple(
         _rule(counts, rule, k, steps=steps, level=level, known=known or {})
-        for rule, k in _RULES
+        for rule, k in MEANT_FOR
         if samples_needed(rule, steps=steps) <= fewest
     )
 

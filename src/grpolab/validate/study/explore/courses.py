@@ -20,7 +20,7 @@ from grpolab.validate.study.monitor_trials.finished import (
     views_of_record,
 )
 from grpolab.validate.study.record import FILE, Ladder, Record, Run, RunKey, Start
-from grpolab.validate.study.trial.counts import DesignCounts, is_finished, read_design
+from grpolab.validate.study.trial.counts import DesignCounts, finished_designs
 from grpolab.validate.study.trial.protocol import protocol
 
 STUDIES = ("full", "data", "real")
@@ -69,14 +69,11 @@ class Courses:
 
 def courses(results: Path) -> list[Courses]:
     """All designs of the committed studies and the finished ones of the trial."""
-    found = []
+    found: list[Courses] = []
     for study in STUDIES:
         if (results / study / FILE).is_file():
             found += _of_record(Record.read(results / study))
-    folder, fixed = results / TRIAL, protocol()
-    for design in (d for d in fixed.designs if is_finished(folder, d)):
-        found.append(of_trial(read_design(fixed, design, folder)))
-    return found
+    return found + [of_trial(one) for one in finished_designs(protocol(), results / TRIAL)]
 
 
 def of_trial(counts: DesignCounts) -> Courses:

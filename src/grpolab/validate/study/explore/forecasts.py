@@ -13,14 +13,9 @@ from grpolab.theory.groups import FloatArray
 from grpolab.theory.pass_at_k import pass_at_k
 from grpolab.validate.estimate.bootstrap import top_share
 from grpolab.validate.forecast.levels import Levels, RuleLevels, best_start, level
-from grpolab.validate.forecast.outcome import score_values
+from grpolab.validate.forecast.outcome import MEANT_FOR, score_values
 from grpolab.validate.study.explore.courses import TRIAL, Courses
-from grpolab.validate.study.trial.measures import over_designs
-
-RULES = (
-    ("pass@1", 1), ("pass@2", 1), ("pass@k(budget)", 1), ("transport", 10), ("pass@8", 10),
-)  # fmt: skip
-"""Rules, and the k of the outcome pass@k that each is for."""
+from grpolab.validate.study.trial.measures import line, moments, over_designs
 
 
 class Scored(NamedTuple):
@@ -38,15 +33,15 @@ def scored(one: Courses) -> Scored:
     n = np.full(one.before.shape, one.samples)
     return Scored(
         one.name, one.task, one.steps,
-        {r: score_values(n, one.before, steps=one.steps, rule=r, k=k) for r, k in RULES},
-        {r: pass_at_k(one.end_samples, one.end, k).mean(axis=(-1, -2)) for r, k in RULES},
+        {r: score_values(n, one.before, steps=one.steps, rule=r, k=k) for r, k in MEANT_FOR},
+        {r: pass_at_k(one.end_samples, one.end, k).mean(axis=(-1, -2)) for r, k in MEANT_FOR},
     )  # fmt: skip
 
 
 def known_levels(
     designs: Sequence[Scored],
     result: Mapping[str, Any] | None = None,
-    rules: Sequence[tuple[str, int]] = RULES,
+    rules: Sequence[tuple[str, int]] = MEANT_FOR,
 ) -> Levels:
     """The levels that these designs give; ``result`` is that of the trial.
 
@@ -93,12 +88,8 @@ def _rule(designs: Sequence[Scored], rule: str, k: int) -> RuleLevels:
 
 def _line(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> tuple[float, float]:
     """Least squares, every design of weight 1."""
-    weight = np.concatenate([np.full(v.size, 1 / v.size) for v in x])
-    a, b = (np.concatenate([v.ravel() for v in values]) for values in (x, y))
-    mean_a, mean_b = np.average(a, weights=weight), np.average(b, weights=weight)
-    square = float(np.sum(weight * (a - mean_a) ** 2))
-    slope = float(np.sum(weight * (a - mean_a) * (b - mean_b))) / square if square > 0 else 0.0
-    return float(mean_b - slope * mean_a), slope
+    sums = moments(x, y)
+    return line((sums / sums[:, :1]).sum(axis=0))
 
 
 def _centred(values: FloatArray) -> FloatArray:
@@ -118,7 +109,7 @@ def _spread(a: FloatArray, b: FloatArray, slope: float) -> float:
 
 
 def judged(
-    designs: Sequence[Scored], rules: Sequence[tuple[str, int]] = RULES
+    designs: Sequence[Scored], rules: Sequence[tuple[str, int]] = MEANT_FOR
 ) -> list[dict[str, Any]]:
     """How intervals and chances hold on designs of tasks that were left out.
 

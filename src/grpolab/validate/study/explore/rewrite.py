@@ -13,7 +13,7 @@ from grpolab.validate.study.explore.explored import explored
 from grpolab.validate.study.explore.forecasts import as_file, known_levels, scored
 from grpolab.validate.study.monitor_trials.futility import judge_folder
 from grpolab.validate.study.trial.analysis import rounded
-from grpolab.validate.study.trial.counts import is_finished, read_design
+from grpolab.validate.study.trial.counts import finished_designs
 from grpolab.validate.study.trial.main import write_result
 from grpolab.validate.study.trial.protocol import protocol
 
@@ -36,11 +36,7 @@ def rewrite(results: Path, *, levels: Path | None) -> None:
         scores = [scored(design) for design in designs]
         if levels is not None:
             write_json(levels, rounded(jsonable(as_file(known_levels(scores, result)))))
-        measured = [
-            read_design(protocol(), design, trial)
-            for design in protocol().designs
-            if is_finished(trial, design)
-        ]
+        measured = finished_designs(protocol(), trial)
         rows = pretrained.of_folder(results, designs)
         found = explored(designs, scores, trial=measured, pretrained=rows)
         write_json(results / EXPLORED, rounded(jsonable(found)))

@@ -17,7 +17,7 @@ from grpolab.validate.monitor.futility import BLOCKS
 from grpolab.validate.monitor.monitor import SignalMonitor
 from grpolab.validate.monitor.state import GroupTally, MonitorConfig, StepMetrics, StepView
 from grpolab.validate.study.record import FILE, Record, Run
-from grpolab.validate.study.trial.counts import DesignCounts, is_finished, read_design
+from grpolab.validate.study.trial.counts import DesignCounts, finished_designs
 from grpolab.validate.study.trial.protocol import protocol
 
 
@@ -52,8 +52,8 @@ def finished_runs(folder: Path) -> list[Finished]:
         {path.parent for d in fixed.designs for path in folder.rglob(f"{d.name}.parquet")}
     )
     for path in trials:
-        for design in (d for d in fixed.designs if is_finished(path, d)):
-            found += runs_of_trial(read_design(fixed, design, path))
+        for design in finished_designs(fixed, path):
+            found += runs_of_trial(design)
     if not records and not trials:
         folders = sorted(path.parent for path in folder.rglob("run.json"))
         found = [run for path in folders for run in _of_folder(path)]

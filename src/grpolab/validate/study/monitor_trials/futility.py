@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grpolab.figures.tables import Column, Table
-from grpolab.figures.words import number, percent
+from grpolab.figures.words import number, percent, percent_interval
 from grpolab.store import read_json, read_parquet, write_json
 from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray
@@ -315,7 +315,7 @@ def tables(found: Mapping[str, Any]) -> str:
 def _counted(part: Mapping[str, Any]) -> str:
     if not part["of"]:
         return "no such run"
-    interval = f"{percent(part['low'])} to {percent(part['high'])}"
+    interval = percent_interval(part["low"], part["high"])
     return f"{part['number']} of {part['of']} ({percent(part['share'])}; {interval})"
 
 

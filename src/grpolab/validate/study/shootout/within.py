@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from grpolab.streams import generator
 from grpolab.theory.groups import FloatArray, IntArray
 from grpolab.validate.estimate.bootstrap import percentile_interval
 from grpolab.validate.study.shootout.table import DIRECTIONS, FamilyTable, known, picks, regret_of
@@ -113,9 +114,9 @@ def rank_rows(
     if not names:
         raise ValueError("predictors must name a column that every family has")
     ladders = _by_ladder(table)
-    generator = np.random.default_rng(rng)
+    rng = generator(rng, "rank rows")
     x = {f.name: np.stack([f.column(n) for n in names]) for f in table}  # [J, S, D]
-    orders = list(_orderings(ladders, generator, num_permutations))
+    orders = list(_orderings(ladders, rng, num_permutations))
     found = {}
     for kind, features in (("spearman", spearman_features), ("kendall", kendall_features)):
         maps = {name: features(values) for name, values in x.items()}
@@ -123,7 +124,7 @@ def rank_rows(
         value = _statistic(ladders, maps, outcome, ones, features)[:, 0]
         chunks = [np.abs(_statistic(ladders, maps, outcome, o, features)) for o in orders]
         found[kind] = value, np.concatenate(chunks, axis=1)
-    low, high = _interval(ladders, x, outcome, generator, num_resamples)
+    low, high = _interval(ladders, x, outcome, rng, num_resamples)
     value, drawn = found["spearman"]
     most = drawn.max(axis=0)
     tau, tau_drawn = found["kendall"]

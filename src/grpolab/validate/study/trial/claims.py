@@ -9,11 +9,11 @@ from typing import Protocol as Shape
 import numpy as np
 
 from grpolab.theory.groups import FloatArray
+from grpolab.validate.estimate.contrasts import holm
 from grpolab.validate.study.trial.lifts import BudgetRow, LowStart, lift_difference, slope
 from grpolab.validate.study.trial.measures import (
     Estimate,
     calibration,
-    holm,
     one_sided,
     over_designs,
     ratio_over_designs,

@@ -146,6 +146,12 @@ def is_finished(folder: Path, design: Design) -> bool:
     return (folder / f"{design.name}.parquet").is_file()
 
 
+def finished_designs(protocol: Protocol, folder: Path) -> list[DesignCounts]:
+    """The counts of all designs in a folder that are finished, in the order of the protocol."""
+    done = (design for design in protocol.designs if is_finished(folder, design))
+    return [read_design(protocol, design, folder) for design in done]
+
+
 def read_design(protocol: Protocol, design: Design, folder: Path) -> DesignCounts:
     """Read what `write_design` wrote; UserError for counts of another protocol."""
     path = folder / f"{design.name}.parquet"

@@ -16,7 +16,13 @@ from grpolab.simulate.sweep import Backend
 from grpolab.store import write_json
 from grpolab.validate.study.runner import open_folder, run_jobs
 from grpolab.validate.study.trial.analysis import Analysis, analyse
-from grpolab.validate.study.trial.counts import gather, is_finished, read_design, write_design
+from grpolab.validate.study.trial.counts import (
+    finished_designs,
+    gather,
+    is_finished,
+    read_design,
+    write_design,
+)
 from grpolab.validate.study.trial.protocol import protocol
 from grpolab.validate.study.trial.work import plan, run_trial_job
 
@@ -29,7 +35,7 @@ RESULT = "result.json"
 def write_result(folder: Path) -> Analysis:
     """Analyse the finished designs of a folder and write ``result.json`` beside them."""
     fixed = protocol()
-    done = [read_design(fixed, d, folder) for d in fixed.designs if is_finished(folder, d)]
+    done = finished_designs(fixed, folder)
     found = analyse(fixed, done)
     write_json(folder / RESULT, found.as_dict())
     return found

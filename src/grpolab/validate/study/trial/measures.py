@@ -99,20 +99,6 @@ def sign_flip(values: FloatArray, *, rng: int = 0) -> float:
     return float((hits.sum() + 1) / (NUM_FLIPS + 1))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    found, largest = [0.0] * len(order), 0.0
-    for rank, i in enumerate(order.tolist()):
-        largest = max(largest, (len(order) - rank) * p_values[i])
-        found[i] = min(largest, 1.0)
-    return found
-
-
 class Fit(NamedTuple):
     """Out-of-design errors of a line: per design, squared errors, and those of the plain mean."""
 
@@ -129,18 +115,18 @@ def out_of_design(x: Sequence[FloatArray], y: Sequence[FloatArray], *, within: b
     if within:
         x = [v - v.mean(axis=1, keepdims=True) for v in x]
         y = [v - v.mean(axis=1, keepdims=True) for v in y]
-    moments = _moments(x, y)
+    sums = moments(x, y)
     error, total = np.empty(len(x)), np.empty(len(x))
     for i in range(len(x)):
-        rest = moments.sum(axis=0) - moments[i]
-        intercept, slope = _line(rest, within=within)
+        rest = sums.sum(axis=0) - sums[i]
+        intercept, slope = line(rest, within=within)
         middle = 0.0 if within else rest[2] / rest[0]
         error[i] = np.sum((y[i] - intercept - slope * x[i]) ** 2)
         total[i] = np.sum((y[i] - middle) ** 2)
     return Fit(error, total)
 
 
-def _moments(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> FloatArray:
+def moments(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> FloatArray:
     """Number, sums of x, y, x^2 and x y of every design, [G, 5]."""
     return np.array(
         [
@@ -150,9 +136,9 @@ def _moments(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> FloatArray:
     )
 
 
-def _line(moments: FloatArray, *, within: bool = False) -> tuple[float, float]:
+def line(sums: FloatArray, *, within: bool = False) -> tuple[float, float]:
     """Intercept and slope of least squares, from sums; slope 0 where x is constant."""
-    n, sx, sy, sxx, sxy = moments.tolist()
+    n, sx, sy, sxx, sxy = sums.tolist()
     if within:
         return 0.0, sxy / sxx if sxx > 1e-12 else 0.0
     spread = sxx - sx * sx / n
@@ -175,17 +161,17 @@ def calibration(x: Sequence[FloatArray], y: Sequence[FloatArray]) -> Calibration
     """
     if len(x) < 4:
         raise ValueError(f"intervals need at least 4 designs, got {len(x)}")
-    moments = _moments(x, y)
-    total, size = moments.sum(axis=0), len(x) - 1
+    sums = moments(x, y)
+    total, size = sums.sum(axis=0), len(x) - 1
     coverage, score = np.empty(len(x)), np.empty(len(x))
     every_x, every_y = (np.concatenate([v.ravel() for v in part]) for part in (x, y))
     design = np.repeat(np.arange(len(x)), [v.size for v in y])
     factor = t_quantile(0.95, size - 2) * math.sqrt(1 + 1 / size)
     for i in range(len(x)):
-        rest, others = total - moments[i], design != i
-        a, b = np.array([_line(rest - moment) for moment in moments]).T[:, design[others]]
+        rest, others = total - sums[i], design != i
+        a, b = np.array([line(rest - one) for one in sums]).T[:, design[others]]
         half = factor * math.sqrt(np.mean((every_y[others] - a - b * every_x[others]) ** 2))
-        intercept, slope = _line(rest)
+        intercept, slope = line(rest)
         outside = np.maximum(np.abs(y[i] - intercept - slope * x[i]) - half, 0.0)
         coverage[i] = np.mean(outside == 0)
         score[i] = np.mean(2 * half + _MISS * outside)
