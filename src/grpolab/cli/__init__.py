@@ -7,7 +7,6 @@ import gc
 import io
 import os
 import sys
-from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
@@ -53,7 +52,6 @@ class _Commands(TyperGroup):
         return name, command and load_command(command.name or ""), rest
 
 
-@cache
 def load_command(name: str) -> Any:
     """A command of the command line, or a group of them, with its options."""
     found = getattr(import_module(f"grpolab.cli.{name}"), name)
