@@ -209,7 +209,7 @@ def test_l2_pulls_towards_the_start_of_sft(folders, tmp_path):
         ends = [load_model(out / f"depth-{depth}")[0] for depth in (1, 12)]
         first[strength, rows_at_once], moved[strength, rows_at_once] = (
             sum(
-                float((a - b).square().sum())
+                float((a - b).detach().square().sum())
                 for a, b in zip(end.parameters(), start.parameters(), strict=True)
             )
             for end in ends
