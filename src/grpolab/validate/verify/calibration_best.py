@@ -62,7 +62,7 @@ def draw_ladder(rng: np.random.Generator) -> Ladder:
 
     >>> ladder = draw_ladder(np.random.default_rng(0))
     >>> ladder.values.shape, float(ladder.truth.max())
-    ((7, 75), 1.0)
+    ((7, 95), 1.0)
     """
     count, prompts = int(rng.integers(2, 9)), round(math.exp(rng.uniform(*np.log((40, 1000)))))
     samples = int(rng.choice([4, 8, 16, 32, 64]))
