@@ -8,7 +8,7 @@ above what the samples themselves say of smaller groups, where a number falls as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,15 @@ Share = Callable[[LawOfP, int], FloatArray]
 """A law and a group size to a share of groups that can only fall as groups grow."""
 
 
+def at_rates(share: Share, group_size: int) -> Statistic:
+    """The share as a function of success rates, one prompt each.
+
+    >>> at_rates(lambda law, g: law.all_wrong(g), 2)(np.array([0.0, 0.5])).tolist()
+    [1.0, 0.25]
+    """
+    return lambda p: share(ModelLaw(model=BetaBinomial(mean=p, rho=0.0)), group_size)
+
+
 def falling(
     counts: GroupCounts,
     share: Share,
@@ -82,17 +91,33 @@ def falling(
     >>> falling(counts, lambda law, g: law.all_wrong(g), 8, rng=0).value
     0.0
     """
-
-    def of_rates(p: FloatArray) -> FloatArray:
-        return share(ModelLaw(model=BetaBinomial(mean=p, rho=0.0)), group_size)
-
     value = extrapolated(counts, share, group_size)
-    _, low, high = beyond(counts, of_rates, level=level)
+    _, *ends = beyond(counts, at_rates(share, group_size), level=level)
+    low, high = capped(counts, share, ends, rng=rng, level=level, num_resamples=num_resamples)
+    return Beyond(value, min(low, value), max(high, value))
+
+
+def capped(
+    counts: GroupCounts,
+    share: Share,
+    ends: Sequence[float],
+    *,
+    rng: np.random.Generator | int,
+    level: float = 0.95,
+    num_resamples: int = 1000,
+) -> tuple[float, float]:
+    """Ends for a larger group, neither above that of the largest which the samples reach.
+
+    >>> counts = GroupCounts([1, 2, 3, 2] * 10, 4)
+    >>> low, high = capped(counts, lambda law, g: law.all_wrong(g), (0.0, 0.9), rng=0)
+    >>> low, round(high, 4)
+    (0.0, 0.0881)
+    """
     least = reach(counts)
-    ends = fit_law(counts, "thinning").interval(
+    within = fit_law(counts, "thinning").interval(
         lambda one: share(one, least), rng=rng, level=level, num_resamples=num_resamples
     )
-    return Beyond(value, min(low, ends[0], value), max(min(high, ends[1]), value))
+    return min(ends[0], within[0]), min(ends[1], within[1])
 
 
 def extrapolated(counts: GroupCounts, share: Share, group_size: int) -> float:

@@ -8,11 +8,12 @@ enough to tell 0.93 from 0.95. Widths are compared with those of an interval tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from grpolab.theory.bounds import zero_std_band
@@ -22,6 +23,7 @@ from grpolab.theory.signal import expected_std
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.estimate import bootstrap
 from grpolab.validate.estimate.cells import CountCells
+from grpolab.validate.forecast.beyond import Share, at_rates, capped
 from grpolab.validate.forecast.interval import forecast_interval
 from grpolab.validate.forecast.law import fit_rows
 from grpolab.validate.forecast.pass_at_k import estimate_pass_at_k
@@ -117,12 +119,40 @@ def _beyond(size: Size) -> Evidence:
     return Evidence(tally.checks(), _fitted_beta(size))
 
 
+_FALLING: Mapping[str, Share] = {
+    "zero std": lambda law, g: law.zero_std(g),
+    "all wrong": lambda law, g: law.all_wrong(g),
+    "signal": lambda law, g: 1.0 - 2.0 * law.expected_std(g),  # what is left of it
+}
+
+
 def _beyond_hits(law: SampledLaw, design: Design, trials: int, rng: np.random.Generator) -> Hits:
+    g = design.group_size
     data = _counts(law, design, trials, rng)
-    return {
-        name: _covered(law_interval(data, statistic), float(statistic(law.rates).mean()))
-        for name, statistic in quantities(design.group_size).items()
-    }
+    solved = quantities(g)["pass@4g"]
+    hits = {}
+    for name, share in _FALLING.items():
+        statistic = at_rates(share, g)
+        pairs = zip(_rows(data), *law_interval(data, statistic), strict=True)
+        ends = [
+            capped(counts, share, (low, high), rng=rng, num_resamples=300)
+            for counts, low, high in pairs
+        ]
+        hits[name] = _covered(_columns(ends), float(statistic(law.rates).mean()))
+    hits["pass@4g"] = _covered(law_interval(data, solved), float(solved(law.rates).mean()))
+    return hits
+
+
+def _rows(data: CountCells) -> Iterator[GroupCounts]:
+    """The data sets of a batch, one prompt per count."""
+    for weight in data.weight:
+        correct = np.repeat(data.num_correct, weight.astype(np.int64))
+        yield GroupCounts(correct, int(data.num_samples[0]))
+
+
+def _columns(ends: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    low, high = np.transpose(ends)
+    return low, high
 
 
 def _fitted_beta(size: Size) -> list[Check]:
@@ -227,7 +257,7 @@ def _within_hits(
     share = float(prob_zero_std(law.rates, g).mean())
     truth = {"zero std": share, "plug-in": share}
     truth["pass@g"] = float(expected_pass_at_k(law.rates, g).mean())
-    return {name: _covered(tuple(ends.T), truth[name]) for name, ends in spans.items()}
+    return {name: _covered(_columns(ends), truth[name]) for name, ends in spans.items()}
 
 
 def _within_anew(law: SampledLaw, design: Design, trials: int, rng: np.random.Generator) -> Hits:
@@ -280,15 +310,12 @@ def _next(
     data: CountCells, group_size: int, num_groups: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     ends = []
-    for weight in data.weight:
-        correct = np.repeat(data.num_correct, weight.astype(np.int64))
+    for counts in _rows(data):
         found = forecast_interval(
-            GroupCounts(correct, int(data.num_samples[0])), group_size=group_size,
-            num_groups=num_groups, rng=rng, num_draws=200,
-        )  # fmt: skip
+            counts, group_size=group_size, num_groups=num_groups, rng=rng, num_draws=200
+        )
         ends.append((found.low, found.high))
-    low, high = np.transpose(ends)
-    return low, high
+    return _columns(ends)
 
 
 @CALIBRATION.register(
