@@ -7,11 +7,12 @@ reported, not clipped: clipping at zero biases every mean over checkpoints upwar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize
 
 from grpolab import streams
 from grpolab.theory.groups import FloatArray, GroupCounts
@@ -27,6 +28,7 @@ FEW_PROMPTS = 40
 _ADDED = 0.5  # prompts that the Bayesian bootstrap adds, half of them never solved
 _MOVED = 0.3  # share of draws below the estimate under which what was added moves the lower end
 _FEW = 8.0  # prompts that carry the variance, below which one more may be far from the others
+_FEW_SAMPLES = 8  # up to which the law of the likelihood ratio is far from that of many
 _APART = 0.25  # from the mean, at least the furthest prompt that was seen
 _FAR = 2.0 / 3.0
 _MANY = 12.0  # from which on, and from which share of all, the bootstrap is no longer too short
@@ -206,7 +208,9 @@ def icc_interval(
     to twenty times too wide where few prompts were solved, and there its lower end is not used.
     Where fewer than 8 of at most 40 prompts carry the variance, by ``(sum d^2)^2 / sum d^4`` of the
     deviations d of the rates, the upper end is at least that of half a prompt further from the mean
-    than all others; where 12 and 60% of all carry it, the interval is within the bootstrap's.
+    than all others; where 12 and 60% of all carry it, the interval is within the bootstrap's. From
+    at most 8 samples the profile is taken at a Student quantile on one degree of freedom per prompt
+    less one.
     All are taken at 1 - 0.7 (1 - level). `grpolab verify icc-interval --full` holds it against the
     others.
 
@@ -272,7 +276,8 @@ def icc_interval(
         plain = spread(bootstrap.resample(data, num_resamples=num_resamples, rng=generator))
         ends.append((plain.low, plain.high))
     if interval != "bootstrap":
-        ends.append(_profile_interval(data, level=nominal))
+        free = _freedom(data) if interval == "combined" else math.inf
+        ends.append(_profile_interval(data, level=nominal, free=free))
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if interval == "combined":
         low, high = _combined(data, (low, high), ends[0], estimate, with_added)
@@ -340,6 +345,12 @@ def _carried(data: CountCells) -> float:
     return float(data.weight @ square) ** 2 / fourth if fourth > 0 else 0.0
 
 
+def _freedom(data: CountCells) -> float:
+    """Degrees of freedom of the quantile of a profile: infinite where prompts have many samples."""
+    few = data.num_samples.max() <= _FEW_SAMPLES
+    return data.num_clusters - 1.0 if few else math.inf
+
+
 def _pure(data: CountCells) -> bool:
     """Is every cluster all wrong or all right?"""
     return bool(np.all((data.num_correct == 0) | (data.num_correct == data.num_samples)))
@@ -362,13 +373,15 @@ def _one_outcome(data: CountCells) -> bool:
     return float(data.num_correct.sum()) in (0.0, float(data.num_samples.sum()))
 
 
-def _profile_interval(data: CountCells, *, level: float) -> tuple[float, float]:
+def _profile_interval(
+    data: CountCells, *, level: float, free: float = math.inf
+) -> tuple[float, float]:
     """Likelihood-ratio interval of rho; the whole of [0, 1] where all outcomes are equal."""
     if _one_outcome(data):
         return 0.0, 1.0
     table = betabin.tails(data)
     fit = betabin.fit_cells(data)
-    floor = float(fit.loglik[0]) - float(special.chdtri(1, 1.0 - level)) / 2
+    floor = float(fit.loglik[0]) - bootstrap.t_quantile(level, free) ** 2 / 2
     centre, top = float(fit.rho[0]), 1.0 - 1e-9
 
     def margin(rho: float) -> float:
