@@ -8,7 +8,7 @@ coincide (`neighbour_test`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -239,36 +239,37 @@ def _comparisons(prompts: int, places: int) -> list[tuple[int, int]]:
     return [(0, 0), *shifts, *((lag, 0) for lag in range(2, prompts))]
 
 
-def _both(tables: IntArray, lag: int, shift: int) -> tuple[IntArray, IntArray]:
-    """Samples i of a request and i + shift of the one ``lag`` later; views [B, P - lag, m, 3]."""
-    places = tables.shape[2]
-    now, then = tables[:, : tables.shape[1] - lag], tables[:, lag:]
+def _both(
+    now: npt.NDArray[Any], then: npt.NDArray[Any], lag: int, shift: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Samples i of a request and i + shift of the one ``lag`` later; views [..., P - lag, m]."""
+    prompts, places = now.shape[-2:]
+    now, then = now[..., : prompts - lag, :], then[..., lag:, :]
     if shift >= 0:
-        return now[:, :, : places - shift], then[:, :, shift:]
-    return now[:, :, -shift:], then[:, :, : places + shift]
+        return now[..., : places - shift], then[..., shift:]
+    return now[..., -shift:], then[..., : places + shift]
 
 
 def _coincidences(tables: IntArray) -> FloatArray:
     """Equal beginnings for every comparison and length of beginning, [B, comparisons * 3]."""
-    prompts, places = tables.shape[1:3]
-    found = []
-    for lag, shift in _comparisons(prompts, places)[1:]:
-        a, b = _both(tables, lag, shift)
-        found.append(((a == b) & (a >= 0)).sum(axis=(1, 2)))
-    stacked = np.stack(found, axis=1).astype(np.float64)
-    same_place = [i for i, (_, shift) in enumerate(_comparisons(prompts, places)[1:]) if shift == 0]
+    now = np.ascontiguousarray(np.moveaxis(tables, 3, 1))  # [B, 3, P, n]: long rows, to be packed
+    then = np.where(now < 0, -2, now)  # what is not there is equal to nothing
+    comparisons = _comparisons(*tables.shape[1:3])[1:]
+    stacked = np.empty((len(tables), len(comparisons), 3))
+    for i, (lag, shift) in enumerate(comparisons):
+        a, b = _both(now, then, lag, shift)
+        equal = np.packbits((a == b).reshape(len(tables), 3, -1), axis=-1)
+        stacked[:, i] = np.bitwise_count(equal).sum(axis=-1, dtype=np.int64)
+    same_place = [i for i, (_, shift) in enumerate(comparisons) if shift == 0]
     everything = stacked[:, same_place].sum(axis=1, keepdims=True)
     return np.asarray(np.concatenate([everything, stacked], axis=1).reshape(len(tables), -1))
 
 
 def _pair_counts(table: IntArray) -> FloatArray:
     """Pairs of samples of every comparison."""
-    prompts, places = table.shape[:2]
-    comparisons = _comparisons(prompts, places)[1:]
-    counts = []
-    for lag, shift in comparisons:
-        a, b = _both(table[None, ..., :1], lag, shift)
-        counts.append(float(((a >= 0) & (b >= 0)).sum()))
+    there = table[..., 0] >= 0
+    comparisons = _comparisons(*there.shape)[1:]
+    counts = [float(np.logical_and(*_both(there, there, *one)).sum()) for one in comparisons]
     total = sum(c for c, (_, shift) in zip(counts, comparisons, strict=True) if shift == 0)
     return np.asarray(np.maximum([total, *counts], 1.0))
 
@@ -276,7 +277,8 @@ def _pair_counts(table: IntArray) -> FloatArray:
 def _neighbours_expected(table: IntArray) -> tuple[FloatArray, FloatArray]:
     """Mean and a scale of every count under shuffling, [comparisons * 3]."""
     prompts, places = table.shape[:2]
-    there = (table[..., 0] >= 0).sum(axis=1)
+    there = table[..., 0] >= 0
+    number = there.sum(axis=1)
     mean = np.zeros((prompts, prompts, 3))  # share of equal pairs of two requests
     for length in range(3):
         codes = np.unique(table[..., length], return_inverse=True)[1].reshape(prompts, places)
@@ -284,11 +286,10 @@ def _neighbours_expected(table: IntArray) -> tuple[FloatArray, FloatArray]:
         rows = np.repeat(np.arange(prompts), places)
         np.add.at(counts, (rows, codes.ravel()), (table[..., length] >= 0).ravel())
         mean[..., length] = counts @ counts.T
-    mean /= np.maximum(np.outer(there, there), 1)[..., None]
+    mean /= np.maximum(np.outer(number, number), 1)[..., None]
     expected, variance = [], []
     for lag, shift in _comparisons(prompts, places)[1:]:
-        a, b = _both(table[None, ..., :1], lag, shift)
-        pairs = ((a >= 0) & (b >= 0)).sum(axis=(0, 2, 3))[:, None]
+        pairs = np.logical_and(*_both(there, there, lag, shift)).sum(axis=1)[:, None]
         q = np.stack([np.diagonal(mean[..., k], lag) for k in range(3)], axis=1)
         expected.append((pairs * q).sum(axis=0))
         variance.append((pairs * q * (1 - q)).sum(axis=0))
