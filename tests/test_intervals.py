@@ -29,7 +29,7 @@ from grpolab.validate.estimate.bootstrap import (
 from grpolab.validate.estimate.contrasts import contrasts, paired_gap, unpaired_gap
 from grpolab.validate.estimate.icc import INTERVALS, icc_interval
 from grpolab.validate.estimate.truncated import fit_truncated
-from grpolab.validate.forecast.beyond import beyond
+from grpolab.validate.forecast.beyond import beyond, capped, falling
 from grpolab.validate.forecast.cover import cover_curve
 from grpolab.validate.forecast.interval import coverage_by_step, forecast_interval
 from grpolab.validate.forecast.law import METHODS, fit_law
@@ -113,6 +113,10 @@ def _extrapolated(counts: GroupCounts) -> Spans:
 
 def _beyond(counts: GroupCounts) -> Spans:
     yield beyond(counts, lambda p: np.asarray(p**16))
+    for share in (lambda law, g: law.all_wrong(g), lambda law, g: law.zero_std(g)):
+        yield falling(counts, share, 16, rng=0, num_resamples=100)
+        low, high = capped(counts, share, (0.2, 0.4), rng=0, num_resamples=100)
+        yield None, low, high
 
 
 def _cover(counts: GroupCounts) -> Spans:
@@ -265,7 +269,7 @@ MADE: dict[Callable[[GroupCounts], Spans], tuple[str, ...]] = {
     _law: ("validate.forecast.law.interval()",),
     _pass_at: ("validate.forecast.pass_at_k.PassAtK",),
     _extrapolated: ("validate.forecast.pass_at_k.Extrapolation",),
-    _beyond: ("validate.forecast.beyond.Beyond",),
+    _beyond: ("validate.forecast.beyond.Beyond", "validate.forecast.beyond.capped()"),
     _any_law: ("validate.forecast.profile.law_interval()", "validate.forecast.profile.ends()"),
     _cover: ("validate.forecast.cover.Cover",),
     _population: ("validate.forecast.population.Population",),

@@ -182,3 +182,32 @@ def test_two_places_in_order_are_best_and_worst():
 def test_no_level_no_tests():
     counts, samples = copied(8)
     assert audit(counts, samples=samples, alarm_level=0.0, **OPTIONS).alarms == ()
+
+
+def kinds():
+    """Verdicts per prompt of every kind of input that an audit treats in its own way."""
+    rng = np.random.default_rng(4)
+    full = [list(rng.random(8) < p) for p in rng.beta(0.5, 1.0, 300)]
+    stopped = [v[: v.index(True) + 1] if True in v else v for v in full]
+    return {
+        "clean": full[:30], "stopped": stopped[:120], "one sample": [v[:1] for v in full[:30]],
+        "mixed groups": [v for v in full if 0 < sum(v) < 8], "one prompt": full[:1],
+        "one side": [v for v in full if any(v)], "all wrong": [[False] * 8] * 30,
+        "short": [v[: 8 - i % 8] for i, v in enumerate(full[:30])],
+    }  # fmt: skip
+
+
+def test_every_kind_of_input_is_printed_in_every_form(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "figure", lambda draw, **words: "")
+    files = []
+    for name, verdicts in kinds().items():
+        files.append(str(tmp_path / f"{name}.csv"))
+        rows = [f"t{i},{one:d}" for i, v in enumerate(verdicts) for one in v]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["task_id,passed", *rows]) + "\n")
+    html = str(tmp_path / "a.html")
+    for options in (["--json"], ["--markdown", "--html", html, "--groups", "32"]):
+        shown = CliRunner().invoke(app, ["audit", *files, "-g", "4", "-g", "16", *options])
+        assert shown.exit_code == 0, shown.output
+    assert "stop at the first success" in shown.output
+    assert "is that of a beta law of the success rates" in shown.output
+    assert "no interval of the first groups" in shown.output

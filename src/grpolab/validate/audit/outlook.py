@@ -93,13 +93,17 @@ def look_ahead(
     counts: GroupCounts,
     group_size: int,
     *,
-    num_groups: int | None,
+    num_groups: int | None = None,
+    method: Method | None = None,
     rng: int,
     level: float,
     num_resamples: int,
 ) -> Outlook:
-    """Everything that groups of ``group_size`` will hold; ``num_groups`` of a run, or None."""
-    g, method = group_size, natural_method(counts, group_size)
+    """Everything that groups of ``group_size`` will hold; ``num_groups`` of a run, or None.
+
+    ``method`` is the law of p, by default that of `natural_method`.
+    """
+    g, method = group_size, method or natural_method(counts, group_size)
     first = None
     if num_groups is not None:
         ends = first_groups(
@@ -108,7 +112,7 @@ def look_ahead(
         first = FirstGroups(num_groups, *ends)
     options: dict[str, Any] = {"rng": rng, "level": level, "num_resamples": num_resamples}
     half = _LARGEST_STD
-    if method == "thinning":
+    if method != "smoothed mixture":
         law = fit_law(counts, method)
 
         def mean_of(statistic: Callable[[LawOfP], FloatArray]) -> Beyond:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from grpolab import streams
 from grpolab.figures.words import counted, p_value, percent, percent_interval
 from grpolab.frames import Frame
-from grpolab.theory.groups import FloatArray, GroupCounts
+from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit import examine as examination
 from grpolab.validate.audit.alarms import alarm_sentence
 from grpolab.validate.audit.graded import equal_shares
@@ -26,7 +27,7 @@ from grpolab.validate.estimate.missing import Missingness, missingness
 from grpolab.validate.estimate.mixture import Mixture, fit_mixture
 from grpolab.validate.estimate.truncated import TruncatedFit, fit_truncated
 from grpolab.validate.forecast.cover import Cover, cover_curve
-from grpolab.validate.forecast.law import LawOfP, fit_law
+from grpolab.validate.forecast.law import fit_law
 from grpolab.validate.forecast.pass_at_k import PassAtK, estimate_pass_at_k
 from grpolab.validate.readers.format import Reading, Samples
 
@@ -251,6 +252,8 @@ def audit(
     draw = int(generator.integers(2**32))
     options: dict[str, Any] = {"rng": draw, "level": level, "num_resamples": num_resamples}
     if examined.stopped:
+        said = "no interval of the first groups: samples that stop by their outcome do not tell it"
+        warnings += [said] * (num_groups is not None)
         return _stopped(counts, sizes, common, contrast, warnings, **options)
     most = int(np.sort(totals.num_samples)[(len(totals.num_samples) - 1) // 2])
     scores = {k: estimate_pass_at_k(counts, k, **options) for k in _powers(most, sizes)}
@@ -288,17 +291,14 @@ def _stopped(
     law = fit_law(counts, "beta-binomial")
     scores = {}
     for k in (1, *sizes):
-
-        def solved(one: LawOfP, k: int = k) -> FloatArray:
-            return one.pass_at(k)
-
-        low, high = law.interval(solved, **options)
+        low, high = law.interval(methodcaller("pass_at", k), **options)
         scores[k] = PassAtK(k, float(law.pass_at(k)), low, high, math.nan, math.nan)
     icc = icc_interval(counts, method="beta-binomial", interval="profile", **options)
     plans = {g: make_plan(counts, g, icc, method="beta-binomial", **options) for g in sizes}
+    ahead = {g: look_ahead(counts, g, method="beta-binomial", **options) for g in sizes}
     return Audit(
         **common, pass_at_k=scores, icc=icc, beta_binomial=fit_beta_binomial(counts), mixture=None,
-        plans=plans, independence=contrast, truncated=None, warnings=tuple(warnings),
+        plans=plans, independence=contrast, truncated=None, warnings=tuple(warnings), outlook=ahead,
     )  # fmt: skip
 
 

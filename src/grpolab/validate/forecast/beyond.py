@@ -23,10 +23,10 @@ ASSUMES: Mapping[str, str] = {
     "thinning": "the g-subsets of each prompt's own samples, no model",
     "smoothed mixture": "a law of p between the fitted beta and the most likely law; the interval"
     " holds for any law of p if the rollouts of a prompt are independent draws",
-    "beta-binomial": "the success rates of the prompts follow a beta, and so says the interval",
-    "mixture": "the most likely law of p, and the interval takes no other",
-    "posterior": "the success rates of the prompts follow a beta, and so says the interval",
-    "mean-p": "every prompt has the mean success rate",
+    "beta-binomial": "a beta law of the success rates, which the interval takes for true",
+    "mixture": "the most likely law of p, which the interval takes for true",
+    "posterior": "a beta law of the success rates, which the interval takes for true",
+    "mean-p": "the mean success rate, taken for that of every prompt",
 }
 """What a number and its interval rest on, by the method that a row names."""
 
