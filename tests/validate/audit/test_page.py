@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from grpolab.figures.page import drawn
 from grpolab.theory.groups import GroupCounts
 from grpolab.validate.audit.compare import compare
 from grpolab.validate.audit.headline import headline
-from grpolab.validate.audit.page import draw_sides, sides_size, write_audit
+from grpolab.validate.audit.page import _draw_share, draw_sides, sides_size, write_audit
 from grpolab.validate.audit.summary import Audit, audit
 from grpolab.validate.audit.tables import gaps
 from grpolab.validate.audit.unsolved import unsolved
@@ -106,3 +107,16 @@ def test_the_headline_of_many_inputs_counts_pairs_and_names_the_ends() -> None:
 def test_one_prompt_is_one_prompt() -> None:
     one = audit(GroupCounts([5], 16), rng=0, label="one", group_sizes=[8], num_resamples=20)
     assert headline([one], [])[-1] == "Of 1 prompt, 0 were never solved, 0 always, and 1 sometimes."
+
+
+def test_the_curve_goes_through_the_numbers_of_the_table() -> None:
+    rng = np.random.default_rng(3)
+    counts = GroupCounts(rng.binomial(4, rng.choice([0.05, 0.9], 40)), 4)
+    found = audit(counts, rng=0, group_sizes=[4, 16, 64], num_resamples=50)
+    figure = Figure()
+    axes = figure.subplots()
+    _draw_share(axes, found)
+    (line,) = (one for one in axes.lines if one.get_label() == "forecast")
+    shown = dict(zip(*(np.asarray(part).tolist() for part in line.get_data()), strict=True))
+    assert [shown[g] for g in found.plans] == [p.prediction.zero_std for p in found.plans.values()]
+    assert np.all(np.diff(list(shown.values())) <= 1e-9)

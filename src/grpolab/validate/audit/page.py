@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from grpolab.figures import page
 from grpolab.figures.words import counted
-from grpolab.theory.groups import FloatArray
 from grpolab.theory.zero_std import prob_zero_std
 from grpolab.validate.audit.advice import advise
 from grpolab.validate.audit.advice_pairs import advise_comparison
@@ -21,9 +19,8 @@ from grpolab.validate.audit.plan import bounds
 from grpolab.validate.audit.summary import Audit
 from grpolab.validate.audit.tables import cover, facts, gaps, plans, side_by_side
 from grpolab.validate.audit.unsolved import unsolved
-from grpolab.validate.forecast.beyond import beyond
 from grpolab.validate.forecast.law import ModelLaw, fit_law
-from grpolab.validate.forecast.zero_std import natural_method
+from grpolab.validate.forecast.zero_std import ZeroStdPrediction, predict_zero_std
 
 _CURVES = 4
 """Up to so many inputs are drawn as curves; more have a row each."""
@@ -226,38 +223,35 @@ def _draw_share(ax: Any, audit: Audit) -> None:
         bands = [bounds(int(g), mean, audit.icc) for g in sizes]
         ax.fill_between(sizes, [float(b.low) for b in bands], [float(b.high) for b in bands],
                         color="#e6e9ee", label="this mean and correlation")  # fmt: skip
-    law = fit_law(audit.counts, "smoothed mixture")
-    spans = [beyond(audit.counts, partial(prob_zero_std, group_size=int(g))) for g in sizes]
-    ax.fill_between(sizes, [s.low for s in spans], [s.high for s in spans], color=style.SKY,
-                    alpha=0.35, label="95% for any law of p")  # fmt: skip
-    curve = [float(law.zero_std(int(g))) for g in sizes]
-    ax.plot(sizes, curve, color=style.BLUE, label="smoothed mixture")
+    found = [_forecast(audit, int(g)) for g in sizes]
+    ax.fill_between(sizes, [f.low for f in found], [f.high for f in found], color=style.SKY,
+                    alpha=0.35, label="95% interval")  # fmt: skip
+    ax.plot(sizes, [f.zero_std for f in found], color=style.BLUE, label="forecast")
     ax.plot(sizes, prob_zero_std(mean, sizes), color=style.ORANGE, ls="--", label="from mean p")
-    wrong, right, known = _thinned(audit, sizes)
-    ax.plot(known, wrong + right, "o", ms=4, color="black", label="measured (thinning)")
-    ax.plot(known, wrong, color=style.RED, lw=1, ls=":", label="all wrong")
-    ax.plot(known, right, color=style.GREEN, lw=1, ls=":", label="all right")
+    known = {f.group_size: f for f in found if f.method == "thinning"}
+    shares = [f.zero_std for f in known.values()]
+    ax.plot([*known], shares, "o", ms=4, color="black", label="measured (thinning)")
+    ax.plot(sizes, [f.all_wrong for f in found], color=style.RED, lw=1, ls=":", label="all wrong")
+    ax.plot(sizes, [f.all_right for f in found], color=style.GREEN, lw=1, ls=":", label="all right")
     ax.set(xlabel="group size g", ylabel="share of zero-std groups", ylim=(0, 1.02), xscale="log")
     ax.set_xticks([2, 4, 8, 16, 32, 64], [2, 4, 8, 16, 32, 64])
     ax.minorticks_off()
     style.legend_below(ax)
 
 
-def _thinned(audit: Audit, sizes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    law = fit_law(audit.counts, "thinning")
-    known = np.array([g for g in sizes if natural_method(audit.counts, int(g)) == "thinning"])
-    wrong, right = (
-        np.array([float(share(int(g))) for g in known]) for share in (law.all_wrong, law.all_right)
-    )
-    return wrong, right, known
+def _forecast(audit: Audit, group_size: int) -> ZeroStdPrediction:
+    """What the table says of a planned size, and the same forecast of any other."""
+    if group_size in audit.plans:
+        return audit.plans[group_size].prediction
+    return predict_zero_std(audit.counts, group_size, rng=0, num_resamples=200)
 
 
 def _share_caption(audit: Audit) -> str:
     return (
-        "Share of groups without a signal against the group size. Points need no model; the line"
-        " continues them by a law of p between a fitted beta and the most likely law; the blue band"
-        " is the 95% interval for any law of p, the grey band what the mean and a correlation"
-        " within its interval allow; the dashed line is what the mean alone would say."
+        "Share of groups without a signal against the group size, as in the table. Points need no"
+        " model; the line continues them by a law of p; the blue band is the 95% interval of the"
+        " line, the grey band what the mean and a correlation within its interval allow; the dashed"
+        " line is what the mean alone would say."
     )
 
 
