@@ -12,7 +12,7 @@ _CELL = re.compile(r"(?P<quantity>[^:]+): (?P<law>.+), (?P<design>\d+ prompts, n
 _AGAIN = re.compile(r" over \d+ new data sets$")
 _POOLED = re.compile(r"all \d+ laws")
 _KINDS = {
-    "within": "up to n samples", "beyond": "beyond n samples",
+    "within": "up to n samples", "short-prompts": "some with fewer", "beyond": "beyond n samples",
     "first-groups": "share of B groups", "icc-interval": "correlation",
 }  # fmt: skip
 """Checks of the grid that measure coverage, and what their intervals are of."""

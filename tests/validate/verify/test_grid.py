@@ -24,7 +24,7 @@ from grpolab.validate.verify.registry import CheckOutcome, Size, at_level
 from grpolab.validate.verify.tally import Tally, rng_of
 
 TINY = Size(groups=4_000, chains=1, seed=20260103)
-QUICK, SLOW = ["beyond-width", "first-groups"], ["beyond", "within", "smoothed"]
+QUICK, SLOW = ["beyond-width", "first-groups"], ["beyond", "within", "smoothed", "short-prompts"]
 
 
 @pytest.mark.parametrize("law", [SMOOTH[0], ROUGH[2], ROUGH[5], real()[3]], ids=lambda x: x.name)

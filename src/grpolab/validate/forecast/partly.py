@@ -1,7 +1,7 @@
 """Means over prompts of which some have fewer samples than a planned group.
 
 One missing verdict must not decide the method for a whole file. Prompts with g samples are thinned,
-which needs no model; each of the others takes its posterior under the beta that is fitted to all
+which needs no model; each of the others takes its posterior under a law that is fitted to all
 prompts, which knows its own verdicts and that it is one of them.
 """
 
@@ -56,20 +56,19 @@ def mean_over_prompts(
     data: CountCells,
     group_size: int,
     *,
-    prior: Callable[[], Exchangeable] | None,
     thin: Callable[[IntArray, IntArray], FloatArray],
-    fitted: Callable[[BetaBinomial], FloatArray],
+    fitted: Callable[[CountCells], FloatArray] | None,
 ) -> FloatArray:
-    """Mean over prompts of ``thin(n, c)``, or of ``fitted`` of the posterior where n < group_size.
+    """Mean over prompts of ``thin(n, c)``, or of ``fitted`` of the cells where n < group_size.
 
     Both give K numbers for each of V cells, [..., V, K]; the mean [..., K] has the shape of the
-    batch of weights. ValueError where a prompt is short and there is no prior, or where most are.
+    batch of weights. ValueError where a prompt is short and nothing is fitted, or where most are.
     """
     known = data.num_samples >= group_size
     total = data.weight.sum(axis=-1)[..., None]
     if known.all():
         return np.asarray(_sum(data.weight, thin(data.num_samples, data.num_correct)) / total)
-    if prior is None:
+    if fitted is None:
         raise ValueError(
             f"method 'thinning' needs at least group_size={group_size} samples for every prompt,"
             f" got {int(data.num_samples.min())}"
@@ -82,7 +81,7 @@ def mean_over_prompts(
         )
     enough, short = _some(data, known), _some(data, ~known)
     value = _sum(enough.weight, thin(enough.num_samples, enough.num_correct))
-    rest = _sum(short.weight, fitted(posterior(prior(), short)))
+    rest = _sum(short.weight, fitted(short))
     return np.asarray((value + rest) / total)
 
 

@@ -22,6 +22,7 @@ from grpolab.validate.verify import (
     checks_policies,
     grid,
     grid_icc,
+    grid_short,
 )
 from grpolab.validate.verify.calibration import CALIBRATION
 from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
@@ -29,7 +30,8 @@ from grpolab.validate.verify.registry import REGISTRY, CheckOutcome, Entry, Size
 __all__ = ["FULL", "SMALL", "CheckOutcome", "entries", "run_suite"]
 _MODULES = (
     checks_groups, checks_dynamics, checks_policies, checks_budget, checks_laws,
-    checks_loop,    calibration_sampler, calibration_best, calibration_cover, grid, grid_icc,
+    checks_loop, calibration_sampler, calibration_best, calibration_cover, grid, grid_icc,
+    grid_short,
 )  # fmt: skip
 """Importing them fills the registries."""
 
