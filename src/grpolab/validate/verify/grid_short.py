@@ -37,7 +37,7 @@ class Design(NamedTuple):
 
 
 DESIGNS = (Design(40, 8, 0.45, 1), Design(100, 16, 0.3, 2), Design(300, 8, 0.4, 4))
-_TWO, _MANY = points((0.05, 0.4), (0.9, 0.6)), Design(1000, 8, 0.4, 4)
+_TWO, _MANY = points((0.1, 0.4), (0.9, 0.6)), Design(1000, 8, 0.4, 4)
 LAWS = (_TWO, *SMOOTH[::2], *ROUGH[::2], *real()[::3])
 
 
